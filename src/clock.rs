@@ -97,9 +97,7 @@ impl Serialize for Timestamp {
 
 impl<'de> Deserialize<'de> for Timestamp {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?
-            .parse()
-            .map_err(serde::de::Error::custom)
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
     }
 }
 
@@ -138,18 +136,12 @@ impl Clock {
     /// A clock that stands still at `start` until [`Clock::advance`] turns it.
     #[must_use]
     pub fn manual(start: Timestamp) -> Self {
-        Self(Source::Manual(Arc::new(Manual {
-            micros: AtomicI64::new(start.as_micros()),
-            turned: Notify::new(),
-        })))
+        Self(Source::Manual(Arc::new(Manual { micros: AtomicI64::new(start.as_micros()), turned: Notify::new() })))
     }
 
     /// The present instant.
     #[must_use]
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "the one place that reads the wall clock"
-    )]
+    #[expect(clippy::disallowed_methods, reason = "the one place that reads the wall clock")]
     pub fn now(&self) -> Timestamp {
         match &self.0 {
             Source::System => Timestamp(jiff::Timestamp::now().as_microsecond()),

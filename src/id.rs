@@ -140,11 +140,7 @@ mod tests {
         assert_eq!(id.to_string().parse::<UserId>().unwrap(), id);
         assert!(id.to_string().parse::<BotId>().is_err());
         assert!(id.to_string().to_uppercase().parse::<UserId>().is_err());
-        assert!(
-            "usr_6ba7b810-9dad-11d1-80b4-00c04fd430c8"
-                .parse::<UserId>()
-                .is_err()
-        );
+        assert!("usr_6ba7b810-9dad-11d1-80b4-00c04fd430c8".parse::<UserId>().is_err());
     }
 
     #[test]

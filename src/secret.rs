@@ -143,11 +143,7 @@ impl MasterKey {
         let nonce: [u8; NONCE_LEN] = random();
         let mut sealed = plain.to_vec();
         self.sealing_key()
-            .seal_in_place_append_tag(
-                Nonce::assume_unique_for_key(nonce),
-                Aad::from(place.as_bytes()),
-                &mut sealed,
-            )
+            .seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), Aad::from(place.as_bytes()), &mut sealed)
             .expect("the plaintext is far below AES-GCM's limit");
         [nonce.as_slice(), &sealed].concat()
     }
@@ -157,20 +153,12 @@ impl MasterKey {
     /// # Errors
     /// [`Unsealable`] when the key, the place or a single bit differs.
     pub fn open(&self, place: &str, sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, Unsealable> {
-        let unsealable = || Unsealable {
-            place: place.to_owned(),
-        };
-        let (nonce, body) = sealed
-            .split_first_chunk::<NONCE_LEN>()
-            .ok_or_else(unsealable)?;
+        let unsealable = || Unsealable { place: place.to_owned() };
+        let (nonce, body) = sealed.split_first_chunk::<NONCE_LEN>().ok_or_else(unsealable)?;
         let mut body = Zeroizing::new(body.to_vec());
         let plain = self
             .sealing_key()
-            .open_in_place(
-                Nonce::assume_unique_for_key(*nonce),
-                Aad::from(place.as_bytes()),
-                &mut body,
-            )
+            .open_in_place(Nonce::assume_unique_for_key(*nonce), Aad::from(place.as_bytes()), &mut body)
             .map_err(|_| unsealable())?
             .len();
         body.truncate(plain);
@@ -179,9 +167,7 @@ impl MasterKey {
 
     fn sealing_key(&self) -> LessSafeKey {
         let key = self.derive("phoneops.seal.v1");
-        LessSafeKey::new(
-            UnboundKey::new(&AES_256_GCM, &*key).expect("32 bytes are an AES-256 key"),
-        )
+        LessSafeKey::new(UnboundKey::new(&AES_256_GCM, &*key).expect("32 bytes are an AES-256 key"))
     }
 }
 
@@ -201,11 +187,7 @@ mod tests {
         let sealed = key.seal("signing_keys/1", b"private");
         assert_eq!(&*key.open("signing_keys/1", &sealed).unwrap(), b"private");
         assert!(key.open("signing_keys/2", &sealed).is_err());
-        assert!(
-            MasterKey::generate()
-                .open("signing_keys/1", &sealed)
-                .is_err()
-        );
+        assert!(MasterKey::generate().open("signing_keys/1", &sealed).is_err());
         for bit in 0..sealed.len() * 8 {
             let mut harmed = sealed.clone();
             harmed[bit / 8] ^= 1 << (bit % 8);

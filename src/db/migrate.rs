@@ -1,0 +1,87 @@
+//! Bringing the schema up to date.
+//!
+//! **Invariants**
+//! - A migration that has landed is never edited: its digest is stored and compared at every start.
+//! - Both engines have the same migrations, by number and name, and end with the same tables and columns (`tests/migrations.rs`).
+//! - A database that knows more migrations than this program is refused, not guessed at.
+
+use sqlx::Row as _;
+
+use super::{Error, Result};
+use crate::secret::{b64u, sha256};
+
+struct Migration {
+    version: i64,
+    name: &'static str,
+    lite: &'static str,
+    pg: &'static str,
+}
+
+macro_rules! migrations {
+    ($($version:literal $name:literal),* $(,)?) => {
+        &[$(Migration {
+            version: $version,
+            name: $name,
+            lite: include_str!(concat!("../../migrations/sqlite/", $name, ".sql")),
+            pg: include_str!(concat!("../../migrations/postgres/", $name, ".sql")),
+        }),*]
+    };
+}
+
+const MIGRATIONS: &[Migration] = migrations![1 "0001_house_create"];
+
+const BOOK: &str =
+    "create table if not exists schema_migrations (version bigint primary key, name text not null, sha256 text not null)";
+
+/// Which migrations are still to be applied, given those that were, in order.
+fn pending(applied: &[(i64, String)], text: fn(&Migration) -> &'static str) -> Result<&'static [Migration]> {
+    let refuse = |what: String| Err(Error::Failed(what));
+    for (at, (version, digest)) in applied.iter().enumerate() {
+        let Some(known) = MIGRATIONS.get(at) else {
+            return refuse(format!(
+                "the database has migration {version}, which this version of phoneops does not know: use a newer one"
+            ));
+        };
+        if known.version != *version || b64u(sha256(text(known).as_bytes())) != *digest {
+            return refuse(format!("migration {} was changed after it was applied", known.name));
+        }
+    }
+    Ok(&MIGRATIONS[applied.len()..])
+}
+
+const APPLIED: &str = "select version, sha256 from schema_migrations order by version";
+const RECORD: &str = "insert into schema_migrations (version, name, sha256) values ($1, $2, $3)";
+
+pub(super) fn lite(connection: &mut rusqlite::Connection) -> Result<()> {
+    let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+    transaction.execute_batch(&BOOK.replace("bigint", "integer"))?;
+    let applied =
+        transaction.prepare(APPLIED)?.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<Result<Vec<_>, _>>()?;
+    for migration in pending(&applied, |m| m.lite)? {
+        transaction.execute_batch(migration.lite)?;
+        let digest = b64u(sha256(migration.lite.as_bytes()));
+        transaction.execute(RECORD, (migration.version, migration.name, digest))?;
+    }
+    Ok(transaction.commit()?)
+}
+
+pub(super) async fn pg(pool: &sqlx::PgPool) -> Result<()> {
+    let mut transaction = pool.begin().await?;
+    // Nodes that start together wait for each other here: "phon" in ASCII.
+    sqlx::query("select pg_advisory_xact_lock(1885892462)").execute(&mut *transaction).await?;
+    sqlx::raw_sql(BOOK).execute(&mut *transaction).await?;
+    let mut applied = Vec::new();
+    for row in sqlx::query(APPLIED).fetch_all(&mut *transaction).await? {
+        applied.push((row.try_get(0)?, row.try_get(1)?));
+    }
+    for migration in pending(&applied, |m| m.pg)? {
+        sqlx::raw_sql(migration.pg).execute(&mut *transaction).await?;
+        sqlx::query(RECORD)
+            .bind(migration.version)
+            .bind(migration.name)
+            .bind(b64u(sha256(migration.pg.as_bytes())))
+            .execute(&mut *transaction)
+            .await?;
+    }
+    Ok(transaction.commit().await?)
+}

@@ -1,0 +1,124 @@
+//! Opening a database: its settings, its schema, its threads and pools.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rusqlite::Connection;
+use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+use tokio::sync::mpsc;
+
+use super::read::Readers;
+use super::write::{LiteWork, QUEUE, lite_writer};
+use super::{Error, Result, migrate};
+
+/// How long SQLite waits for a process outside this one; inside there is only one writer.
+pub(super) const BUSY: Duration = Duration::from_secs(5);
+
+/// Prepared statements kept per connection: more than there are in the source.
+pub(super) const STATEMENTS: usize = 256;
+
+/// Which database, and how large a share of it.
+#[derive(Clone, Debug)]
+pub enum Options {
+    /// SQLite in this file.
+    Lite {
+        /// The database file; created when absent.
+        path: PathBuf,
+    },
+    /// PostgreSQL.
+    Pg {
+        /// `postgres://…`; holds a password, so it is never printed.
+        url: crate::secret::Secret,
+        /// Connections for requests. Workers have some of their own beside them.
+        connections: u32,
+    },
+}
+
+/// The engine behind a [`Store`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Engine {
+    /// SQLite.
+    Lite,
+    /// PostgreSQL.
+    Pg,
+}
+
+/// An open database. Cheap to clone.
+#[derive(Clone)]
+pub struct Store {
+    pub(super) backend: Backend,
+}
+
+#[derive(Clone)]
+pub(super) enum Backend {
+    Lite { writer: mpsc::Sender<Box<dyn LiteWork>>, readers: Arc<Readers> },
+    Pg { pool: PgPool, workers: PgPool },
+}
+
+impl Store {
+    /// Opens the database, bringing its schema up to date first.
+    ///
+    /// # Errors
+    /// When it cannot be opened or its schema is not one of ours.
+    pub async fn open(options: &Options) -> Result<Self> {
+        let backend = match options {
+            Options::Lite { path } => {
+                let path = path.clone();
+                tokio::task::spawn_blocking(move || open_lite(path)).await.map_err(|error| Error::Failed(error.to_string()))??
+            }
+            Options::Pg { url, connections } => open_pg(url.expose(), *connections).await?,
+        };
+        Ok(Self { backend })
+    }
+
+    /// The same database with the connections that are reserved for background work, so that a flood of requests never starves
+    /// the workers.
+    #[must_use]
+    pub fn for_workers(&self) -> Self {
+        match &self.backend {
+            Backend::Lite { .. } => self.clone(),
+            Backend::Pg { workers, .. } => Self { backend: Backend::Pg { pool: workers.clone(), workers: workers.clone() } },
+        }
+    }
+
+    /// Which engine this is.
+    #[must_use]
+    pub fn engine(&self) -> Engine {
+        match self.backend {
+            Backend::Lite { .. } => Engine::Lite,
+            Backend::Pg { .. } => Engine::Pg,
+        }
+    }
+}
+
+fn open_lite(path: PathBuf) -> Result<Backend> {
+    let mut connection = Connection::open(&path)?;
+    connection.busy_timeout(BUSY)?;
+    connection.pragma_update(None, "journal_mode", "wal")?;
+    // FULL syncs the log before a commit returns; NORMAL may lose acknowledged commits when the power fails.
+    connection.pragma_update(None, "synchronous", "full")?;
+    connection.pragma_update(None, "foreign_keys", true)?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    migrate::lite(&mut connection)?;
+    let (writer, queue) = mpsc::channel(QUEUE);
+    std::thread::Builder::new()
+        .name("phoneops-writer".into())
+        .spawn(move || lite_writer(connection, queue))
+        .map_err(|error| Error::Unavailable(error.to_string()))?;
+    Ok(Backend::Lite { writer, readers: Arc::new(Readers::new(path)) })
+}
+
+async fn open_pg(url: &str, connections: u32) -> Result<Backend> {
+    let options: PgConnectOptions = url.parse()?;
+    let options = options
+        .application_name("phoneops")
+        // Never weaker than the promise, whatever the server's default is.
+        .options([("synchronous_commit", "on"), ("statement_timeout", "10s"), ("lock_timeout", "5s")]);
+    let pool = |size: u32| {
+        PgPoolOptions::new().max_connections(size).acquire_timeout(Duration::from_secs(5)).connect_with(options.clone())
+    };
+    let workers = pool(4).await?;
+    migrate::pg(&workers).await?;
+    Ok(Backend::Pg { pool: pool(connections).await?, workers })
+}

@@ -1,0 +1,217 @@
+//! Writing: one transaction per operation on PostgreSQL, group commit on SQLite.
+//!
+//! SQLite's single writer thread takes whatever queued up while the last commit was syncing (at most [`GROUP`] operations), runs
+//! each in a savepoint of one transaction, syncs once, and only then answers. An operation that fails rolls back its own
+//! savepoint and nobody else's.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+use rusqlite::Connection;
+use tokio::sync::{mpsc, oneshot};
+
+use super::open::Backend;
+use super::{Db, Error, Query, Result, Sql, Store};
+
+/// At most so many operations share a commit; measured, larger groups gain nothing.
+const GROUP: usize = 64;
+
+/// At most so many operations wait for SQLite's writer; beyond that a write is refused as unavailable.
+pub(super) const QUEUE: usize = 4096;
+
+/// A hint to be given once the transaction is durable.
+type AfterCommit = Box<dyn FnOnce() + Send>;
+
+/// An open transaction.
+pub struct Tx<'c> {
+    db: Db<'c>,
+    after_commit: Vec<AfterCommit>,
+}
+
+impl<'c> Tx<'c> {
+    fn new(db: Db<'c>) -> Self {
+        Self { db, after_commit: Vec::new() }
+    }
+
+    /// A statement in this transaction.
+    pub fn query(&mut self, sql: impl Into<Sql>) -> Query<'_, 'c> {
+        self.db.query(sql)
+    }
+
+    /// The connection, for reads that are shared with [`Store::read`].
+    pub fn db(&mut self) -> &mut Db<'c> {
+        &mut self.db
+    }
+
+    /// Runs `hint` once this transaction is durable, and not at all when it is rolled back or the process dies first.
+    pub fn after_commit(&mut self, hint: impl FnOnce() + Send + 'static) {
+        self.after_commit.push(Box::new(hint));
+    }
+}
+
+impl Store {
+    /// Runs `op` in a transaction and returns once it is durable. `Err` rolls back. It runs to its end even when the returned
+    /// future is dropped.
+    ///
+    /// # Errors
+    /// What `op` returned, or a storage error in its clothes.
+    pub async fn write<T, E, F>(&self, op: F) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<Error> + Send + 'static,
+        F: for<'a> FnOnce(&'a mut Tx<'_>) -> BoxFuture<'a, Result<T, E>> + Send + 'static,
+    {
+        match &self.backend {
+            Backend::Lite { writer, .. } => {
+                let (reply, answer) = oneshot::channel();
+                let work = LiteWrite { op: Some(op), out: None, after_commit: Vec::new(), reply };
+                writer.try_send(Box::new(work)).map_err(|_| busy())?;
+                answer.await.unwrap_or_else(|_| Err(died().into()))
+            }
+            Backend::Pg { pool, .. } => {
+                let pool = pool.clone();
+                let task = tokio::spawn(async move { write_pg(&pool, op).await });
+                task.await.unwrap_or_else(|_| Err(died().into()))
+            }
+        }
+    }
+}
+
+fn busy() -> Error {
+    Error::Unavailable("too many writes are waiting".into())
+}
+
+fn died() -> Error {
+    Error::Failed("the operation panicked and was rolled back".into())
+}
+
+async fn write_pg<T, E, F>(pool: &sqlx::PgPool, op: F) -> Result<T, E>
+where
+    E: From<Error>,
+    F: for<'a> FnOnce(&'a mut Tx<'_>) -> BoxFuture<'a, Result<T, E>>,
+{
+    let mut transaction = pool.begin().await.map_err(Error::from)?;
+    let mut tx = Tx::new(Db::Pg(&mut transaction));
+    let done = op(&mut tx).await;
+    let after_commit = std::mem::take(&mut tx.after_commit);
+    let out = match done {
+        Ok(out) => out,
+        Err(refused) => {
+            // A rollback that fails closes the connection, which rolls back too.
+            let _ = transaction.rollback().await;
+            return Err(refused);
+        }
+    };
+    crate::crash_point!("before-commit");
+    transaction.commit().await.map_err(Error::from)?;
+    crate::crash_point!("after-commit");
+    after_commit.into_iter().for_each(|hint| hint());
+    Ok(out)
+}
+
+/// An operation on its way through SQLite's writer.
+pub(super) trait LiteWork: Send {
+    /// Runs it inside a savepoint; whether its changes are to be kept.
+    fn run(&mut self, connection: &mut Connection) -> bool;
+    /// Answers whoever waits, now that the group's fate is known.
+    fn finish(self: Box<Self>, committed: Result<(), &Error>);
+}
+
+struct LiteWrite<F, T, E> {
+    op: Option<F>,
+    out: Option<Result<T, E>>,
+    after_commit: Vec<AfterCommit>,
+    reply: oneshot::Sender<Result<T, E>>,
+}
+
+impl<F, T, E> LiteWork for LiteWrite<F, T, E>
+where
+    T: Send,
+    E: From<Error> + Send,
+    F: for<'a> FnOnce(&'a mut Tx<'_>) -> BoxFuture<'a, Result<T, E>> + Send,
+{
+    fn run(&mut self, connection: &mut Connection) -> bool {
+        let Some(op) = self.op.take() else { return false };
+        let mut tx = Tx::new(Db::Lite(connection));
+        let out = catch_unwind(AssertUnwindSafe(|| op(&mut tx).now_or_never()));
+        self.after_commit = std::mem::take(&mut tx.after_commit);
+        self.out = Some(match out {
+            Ok(Some(out)) => out,
+            Ok(None) => Err(Error::Failed("a SQLite operation waited for something".into()).into()),
+            Err(_) => Err(died().into()),
+        });
+        matches!(self.out, Some(Ok(_)))
+    }
+
+    fn finish(self: Box<Self>, committed: Result<(), &Error>) {
+        let out = match (committed, self.out) {
+            (Ok(()), Some(Ok(out))) => {
+                self.after_commit.into_iter().for_each(|hint| hint());
+                Ok(out)
+            }
+            // Its own refusal stands whatever became of the group.
+            (_, Some(Err(refused))) => Err(refused),
+            (Err(error), _) => Err(Error::Unavailable(error.to_string()).into()),
+            (Ok(()), None) => Err(died().into()),
+        };
+        // Whoever asked may have gone; the write stands all the same.
+        let _ = self.reply.send(out);
+    }
+}
+
+/// The writer thread: runs until every [`Store`] handle is gone.
+pub(super) fn lite_writer(mut connection: Connection, mut queue: mpsc::Receiver<Box<dyn LiteWork>>) {
+    while let Some(first) = queue.blocking_recv() {
+        let mut group = vec![first];
+        let committed = run_group(&mut connection, &mut group, &mut queue);
+        for work in group {
+            work.finish(committed.as_ref().copied());
+        }
+    }
+}
+
+fn run_group(
+    connection: &mut Connection,
+    group: &mut Vec<Box<dyn LiteWork>>,
+    queue: &mut mpsc::Receiver<Box<dyn LiteWork>>,
+) -> Result<()> {
+    connection.execute_batch("begin immediate")?;
+    let done = run_members(connection, group, queue).and_then(|()| {
+        crate::crash_point!("before-commit");
+        Ok(connection.execute_batch("commit")?)
+    });
+    crate::crash_point!("after-commit");
+    if done.is_err() && !connection.is_autocommit() {
+        connection.execute_batch("rollback")?;
+    }
+    done
+}
+
+fn run_members(
+    connection: &mut Connection,
+    group: &mut Vec<Box<dyn LiteWork>>,
+    queue: &mut mpsc::Receiver<Box<dyn LiteWork>>,
+) -> Result<()> {
+    let mut next = 0;
+    loop {
+        connection.prepare_cached("savepoint op")?.raw_execute()?;
+        let keep = group[next].run(connection);
+        if connection.is_autocommit() {
+            // A full disk makes SQLite roll back the whole transaction by itself.
+            return Err(Error::Unavailable("the database has no room left".into()));
+        }
+        if !keep {
+            connection.prepare_cached("rollback to op")?.raw_execute()?;
+        }
+        connection.prepare_cached("release op")?.raw_execute()?;
+        next += 1;
+        if next == GROUP {
+            return Ok(());
+        }
+        match queue.try_recv() {
+            Ok(work) => group.push(work),
+            Err(_) => return Ok(()),
+        }
+    }
+}
