@@ -178,7 +178,8 @@ create table notifications (
     content jsonb not null,
     created_at bigint not null,
     expires_at bigint not null,
-    withdrawn_at bigint
+    withdrawn_at bigint,
+    replaces_id uuid references notifications
 );
 create index notifications_subject on notifications (subject_id);
 

@@ -178,7 +178,8 @@ create table notifications (
     content text not null,
     created_at integer not null,
     expires_at integer not null,
-    withdrawn_at integer
+    withdrawn_at integer,
+    replaces_id blob references notifications
 ) strict;
 create index notifications_subject on notifications (subject_id);
 

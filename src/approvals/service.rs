@@ -1,0 +1,773 @@
+//! Requests, answers, redemptions: load, step, save and record, in one transaction each.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::grant::{GrantKey, builtin_policy};
+use super::machine::{Approval, Decision, Effect, Event, Factor, Origin, Refusal, Requirement, State, Verdict, VerifiedAnswer};
+use super::statement::{self, Statement};
+use super::store::{self, StoredAnswer, StoredChallenge, StoredGrant};
+use super::{Action, Display};
+use crate::clock::{Clock, Timestamp};
+use crate::db::{self, Db, Store, Tx};
+use crate::delivery::{Content, Delivery, Notice, Words};
+use crate::hub::Hub;
+use crate::id::{ApprovalId, BotId, ChallengeId, DeviceId, GrantId, UserId};
+use crate::identity::{
+    self, Bot, Call, Caller, Credential, Failure, RelyingParty, Scope, SigningKey, User, UserRef, WebauthnRefusal,
+};
+use crate::jobs::{Kind, Queue};
+use crate::journal::{Actor, Entry, Journal};
+use crate::push::Category;
+use crate::secret::{b64u, random};
+
+/// How long a statement may be signed after it was offered. The approval's own deadline ends it too.
+const CHALLENGE_LIFE: Duration = Duration::from_secs(120);
+
+/// How many approvals an inbox shows.
+const INBOX: u32 = 100;
+
+/// Approvals. Cheap to share behind an `Arc`.
+pub struct Approvals {
+    store: Store,
+    clock: Clock,
+    journal: Journal,
+    queue: Queue,
+    delivery: Delivery,
+    hub: Hub,
+    issuer: String,
+    relying_party: RelyingParty,
+    grant_key: GrantKey,
+}
+
+/// What a bot asks.
+#[derive(Clone, Debug)]
+pub struct Ask {
+    /// What is to be allowed.
+    pub action: Action,
+    /// For whom.
+    pub requester: UserRef,
+    /// Why, in the requester's own words.
+    pub reason: Option<String>,
+    /// Where in chat.
+    pub origin: Option<Origin>,
+    /// How long it may be answered.
+    pub expires_in: Duration,
+}
+
+/// A statement offered for signing.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Challenge {
+    /// Its id.
+    pub id: ChallengeId,
+    /// The statement, canonical.
+    pub statement: String,
+    /// `PublicKeyCredentialRequestOptions` as JSON.
+    pub public_key: Value,
+    /// From when on it cannot be answered.
+    pub expires_at: Timestamp,
+}
+
+/// A signed answer, as it arrives.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// Which statement was signed.
+    pub challenge: ChallengeId,
+    /// Why not.
+    pub reason: Option<String>,
+    /// The authenticator's response.
+    pub credential: Value,
+}
+
+/// A grant that was redeemed.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Redeemed {
+    /// The grant.
+    pub grant: GrantId,
+    /// The approval it came from.
+    pub approval: ApprovalId,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// An approval with the names of those involved.
+#[derive(Clone, Debug)]
+pub struct View {
+    /// The approval.
+    pub approval: Approval,
+    /// For whom.
+    pub requester: User,
+    /// Through whom.
+    pub bot: Bot,
+    /// Who may answer.
+    pub approvers: Vec<User>,
+    /// Who decided.
+    pub decided_by: Option<User>,
+    /// What a phone shows.
+    pub display: Display,
+    /// The grant, for the bot that asked, while it can be redeemed.
+    pub grant: Option<String>,
+}
+
+/// Why approvals said no.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    /// The machine refused.
+    #[error(transparent)]
+    Machine(Refusal),
+    /// There is no such approval, or not for this caller.
+    #[error("there is no {0}")]
+    NotFound(String),
+    /// There is no such requester.
+    #[error("there is no {0}")]
+    RequesterUnknown(String),
+    /// The requester could never approve.
+    #[error("{0} has no passkey and could not approve")]
+    RequesterHasNoPasskey(String),
+    /// Not a challenge of this approval and person.
+    #[error("the challenge is not one for this approval and person")]
+    ChallengeUnknown,
+    /// The challenge was answered before, with something else.
+    #[error("the challenge was answered before")]
+    ChallengeUsed,
+    /// Too late.
+    #[error("the challenge is over: ask for a new one")]
+    ChallengeExpired,
+    /// A reason was given to an approve.
+    #[error("only a denial takes a reason")]
+    ReasonNotTaken,
+    /// The signature was refused.
+    #[error(transparent)]
+    Webauthn(WebauthnRefusal),
+    /// Not a grant of ours.
+    #[error("this is not a grant of this installation")]
+    GrantInvalid,
+    /// Another bot's grant.
+    #[error("the grant is for another bot")]
+    GrantNotYours,
+    /// The grant allows something else.
+    #[error("the grant is for another action")]
+    GrantOtherAction,
+    /// Too late.
+    #[error("the grant is over")]
+    GrantExpired,
+    /// It was redeemed before.
+    #[error("the grant was redeemed before")]
+    GrantRedeemed {
+        /// When.
+        at: Timestamp,
+    },
+    /// Who approved, or with what, is not trusted any more.
+    #[error("the person, device or passkey that approved is not trusted any more")]
+    GrantRevoked,
+}
+
+/// What approvals' services return when they do not do as they were asked.
+pub type Error = Failure<Refused>;
+
+impl From<Refused> for Error {
+    fn from(refused: Refused) -> Self {
+        Self::Refused(refused)
+    }
+}
+
+impl From<Refusal> for Error {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(Refused::Machine(refusal))
+    }
+}
+
+/// What [`Approvals`] is built on.
+pub struct Ground {
+    /// The database.
+    pub store: Store,
+    /// The time.
+    pub clock: Clock,
+    /// The record.
+    pub journal: Journal,
+    /// Work for later.
+    pub queue: Queue,
+    /// The way to phones.
+    pub delivery: Delivery,
+    /// Who waits for what.
+    pub hub: Hub,
+    /// The `public_url`, without a trailing slash.
+    pub issuer: String,
+}
+
+/// The parts of [`Approvals`] that go into a transaction.
+#[derive(Clone)]
+struct Parts {
+    journal: Journal,
+    queue: Queue,
+    delivery: Delivery,
+    hub: Hub,
+}
+
+impl Approvals {
+    /// Approvals of one installation.
+    #[must_use]
+    pub fn new(ground: Ground, relying_party: RelyingParty, grant_key: &SigningKey) -> Self {
+        let Ground { store, clock, journal, queue, delivery, hub, issuer } = ground;
+        let grant_key = GrantKey::new(grant_key);
+        Self { store, clock, journal, queue, delivery, hub, issuer, relying_party, grant_key }
+    }
+
+    /// The public keys that grants verify with, as a JWK set (RFC 7517).
+    #[must_use]
+    pub fn jwks(&self) -> Value {
+        json!({"keys": [self.grant_key.jwk()]})
+    }
+
+    fn parts(&self) -> Parts {
+        Parts {
+            journal: self.journal.clone(),
+            queue: self.queue.clone(),
+            delivery: self.delivery.clone(),
+            hub: self.hub.clone(),
+        }
+    }
+
+    /// Asks that an action be allowed.
+    ///
+    /// # Errors
+    /// Only bots with the scope may; the requester must exist and have a passkey.
+    pub async fn request(&self, call: &Call, ask: Ask) -> Result<ApprovalId, Error> {
+        let bot = call.bot(Scope::ApprovalsRequest)?.clone();
+        let (now, parts) = (self.clock.now(), self.parts());
+        call.write(&self.store, now, move |tx| Box::pin(async move { request(tx, &parts, &bot, ask, now).await })).await
+    }
+
+    /// Offers the caller a statement to sign.
+    ///
+    /// # Errors
+    /// When the caller may not answer, or it is too late.
+    pub async fn challenge(&self, call: &Call, id: ApprovalId, verdict: Verdict) -> Result<Challenge, Error> {
+        let approver = call.person()?.user.id;
+        let now = self.clock.now();
+        let (view, credentials) = self
+            .store
+            .read(move |db| {
+                Box::pin(async move {
+                    let approval = visible_to(db, id, approver).await?;
+                    let passkeys = identity::usable_passkeys(db, approver).await?;
+                    let credentials: Vec<Credential> = passkeys.into_iter().map(|passkey| passkey.credential).collect();
+                    Ok::<_, Error>((view(db, approval).await?, credentials))
+                })
+            })
+            .await?;
+        open(&view.approval, now)?;
+        if credentials.is_empty() {
+            return Err(Refused::Webauthn(WebauthnRefusal::PasskeyUnknown).into());
+        }
+        let statement =
+            Statement::new(&self.issuer, &view.approval, &view.display, approver, verdict, random()).canonical();
+        let (public_key, ceremony) =
+            self.relying_party.start_assertion(&credentials, statement::challenge(&statement));
+        let expires_at = now.after(CHALLENGE_LIFE).min(view.approval.expires_at);
+        let challenge = Challenge { id: ChallengeId::new(now), statement, public_key, expires_at };
+        call.write(&self.store, now, move |tx| {
+            Box::pin(async move {
+                let stored = StoredChallenge {
+                    approver,
+                    approval: id,
+                    verdict,
+                    statement: challenge.statement.clone(),
+                    ceremony,
+                    expires_at,
+                    used: false,
+                };
+                store::insert_challenge(tx, challenge.id, &stored).await?;
+                Ok(challenge)
+            })
+        })
+        .await
+    }
+
+    /// Takes a signed answer. The same answer again is not an error.
+    ///
+    /// # Errors
+    /// Each way an answer can fail has its own [`Refused`].
+    pub async fn answer(&self, call: &Call, id: ApprovalId, answer: Answer) -> Result<ApprovalId, Error> {
+        let person = call.person()?.clone();
+        let (approver, device) = (person.user.id, person.device.id);
+        let now = self.clock.now();
+        let challenge = answer.challenge;
+        let (offered, passkeys) = self
+            .store
+            .read(move |db| {
+                Box::pin(async move {
+                    let approval = visible_to(db, id, approver).await?;
+                    let offered = store::find_challenge(db, challenge).await?;
+                    let offered = offered.filter(|offered| offered.approval == approval.id && offered.approver == approver);
+                    let offered = offered.ok_or(Refused::ChallengeUnknown)?;
+                    Ok::<_, Error>((offered, identity::usable_passkeys(db, approver).await?))
+                })
+            })
+            .await?;
+        if offered.verdict == Verdict::Approve && answer.reason.is_some() {
+            return Err(Refused::ReasonNotTaken.into());
+        }
+        crate::crash_point!("answer-received");
+        let signed = self.verify(&offered, &answer.credential, &passkeys)?;
+        crate::crash_point!("answer-verified");
+        let parts = self.parts();
+        let deciding = Deciding { id, approver, device, actor: call.actor(None), offered, answer, signed, now };
+        call.write(&self.store, now, move |tx| Box::pin(async move { decide(tx, &parts, deciding).await })).await
+    }
+
+    /// Checks the signature over exactly the offered statement.
+    fn verify(
+        &self,
+        offered: &StoredChallenge,
+        credential: &Value,
+        passkeys: &[identity::StoredPasskey],
+    ) -> Result<Signed, Error> {
+        let credential_id = identity::credential_id(credential).map_err(Refused::Webauthn)?;
+        let passkey = passkeys
+            .iter()
+            .find(|passkey| passkey.credential.id() == credential_id)
+            .ok_or(Refused::Webauthn(WebauthnRefusal::PasskeyUnknown))?;
+        let assertion = self
+            .relying_party
+            .finish_assertion(&offered.ceremony, credential, &passkey.credential)
+            .map_err(Refused::Webauthn)?;
+        Ok(Signed { passkey: passkey.id, updated: assertion.updated })
+    }
+
+    /// Withdraws a request of this bot.
+    ///
+    /// # Errors
+    /// When it is not this bot's, or decided.
+    pub async fn cancel(&self, call: &Call, id: ApprovalId) -> Result<(), Error> {
+        let bot = call.bot(Scope::ApprovalsRequest)?.id;
+        let (now, parts, actor) = (self.clock.now(), self.parts(), call.actor(None));
+        call.write(&self.store, now, move |tx| {
+            Box::pin(async move {
+                let approval = store::lock(tx, id).await?.filter(|approval| approval.bot == bot);
+                let approval = approval.ok_or_else(|| Refused::NotFound(id.to_string()))?;
+                apply(tx, &parts, approval, Event::Cancelled, &By { actor, device: None }, now).await?;
+                Ok(())
+            })
+        })
+        .await
+    }
+
+    /// The deadline's timer rang.
+    ///
+    /// # Errors
+    /// Storage errors.
+    pub async fn deadline(&self, id: ApprovalId, done: crate::jobs::Job) -> Result<(), db::Error> {
+        let (now, parts) = (self.clock.now(), self.parts());
+        let rung: Result<(), Error> = self
+            .store
+            .write(move |tx| {
+                Box::pin(async move {
+                    if !crate::jobs::complete(tx, &done).await? {
+                        return Ok(());
+                    }
+                    let Some(approval) = store::lock(tx, id).await? else { return Ok(()) };
+                    let by = By { actor: Actor::System, device: None };
+                    apply(tx, &parts, approval, Event::DeadlinePassed, &by, now).await
+                })
+            })
+            .await;
+        rung.map_err(|failure| match failure {
+            Failure::Db(error) => error,
+            other => db::Error::inconsistent("approvals", id, other),
+        })
+    }
+
+    /// Consumes a grant, once.
+    ///
+    /// # Errors
+    /// Each way a redemption can fail has its own [`Refused`].
+    pub async fn redeem(&self, call: &Call, grant: &str, action: &Action) -> Result<Redeemed, Error> {
+        let bot = call.bot(Scope::GrantsRedeem)?.id;
+        let (now, parts, actor) = (self.clock.now(), self.parts(), call.actor(None));
+        let claims = self.grant_key.verify(grant, &self.issuer, bot, action, now)?;
+        let action_sha256 = action.sha256();
+        call.write(&self.store, now, move |tx| {
+            Box::pin(async move {
+                let redeeming = Redeeming { grant: claims.jti, bot, action_sha256, now };
+                redeem(tx, &parts, redeeming, actor).await
+            })
+        })
+        .await
+    }
+
+    /// What waits for the caller.
+    ///
+    /// # Errors
+    /// When the caller is not a person.
+    pub async fn inbox(&self, call: &Call) -> Result<Vec<View>, Error> {
+        let user = call.person()?.user.id;
+        let now = self.clock.now();
+        self.store
+            .read(move |db| {
+                Box::pin(async move {
+                    let mut views = Vec::new();
+                    for approval in store::waiting_for(db, user, now, INBOX).await? {
+                        views.push(view(db, approval).await?);
+                    }
+                    Ok(views)
+                })
+            })
+            .await
+    }
+
+    /// One approval, for the bot that asked or a person who may answer.
+    ///
+    /// # Errors
+    /// When there is none for this caller.
+    pub async fn find(&self, call: &Call, id: ApprovalId) -> Result<View, Error> {
+        let viewer = match &call.caller {
+            Caller::Person(person) => Viewer::Person(person.user.id),
+            _ => Viewer::Bot(call.bot(Scope::ApprovalsRequest)?.id),
+        };
+        let now = self.clock.now();
+        let (mut view, grant) = self
+            .store
+            .read(move |db| {
+                Box::pin(async move {
+                    let approval = match viewer {
+                        Viewer::Person(user) => visible_to(db, id, user).await?,
+                        Viewer::Bot(bot) => store::find(db, id)
+                            .await?
+                            .filter(|approval| approval.bot == bot)
+                            .ok_or_else(|| Refused::NotFound(id.to_string()))?,
+                    };
+                    let grant = match (&approval.state, viewer) {
+                        (State::Approved(_), Viewer::Bot(_)) => store::find_grant(db, id).await?,
+                        _ => None,
+                    };
+                    Ok::<_, Error>((view(db, approval).await?, grant))
+                })
+            })
+            .await?;
+        if let (State::Approved(decision), Some(grant)) = (&view.approval.state, grant)
+            && grant.redeemed_at.is_none()
+            && now < grant.expires_at
+        {
+            view.grant = Some(self.grant_key.mint(&self.issuer, &view.approval, &grant, decision.by));
+        }
+        Ok(view)
+    }
+
+    /// As [`Approvals::find`], but waits up to `wait` for a pending one to be decided. Holds no thread and no connection.
+    ///
+    /// # Errors
+    /// As [`Approvals::find`].
+    pub async fn wait(&self, call: &Call, id: ApprovalId, wait: Duration) -> Result<View, Error> {
+        let changed = self.hub.subscribe(id.0);
+        let view = self.find(call, id).await?;
+        if wait.is_zero() || view.approval.state != State::Pending {
+            return Ok(view);
+        }
+        if changed.wait(wait).await || self.store.engine() == db::Engine::Pg {
+            return self.find(call, id).await;
+        }
+        Ok(view)
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Viewer {
+    Person(UserId),
+    Bot(BotId),
+}
+
+/// The approval, when `user` is one of those it concerns. To others it does not exist.
+async fn visible_to(db: &mut Db<'_>, id: ApprovalId, user: UserId) -> Result<Approval, Error> {
+    let found = store::find(db, id).await?;
+    let found = found.filter(|approval| approval.requester == user || approval.requirement.approvers.contains(&user));
+    found.ok_or_else(|| Refused::NotFound(id.to_string()).into())
+}
+
+/// Nothing, while it can still be answered.
+fn open(approval: &Approval, now: Timestamp) -> Result<(), Refusal> {
+    match &approval.state {
+        State::Pending if now < approval.expires_at => Ok(()),
+        State::Pending | State::Expired { .. } => Err(Refusal::Expired),
+        State::Approved(decision) | State::Denied(decision) => Err(Refusal::Decided(decision.clone())),
+        State::Cancelled { .. } => Err(Refusal::Cancelled),
+    }
+}
+
+async fn view(db: &mut Db<'_>, approval: Approval) -> Result<View, db::Error> {
+    let requester = identity::known_user(db, approval.requester).await?;
+    let bot = identity::known_bot(db, approval.bot).await?;
+    let mut approvers = Vec::new();
+    for id in &approval.requirement.approvers {
+        let known = if *id == requester.id { requester.clone() } else { identity::known_user(db, *id).await? };
+        approvers.push(known);
+    }
+    let decided_by = match &approval.state {
+        State::Approved(Decision { by, .. }) | State::Denied(Decision { by, .. }) => {
+            let among = approvers.iter().find(|user| user.id == *by).cloned();
+            Some(match among {
+                Some(user) => user,
+                None => identity::known_user(db, *by).await?,
+            })
+        }
+        _ => None,
+    };
+    let display =
+        Display::of(&approval.action, &requester.full_name(), bot.name.as_str(), approval.reason.as_deref());
+    Ok(View { approval, requester, bot, approvers, decided_by, display, grant: None })
+}
+
+async fn request(tx: &mut Tx<'_>, parts: &Parts, bot: &Bot, ask: Ask, now: Timestamp) -> Result<ApprovalId, Error> {
+    let unknown = || Refused::RequesterUnknown(ask.requester.to_string());
+    let requester = identity::active_user(tx.db(), &ask.requester).await?.ok_or_else(unknown)?;
+    if identity::usable_passkeys(tx.db(), requester.id).await?.is_empty() {
+        return Err(Refused::RequesterHasNoPasskey(requester.full_name()).into());
+    }
+    let approval = Approval {
+        id: ApprovalId::new(now),
+        tag: draw_tag(),
+        bot: bot.id,
+        requester: requester.id,
+        action: ask.action,
+        reason: ask.reason,
+        origin: ask.origin,
+        requirement: Requirement {
+            policy: builtin_policy(),
+            factor: Factor::Passkey,
+            approvers: vec![requester.id],
+        },
+        created_at: now,
+        expires_at: now.after(ask.expires_in),
+        state: State::Pending,
+    };
+    store::insert(tx, &approval).await?;
+    let data = json!({
+        "requester": approval.requester, "action": approval.action, "action_sha256": b64u(approval.action.sha256()),
+        "policy": approval.requirement.policy, "expires_at": approval.expires_at, "reason": approval.reason,
+    });
+    let actor = Actor::Bot { bot: bot.id, user: Some(requester.id) };
+    let entry = Entry { kind: "approval.requested", actor, subject: approval.id.to_string(), data };
+    parts.journal.append(tx, now, entry).await?;
+    for effect in approval.requested() {
+        perform(tx, parts, &approval, effect, &By { actor, device: None }, now).await?;
+    }
+    crate::crash_point!("approval-written");
+    Ok(approval.id)
+}
+
+/// Four characters that are told apart at a glance.
+fn draw_tag() -> String {
+    const ALPHABET: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
+    random::<4>().map(|byte| char::from(ALPHABET[usize::from(byte & 31)])).iter().collect()
+}
+
+/// A signature that was checked.
+struct Signed {
+    passkey: crate::id::PasskeyId,
+    updated: Option<Credential>,
+}
+
+/// A checked answer on its way into the transaction.
+struct Deciding {
+    id: ApprovalId,
+    approver: UserId,
+    device: DeviceId,
+    actor: Actor,
+    offered: StoredChallenge,
+    answer: Answer,
+    signed: Signed,
+    now: Timestamp,
+}
+
+async fn decide(tx: &mut Tx<'_>, parts: &Parts, deciding: Deciding) -> Result<ApprovalId, Error> {
+    let Deciding { id, approver, device, actor, offered, answer, signed, now } = deciding;
+    let approval = store::lock(tx, id).await?.ok_or_else(|| Refused::NotFound(id.to_string()))?;
+    // Looked up again under the lock: the right to answer must hold now, not when the signature was checked.
+    let trusted = identity::active_device(tx.db(), device).await?.is_some()
+        && identity::active_user(tx.db(), &UserRef::Id(approver)).await?.is_some();
+    let usable = identity::usable_passkeys(tx.db(), approver).await?;
+    if !trusted || !usable.iter().any(|passkey| passkey.id == signed.passkey) {
+        return Err(Refused::Webauthn(WebauthnRefusal::PasskeyUnknown).into());
+    }
+    if let Some(before) = store::find_answer(tx.db(), answer.challenge).await? {
+        // The reply was lost and the phone asks again, or somebody sends another answer to the same challenge.
+        return if before == answer.credential { Ok(id) } else { Err(Refused::ChallengeUsed.into()) };
+    }
+    open(&approval, now)?;
+    if now >= offered.expires_at {
+        return Err(Refused::ChallengeExpired.into());
+    }
+    if offered.used || !store::use_challenge(tx, answer.challenge, now).await? {
+        return Err(Refused::ChallengeUsed.into());
+    }
+    let stored = StoredAnswer {
+        challenge: answer.challenge,
+        approval: id,
+        approver,
+        device,
+        passkey: signed.passkey,
+        verdict: offered.verdict,
+        reason: answer.reason.clone(),
+        statement: &offered.statement,
+        credential: &answer.credential,
+    };
+    store::insert_answer(tx, &stored, now).await?;
+    if let Some(updated) = &signed.updated {
+        identity::update_credential(tx, signed.passkey, updated).await?;
+    }
+    let verified = VerifiedAnswer::checked(approver, offered.verdict, answer.reason);
+    apply(tx, parts, approval, Event::Answered(verified), &By { actor, device: Some(device) }, now).await?;
+    Ok(id)
+}
+
+/// Who made a change, and on which device.
+struct By {
+    actor: Actor,
+    device: Option<DeviceId>,
+}
+
+/// Steps the machine; saves, records and performs what follows.
+async fn apply(
+    tx: &mut Tx<'_>,
+    parts: &Parts,
+    approval: Approval,
+    event: Event,
+    by: &By,
+    now: Timestamp,
+) -> Result<(), Error> {
+    let pending = approval.state == State::Pending;
+    let (approval, effects) = approval.step(event, now)?;
+    if pending && approval.state != State::Pending {
+        if !store::save_outcome(tx, &approval).await? {
+            return Err(db::Error::inconsistent("approvals", approval.id, "decided under its lock").into());
+        }
+        let (kind, data) = recorded(&approval);
+        let entry = Entry { kind, actor: by.actor, subject: approval.id.to_string(), data };
+        parts.journal.append(tx, now, entry).await?;
+    }
+    for effect in effects {
+        perform(tx, parts, &approval, effect, by, now).await?;
+    }
+    Ok(())
+}
+
+fn recorded(approval: &Approval) -> (&'static str, Value) {
+    match &approval.state {
+        State::Pending => ("approval.requested", json!({})),
+        State::Approved(decision) => ("approval.approved", json!({"by": decision.by})),
+        State::Denied(decision) => ("approval.denied", json!({"by": decision.by, "reason": decision.reason})),
+        State::Expired { .. } => ("approval.expired", json!({})),
+        State::Cancelled { .. } => ("approval.cancelled", json!({})),
+    }
+}
+
+async fn perform(
+    tx: &mut Tx<'_>,
+    parts: &Parts,
+    approval: &Approval,
+    effect: Effect,
+    by: &By,
+    now: Timestamp,
+) -> Result<(), Error> {
+    match effect {
+        Effect::NotifyUsers(users) => {
+            for user in users {
+                parts.delivery.notify(tx, doorbell(approval, user), now).await?;
+            }
+        }
+        Effect::WakeAt(at) => parts.queue.enqueue(tx, Kind::ApprovalDeadline, approval.id.0, at).await?,
+        Effect::IssueGrant { expires_at } => {
+            let grant = StoredGrant {
+                id: GrantId::new(now),
+                approval: approval.id,
+                bot: approval.bot,
+                issued_at: now,
+                expires_at,
+                redeemed_at: None,
+            };
+            store::insert_grant(tx, &grant).await?;
+        }
+        Effect::TellBot => {
+            let (hub, id): (Hub, Uuid) = (parts.hub.clone(), approval.id.0);
+            tx.after_commit(move || hub.wake(id));
+        }
+        Effect::Withdraw => {
+            let content = taken_off(tx, approval).await?;
+            parts.delivery.withdraw(tx, approval.id.0, by.device, &content, now).await?;
+        }
+    }
+    Ok(())
+}
+
+/// The push says only that something waits: what it is, is read over TLS after unlocking.
+fn doorbell(approval: &Approval, user: UserId) -> Notice {
+    let words = Words { title: "Approval needed".into(), body: format!("Request {}: open to read and answer", approval.tag) };
+    Notice {
+        user,
+        subject: approval.id.0,
+        round: 1,
+        content: content(approval, Category::Approval, words),
+        expires_at: approval.expires_at,
+        replaces: None,
+    }
+}
+
+async fn taken_off(tx: &mut Tx<'_>, approval: &Approval) -> Result<Content, Error> {
+    let title = match &approval.state {
+        State::Approved(decision) | State::Denied(decision) => {
+            format!("Answered by {}", identity::known_user(tx.db(), decision.by).await?.name.as_str())
+        }
+        State::Cancelled { .. } => "Cancelled".to_owned(),
+        State::Pending | State::Expired { .. } => "Expired".to_owned(),
+    };
+    let words = Words { title, body: format!("Request {}: nothing left to do", approval.tag) };
+    Ok(content(approval, Category::Answered, words))
+}
+
+fn content(approval: &Approval, category: Category, words: Words) -> Content {
+    Content {
+        category,
+        high: category == Category::Approval,
+        words,
+        path: format!("/a/{}", approval.id),
+        subject: approval.id.to_string(),
+        reference: None,
+    }
+}
+
+struct Redeeming {
+    grant: GrantId,
+    bot: BotId,
+    action_sha256: [u8; 32],
+    now: Timestamp,
+}
+
+async fn redeem(tx: &mut Tx<'_>, parts: &Parts, redeeming: Redeeming, actor: Actor) -> Result<Redeemed, Error> {
+    let Redeeming { grant, bot, action_sha256, now } = redeeming;
+    let stored = store::lock_grant(tx, grant).await?.filter(|stored| stored.bot == bot).ok_or(Refused::GrantInvalid)?;
+    if let Some(at) = stored.redeemed_at {
+        return Err(Refused::GrantRedeemed { at }.into());
+    }
+    if now >= stored.expires_at {
+        return Err(Refused::GrantExpired.into());
+    }
+    let approval = store::find(tx.db(), stored.approval).await?.ok_or(Refused::GrantInvalid)?;
+    if approval.action.sha256() != action_sha256 || !matches!(approval.state, State::Approved(_)) {
+        return Err(Refused::GrantOtherAction.into());
+    }
+    let requester = identity::active_user(tx.db(), &UserRef::Id(approval.requester)).await?;
+    if requester.is_none() || !store::signer_still_trusted(tx.db(), approval.id).await? {
+        return Err(Refused::GrantRevoked.into());
+    }
+    if !store::redeem(tx, grant, now).await? {
+        return Err(Refused::GrantRedeemed { at: now }.into());
+    }
+    let data = json!({"approval": approval.id, "action_sha256": b64u(action_sha256)});
+    let entry = Entry { kind: "grant.redeemed", actor, subject: grant.to_string(), data };
+    parts.journal.append(tx, now, entry).await?;
+    crate::crash_point!("grant-redeemed");
+    Ok(Redeemed { grant, approval: approval.id, at: now })
+}

@@ -1,0 +1,84 @@
+//! The exact bytes an answer signs (DESIGN section 5, `api-spec/device-protocol.md` section 6).
+
+use serde::{Deserialize, Serialize};
+
+use super::action::canonical;
+use super::{Action, Approval, Display, Factor, PolicyRef, Verdict};
+use crate::clock::Timestamp;
+use crate::id::{ApprovalId, UserId};
+use crate::secret::{b64u, tagged_sha256};
+
+/// One person's verdict on one approval, with everything that must not be exchangeable inside.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Statement {
+    /// Always `phoneops.answer.v1`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// The installation.
+    pub issuer: String,
+    /// The approval.
+    pub approval: ApprovalId,
+    /// What is to be allowed.
+    pub action: Action,
+    /// `H("phoneops.action.v1", JCS(action))`.
+    pub action_sha256: String,
+    /// For whom it was asked.
+    pub requester: UserId,
+    /// Who answers.
+    pub approver: UserId,
+    /// The verdict: a signed deny can never be presented as an approve.
+    pub verdict: Verdict,
+    /// How it is signed.
+    pub factor: Factor,
+    /// The policy that asked for it.
+    pub policy: PolicyRef,
+    /// What the phone was given to show.
+    pub display_sha256: String,
+    /// 128 random bits of this approver's own.
+    pub nonce: String,
+    /// When the approval expires.
+    pub expires_at: Timestamp,
+}
+
+impl Statement {
+    /// The statement for `approver` to sign.
+    #[must_use]
+    pub fn new(
+        issuer: &str,
+        approval: &Approval,
+        display: &Display,
+        approver: UserId,
+        verdict: Verdict,
+        nonce: [u8; 16],
+    ) -> Self {
+        Self {
+            kind: TYPE.to_owned(),
+            issuer: issuer.to_owned(),
+            approval: approval.id,
+            action: approval.action.clone(),
+            action_sha256: b64u(approval.action.sha256()),
+            requester: approval.requester,
+            approver,
+            verdict,
+            factor: approval.requirement.factor,
+            policy: approval.requirement.policy.clone(),
+            display_sha256: b64u(display.sha256()),
+            nonce: b64u(nonce),
+            expires_at: approval.expires_at,
+        }
+    }
+
+    /// The canonical JSON (RFC 8785).
+    #[must_use]
+    pub fn canonical(&self) -> String {
+        String::from_utf8(canonical(self)).expect("canonical JSON is UTF-8")
+    }
+}
+
+const TYPE: &str = "phoneops.answer.v1";
+
+/// What is signed: `H("phoneops.answer.v1", statement)`, which is the WebAuthn challenge of the passkey factor.
+#[must_use]
+pub fn challenge(statement: &str) -> [u8; 32] {
+    tagged_sha256(TYPE, statement.as_bytes())
+}

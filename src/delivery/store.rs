@@ -1,0 +1,193 @@
+//! The SQL of registrations, notifications and attempts.
+
+use super::{Content, Notice};
+use crate::clock::Timestamp;
+use crate::db::{Db, FromRow, Json, Result, Row, Tx};
+use crate::id::{AttemptId, DeviceId, NotificationId, UserId};
+
+pub(super) async fn register(tx: &mut Tx<'_>, device: DeviceId, sealed: &[u8], now: Timestamp) -> Result<()> {
+    tx.query(
+        "insert into push_registrations (device_id, address_sealed, registered_at) values ($1, $2, $3)
+         on conflict (device_id) do update set address_sealed = $2, registered_at = $3, retired_at = null",
+    )
+    .bind(device)
+    .bind(sealed)
+    .bind(now)
+    .execute()
+    .await?;
+    Ok(())
+}
+
+/// Retires a registration unless it was made after the provider found its predecessor dead.
+pub(super) async fn retire(tx: &mut Tx<'_>, device: DeviceId, registered_before: Timestamp, now: Timestamp) -> Result<()> {
+    tx.query(
+        "update push_registrations set retired_at = $3 where device_id = $1 and registered_at <= $2 and retired_at is null",
+    )
+    .bind(device)
+    .bind(registered_before)
+    .bind(now)
+    .execute()
+    .await?;
+    Ok(())
+}
+
+/// The devices of a person that a push can be sent to.
+pub(super) async fn reachable(db: &mut Db<'_>, user: UserId) -> Result<Vec<DeviceId>> {
+    db.query(
+        "select devices.id from devices
+         join users on users.id = devices.user_id
+         join push_registrations on push_registrations.device_id = devices.id
+         where devices.user_id = $1 and users.removed_at is null and devices.revoked_at is null
+           and push_registrations.retired_at is null
+         order by devices.enrolled_at",
+    )
+    .bind(user)
+    .all()
+    .await
+}
+
+pub(super) async fn insert_notification(
+    tx: &mut Tx<'_>,
+    id: NotificationId,
+    notice: &Notice,
+    now: Timestamp,
+) -> Result<()> {
+    tx.query(
+        "insert into notifications (id, user_id, subject_id, round, content, created_at, expires_at, replaces_id)
+         values ($1, $2, $3, $4, $5, $6, $7, $8)",
+    )
+    .bind(id)
+    .bind(notice.user)
+    .bind(notice.subject)
+    .bind(notice.round)
+    .bind(Json(&notice.content))
+    .bind(now)
+    .bind(notice.expires_at)
+    .bind(notice.replaces)
+    .execute()
+    .await?;
+    Ok(())
+}
+
+pub(super) async fn insert_attempt(
+    tx: &mut Tx<'_>,
+    id: AttemptId,
+    notification: NotificationId,
+    device: DeviceId,
+    now: Timestamp,
+) -> Result<()> {
+    tx.query("insert into attempts (id, notification_id, device_id, state, created_at) values ($1, $2, $3, 'waiting', $4)")
+        .bind(id)
+        .bind(notification)
+        .bind(device)
+        .bind(now)
+        .execute()
+        .await?;
+    Ok(())
+}
+
+/// An attempt that waits to be sent, with all that sending takes.
+pub(super) struct Due {
+    pub(super) notification: NotificationId,
+    pub(super) device: DeviceId,
+    pub(super) round: i64,
+    pub(super) content: Content,
+    pub(super) expires_at: Timestamp,
+    pub(super) withdrawn: bool,
+    pub(super) replaces: Option<NotificationId>,
+    pub(super) address: Option<Vec<u8>>,
+}
+
+impl FromRow for Due {
+    fn from_row(row: &Row<'_>) -> Result<Self> {
+        Ok(Self {
+            notification: row.get("notification_id")?,
+            device: row.get("device_id")?,
+            round: row.get("round")?,
+            content: row.get::<Json<Content>>("content")?.0,
+            expires_at: row.get("expires_at")?,
+            withdrawn: row.get::<Option<Timestamp>>("withdrawn_at")?.is_some(),
+            replaces: row.get("replaces_id")?,
+            address: row.get("address_sealed")?,
+        })
+    }
+}
+
+pub(super) async fn find_due(db: &mut Db<'_>, attempt: AttemptId) -> Result<Option<Due>> {
+    db.query(
+        "select notification_id, attempts.device_id, round, content, expires_at, withdrawn_at, replaces_id, address_sealed
+         from attempts
+         join notifications on notifications.id = attempts.notification_id
+         join devices on devices.id = attempts.device_id
+         left join push_registrations on push_registrations.device_id = attempts.device_id
+              and push_registrations.retired_at is null and devices.revoked_at is null
+         where attempts.id = $1 and attempts.state = 'waiting'",
+    )
+    .bind(attempt)
+    .optional()
+    .await
+}
+
+pub(super) async fn finish_attempt(
+    tx: &mut Tx<'_>,
+    id: AttemptId,
+    state: &'static str,
+    detail: Option<&str>,
+    now: Timestamp,
+) -> Result<()> {
+    tx.query("update attempts set state = $2, detail = $3, finished_at = $4 where id = $1 and state = 'waiting'")
+        .bind(id)
+        .bind(state)
+        .bind(detail.map(str::to_owned))
+        .bind(now)
+        .execute()
+        .await?;
+    Ok(())
+}
+
+/// Nothing more is sent about `subject`.
+pub(super) async fn withdraw(tx: &mut Tx<'_>, subject: uuid::Uuid, now: Timestamp) -> Result<()> {
+    tx.query("update notifications set withdrawn_at = $2 where subject_id = $1 and withdrawn_at is null")
+        .bind(subject)
+        .bind(now)
+        .execute()
+        .await?;
+    Ok(())
+}
+
+/// The newest notification about a subject that a device may be showing.
+pub(super) struct Shown {
+    pub(super) user: UserId,
+    pub(super) device: DeviceId,
+    pub(super) notification: NotificationId,
+    pub(super) round: u32,
+}
+
+impl FromRow for Shown {
+    fn from_row(row: &Row<'_>) -> Result<Self> {
+        Ok(Self {
+            user: row.get("user_id")?,
+            device: row.get("device_id")?,
+            notification: row.get("notification_id")?,
+            round: row.get("round")?,
+        })
+    }
+}
+
+/// Where a subject may be on a screen: one row a device, for the newest round it was sent. An attempt that is still waiting
+/// may have been sent already by a worker that has not said so.
+pub(super) async fn shown(db: &mut Db<'_>, subject: uuid::Uuid) -> Result<Vec<Shown>> {
+    db.query(
+        "select distinct notifications.user_id, attempts.device_id, notifications.round,
+             coalesce(notifications.replaces_id, notifications.id) as notification_id
+         from notifications join attempts on attempts.notification_id = notifications.id
+         where notifications.subject_id = $1 and attempts.state in ('accepted', 'waiting')
+           and notifications.round = (
+             select max(later.round) from notifications as later join attempts as sent on sent.notification_id = later.id
+             where later.subject_id = $1 and sent.device_id = attempts.device_id and sent.state in ('accepted', 'waiting'))
+         order by notifications.user_id, attempts.device_id",
+    )
+    .bind(subject)
+    .all()
+    .await
+}

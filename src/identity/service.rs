@@ -1,0 +1,314 @@
+//! People and bots: made, found, removed. Devices and passkeys are in `enrollment` and `passkeys`.
+
+use serde_json::json;
+
+use super::access_token::AccessTokens;
+use super::call::{Call, CallRefusal, Caller, Failure, Person};
+use super::handle::{Handle, PersonName};
+use super::model::{Bot, Device, Role, Scope, User, UserRef};
+use super::store;
+use super::webauthn::{RelyingParty, WebauthnRefusal};
+use crate::clock::{Clock, Timestamp};
+use crate::db::{self, Db, Store, Tx};
+use crate::id::{BotId, DeviceId, UserId};
+use crate::journal::{Actor, Entry, Journal};
+use crate::secret::{MasterKey, Secret, b64u, random};
+
+/// What identity knows about the installation.
+pub struct Identity {
+    pub(super) store: Store,
+    pub(super) clock: Clock,
+    pub(super) journal: Journal,
+    pub(super) issuer: String,
+    pub(super) tokens: AccessTokens,
+    pub(super) relying_party: RelyingParty,
+}
+
+/// Why identity said no.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// Somebody has the handle.
+    #[error("the handle @{0} is taken")]
+    HandleTaken(String),
+    /// A bot has the name.
+    #[error("the name {0} is taken")]
+    NameTaken(String),
+    /// No such person, or they left.
+    #[error("there is no {0}")]
+    UserUnknown(String),
+    /// No such bot, device or passkey.
+    #[error("there is no {0}")]
+    NotFound(String),
+    /// The last administrator cannot be removed.
+    #[error("@{0} is the last administrator")]
+    LastAdmin(String),
+    /// No such code, or it is over.
+    #[error("the enrolment code is not known, or its ten minutes are over")]
+    EnrollmentUnknown,
+    /// Another device was faster.
+    #[error("the enrolment code was claimed by another device")]
+    EnrollmentClaimed,
+    /// This key is enrolled already.
+    #[error("this device key is enrolled already")]
+    DeviceKeyTaken,
+    /// `user` is missing with a first administrator's code, or there with another.
+    #[error("{0}")]
+    EnrollmentUser(&'static str),
+    /// The enrolment proof or the sign-in assertion does not hold; carries why.
+    #[error("{why}")]
+    ProofInvalid {
+        /// The reason's stable name.
+        code: &'static str,
+        /// The reason for people.
+        why: String,
+    },
+    /// The passkey ceremony is not known, or is over.
+    #[error("the passkey ceremony is not known, or its five minutes are over")]
+    CeremonyUnknown,
+    /// This passkey is registered already.
+    #[error("this passkey is registered already")]
+    PasskeyTaken,
+    /// What the authenticator sent was refused.
+    #[error(transparent)]
+    Webauthn(WebauthnRefusal),
+}
+
+/// What identity's services return when they do not do as they were asked.
+pub type Error = Failure<Refusal>;
+
+impl From<Refusal> for Error {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+impl Identity {
+    /// For the installation at `issuer` (its `public_url`, without a trailing slash).
+    #[must_use]
+    pub fn new(
+        store: Store,
+        clock: Clock,
+        journal: Journal,
+        master: &MasterKey,
+        issuer: &str,
+        relying_party: RelyingParty,
+    ) -> Self {
+        let tokens = AccessTokens::new(master, issuer);
+        Self { store, clock, journal, issuer: issuer.to_owned(), tokens, relying_party }
+    }
+
+    /// The passkey side of the installation.
+    #[must_use]
+    pub fn relying_party(&self) -> &RelyingParty {
+        &self.relying_party
+    }
+
+    /// Makes a person.
+    ///
+    /// # Errors
+    /// Only administrators may; the handle may be taken.
+    pub async fn create_user(&self, call: &Call, handle: Handle, name: PersonName, role: Role) -> Result<User, Error> {
+        call.admin()?;
+        let (now, journal, actor) = (self.clock.now(), self.journal.clone(), call.actor(None));
+        let user = User { id: UserId::new(now), handle, name, role, created_at: now, removed_at: None };
+        let id = call.write(&self.store, now, move |tx| Box::pin(async move { add_user(tx, &journal, now, actor, &user).await }));
+        self.user_by_id(id.await?).await
+    }
+
+    async fn user_by_id(&self, id: UserId) -> Result<User, Error> {
+        let found: Option<User> =
+            self.store.read(move |db| Box::pin(async move { store::find_user(db, &UserRef::Id(id)).await })).await?;
+        found.ok_or_else(|| Refusal::UserUnknown(id.to_string()).into())
+    }
+
+    /// The people who have not left, by handle.
+    ///
+    /// # Errors
+    /// Only administrators may see them all.
+    pub async fn users(&self, call: &Call) -> Result<Vec<User>, Error> {
+        call.admin()?;
+        Ok(self.store.read(|db| Box::pin(store::list_users(db))).await?)
+    }
+
+    /// Removes a person: from now on they may do nothing and are paged for nothing.
+    ///
+    /// # Errors
+    /// Only administrators may, and never the last of them.
+    pub async fn remove_user(&self, call: &Call, who: UserRef) -> Result<(), Error> {
+        call.admin()?;
+        let (now, journal, actor) = (self.clock.now(), self.journal.clone(), call.actor(None));
+        call.write(&self.store, now, move |tx| {
+            Box::pin(async move {
+                let user = active_user(tx.db(), &who).await?.ok_or_else(|| Refusal::UserUnknown(who.to_string()))?;
+                let admins = store::list_users(tx.db()).await?.iter().filter(|user| user.role == Role::Admin).count();
+                if user.role == Role::Admin && admins == 1 {
+                    return Err(Refusal::LastAdmin(user.handle.as_str().to_owned()).into());
+                }
+                store::remove_user(tx, user.id, now).await?;
+                let data = json!({"handle": user.handle});
+                record(tx, &journal, now, actor, "user.removed", user.id, data).await
+            })
+        })
+        .await
+    }
+
+    /// Makes a bot. Its token is returned once and stored as a digest.
+    ///
+    /// # Errors
+    /// Only administrators may; the name may be taken.
+    pub async fn create_bot(&self, call: &Call, name: Handle, scopes: Vec<Scope>) -> Result<(Bot, Option<Secret>), Error> {
+        call.admin()?;
+        let (now, journal, actor) = (self.clock.now(), self.journal.clone(), call.actor(None));
+        let token = Secret::new(format!("pob_{}", b64u(random::<32>())));
+        let bot = Bot { id: BotId::new(now), name, scopes, created_at: now, revoked_at: None };
+        let (made, digest) = (bot.id, token.hash());
+        let id = call.write(&self.store, now, move |tx| {
+            Box::pin(async move {
+                if !store::insert_bot(tx, &bot, digest).await? {
+                    return Err(Refusal::NameTaken(bot.name.as_str().to_owned()).into());
+                }
+                let data = json!({"name": bot.name, "scopes": bot.scopes});
+                record(tx, &journal, now, actor, "bot.created", bot.id, data).await?;
+                Ok::<_, Error>(bot.id)
+            })
+        });
+        let id = id.await?;
+        let bot = self.bot_by_id(id).await?;
+        // A repeated call learns which bot it made, but not its token again.
+        Ok((bot, (id == made).then_some(token)))
+    }
+
+    async fn bot_by_id(&self, id: BotId) -> Result<Bot, Error> {
+        let found: Option<Bot> = self.store.read(move |db| Box::pin(store::find_bot(db, id))).await?;
+        found.ok_or_else(|| Refusal::NotFound(id.to_string()).into())
+    }
+
+    /// The bots whose tokens work, by name.
+    ///
+    /// # Errors
+    /// Only administrators may see them.
+    pub async fn bots(&self, call: &Call) -> Result<Vec<Bot>, Error> {
+        call.admin()?;
+        Ok(self.store.read(|db| Box::pin(store::list_bots(db))).await?)
+    }
+
+    /// Ends a bot's token.
+    ///
+    /// # Errors
+    /// Only administrators may.
+    pub async fn revoke_bot(&self, call: &Call, id: BotId) -> Result<(), Error> {
+        call.admin()?;
+        let (now, journal, actor) = (self.clock.now(), self.journal.clone(), call.actor(None));
+        call.write(&self.store, now, move |tx| {
+            Box::pin(async move {
+                if !store::revoke_bot(tx, id, now).await? {
+                    return Err(Refusal::NotFound(id.to_string()).into());
+                }
+                record(tx, &journal, now, actor, "bot.revoked", id, json!({})).await
+            })
+        })
+        .await
+    }
+
+    /// The bot with this token.
+    ///
+    /// # Errors
+    /// [`CallRefusal::Unauthenticated`] for any token that does not work.
+    pub async fn authenticate_bot(&self, token: &Secret) -> Result<Caller, Error> {
+        let digest = token.hash();
+        let bot: Option<Bot> = self.store.read(move |db| Box::pin(store::find_bot_by_token(db, digest))).await?;
+        bot.map(|bot| Caller::Bot(Box::new(bot))).ok_or_else(|| CallRefusal::Unauthenticated.into())
+    }
+
+    /// The person on this device, as an access token names them.
+    ///
+    /// # Errors
+    /// [`CallRefusal::Unauthenticated`] when the device was revoked or the person left.
+    pub async fn authenticate_person(&self, user: UserId, device: DeviceId) -> Result<Caller, Error> {
+        let found: Option<(User, Device)> = self
+            .store
+            .read(move |db| {
+                Box::pin(async move {
+                    let user = active_user(db, &UserRef::Id(user)).await?;
+                    let device = store::find_device(db, device).await?.filter(|device| device.revoked_at.is_none());
+                    Ok::<_, db::Error>(user.zip(device))
+                })
+            })
+            .await?;
+        match found {
+            Some((user, device)) if device.user == user.id => Ok(Caller::Person(Box::new(Person { user, device }))),
+            _ => Err(CallRefusal::Unauthenticated.into()),
+        }
+    }
+
+    /// Forgets proofs, idempotency keys and ceremonies that are over.
+    ///
+    /// # Errors
+    /// Storage errors.
+    pub async fn sweep(&self) -> db::Result<()> {
+        let now = self.clock.now();
+        self.store.write(move |tx| Box::pin(store::sweep(tx, now))).await
+    }
+}
+
+/// Adds `user` and records it. For [`Identity`] and for the first administrator's claim.
+pub(super) async fn add_user(
+    tx: &mut Tx<'_>,
+    journal: &Journal,
+    now: Timestamp,
+    actor: Actor,
+    user: &User,
+) -> Result<UserId, Error> {
+    if !store::insert_user(tx, user).await? {
+        return Err(Refusal::HandleTaken(user.handle.as_str().to_owned()).into());
+    }
+    let data = json!({"handle": user.handle, "name": user.name, "role": user.role});
+    record(tx, journal, now, actor, "user.created", user.id, data).await?;
+    Ok(user.id)
+}
+
+pub(super) async fn record(
+    tx: &mut Tx<'_>,
+    journal: &Journal,
+    now: Timestamp,
+    actor: Actor,
+    kind: &'static str,
+    subject: impl std::fmt::Display + Send,
+    data: serde_json::Value,
+) -> Result<(), Error> {
+    let subject = subject.to_string();
+    Ok(journal.append(tx, now, Entry { kind, actor, subject, data }).await?)
+}
+
+/// The person, unless they left.
+///
+/// # Errors
+/// Storage errors.
+pub async fn active_user(db: &mut Db<'_>, who: &UserRef) -> db::Result<Option<User>> {
+    Ok(store::find_user(db, who).await?.filter(|user| user.removed_at.is_none()))
+}
+
+/// The person, even if they left: for what is shown of the past.
+///
+/// # Errors
+/// Storage errors; [`db::Error::Inconsistent`] when there never was one.
+pub async fn known_user(db: &mut Db<'_>, id: UserId) -> db::Result<User> {
+    let found = store::find_user(db, &UserRef::Id(id)).await?;
+    found.ok_or_else(|| db::Error::inconsistent("users", id, "referred to and not there"))
+}
+
+/// The bot, even if it was revoked.
+///
+/// # Errors
+/// Storage errors; [`db::Error::Inconsistent`] when there never was one.
+pub async fn known_bot(db: &mut Db<'_>, id: BotId) -> db::Result<Bot> {
+    store::find_bot(db, id).await?.ok_or_else(|| db::Error::inconsistent("bots", id, "referred to and not there"))
+}
+
+/// The device, unless it was revoked.
+///
+/// # Errors
+/// Storage errors.
+pub async fn active_device(db: &mut Db<'_>, id: DeviceId) -> db::Result<Option<Device>> {
+    Ok(store::find_device(db, id).await?.filter(|device| device.revoked_at.is_none()))
+}

@@ -1,0 +1,468 @@
+//! The SQL of people, bots, devices, passkeys, codes and proofs.
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::call::{Once, UsedProof};
+use super::device_key::DeviceKey;
+use super::model::{Bot, Device, Passkey, Role, Scope, User, UserRef};
+use super::webauthn::Credential;
+use crate::clock::Timestamp;
+use crate::db::{Db, Error, FromRow, Json, Result, Row, Sql, Tx};
+use crate::id::{BotId, CeremonyId, DeviceId, EnrollmentId, PasskeyId, UserId};
+
+fn word<T: DeserializeOwned>(table: &'static str, id: impl std::fmt::Display, text: String) -> Result<T> {
+    serde_json::from_value(serde_json::Value::String(text)).map_err(|error| Error::inconsistent(table, id, error))
+}
+
+impl FromRow for User {
+    fn from_row(row: &Row<'_>) -> Result<Self> {
+        let id: UserId = row.get("id")?;
+        Ok(Self {
+            id,
+            handle: word("users", id, row.get("handle")?)?,
+            name: word("users", id, row.get("name")?)?,
+            role: word("users", id, row.get("role")?)?,
+            created_at: row.get("created_at")?,
+            removed_at: row.get("removed_at")?,
+        })
+    }
+}
+
+impl FromRow for Bot {
+    fn from_row(row: &Row<'_>) -> Result<Self> {
+        let id: BotId = row.get("id")?;
+        Ok(Self {
+            id,
+            name: word("bots", id, row.get("name")?)?,
+            scopes: row.get::<Json<Vec<Scope>>>("scopes")?.0,
+            created_at: row.get("created_at")?,
+            revoked_at: row.get("revoked_at")?,
+        })
+    }
+}
+
+impl FromRow for Device {
+    fn from_row(row: &Row<'_>) -> Result<Self> {
+        let id: DeviceId = row.get("id")?;
+        Ok(Self {
+            id,
+            user: row.get("user_id")?,
+            name: row.get("name")?,
+            platform: word("devices", id, row.get("platform")?)?,
+            key: DeviceKey::from_sec1(&row.get::<Vec<u8>>("public_key")?)
+                .map_err(|error| Error::inconsistent("devices", id, error))?,
+            enrolled_at: row.get("enrolled_at")?,
+            revoked_at: row.get("revoked_at")?,
+        })
+    }
+}
+
+impl FromRow for Passkey {
+    fn from_row(row: &Row<'_>) -> Result<Self> {
+        Ok(Self { id: row.get("id")?, name: row.get("name")?, created_at: row.get("created_at")? })
+    }
+}
+
+// People.
+
+pub(super) async fn insert_user(tx: &mut Tx<'_>, user: &User) -> Result<bool> {
+    let rows = tx
+        .query(
+            "insert into users (id, handle, name, role, created_at) values ($1, $2, $3, $4, $5) on conflict (handle) do nothing",
+        )
+        .bind(user.id)
+        .bind(user.handle.as_str())
+        .bind(user.name.as_str())
+        .bind(if user.role == Role::Admin { "admin" } else { "member" })
+        .bind(user.created_at)
+        .execute()
+        .await?;
+    Ok(rows == 1)
+}
+
+/// The user, removed or not.
+pub(super) async fn find_user(db: &mut Db<'_>, who: &UserRef) -> Result<Option<User>> {
+    match who {
+        UserRef::Id(id) => db.query("select * from users where id = $1").bind(*id).optional().await,
+        UserRef::Handle(handle) => db.query("select * from users where handle = $1").bind(handle.as_str()).optional().await,
+    }
+}
+
+pub(super) async fn list_users(db: &mut Db<'_>) -> Result<Vec<User>> {
+    db.query("select * from users where removed_at is null order by handle").all().await
+}
+
+pub(super) async fn no_user_yet(db: &mut Db<'_>) -> Result<bool> {
+    Ok(db.query("select id from users limit 1").optional::<UserId>().await?.is_none())
+}
+
+pub(super) async fn remove_user(tx: &mut Tx<'_>, id: UserId, now: Timestamp) -> Result<bool> {
+    let rows =
+        tx.query("update users set removed_at = $2 where id = $1 and removed_at is null").bind(id).bind(now).execute().await?;
+    Ok(rows == 1)
+}
+
+// Bots.
+
+pub(super) async fn insert_bot(tx: &mut Tx<'_>, bot: &Bot, token_sha256: [u8; 32]) -> Result<bool> {
+    let rows = tx
+        .query(
+            "insert into bots (id, name, token_sha256, scopes, created_at) values ($1, $2, $3, $4, $5)
+             on conflict (name) do nothing",
+        )
+        .bind(bot.id)
+        .bind(bot.name.as_str())
+        .bind(token_sha256)
+        .bind(Json(&bot.scopes))
+        .bind(bot.created_at)
+        .execute()
+        .await?;
+    Ok(rows == 1)
+}
+
+pub(super) async fn find_bot_by_token(db: &mut Db<'_>, token_sha256: [u8; 32]) -> Result<Option<Bot>> {
+    db.query("select * from bots where token_sha256 = $1 and revoked_at is null").bind(token_sha256).optional().await
+}
+
+pub(super) async fn find_bot(db: &mut Db<'_>, id: BotId) -> Result<Option<Bot>> {
+    db.query("select * from bots where id = $1").bind(id).optional().await
+}
+
+pub(super) async fn list_bots(db: &mut Db<'_>) -> Result<Vec<Bot>> {
+    db.query("select * from bots where revoked_at is null order by name").all().await
+}
+
+pub(super) async fn revoke_bot(tx: &mut Tx<'_>, id: BotId, now: Timestamp) -> Result<bool> {
+    let rows =
+        tx.query("update bots set revoked_at = $2 where id = $1 and revoked_at is null").bind(id).bind(now).execute().await?;
+    Ok(rows == 1)
+}
+
+// Devices.
+
+pub(super) async fn insert_device(tx: &mut Tx<'_>, device: &Device) -> Result<bool> {
+    let rows = tx
+        .query(
+            "insert into devices (id, user_id, name, platform, public_key, thumbprint, enrolled_at)
+             values ($1, $2, $3, $4, $5, $6, $7) on conflict (thumbprint) do nothing",
+        )
+        .bind(device.id)
+        .bind(device.user)
+        .bind(&device.name)
+        .bind(device.platform.as_str())
+        .bind(device.key.sec1().as_slice())
+        .bind(device.key.thumbprint())
+        .bind(device.enrolled_at)
+        .execute()
+        .await?;
+    Ok(rows == 1)
+}
+
+/// The device, revoked or not.
+pub(super) async fn find_device(db: &mut Db<'_>, id: DeviceId) -> Result<Option<Device>> {
+    db.query("select * from devices where id = $1").bind(id).optional().await
+}
+
+pub(super) async fn list_devices(db: &mut Db<'_>, user: UserId) -> Result<Vec<Device>> {
+    db.query("select * from devices where user_id = $1 and revoked_at is null order by enrolled_at").bind(user).all().await
+}
+
+pub(super) async fn revoke_device(tx: &mut Tx<'_>, id: DeviceId, now: Timestamp) -> Result<bool> {
+    let rows =
+        tx.query("update devices set revoked_at = $2 where id = $1 and revoked_at is null").bind(id).bind(now).execute().await?;
+    Ok(rows == 1)
+}
+
+// Enrolment codes.
+
+pub(super) struct Enrollment {
+    pub(super) id: EnrollmentId,
+    pub(super) user: Option<UserId>,
+    pub(super) expires_at: Timestamp,
+    pub(super) device: Option<DeviceId>,
+}
+
+impl FromRow for Enrollment {
+    fn from_row(row: &Row<'_>) -> Result<Self> {
+        Ok(Self {
+            id: row.get("id")?,
+            user: row.get("user_id")?,
+            expires_at: row.get("expires_at")?,
+            device: row.get("device_id")?,
+        })
+    }
+}
+
+pub(super) async fn insert_enrollment(
+    tx: &mut Tx<'_>,
+    enrollment: &Enrollment,
+    code_sha256: [u8; 32],
+    now: Timestamp,
+) -> Result<()> {
+    tx.query("insert into enrollments (id, code_sha256, user_id, created_at, expires_at) values ($1, $2, $3, $4, $5)")
+        .bind(enrollment.id)
+        .bind(code_sha256)
+        .bind(enrollment.user)
+        .bind(now)
+        .bind(enrollment.expires_at)
+        .execute()
+        .await?;
+    Ok(())
+}
+
+const FIND_ENROLLMENT: Sql = Sql::either(
+    "select id, user_id, expires_at, device_id from enrollments where code_sha256 = $1",
+    "select id, user_id, expires_at, device_id from enrollments where code_sha256 = $1 for update",
+);
+
+/// The code's enrolment, locked: two phones that race one code are served one after the other.
+pub(super) async fn lock_enrollment(tx: &mut Tx<'_>, code_sha256: [u8; 32]) -> Result<Option<Enrollment>> {
+    tx.query(FIND_ENROLLMENT).bind(code_sha256).optional().await
+}
+
+pub(super) async fn claim_enrollment(tx: &mut Tx<'_>, id: EnrollmentId, device: DeviceId, now: Timestamp) -> Result<()> {
+    tx.query("update enrollments set claimed_at = $2, device_id = $3 where id = $1")
+        .bind(id)
+        .bind(now)
+        .bind(device)
+        .execute()
+        .await?;
+    Ok(())
+}
+
+/// Ends the first-administrator codes that nobody claimed.
+pub(super) async fn expire_first_codes(tx: &mut Tx<'_>, now: Timestamp) -> Result<()> {
+    tx.query("update enrollments set expires_at = $1 where user_id is null and claimed_at is null and expires_at > $1")
+        .bind(now)
+        .execute()
+        .await?;
+    Ok(())
+}
+
+// Passkeys.
+
+pub(super) async fn insert_ceremony(
+    tx: &mut Tx<'_>,
+    id: CeremonyId,
+    device: DeviceId,
+    state: &serde_json::Value,
+    expires_at: Timestamp,
+) -> Result<()> {
+    tx.query("insert into ceremonies (id, device_id, state, expires_at) values ($1, $2, $3, $4)")
+        .bind(id)
+        .bind(device)
+        .bind(Json(state))
+        .bind(expires_at)
+        .execute()
+        .await?;
+    Ok(())
+}
+
+/// The ceremony's state, when it is this device's and not over.
+pub(super) async fn find_ceremony(
+    db: &mut Db<'_>,
+    id: CeremonyId,
+    device: DeviceId,
+    now: Timestamp,
+) -> Result<Option<serde_json::Value>> {
+    Ok(db
+        .query("select state from ceremonies where id = $1 and device_id = $2 and expires_at > $3")
+        .bind(id)
+        .bind(device)
+        .bind(now)
+        .optional::<Json<serde_json::Value>>()
+        .await?
+        .map(|Json(state)| state))
+}
+
+/// Ends a ceremony; `false` when it was ended before.
+pub(super) async fn end_ceremony(tx: &mut Tx<'_>, id: CeremonyId) -> Result<bool> {
+    Ok(tx.query("delete from ceremonies where id = $1").bind(id).execute().await? == 1)
+}
+
+/// A passkey with what it takes to verify it.
+#[derive(Clone, Debug)]
+pub struct StoredPasskey {
+    /// Its id.
+    pub id: PasskeyId,
+    /// Its credential.
+    pub credential: Credential,
+}
+
+impl FromRow for StoredPasskey {
+    fn from_row(row: &Row<'_>) -> Result<Self> {
+        Ok(Self { id: row.get("id")?, credential: row.get::<Json<Credential>>("credential")?.0 })
+    }
+}
+
+/// The passkeys a person may sign with now: not revoked, and enrolled on a device that is not revoked.
+///
+/// # Errors
+/// Storage errors.
+pub async fn usable_passkeys(db: &mut Db<'_>, user: UserId) -> Result<Vec<StoredPasskey>> {
+    db.query(
+        "select passkeys.id, passkeys.credential from passkeys join devices on devices.id = passkeys.device_id
+         where passkeys.user_id = $1 and passkeys.revoked_at is null and devices.revoked_at is null order by passkeys.created_at",
+    )
+    .bind(user)
+    .all()
+    .await
+}
+
+/// Stores what an assertion taught about a passkey: its signature counter.
+///
+/// # Errors
+/// Storage errors.
+pub async fn update_credential(tx: &mut Tx<'_>, id: PasskeyId, credential: &Credential) -> Result<()> {
+    tx.query("update passkeys set credential = $2 where id = $1").bind(id).bind(Json(credential)).execute().await?;
+    Ok(())
+}
+
+pub(super) async fn insert_passkey(
+    tx: &mut Tx<'_>,
+    passkey: &Passkey,
+    owner: (UserId, DeviceId),
+    credential: &Credential,
+) -> Result<bool> {
+    let rows = tx
+        .query(
+            "insert into passkeys (id, user_id, device_id, name, credential_id, credential, created_at)
+             values ($1, $2, $3, $4, $5, $6, $7) on conflict (credential_id) do nothing",
+        )
+        .bind(passkey.id)
+        .bind(owner.0)
+        .bind(owner.1)
+        .bind(&passkey.name)
+        .bind(credential.id())
+        .bind(Json(credential))
+        .bind(passkey.created_at)
+        .execute()
+        .await?;
+    Ok(rows == 1)
+}
+
+pub(super) async fn list_passkeys(db: &mut Db<'_>, user: UserId) -> Result<Vec<Passkey>> {
+    db.query("select id, name, created_at from passkeys where user_id = $1 and revoked_at is null order by created_at")
+        .bind(user)
+        .all()
+        .await
+}
+
+pub(super) async fn revoke_passkey(tx: &mut Tx<'_>, id: PasskeyId, user: UserId, now: Timestamp) -> Result<bool> {
+    let rows = tx
+        .query("update passkeys set revoked_at = $3 where id = $1 and user_id = $2 and revoked_at is null")
+        .bind(id)
+        .bind(user)
+        .bind(now)
+        .execute()
+        .await?;
+    Ok(rows == 1)
+}
+
+// Keys of our own.
+
+/// A signing key as it is stored.
+pub(super) struct StoredKey {
+    pub(super) id: String,
+    pub(super) public: Vec<u8>,
+    pub(super) private_sealed: Vec<u8>,
+}
+
+impl FromRow for StoredKey {
+    fn from_row(row: &Row<'_>) -> Result<Self> {
+        Ok(Self { id: row.get("id")?, public: row.get("public_key")?, private_sealed: row.get("private_key_sealed")? })
+    }
+}
+
+pub(super) async fn insert_key(tx: &mut Tx<'_>, purpose: &str, key: &StoredKey, now: Timestamp) -> Result<()> {
+    tx.query("insert into signing_keys (id, purpose, public_key, private_key_sealed, created_at) values ($1, $2, $3, $4, $5)")
+        .bind(&key.id)
+        .bind(purpose)
+        .bind(key.public.as_slice())
+        .bind(key.private_sealed.as_slice())
+        .bind(now)
+        .execute()
+        .await?;
+    Ok(())
+}
+
+/// Keys for `purpose`, the newest last. On PostgreSQL nodes that start together wait here for each other.
+pub(super) async fn lock_keys(tx: &mut Tx<'_>, purpose: &str) -> Result<Vec<StoredKey>> {
+    tx.query(Sql::either("select 1", "select 1 from (select pg_advisory_xact_lock(1801812339)) as waited")).execute().await?;
+    tx.query("select id, public_key, private_key_sealed from signing_keys where purpose = $1 order by created_at, id")
+        .bind(purpose)
+        .all()
+        .await
+}
+
+// Proofs and idempotency keys.
+
+/// Marks a proof as used; `false` when it was used before.
+pub(super) async fn use_proof(tx: &mut Tx<'_>, proof: &UsedProof) -> Result<bool> {
+    let rows = tx
+        .query("insert into used_proofs (sha256, expires_at) values ($1, $2) on conflict (sha256) do nothing")
+        .bind(proof.sha256)
+        .bind(proof.expires_at)
+        .execute()
+        .await?;
+    Ok(rows == 1)
+}
+
+/// Takes the key for this transaction; `false` when an earlier one has it. Another transaction that is still deciding is waited for.
+pub(super) async fn reserve_key(tx: &mut Tx<'_>, caller: &str, once: &Once, expires_at: Timestamp) -> Result<bool> {
+    let rows = tx
+        .query(
+            "insert into idempotency_keys (caller, key, request_sha256, outcome, expires_at) values ($1, $2, $3, $4, $5)
+             on conflict (caller, key) do nothing",
+        )
+        .bind(caller)
+        .bind(&once.key)
+        .bind(once.request_sha256)
+        .bind(Json(()))
+        .bind(expires_at)
+        .execute()
+        .await?;
+    Ok(rows == 1)
+}
+
+pub(super) async fn keep_outcome(tx: &mut Tx<'_>, caller: &str, key: &str, outcome: &impl Serialize) -> Result<()> {
+    tx.query("update idempotency_keys set outcome = $3 where caller = $1 and key = $2")
+        .bind(caller)
+        .bind(key)
+        .bind(Json(outcome))
+        .execute()
+        .await?;
+    Ok(())
+}
+
+pub(super) struct Kept<T> {
+    pub(super) request_sha256: [u8; 32],
+    pub(super) outcome: T,
+}
+
+impl<T: DeserializeOwned> FromRow for Kept<T> {
+    fn from_row(row: &Row<'_>) -> Result<Self> {
+        Ok(Self { request_sha256: row.get("request_sha256")?, outcome: row.get::<Json<T>>("outcome")?.0 })
+    }
+}
+
+pub(super) async fn find_outcome<T: DeserializeOwned + Send>(tx: &mut Tx<'_>, caller: &str, key: &str) -> Result<Kept<T>> {
+    tx.query("select request_sha256, outcome from idempotency_keys where caller = $1 and key = $2")
+        .bind(caller)
+        .bind(key)
+        .one()
+        .await
+}
+
+/// Forgets what could not be used any more anyway.
+pub(super) async fn sweep(tx: &mut Tx<'_>, now: Timestamp) -> Result<()> {
+    for sql in [
+        "delete from used_proofs where expires_at < $1",
+        "delete from idempotency_keys where expires_at < $1",
+        "delete from ceremonies where expires_at < $1",
+    ] {
+        tx.query(sql).bind(now).execute().await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,204 @@
+//! Work to be done at the edge, kept in the database so that a crash loses none of it.
+//!
+//! ```text
+//!            enqueue (due now, room here)              complete
+//!   tx ───────────────────────────────► leased ───────────────────► gone
+//!    │                                   ▲   │ retry: due later
+//!    └──────── enqueue (due later) ──► waiting ◄──────┘
+//!                                        │ claim, when due: due_at moves to the end of the lease
+//!                                        └─► leased ── too many tries ──► buried
+//! ```
+//!
+//! **Invariants**
+//! - A job is enqueued in the transaction of the change that needs it.
+//! - `lease` is the fence: completing, retrying or burying with an older lease changes nothing.
+//! - `tries` is counted before the work is done, so that work which kills the process is not tried for ever.
+//! - A lease that runs out makes the job due again: nothing needs to reap.
+//! - Doing a job twice is harmless: every job is a hint to look at the state, never the state itself.
+
+mod store;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc};
+use uuid::Uuid;
+
+use crate::clock::{Clock, Timestamp};
+use crate::db::{Error, Result, Store, Tx};
+use crate::id::JobId;
+
+/// How long a worker may take before the job is due again. Longer than the longest push attempt.
+pub const LEASE: Duration = Duration::from_secs(20);
+
+/// At most so many jobs are handed straight to this node's worker; more are left for whoever claims them.
+const HANDOFF: usize = 1024;
+
+/// What is to be done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// Hand one attempt to its carrier. Subject: an attempt.
+    Push,
+    /// An approval's time is over. Subject: an approval.
+    ApprovalDeadline,
+    /// An incident's ring, escalation or acknowledgement time-out is due. Subject: an incident.
+    IncidentTimer,
+}
+
+impl Kind {
+    /// Every kind, for metrics and tests.
+    pub const ALL: [Self; 3] = [Self::Push, Self::ApprovalDeadline, Self::IncidentTimer];
+
+    /// Its name in the database and in metrics.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Push => "push",
+            Self::ApprovalDeadline => "approval_deadline",
+            Self::IncidentTimer => "incident_timer",
+        }
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == text)
+    }
+}
+
+/// A job that this worker holds the lease of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Job {
+    /// Its id.
+    pub id: JobId,
+    /// What is to be done.
+    pub kind: Kind,
+    /// To what.
+    pub subject: Uuid,
+    /// The fence.
+    pub lease: i64,
+    /// How often it was tried, this time included.
+    pub tries: u32,
+}
+
+/// Where jobs are put. Cheap to clone.
+#[derive(Clone)]
+pub struct Queue {
+    clock: Clock,
+    handoff: mpsc::UnboundedSender<Handed>,
+    room: Arc<Semaphore>,
+    changed: Arc<Notify>,
+}
+
+/// A job on its way to this node's worker, and the place it takes up until then.
+type Handed = (Job, OwnedSemaphorePermit);
+
+/// The worker's end of the hand-off.
+pub struct Handoff(mpsc::UnboundedReceiver<Handed>);
+
+impl Handoff {
+    /// The next job that was committed on this node, already leased.
+    pub async fn next(&mut self) -> Option<Job> {
+        self.0.recv().await.map(|(job, _place)| job)
+    }
+}
+
+impl Queue {
+    /// A queue and its worker's end.
+    #[must_use]
+    pub fn new(clock: Clock) -> (Self, Handoff) {
+        let (handoff, jobs) = mpsc::unbounded_channel();
+        let room = Arc::new(Semaphore::new(HANDOFF));
+        (Self { clock, handoff, room, changed: Arc::default() }, Handoff(jobs))
+    }
+
+    /// Puts a job into `tx`. One that is due already goes straight to this node's worker once the transaction is durable.
+    ///
+    /// # Errors
+    /// Storage errors.
+    pub async fn enqueue(&self, tx: &mut Tx<'_>, kind: Kind, subject: impl Into<Uuid>, due_at: Timestamp) -> Result<()> {
+        let now = self.clock.now();
+        let subject = subject.into();
+        let id = JobId::new(now);
+        let place = if due_at > now { None } else { self.room.clone().try_acquire_owned().ok() };
+        let Some(place) = place else {
+            store::insert(tx, &Job { id, kind, subject, lease: 0, tries: 0 }, due_at, now).await?;
+            let changed = self.changed.clone();
+            tx.after_commit(move || changed.notify_one());
+            return Ok(());
+        };
+        let job = Job { id, kind, subject, lease: 1, tries: 1 };
+        store::insert(tx, &job, now.after(LEASE), now).await?;
+        let handoff = self.handoff.clone();
+        // A worker that has stopped takes nothing; the lease runs out and another finds the job.
+        tx.after_commit(move || drop(handoff.send((job, place))));
+        Ok(())
+    }
+
+    /// Returns when a job with a due time of its own may have been enqueued on this node.
+    pub async fn changed(&self) {
+        self.changed.notified().await;
+    }
+}
+
+/// Takes the lease of at most `limit` due jobs, the longest due first.
+///
+/// # Errors
+/// Storage errors.
+pub async fn claim(store: &Store, now: Timestamp, limit: u32) -> Result<Vec<Job>> {
+    store.write(move |tx| Box::pin(store::claim(tx, now, now.after(LEASE), limit))).await
+}
+
+/// When the next job is due, buried ones apart.
+///
+/// # Errors
+/// Storage errors.
+pub async fn next_due(store: &Store) -> Result<Option<Timestamp>> {
+    store.read(|db| Box::pin(store::next_due(db))).await
+}
+
+/// Ends a job in `tx`; `false` when the lease was lost, and then the caller must change nothing else.
+///
+/// # Errors
+/// Storage errors.
+pub async fn complete(tx: &mut Tx<'_>, job: &Job) -> Result<bool> {
+    store::delete(tx, job).await
+}
+
+/// Makes a job due again at `due_at`; `false` when the lease was lost.
+///
+/// # Errors
+/// Storage errors.
+pub async fn retry(tx: &mut Tx<'_>, job: &Job, due_at: Timestamp, why: &str) -> Result<bool> {
+    store::release(tx, job, due_at, why).await
+}
+
+/// Takes a job out of circulation and keeps it for a human to see; `false` when the lease was lost.
+///
+/// # Errors
+/// Storage errors.
+pub async fn bury(tx: &mut Tx<'_>, job: &Job, now: Timestamp, why: &str) -> Result<bool> {
+    store::bury(tx, job, now, why).await
+}
+
+/// Jobs by kind: waiting or leased, buried, and the due time of the oldest.
+#[derive(Clone, Debug)]
+pub struct Depth {
+    /// Which kind.
+    pub kind: String,
+    /// Waiting or leased.
+    pub live: i64,
+    /// Buried.
+    pub buried: i64,
+}
+
+/// How deep the queue is, by kind.
+///
+/// # Errors
+/// Storage errors.
+pub async fn depth(store: &Store) -> Result<Vec<Depth>> {
+    store.read(|db| Box::pin(store::depth(db))).await
+}
+
+/// The error for a job whose kind this program does not know.
+fn unknown_kind(id: JobId, kind: &str) -> Error {
+    Error::inconsistent("jobs", id, format!("unknown kind {kind}"))
+}

@@ -1,0 +1,92 @@
+//! The jobs' SQL.
+
+use super::{Depth, Job, Kind, unknown_kind};
+use crate::clock::Timestamp;
+use crate::db::{Db, FromRow, Result, Row, Sql, Tx};
+
+impl FromRow for Job {
+    fn from_row(row: &Row<'_>) -> Result<Self> {
+        let (id, kind) = (row.get("id")?, row.get::<String>("kind")?);
+        Ok(Self {
+            id,
+            kind: Kind::parse(&kind).ok_or_else(|| unknown_kind(id, &kind))?,
+            subject: row.get("subject_id")?,
+            lease: row.get("lease")?,
+            tries: row.get("tries")?,
+        })
+    }
+}
+
+impl FromRow for Depth {
+    fn from_row(row: &Row<'_>) -> Result<Self> {
+        Ok(Self { kind: row.get("kind")?, live: row.get("live")?, buried: row.get("buried")? })
+    }
+}
+
+pub(super) async fn insert(tx: &mut Tx<'_>, job: &Job, due_at: Timestamp, now: Timestamp) -> Result<()> {
+    tx.query("insert into jobs (id, kind, subject_id, due_at, lease, tries, created_at) values ($1, $2, $3, $4, $5, $6, $7)")
+        .bind(job.id)
+        .bind(job.kind.as_str())
+        .bind(job.subject)
+        .bind(due_at)
+        .bind(job.lease)
+        .bind(job.tries)
+        .bind(now)
+        .execute()
+        .await?;
+    Ok(())
+}
+
+/// On PostgreSQL `skip locked` keeps two nodes from winning one row, and the array from exceeding the limit.
+const CLAIM: Sql = Sql::either(
+    "update jobs set due_at = $2, lease = lease + 1, tries = tries + 1
+     where id in (select id from jobs where buried_at is null and due_at <= $1 order by due_at limit $3)
+     returning id, kind, subject_id, lease, tries",
+    "update jobs set due_at = $2, lease = lease + 1, tries = tries + 1
+     where id = any(array(
+         select id from jobs where buried_at is null and due_at <= $1 order by due_at limit $3 for update skip locked))
+     returning id, kind, subject_id, lease, tries",
+);
+
+pub(super) async fn claim(tx: &mut Tx<'_>, now: Timestamp, lease_ends: Timestamp, limit: u32) -> Result<Vec<Job>> {
+    tx.query(CLAIM).bind(now).bind(lease_ends).bind(limit).all().await
+}
+
+pub(super) async fn next_due(db: &mut Db<'_>) -> Result<Option<Timestamp>> {
+    db.query("select min(due_at) as due_at from jobs where buried_at is null").one().await
+}
+
+pub(super) async fn delete(tx: &mut Tx<'_>, job: &Job) -> Result<bool> {
+    let rows = tx.query("delete from jobs where id = $1 and lease = $2").bind(job.id).bind(job.lease).execute().await?;
+    Ok(rows == 1)
+}
+
+pub(super) async fn release(tx: &mut Tx<'_>, job: &Job, due_at: Timestamp, why: &str) -> Result<bool> {
+    let rows = tx
+        .query("update jobs set due_at = $3, last_error = $4 where id = $1 and lease = $2")
+        .bind(job.id)
+        .bind(job.lease)
+        .bind(due_at)
+        .bind(why)
+        .execute()
+        .await?;
+    Ok(rows == 1)
+}
+
+pub(super) async fn bury(tx: &mut Tx<'_>, job: &Job, now: Timestamp, why: &str) -> Result<bool> {
+    let rows = tx
+        .query("update jobs set buried_at = $3, last_error = $4 where id = $1 and lease = $2")
+        .bind(job.id)
+        .bind(job.lease)
+        .bind(now)
+        .bind(why)
+        .execute()
+        .await?;
+    Ok(rows == 1)
+}
+
+pub(super) async fn depth(db: &mut Db<'_>) -> Result<Vec<Depth>> {
+    db.query("select kind, count(*) - count(buried_at) as live, count(buried_at) as buried from jobs group by kind order by kind")
+        .all()
+        .await
+}

@@ -1,0 +1,140 @@
+//! The append-only record of everything that happened.
+//!
+//! An entry is appended in the transaction of the change it records, without a number. One sealer (the lock on the head row decides
+//! which node) numbers entries afterwards and chains their digests, so that deciding never waits for the chain.
+//!
+//! **Invariants**
+//! - No journal, no effect: [`append`] runs in the transaction of what it records.
+//! - Numbers are contiguous from 1, and an entry's digest covers its predecessor's: `sha256 = H("phoneops.journal.v1", previous || JCS(entry))`.
+//! - A sealed entry never changes.
+//! - No entry holds a secret.
+
+mod store;
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use tokio::sync::Notify;
+
+use crate::clock::Timestamp;
+use crate::db::{Result, Store, Tx};
+use crate::id::{BotId, DeviceId, EventId, UserId};
+
+/// Who did it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Actor {
+    /// A person, on one of their devices.
+    User {
+        /// The person.
+        user: UserId,
+        /// The device they used.
+        device: DeviceId,
+    },
+    /// A bot, perhaps for a person it names.
+    Bot {
+        /// The bot.
+        bot: BotId,
+        /// The person it acted for.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        user: Option<UserId>,
+    },
+    /// Whoever has access to the server itself, through its Unix socket.
+    Operator,
+    /// PhoneOps itself: a timer rang, a push failed.
+    System,
+    /// Somebody who holds an enrolment code and nothing else yet.
+    Enrollee,
+}
+
+/// One entry, before it is appended.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// What happened, in the past tense: `approval.requested`.
+    pub kind: &'static str,
+    /// Who did it.
+    pub actor: Actor,
+    /// The id of what it happened to.
+    pub subject: String,
+    /// Facts, without secrets.
+    pub data: serde_json::Value,
+}
+
+/// An entry as it stands in the journal.
+#[derive(Clone, Debug, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct Sealed {
+    /// Its number, contiguous from 1.
+    pub seq: i64,
+    /// Its id.
+    pub id: EventId,
+    /// When it happened.
+    pub at: Timestamp,
+    /// What happened.
+    pub kind: String,
+    /// Who did it.
+    pub actor: serde_json::Value,
+    /// What it happened to.
+    pub subject: String,
+    /// Facts.
+    pub data: serde_json::Value,
+    /// Its link of the chain, base64url.
+    pub sha256: String,
+}
+
+/// Appends to the journal and wakes the sealer. Cheap to clone.
+#[derive(Clone, Default)]
+pub struct Journal {
+    appended: Arc<Notify>,
+}
+
+impl Journal {
+    /// Appends `entry` in `tx`.
+    ///
+    /// # Errors
+    /// Storage errors; the caller's change must fail with it.
+    pub async fn append(&self, tx: &mut Tx<'_>, now: Timestamp, entry: Entry) -> Result<()> {
+        store::insert(tx, EventId::new(now), now, entry).await?;
+        let appended = self.appended.clone();
+        tx.after_commit(move || appended.notify_one());
+        Ok(())
+    }
+
+    /// Returns when something may have been appended on this node.
+    pub async fn appended(&self) {
+        self.appended.notified().await;
+    }
+}
+
+/// Numbers and chains at most 200 entries; how many it sealed.
+///
+/// # Errors
+/// Storage errors.
+pub async fn seal(store: &Store) -> Result<usize> {
+    store.write(|tx| Box::pin(store::seal(tx))).await
+}
+
+/// At most `limit` sealed entries after number `after`, in order.
+///
+/// # Errors
+/// Storage errors.
+pub async fn read(store: &Store, after: i64, limit: u32) -> Result<Vec<Sealed>> {
+    store.read(move |db| Box::pin(store::list(db, after, limit))).await
+}
+
+/// Checks the whole chain; the number of the last entry.
+///
+/// # Errors
+/// [`crate::db::Error::Inconsistent`] naming the first entry that does not fit.
+pub async fn verify(store: &Store) -> Result<i64> {
+    let (mut last, mut previous) = (0, [0; 32]);
+    loop {
+        let page = store.read(move |db| Box::pin(store::links(db, last, 500))).await?;
+        if page.is_empty() {
+            return Ok(last);
+        }
+        for link in page {
+            previous = link.follow(last, &previous)?;
+            last += 1;
+        }
+    }
+}

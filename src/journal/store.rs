@@ -1,0 +1,166 @@
+//! The journal's SQL, and the chain it computes.
+
+use serde_json::{Value, json};
+
+use super::{Entry, Sealed};
+use crate::clock::Timestamp;
+use crate::db::{Db, Error, FromRow, Json, Result, Row, Sql, Tx};
+use crate::id::EventId;
+use crate::secret::{b64u, tagged_sha256};
+
+/// At most so many entries are numbered in one transaction.
+const BATCH: i64 = 200;
+
+pub(super) async fn insert(tx: &mut Tx<'_>, id: EventId, at: Timestamp, entry: Entry) -> Result<()> {
+    tx.query("insert into journal (id, at, kind, actor, subject, data) values ($1, $2, $3, $4, $5, $6)")
+        .bind(id)
+        .bind(at)
+        .bind(entry.kind)
+        .bind(Json(entry.actor))
+        .bind(entry.subject)
+        .bind(Json(entry.data))
+        .execute()
+        .await?;
+    Ok(())
+}
+
+/// What the chain covers of an entry.
+struct Body {
+    id: EventId,
+    at: Timestamp,
+    kind: String,
+    actor: Value,
+    subject: String,
+    data: Value,
+}
+
+impl Body {
+    fn digest(&self, seq: i64, previous: &[u8; 32]) -> Result<[u8; 32]> {
+        let body = json!({
+            "seq": seq, "id": self.id, "at": self.at, "kind": self.kind,
+            "actor": self.actor, "subject": self.subject, "data": self.data,
+        });
+        let canonical = serde_json_canonicalizer::to_vec(&body).map_err(|e| Error::Failed(e.to_string()))?;
+        Ok(tagged_sha256("phoneops.journal.v1", &[previous.as_slice(), &canonical].concat()))
+    }
+}
+
+impl FromRow for Body {
+    fn from_row(row: &Row<'_>) -> Result<Self> {
+        Ok(Self {
+            id: row.get("id")?,
+            at: row.get("at")?,
+            kind: row.get("kind")?,
+            actor: row.get::<Json<Value>>("actor")?.0,
+            subject: row.get("subject")?,
+            data: row.get::<Json<Value>>("data")?.0,
+        })
+    }
+}
+
+struct Head {
+    seq: i64,
+    sha256: [u8; 32],
+}
+
+impl FromRow for Head {
+    fn from_row(row: &Row<'_>) -> Result<Self> {
+        Ok(Self { seq: row.get("seq")?, sha256: row.get("sha256")? })
+    }
+}
+
+/// Locks the head row, so that two nodes never number at once.
+const LOCK_HEAD: Sql = Sql::either(
+    "select seq, sha256 from journal_head where id = 1",
+    "select seq, sha256 from journal_head where id = 1 for update",
+);
+
+pub(super) async fn seal(tx: &mut Tx<'_>) -> Result<usize> {
+    let Head { mut seq, mut sha256 } = tx.query(LOCK_HEAD).one().await?;
+    let unsealed: Vec<Body> = tx
+        .query("select id, at, kind, actor, subject, data from journal where seq is null order by id limit $1")
+        .bind(BATCH)
+        .all()
+        .await?;
+    if unsealed.is_empty() {
+        return Ok(0);
+    }
+    let mut links = Vec::with_capacity(unsealed.len());
+    for body in &unsealed {
+        seq += 1;
+        sha256 = body.digest(seq, &sha256)?;
+        links.push(json!({"id": body.id.0.simple().to_string(), "seq": seq, "sha256": hex(&sha256)}));
+    }
+    tx.query(Sql::either(
+        "update journal set seq = l.value ->> 'seq', sha256 = unhex(l.value ->> 'sha256')
+         from json_each($1) as l where journal.id = unhex(l.value ->> 'id')",
+        "update journal set seq = l.seq, sha256 = decode(l.sha256, 'hex')
+         from jsonb_to_recordset($1) as l (id uuid, seq bigint, sha256 text) where journal.id = l.id",
+    ))
+    .bind(Json(links))
+    .execute()
+    .await?;
+    tx.query("update journal_head set seq = $1, sha256 = $2 where id = 1").bind(seq).bind(sha256).execute().await?;
+    Ok(unsealed.len())
+}
+
+fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+impl FromRow for Sealed {
+    fn from_row(row: &Row<'_>) -> Result<Self> {
+        let body = Body::from_row(row)?;
+        Ok(Self {
+            seq: row.get("seq")?,
+            id: body.id,
+            at: body.at,
+            kind: body.kind,
+            actor: body.actor,
+            subject: body.subject,
+            data: body.data,
+            sha256: b64u(row.get::<[u8; 32]>("sha256")?),
+        })
+    }
+}
+
+const AFTER: &str = "select id, seq, at, kind, actor, subject, data, sha256 from journal where seq > $1 order by seq limit $2";
+
+pub(super) async fn list(db: &mut Db<'_>, after: i64, limit: u32) -> Result<Vec<Sealed>> {
+    db.query(AFTER).bind(after).bind(limit).all().await
+}
+
+/// A sealed entry, to be checked against its predecessor.
+pub(super) struct Link {
+    body: Body,
+    seq: i64,
+    sha256: [u8; 32],
+}
+
+impl FromRow for Link {
+    fn from_row(row: &Row<'_>) -> Result<Self> {
+        Ok(Self { body: Body::from_row(row)?, seq: row.get("seq")?, sha256: row.get("sha256")? })
+    }
+}
+
+pub(super) async fn links(db: &mut Db<'_>, after: i64, limit: u32) -> Result<Vec<Link>> {
+    db.query(AFTER).bind(after).bind(limit).all().await
+}
+
+impl Link {
+    /// This link's digest, when it follows number `last` with digest `previous`.
+    pub(super) fn follow(&self, last: i64, previous: &[u8; 32]) -> Result<[u8; 32]> {
+        let expected = self.body.digest(self.seq, previous)?;
+        if self.seq != last + 1 {
+            return Err(Error::inconsistent("journal", self.body.id, format!("number {} follows {last}", self.seq)));
+        }
+        if expected != self.sha256 {
+            return Err(Error::inconsistent("journal", self.body.id, "its digest does not match its content"));
+        }
+        Ok(expected)
+    }
+}
