@@ -1,0 +1,146 @@
+//! Hand one message to one provider.
+//!
+//! A [`Carrier`] takes a [`Message`] and a [`Target`] and says in an [`Outcome`] what the provider made of it. What to do
+//! about an outcome (try again, another device, another channel, forget the registration, ring an alarm) is decided
+//! by who called.
+//!
+//! **Invariants**
+//! - This room knows no database and no domain: it imports `clock`, `secret` and nothing else of the crate.
+//! - A carrier writes nothing and repeats nothing: one call is one try.
+//! - A message whose life is over is never handed on.
+//! - A target is a secret (whoever holds it can ring that phone), and so is what a message says: neither reaches a
+//!   `Debug`, an [`Outcome`] or an error.
+
+use std::fmt;
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use url::Url;
+
+use crate::clock::Timestamp;
+
+pub mod guard;
+pub mod web_push;
+
+pub use web_push::Subscription;
+
+/// What a phone is to show, before any provider's format.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Message {
+    /// The first line, never empty. Cut with an ellipsis when a provider has no room for it.
+    pub title: String,
+    /// The text below it, which may be empty. Cut before the title is.
+    pub body: String,
+    /// What a tap opens.
+    pub navigate: Url,
+    /// What is replaced on the screen, and at the provider while the phone is away. Retries of a ring round share it
+    /// and show once; the next round has another and rings again.
+    pub tag: String,
+    /// How hard to wake the phone.
+    pub urgency: Urgency,
+    /// When it is of no more use: the provider drops it then, and a carrier does not send it at all.
+    pub expires_at: Timestamp,
+    /// Shown without a sound: the visible replacement that withdraws an earlier message.
+    pub quiet: bool,
+    /// What it is about; the phone reads it as `data.kind`.
+    pub category: Category,
+    /// Further members of the phone's `data`. `kind` is written from `category`; one given here is not sent.
+    pub data: serde_json::Map<String, serde_json::Value>,
+}
+
+impl fmt::Debug for Message {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Message")
+            .field("tag", &self.tag)
+            .field("category", &self.category)
+            .field("urgency", &self.urgency)
+            .field("quiet", &self.quiet)
+            .field("expires_at", &self.expires_at)
+            .finish_non_exhaustive()
+    }
+}
+
+/// How hard to wake the phone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Urgency {
+    /// At once, out of power saving. APNs priority 10, FCM `HIGH`, Web Push `high`.
+    High,
+    /// When the phone finds it convenient. APNs priority 5, FCM `NORMAL`, Web Push `normal`.
+    Normal,
+}
+
+/// What a message is about (`api-spec/device-protocol.md` section 5, `data.kind`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Category {
+    /// An incident wants a human.
+    Page,
+    /// A request waits for approval.
+    Approval,
+    /// Somebody acted as this person through a bot: not you?
+    Acted,
+    /// Replaces an earlier message: nothing is left to do.
+    Answered,
+    /// The person asked for it to see that it arrives.
+    Test,
+}
+
+impl Category {
+    /// The word the phone reads.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Page => "page",
+            Self::Approval => "approval",
+            Self::Acted => "acted",
+            Self::Answered => "answered",
+            Self::Test => "test",
+        }
+    }
+}
+
+/// Where a message goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Target {
+    /// A browser, an installed web app, or a `UnifiedPush` app.
+    WebPush(Subscription),
+}
+
+/// What became of one try. Texts are for operators and hold nothing secret: no endpoint, no token, no message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// The provider took it, which is not yet "delivered".
+    Accepted {
+        /// The provider's name for the message, where it has one that gives no power over the message.
+        id: Option<String>,
+    },
+    /// The target is dead: forget it, unless it was registered again after `since`.
+    Gone {
+        /// When the provider found it dead, where it says so.
+        since: Option<Timestamp>,
+    },
+    /// The provider asks to wait this long. At least a second, at most a day.
+    RetryAfter(Duration),
+    /// It did not work this time and may the next.
+    Retryable(String),
+    /// This message will never be taken for this target: a mistake of ours, or a target that must not be spoken to.
+    Refused(String),
+    /// The provider does not accept us. For Web Push, where every person brings a provider along, it is the word of the
+    /// one service named in the text and says nothing about the others.
+    Misconfigured(String),
+    /// Not sent, because `expires_at` had passed: nobody's mistake, and not worth another try.
+    Expired,
+}
+
+/// Hands one message to one provider.
+pub trait Carrier: Send + Sync {
+    /// What operators call it: `web_push`.
+    fn name(&self) -> &'static str;
+
+    /// Tries once to hand `message` to the provider of `target`, at `now`. Ends within the carrier's own time limit.
+    fn send<'a>(
+        &'a self,
+        message: &'a Message,
+        target: &'a Target,
+        now: Timestamp,
+    ) -> BoxFuture<'a, Outcome>;
+}
