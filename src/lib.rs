@@ -1,4 +1,5 @@
 //! PhoneOps: pages and approvals on the phone.
 pub mod clock;
 pub mod id;
+pub mod identity;
 pub mod secret;
