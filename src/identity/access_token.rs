@@ -21,7 +21,7 @@ use crate::secret::{MasterKey, Secret, b64u, from_b64u};
 pub const TYP: &str = "phoneops-access+jwt";
 
 /// How long an access token lives.
-pub const LIFE: Duration = Duration::from_secs(600);
+pub const LIFE: Duration = Duration::from_mins(10);
 
 /// The longest access token that is looked at, in bytes.
 const MAX_BYTES: usize = 2 * 1024;

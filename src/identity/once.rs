@@ -11,7 +11,7 @@ use crate::clock::Timestamp;
 use crate::secret::sha256;
 
 /// How old a proof may be.
-pub const MAX_AGE: Duration = Duration::from_secs(120);
+pub const MAX_AGE: Duration = Duration::from_mins(2);
 
 /// How far ahead of this server a device's clock may run.
 pub const MAX_AHEAD: Duration = Duration::from_secs(30);
