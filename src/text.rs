@@ -36,7 +36,8 @@ pub fn visible(text: &str) -> String {
 #[must_use]
 pub fn line(text: &str, max: usize) -> String {
     let folded = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    let shown: String = folded.chars().flat_map(|c| if is_deceptive(c) { visible(&c.to_string()).chars().collect() } else { vec![c] }).collect();
+    let shown: String =
+        folded.chars().flat_map(|c| if is_deceptive(c) { visible(&c.to_string()).chars().collect() } else { vec![c] }).collect();
     if shown.chars().count() <= max {
         return shown;
     }

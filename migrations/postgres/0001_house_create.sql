@@ -161,6 +161,7 @@ create table incidents (
     state text not null check (state in ('triggered', 'acknowledged', 'resolved')),
     step bigint not null,
     ring bigint not null,
+    rings_left bigint not null,
     timer_at bigint,
     acted_by uuid references users,
     acted_via uuid references bots,

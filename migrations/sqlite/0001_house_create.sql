@@ -161,6 +161,7 @@ create table incidents (
     state text not null check (state in ('triggered', 'acknowledged', 'resolved')),
     step integer not null,
     ring integer not null,
+    rings_left integer not null,
     timer_at integer,
     acted_by blob references users,
     acted_via blob references bots,

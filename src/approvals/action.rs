@@ -88,7 +88,9 @@ fn name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> 
 fn plain<E: de::Error>(text: String) -> Result<String, E> {
     match text.chars().find(|&c| is_deceptive(c)) {
         None => Ok(text),
-        Some(c) => Err(E::custom(format!("must not hold the character U+{:04X}, which does not show as what it is", u32::from(c)))),
+        Some(c) => {
+            Err(E::custom(format!("must not hold the character U+{:04X}, which does not show as what it is", u32::from(c))))
+        }
     }
 }
 
@@ -149,7 +151,11 @@ impl<'de> Visitor<'de> for Seed {
     }
 
     fn visit_i64<E: de::Error>(self, v: i64) -> Result<Param, E> {
-        if v.unsigned_abs() > MAX_INTEGER.unsigned_abs() { Err(E::custom("integers must be within ±(2^53 - 1)")) } else { Ok(Param::Int(v)) }
+        if v.unsigned_abs() > MAX_INTEGER.unsigned_abs() {
+            Err(E::custom("integers must be within ±(2^53 - 1)"))
+        } else {
+            Ok(Param::Int(v))
+        }
     }
 
     fn visit_u64<E: de::Error>(self, v: u64) -> Result<Param, E> {

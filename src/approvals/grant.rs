@@ -78,8 +78,7 @@ impl GrantKey {
         validation.validate_exp = false;
         validation.validate_nbf = false;
         validation.validate_aud = false;
-        let verifying =
-            DecodingKey::from_ec_components(&x, &y).expect("a point that was just made is on the curve");
+        let verifying = DecodingKey::from_ec_components(&x, &y).expect("a point that was just made is on the curve");
         let jwk = serde_json::json!(
             {"kty": "EC", "crv": "P-256", "x": x, "y": y, "kid": key.id, "use": "sig", "alg": "ES256"});
         Self { header, signing: EncodingKey::from_ec_der(&key.private), verifying, validation, jwk }

@@ -240,10 +240,9 @@ impl Approval {
             }
             (State::Pending, Event::DeadlinePassed) => Ok(self.ended(State::Expired { at: now }, None)),
             (State::Cancelled { .. }, Event::Cancelled)
-            | (
-                State::Approved(_) | State::Denied(_) | State::Expired { .. } | State::Cancelled { .. },
-                Event::DeadlinePassed,
-            ) => Ok((self, Vec::new())),
+            | (State::Approved(_) | State::Denied(_) | State::Expired { .. } | State::Cancelled { .. }, Event::DeadlinePassed) => {
+                Ok((self, Vec::new()))
+            }
             (State::Approved(decision) | State::Denied(decision), Event::Answered(_) | Event::Cancelled) => {
                 Err(Refusal::Decided(decision.clone()))
             }

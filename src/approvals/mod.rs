@@ -17,7 +17,9 @@ mod words;
 
 pub use action::{Action, Param, Params};
 pub use grant::GrantClaims;
-pub use machine::{Approval, Decision, Effect, Event, Factor, GRANT_TTL, Origin, PolicyRef, Refusal, Requirement, State, Verdict, VerifiedAnswer};
-pub use service::{Answer, Approvals, Ask, Challenge, Error, Redeemed, View};
+pub use machine::{
+    Approval, Decision, Effect, Event, Factor, GRANT_TTL, Origin, PolicyRef, Refusal, Requirement, State, Verdict, VerifiedAnswer,
+};
+pub use service::{Answer, Approvals, Ask, Challenge, Error, Ground, Redeemed, Refused, View};
 pub use statement::Statement;
 pub use words::{Display, DisplayRow};

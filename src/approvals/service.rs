@@ -223,12 +223,7 @@ impl Approvals {
     }
 
     fn parts(&self) -> Parts {
-        Parts {
-            journal: self.journal.clone(),
-            queue: self.queue.clone(),
-            delivery: self.delivery.clone(),
-            hub: self.hub.clone(),
-        }
+        Parts { journal: self.journal.clone(), queue: self.queue.clone(), delivery: self.delivery.clone(), hub: self.hub.clone() }
     }
 
     /// Asks that an action be allowed.
@@ -263,10 +258,8 @@ impl Approvals {
         if credentials.is_empty() {
             return Err(Refused::Webauthn(WebauthnRefusal::PasskeyUnknown).into());
         }
-        let statement =
-            Statement::new(&self.issuer, &view.approval, &view.display, approver, verdict, random()).canonical();
-        let (public_key, ceremony) =
-            self.relying_party.start_assertion(&credentials, statement::challenge(&statement));
+        let statement = Statement::new(&self.issuer, &view.approval, &view.display, approver, verdict, random()).canonical();
+        let (public_key, ceremony) = self.relying_party.start_assertion(&credentials, statement::challenge(&statement));
         let expires_at = now.after(CHALLENGE_LIFE).min(view.approval.expires_at);
         let challenge = Challenge { id: ChallengeId::new(now), statement, public_key, expires_at };
         call.write(&self.store, now, move |tx| {
@@ -331,10 +324,8 @@ impl Approvals {
             .iter()
             .find(|passkey| passkey.credential.id() == credential_id)
             .ok_or(Refused::Webauthn(WebauthnRefusal::PasskeyUnknown))?;
-        let assertion = self
-            .relying_party
-            .finish_assertion(&offered.ceremony, credential, &passkey.credential)
-            .map_err(Refused::Webauthn)?;
+        let assertion =
+            self.relying_party.finish_assertion(&offered.ceremony, credential, &passkey.credential).map_err(Refused::Webauthn)?;
         Ok(Signed { passkey: passkey.id, updated: assertion.updated })
     }
 
@@ -515,8 +506,7 @@ async fn view(db: &mut Db<'_>, approval: Approval) -> Result<View, db::Error> {
         }
         _ => None,
     };
-    let display =
-        Display::of(&approval.action, &requester.full_name(), bot.name.as_str(), approval.reason.as_deref());
+    let display = Display::of(&approval.action, &requester.full_name(), bot.name.as_str(), approval.reason.as_deref());
     Ok(View { approval, requester, bot, approvers, decided_by, display, grant: None })
 }
 
@@ -534,11 +524,7 @@ async fn request(tx: &mut Tx<'_>, parts: &Parts, bot: &Bot, ask: Ask, now: Times
         action: ask.action,
         reason: ask.reason,
         origin: ask.origin,
-        requirement: Requirement {
-            policy: builtin_policy(),
-            factor: Factor::Passkey,
-            approvers: vec![requester.id],
-        },
+        requirement: Requirement { policy: builtin_policy(), factor: Factor::Passkey, approvers: vec![requester.id] },
         created_at: now,
         expires_at: now.after(ask.expires_in),
         state: State::Pending,
@@ -630,14 +616,7 @@ struct By {
 }
 
 /// Steps the machine; saves, records and performs what follows.
-async fn apply(
-    tx: &mut Tx<'_>,
-    parts: &Parts,
-    approval: Approval,
-    event: Event,
-    by: &By,
-    now: Timestamp,
-) -> Result<(), Error> {
+async fn apply(tx: &mut Tx<'_>, parts: &Parts, approval: Approval, event: Event, by: &By, now: Timestamp) -> Result<(), Error> {
     let pending = approval.state == State::Pending;
     let (approval, effects) = approval.step(event, now)?;
     if pending && approval.state != State::Pending {

@@ -210,11 +210,8 @@ pub(super) async fn insert_answer(tx: &mut Tx<'_>, answer: &StoredAnswer<'_>, no
 
 /// What was answered to a challenge: the credential as it was sent.
 pub(super) async fn find_answer(db: &mut Db<'_>, challenge: ChallengeId) -> Result<Option<Value>> {
-    let found = db
-        .query("select credential from answers where challenge_id = $1")
-        .bind(challenge)
-        .optional::<Json<Value>>()
-        .await?;
+    let found =
+        db.query("select credential from answers where challenge_id = $1").bind(challenge).optional::<Json<Value>>().await?;
     Ok(found.map(|Json(credential)| credential))
 }
 

@@ -115,12 +115,7 @@ impl Delivery {
     ///
     /// # Errors
     /// When the caller is not that device.
-    pub async fn register(
-        &self,
-        call: &Call,
-        device: DeviceId,
-        registration: &Registration,
-    ) -> Result<(), Failure<Refusal>> {
+    pub async fn register(&self, call: &Call, device: DeviceId, registration: &Registration) -> Result<(), Failure<Refusal>> {
         if call.person()?.device.id != device {
             return Err(Refusal::NotFound(device.to_string()).into());
         }
@@ -130,8 +125,12 @@ impl Delivery {
         call.write(&self.store, now, move |tx| {
             Box::pin(async move {
                 store::register(tx, device, &sealed, now).await?;
-                let entry =
-                    Entry { kind: "device.push_registered", actor, subject: device.to_string(), data: json!({"kind": "web_push"}) };
+                let entry = Entry {
+                    kind: "device.push_registered",
+                    actor,
+                    subject: device.to_string(),
+                    data: json!({"kind": "web_push"}),
+                };
                 Ok(journal.append(tx, now, entry).await?)
             })
         })
@@ -217,8 +216,7 @@ impl Delivery {
     async fn send(&self, job: &Job, due: &Due, sealed: &[u8], now: Timestamp) -> Result<Conclusion> {
         let inconsistent = |what: String| Error::inconsistent("push_registrations", due.device, what);
         let plain = self.master.open(&place(due.device), sealed).map_err(|error| inconsistent(error.to_string()))?;
-        let registration: Registration =
-            serde_json::from_slice(&plain).map_err(|error| inconsistent(error.to_string()))?;
+        let registration: Registration = serde_json::from_slice(&plain).map_err(|error| inconsistent(error.to_string()))?;
         let message = self.message(due)?;
         crate::crash_point!("push-claimed");
         let outcome = self.web_push.send(&message, &registration.target(), now).await;
@@ -229,8 +227,7 @@ impl Delivery {
 
     fn message(&self, due: &Due) -> Result<Message> {
         let Content { category, high, words, path, subject, reference } = due.content.clone();
-        let navigate =
-            self.issuer.join(&path).map_err(|error| Error::inconsistent("notifications", due.notification, error))?;
+        let navigate = self.issuer.join(&path).map_err(|error| Error::inconsistent("notifications", due.notification, error))?;
         let data = json!({"subject": subject, "ref": reference, "notification": due.notification, "round": due.round});
         Ok(Message {
             title: words.title,
@@ -271,8 +268,7 @@ impl Delivery {
                     }
                     if state == "failed" {
                         let data = json!({"why": detail});
-                        let entry =
-                            Entry { kind: "push.failed", actor: Actor::System, subject: attempt.to_string(), data };
+                        let entry = Entry { kind: "push.failed", actor: Actor::System, subject: attempt.to_string(), data };
                         journal.append(tx, now, entry).await?;
                     }
                     Ok(())

@@ -20,14 +20,12 @@ pub(super) async fn register(tx: &mut Tx<'_>, device: DeviceId, sealed: &[u8], n
 
 /// Retires a registration unless it was made after the provider found its predecessor dead.
 pub(super) async fn retire(tx: &mut Tx<'_>, device: DeviceId, registered_before: Timestamp, now: Timestamp) -> Result<()> {
-    tx.query(
-        "update push_registrations set retired_at = $3 where device_id = $1 and registered_at <= $2 and retired_at is null",
-    )
-    .bind(device)
-    .bind(registered_before)
-    .bind(now)
-    .execute()
-    .await?;
+    tx.query("update push_registrations set retired_at = $3 where device_id = $1 and registered_at <= $2 and retired_at is null")
+        .bind(device)
+        .bind(registered_before)
+        .bind(now)
+        .execute()
+        .await?;
     Ok(())
 }
 
@@ -46,12 +44,7 @@ pub(super) async fn reachable(db: &mut Db<'_>, user: UserId) -> Result<Vec<Devic
     .await
 }
 
-pub(super) async fn insert_notification(
-    tx: &mut Tx<'_>,
-    id: NotificationId,
-    notice: &Notice,
-    now: Timestamp,
-) -> Result<()> {
+pub(super) async fn insert_notification(tx: &mut Tx<'_>, id: NotificationId, notice: &Notice, now: Timestamp) -> Result<()> {
     tx.query(
         "insert into notifications (id, user_id, subject_id, round, content, created_at, expires_at, replaces_id)
          values ($1, $2, $3, $4, $5, $6, $7, $8)",

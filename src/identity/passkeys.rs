@@ -26,8 +26,7 @@ impl Identity {
         let user = person.user.id;
         let known = self.store.read(move |db| Box::pin(store::usable_passkeys(db, user))).await?;
         let known: Vec<Credential> = known.into_iter().map(|passkey| passkey.credential).collect();
-        let (options, state) =
-            self.relying_party.start_registration(user.0, &person.user.handle, &person.user.name, &known);
+        let (options, state) = self.relying_party.start_registration(user.0, &person.user.handle, &person.user.name, &known);
         let (id, device) = (CeremonyId::new(now), person.device.id);
         call.write(&self.store, now, move |tx| {
             Box::pin(async move {
@@ -52,8 +51,7 @@ impl Identity {
         let person = call.person()?.clone();
         let (now, journal, actor) = (self.clock.now(), self.journal.clone(), call.actor(None));
         let owner = (person.user.id, person.device.id);
-        let state: Option<Value> =
-            self.store.read(move |db| Box::pin(store::find_ceremony(db, ceremony, owner.1, now))).await?;
+        let state: Option<Value> = self.store.read(move |db| Box::pin(store::find_ceremony(db, ceremony, owner.1, now))).await?;
         let state = state.ok_or(Refusal::CeremonyUnknown)?;
         let credential = self.relying_party.finish_registration(&state, &credential).map_err(Refusal::Webauthn)?;
         let passkey = Passkey { id: PasskeyId::new(now), name, created_at: now };

@@ -213,9 +213,7 @@ impl Incident {
             (State::Triggered { ring, .. } | State::Acknowledged { ring, .. }, Event::Resolved(act)) => {
                 (State::Resolved { act, ring }, told(act, vec![Effect::Withdraw]))
             }
-            (State::Triggered { timer_at, .. } | State::Acknowledged { timer_at, .. }, Event::TimerRang)
-                if now < timer_at =>
-            {
+            (State::Triggered { timer_at, .. } | State::Acknowledged { timer_at, .. }, Event::TimerRang) if now < timer_at => {
                 (self.state, vec![Effect::WakeAt(timer_at)])
             }
             (State::Triggered { step, ring: rung, left, .. }, Event::TimerRang) if left > 0 => {

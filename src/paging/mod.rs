@@ -14,4 +14,4 @@ mod words;
 
 pub use machine::{Act, Effect, Event, Incident, Plan, Refusal, State, Urgency};
 pub use reference::Reference;
-pub use service::{Error, Page, Paged, Paging, Settings, View};
+pub use service::{Error, Page, Paged, Paging, Parts, Refused, Settings, View};

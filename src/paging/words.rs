@@ -1,14 +1,8 @@
 //! What people read on their phones about incidents, built by pure functions.
 
 use super::{Incident, Reference};
+use crate::delivery::Words;
 use crate::text::line;
-
-/// A notification's title and body.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Words {
-    pub(super) title: String,
-    pub(super) body: String,
-}
 
 /// A ring. `opened_by` is the name of who reported it.
 pub(super) fn ringing(incident: &Incident, ring: u32, opened_by: &str) -> Words {

@@ -73,11 +73,7 @@ pub fn check_url(url: &Url, allow_private: bool) -> Result<(), Forbidden> {
         Host::Ipv6(address) => open(address.into(), allow_private),
         Host::Domain(name) => allow_private || !is_localhost(name),
     };
-    if open {
-        Ok(())
-    } else {
-        Err(Forbidden::Address)
-    }
+    if open { Ok(()) } else { Err(Forbidden::Address) }
 }
 
 /// RFC 6761 section 6.3: these names are loopback whatever a resolver says.
@@ -120,15 +116,15 @@ const SPECIAL_V4: [(Ipv4Addr, u32, Reach); 16] = [
     (Ipv4Addr::new(127, 0, 0, 0), 8, Reach::Private),
     (Ipv4Addr::new(169, 254, 0, 0), 16, Reach::Closed), // link-local: cloud metadata
     (Ipv4Addr::new(172, 16, 0, 0), 12, Reach::Private),
-    (Ipv4Addr::new(192, 0, 0, 0), 24, Reach::Closed), // protocol assignments
-    (Ipv4Addr::new(192, 0, 2, 0), 24, Reach::Closed), // documentation
+    (Ipv4Addr::new(192, 0, 0, 0), 24, Reach::Closed),   // protocol assignments
+    (Ipv4Addr::new(192, 0, 2, 0), 24, Reach::Closed),   // documentation
     (Ipv4Addr::new(192, 88, 99, 0), 24, Reach::Closed), // 6to4 relays, withdrawn
     (Ipv4Addr::new(192, 168, 0, 0), 16, Reach::Private),
-    (Ipv4Addr::new(198, 18, 0, 0), 15, Reach::Closed), // benchmarking
-    (Ipv4Addr::new(198, 51, 100, 0), 24, Reach::Closed), // documentation
-    (Ipv4Addr::new(203, 0, 113, 0), 24, Reach::Closed), // documentation
-    (Ipv4Addr::new(224, 0, 0, 0), 4, Reach::Closed),   // multicast
-    (Ipv4Addr::new(240, 0, 0, 0), 4, Reach::Closed),   // reserved, and the broadcast address
+    (Ipv4Addr::new(198, 18, 0, 0), 15, Reach::Closed),    // benchmarking
+    (Ipv4Addr::new(198, 51, 100, 0), 24, Reach::Closed),  // documentation
+    (Ipv4Addr::new(203, 0, 113, 0), 24, Reach::Closed),   // documentation
+    (Ipv4Addr::new(224, 0, 0, 0), 4, Reach::Closed),      // multicast
+    (Ipv4Addr::new(240, 0, 0, 0), 4, Reach::Closed),      // reserved, and the broadcast address
     (Ipv4Addr::new(168, 63, 129, 16), 32, Reach::Closed), // a cloud's host agent at a public address
 ];
 
@@ -143,27 +139,11 @@ fn reach_v4(address: Ipv4Addr) -> Reach {
 /// What is not public inside `2000::/3`, or not closed outside it.
 const SPECIAL_V6: [(Ipv6Addr, u32, Reach); 6] = [
     (Ipv6Addr::LOCALHOST, 128, Reach::Private),
-    (
-        Ipv6Addr::new(0xfc00, 0, 0, 0, 0, 0, 0, 0),
-        7,
-        Reach::Private,
-    ), // unique local
-    (
-        Ipv6Addr::new(0x2001, 0, 0, 0, 0, 0, 0, 0),
-        23,
-        Reach::Closed,
-    ), // protocol assignments: Teredo, ORCHID, benchmarking
-    (
-        Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 0),
-        32,
-        Reach::Closed,
-    ), // documentation
-    (
-        Ipv6Addr::new(0x3fff, 0, 0, 0, 0, 0, 0, 0),
-        20,
-        Reach::Closed,
-    ), // documentation
-    (Ipv6Addr::new(0x2000, 0, 0, 0, 0, 0, 0, 0), 3, Reach::Public), // everything else that is global unicast
+    (Ipv6Addr::new(0xfc00, 0, 0, 0, 0, 0, 0, 0), 7, Reach::Private), // unique local
+    (Ipv6Addr::new(0x2001, 0, 0, 0, 0, 0, 0, 0), 23, Reach::Closed), // protocol assignments: Teredo, ORCHID, benchmarking
+    (Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 0), 32, Reach::Closed), // documentation
+    (Ipv6Addr::new(0x3fff, 0, 0, 0, 0, 0, 0, 0), 20, Reach::Closed), // documentation
+    (Ipv6Addr::new(0x2000, 0, 0, 0, 0, 0, 0, 0), 3, Reach::Public),  // everything else that is global unicast
 ];
 
 fn reach_v6(address: Ipv6Addr) -> Reach {
@@ -187,9 +167,7 @@ fn reach_v6(address: Ipv6Addr) -> Reach {
 fn carried_v4(address: Ipv6Addr) -> Option<Ipv4Addr> {
     match address.segments() {
         [0, 0, 0, 0, 0, 0, 0, _] => None,
-        [0, 0, 0, 0, 0, 0 | 0xffff, high, low]
-        | [0x64, 0xff9b, 0, 0, 0, 0, high, low]
-        | [0x2002, high, low, ..] => {
+        [0, 0, 0, 0, 0, 0 | 0xffff, high, low] | [0x64, 0xff9b, 0, 0, 0, 0, high, low] | [0x2002, high, low, ..] => {
             Some(Ipv4Addr::from_bits(u32::from(high) << 16 | u32::from(low)))
         }
         _ => None,
@@ -197,8 +175,7 @@ fn carried_v4(address: Ipv6Addr) -> Option<Ipv4Addr> {
 }
 
 /// How a name is looked up: the operating system's way, or a test's.
-pub(crate) type Lookup =
-    Arc<dyn Fn(String) -> BoxFuture<'static, io::Result<Vec<IpAddr>>> + Send + Sync>;
+pub(crate) type Lookup = Arc<dyn Fn(String) -> BoxFuture<'static, io::Result<Vec<IpAddr>>> + Send + Sync>;
 
 /// A resolver for [`reqwest`] that hands on only addresses which may be called.
 ///
@@ -213,26 +190,18 @@ impl GuardedResolver {
     /// Over the operating system's resolver.
     #[must_use]
     pub fn new(allow_private: bool) -> Self {
-        Self::with_lookup(
-            allow_private,
-            Arc::new(|name| Box::pin(system_lookup(name))),
-        )
+        Self::with_lookup(allow_private, Arc::new(|name| Box::pin(system_lookup(name))))
     }
 
     /// Over another way of looking names up.
     pub(crate) fn with_lookup(allow_private: bool, lookup: Lookup) -> Self {
-        Self {
-            allow_private,
-            lookup,
-        }
+        Self { allow_private, lookup }
     }
 }
 
 impl fmt::Debug for GuardedResolver {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("GuardedResolver")
-            .field("allow_private", &self.allow_private)
-            .finish_non_exhaustive()
+        f.debug_struct("GuardedResolver").field("allow_private", &self.allow_private).finish_non_exhaustive()
     }
 }
 

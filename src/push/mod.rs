@@ -15,6 +15,7 @@ use std::fmt;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
+use serde::{Deserialize, Serialize};
 use url::Url;
 
 use crate::clock::Timestamp;
@@ -70,7 +71,8 @@ pub enum Urgency {
 }
 
 /// What a message is about (`api-spec/device-protocol.md` section 5, `data.kind`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Category {
     /// An incident wants a human.
     Page,
@@ -137,10 +139,5 @@ pub trait Carrier: Send + Sync {
     fn name(&self) -> &'static str;
 
     /// Tries once to hand `message` to the provider of `target`, at `now`. Ends within the carrier's own time limit.
-    fn send<'a>(
-        &'a self,
-        message: &'a Message,
-        target: &'a Target,
-        now: Timestamp,
-    ) -> BoxFuture<'a, Outcome>;
+    fn send<'a>(&'a self, message: &'a Message, target: &'a Target, now: Timestamp) -> BoxFuture<'a, Outcome>;
 }

@@ -38,16 +38,8 @@ pub(super) fn encrypt(payload: &Payload, to: &Subscription) -> Vec<u8> {
 }
 
 /// RFC 8291 section 3.4, with the key pair and salt given: `plaintext`, its delimiter, and zeros up to `padded` bytes.
-fn seal(
-    plaintext: &[u8],
-    padded: usize,
-    to: &Subscription,
-    ephemeral: &PrivateKey,
-    salt: &[u8; 16],
-) -> Vec<u8> {
-    let public = ephemeral
-        .compute_public_key()
-        .expect("a private key has a public key");
+fn seal(plaintext: &[u8], padded: usize, to: &Subscription, ephemeral: &PrivateKey, salt: &[u8; 16]) -> Vec<u8> {
+    let public = ephemeral.compute_public_key().expect("a private key has a public key");
     let prk = shared_secret(to, ephemeral, public.as_ref(), salt);
     let mut key = [0; 16];
     expand(&prk, &[b"Content-Encoding: aes128gcm\0"], &mut key);
@@ -94,9 +86,7 @@ impl KeyType for Length {
 }
 
 fn expand(prk: &Prk, info: &[&[u8]], out: &mut [u8]) {
-    prk.expand(info, Length(out.len()))
-        .and_then(|okm| okm.fill(out))
-        .expect("a key is within HKDF's limit");
+    prk.expand(info, Length(out.len())).and_then(|okm| okm.fill(out)).expect("a key is within HKDF's limit");
 }
 
 #[cfg(test)]
@@ -115,10 +105,7 @@ pub(super) mod tests {
 
     impl Phone {
         pub(in crate::push::web_push) fn new() -> Self {
-            Self {
-                key: PrivateKey::generate(&ECDH_P256).unwrap(),
-                auth: random(),
-            }
+            Self { key: PrivateKey::generate(&ECDH_P256).unwrap(), auth: random() }
         }
 
         pub(in crate::push::web_push) fn subscribe(&self, endpoint: &str) -> Subscription {
@@ -137,20 +124,11 @@ pub(super) mod tests {
             let (sender, record) = rest[1..].split_at(65);
             let own = self.key.compute_public_key().unwrap();
             let mut ikm = [0; 32];
-            agree(
-                &self.key,
-                UnparsedPublicKey::new(&ECDH_P256, sender),
-                (),
-                |ecdh| {
-                    let info = [b"WebPush: info\0".as_slice(), own.as_ref(), sender].concat();
-                    expand(
-                        &Salt::new(HKDF_SHA256, &self.auth).extract(ecdh),
-                        &[&info],
-                        &mut ikm,
-                    );
-                    Ok(())
-                },
-            )
+            agree(&self.key, UnparsedPublicKey::new(&ECDH_P256, sender), (), |ecdh| {
+                let info = [b"WebPush: info\0".as_slice(), own.as_ref(), sender].concat();
+                expand(&Salt::new(HKDF_SHA256, &self.auth).extract(ecdh), &[&info], &mut ikm);
+                Ok(())
+            })
             .unwrap();
             let prk = Salt::new(HKDF_SHA256, salt).extract(&ikm);
             let (mut key, mut nonce) = ([0; 16], [0; 12]);
@@ -177,10 +155,7 @@ pub(super) mod tests {
         .unwrap();
         let private = from_b64u("yfWPiYE-n46HLnH0KqZOF1fJJU3MYrct3AELtAQ-oRw").unwrap();
         let ephemeral = PrivateKey::from_private_key(&ECDH_P256, &private).unwrap();
-        let salt = from_b64u("DGv6ra1nlYgDCS1FRnbzlw")
-            .unwrap()
-            .try_into()
-            .unwrap();
+        let salt = from_b64u("DGv6ra1nlYgDCS1FRnbzlw").unwrap().try_into().unwrap();
         let plaintext = b"When I grow up, I want to be a watermelon";
         let body = seal(plaintext, plaintext.len(), &to, &ephemeral, &salt);
         assert_eq!(

@@ -84,10 +84,7 @@ struct Limits {
     total: Duration,
 }
 
-const LIMITS: Limits = Limits {
-    connect: Duration::from_secs(3),
-    total: Duration::from_secs(10),
-};
+const LIMITS: Limits = Limits { connect: Duration::from_secs(3), total: Duration::from_secs(10) };
 
 /// How much of an answer is read.
 const REPLY_MAX_BYTES: usize = 4_096;
@@ -112,19 +109,10 @@ impl WebPush {
         Self::with(config, resolver, LIMITS)
     }
 
-    fn with(
-        config: WebPushConfig,
-        resolver: GuardedResolver,
-        limits: Limits,
-    ) -> Result<Self, SetupError> {
+    fn with(config: WebPushConfig, resolver: GuardedResolver, limits: Limits) -> Result<Self, SetupError> {
         Ok(Self {
             vapid: Vapid::new(&config.vapid_private_key, config.subject)?,
-            client: client(
-                config.ca_pem.as_deref(),
-                config.allow_private_networks,
-                resolver,
-                limits,
-            )?,
+            client: client(config.ca_pem.as_deref(), config.allow_private_networks, resolver, limits)?,
             allow_private_networks: config.allow_private_networks,
         })
     }
@@ -182,12 +170,7 @@ impl Carrier for WebPush {
         "web_push"
     }
 
-    fn send<'a>(
-        &'a self,
-        message: &'a Message,
-        target: &'a Target,
-        now: Timestamp,
-    ) -> BoxFuture<'a, Outcome> {
+    fn send<'a>(&'a self, message: &'a Message, target: &'a Target, now: Timestamp) -> BoxFuture<'a, Outcome> {
         let Target::WebPush(subscription) = target;
         Box::pin(self.post(message, subscription, now))
     }
@@ -202,12 +185,7 @@ impl fmt::Debug for WebPush {
     }
 }
 
-fn client(
-    ca_pem: Option<&[u8]>,
-    allow_http: bool,
-    resolver: GuardedResolver,
-    limits: Limits,
-) -> Result<Client, SetupError> {
+fn client(ca_pem: Option<&[u8]>, allow_http: bool, resolver: GuardedResolver, limits: Limits) -> Result<Client, SetupError> {
     let mut builder = Client::builder()
         .user_agent(concat!("phoneops/", env!("CARGO_PKG_VERSION")))
         .redirect(reqwest::redirect::Policy::none())
@@ -239,13 +217,7 @@ fn topic(tag: &str) -> String {
 
 async fn answered(mut response: Response, origin: &str, now: Timestamp) -> Outcome {
     let body = beginning(&mut response).await;
-    Reply {
-        origin,
-        status: response.status(),
-        headers: response.headers(),
-        body: &body,
-    }
-    .outcome(now)
+    Reply { origin, status: response.status(), headers: response.headers(), body: &body }.outcome(now)
 }
 
 /// The first [`REPLY_MAX_BYTES`] of the body, or what came of it: the status has already decided, so that a body which breaks

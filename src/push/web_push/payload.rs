@@ -36,9 +36,7 @@ impl Payload {
             return Ok(Self(whole));
         }
         let text = json_len(&message.title) + json_len(&message.body);
-        let room = (encrypt::ROOM + text)
-            .checked_sub(whole.len())
-            .ok_or(NotAPayload::TooLong)?;
+        let room = (encrypt::ROOM + text).checked_sub(whole.len()).ok_or(NotAPayload::TooLong)?;
         let title = shorten(&message.title, room);
         if title.is_empty() {
             return Err(NotAPayload::TooLong);
@@ -48,11 +46,7 @@ impl Payload {
     }
 
     fn checked(json: Vec<u8>) -> Result<Self, NotAPayload> {
-        if json.len() <= encrypt::ROOM {
-            Ok(Self(json))
-        } else {
-            Err(NotAPayload::TooLong)
-        }
+        if json.len() <= encrypt::ROOM { Ok(Self(json)) } else { Err(NotAPayload::TooLong) }
     }
 
     /// The plaintext.
@@ -183,10 +177,7 @@ mod tests {
         withdrawal.data.insert("kind".into(), "page".into());
         let notification = &parsed(&withdrawal)["notification"];
         assert_eq!(notification["silent"], true);
-        assert_eq!(
-            notification["data"],
-            json!({"kind": "answered", "ref": "PIHXOC6", "round": 1})
-        );
+        assert_eq!(notification["data"], json!({"kind": "answered", "ref": "PIHXOC6", "round": 1}));
     }
 
     #[test]
@@ -202,10 +193,7 @@ mod tests {
         let cut = parsed(&long);
         let title = cut["notification"]["title"].as_str().unwrap();
         assert!(title.ends_with("\u{1}…"));
-        assert!(matches!(
-            cut["notification"]["body"].as_str().unwrap(),
-            "" | "…" | "ä…"
-        ));
+        assert!(matches!(cut["notification"]["body"].as_str().unwrap(), "" | "…" | "ä…"));
     }
 
     #[test]
@@ -214,9 +202,7 @@ mod tests {
         untitled.title.clear();
         assert_eq!(Payload::new(&untitled).err(), Some(NotAPayload::NoTitle));
         let mut crowded = message();
-        crowded
-            .data
-            .insert("x".into(), "y".repeat(encrypt::ROOM).into());
+        crowded.data.insert("x".into(), "y".repeat(encrypt::ROOM).into());
         assert_eq!(Payload::new(&crowded).err(), Some(NotAPayload::TooLong));
     }
 

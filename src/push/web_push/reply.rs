@@ -19,12 +19,8 @@ const PATIENCE_MAX: Duration = Duration::from_hours(24);
 
 /// How services say that a subscription was made with another VAPID key: Apple's and FCM's reason, FCM's two sentences
 /// (`do not`, `does not correspond to`), Mozilla's message.
-const OTHER_KEY: [&str; 4] = [
-    "vapidpkhashmismatch",
-    "unauthorizedregistration",
-    "not correspond to",
-    "vapid public key mismatch",
-];
+const OTHER_KEY: [&str; 4] =
+    ["vapidpkhashmismatch", "unauthorizedregistration", "not correspond to", "vapid public key mismatch"];
 
 /// How a 400 says that it is about our identity and not about the message: Apple's `BadJwtToken`, Mozilla's errno 109, and words.
 const ABOUT_VAPID: [&str; 4] = ["jwt", "vapid", "authorization", "\"errno\":109"];
@@ -43,9 +39,7 @@ impl Reply<'_> {
     /// What became of the message, as of `now`.
     pub(super) fn outcome(&self, now: Timestamp) -> Outcome {
         match self.status.as_u16() {
-            200..=299 => Outcome::Accepted {
-                id: self.message_id(),
-            },
+            200..=299 => Outcome::Accepted { id: self.message_id() },
             404 | 410 => Outcome::Gone { since: None },
             400 | 401 | 403 => self.rejection(),
             // 406 is how Windows' notification service says 429.
@@ -65,9 +59,7 @@ impl Reply<'_> {
             return Outcome::Gone { since: None };
         }
         body.retain(|char| !char.is_ascii_whitespace());
-        if self.status == StatusCode::BAD_REQUEST
-            && !ABOUT_VAPID.iter().any(|sign| body.contains(sign))
-        {
+        if self.status == StatusCode::BAD_REQUEST && !ABOUT_VAPID.iter().any(|sign| body.contains(sign)) {
             return Outcome::Refused(self.says());
         }
         Outcome::Misconfigured(format!(
@@ -100,12 +92,7 @@ impl Reply<'_> {
     /// `https://push.example.com answered 400 (BadWebPushTopic)`.
     fn says(&self) -> String {
         let reason = self.reason().map(|reason| format!(" ({reason})"));
-        format!(
-            "{} answered {}{}",
-            self.origin,
-            self.status.as_u16(),
-            reason.unwrap_or_default()
-        )
+        format!("{} answered {}{}", self.origin, self.status.as_u16(), reason.unwrap_or_default())
     }
 
     /// Apple's `reason` or Mozilla's `errno`.
@@ -129,10 +116,7 @@ mod tests {
     }
 
     fn outcome(status: u16, headers: &[(&'static str, &'static str)], body: &str) -> Outcome {
-        let headers: HeaderMap = headers
-            .iter()
-            .map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()))
-            .collect();
+        let headers: HeaderMap = headers.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect();
         Reply {
             origin: "https://push.example.com",
             status: StatusCode::from_u16(status).unwrap(),
@@ -158,50 +142,30 @@ mod tests {
                  used to create the subscriptions.\n",
             ),
             (400, "<TITLE>UnauthorizedRegistration</TITLE>"),
-            (
-                401,
-                r#"{"code":401,"errno":109,"error":"Unauthorized","message":"VAPID public key mismatch"}"#,
-            ),
+            (401, r#"{"code":401,"errno":109,"error":"Unauthorized","message":"VAPID public key mismatch"}"#),
         ] {
             assert_eq!(outcome(status, &[], body), gone, "{status} {body}");
         }
         for (status, body) in [
             (403, r#"{"reason":"BadJwtToken"}"#),
             (400, r#"{"reason": "BadJwtToken"}"#),
-            (
-                400,
-                r#"{"code": 400, "errno": 109, "error": "Bad Request"}"#,
-            ),
+            (400, r#"{"code": 400, "errno": 109, "error": "Bad Request"}"#),
             (400, "missing Authorization header"),
             (401, ""),
             (403, "no"),
         ] {
             let outcome = outcome(status, &[], body);
-            assert!(
-                matches!(outcome, Outcome::Misconfigured(_)),
-                "{status} {body}: {outcome:?}"
-            );
+            assert!(matches!(outcome, Outcome::Misconfigured(_)), "{status} {body}: {outcome:?}");
         }
     }
 
     #[test]
     fn a_reason_is_repeated_only_when_it_is_a_word_or_a_number() {
         let refused = |body| outcome(400, &[], body);
-        let says = |reason: &str| {
-            Outcome::Refused(format!("https://push.example.com answered 400{reason}"))
-        };
-        assert_eq!(
-            refused(r#"{"reason":"BadWebPushTopic"}"#),
-            says(" (BadWebPushTopic)")
-        );
-        assert_eq!(
-            refused(r#"{"errno":111,"message":"x"}"#),
-            says(" (errno 111)")
-        );
-        assert_eq!(
-            refused(r#"{"reason":"https://push.example.com/secret"}"#),
-            says("")
-        );
+        let says = |reason: &str| Outcome::Refused(format!("https://push.example.com answered 400{reason}"));
+        assert_eq!(refused(r#"{"reason":"BadWebPushTopic"}"#), says(" (BadWebPushTopic)"));
+        assert_eq!(refused(r#"{"errno":111,"message":"x"}"#), says(" (errno 111)"));
+        assert_eq!(refused(r#"{"reason":"https://push.example.com/secret"}"#), says(""));
         assert_eq!(refused("{\"reason\":\"a\\nb\"}"), says(""));
         assert_eq!(refused("\u{1b}[31m POST /secret failed"), says(""));
     }
@@ -224,15 +188,10 @@ mod tests {
     #[test]
     fn an_id_is_apples_and_never_a_capability() {
         let id = "0c8d3f4e-93a6-4b0e-a6a1-5d6f2f3c9d10";
-        let accepted = |id: Option<&str>| Outcome::Accepted {
-            id: id.map(str::to_owned),
-        };
+        let accepted = |id: Option<&str>| Outcome::Accepted { id: id.map(str::to_owned) };
         assert_eq!(outcome(201, &[("apns-id", id)], ""), accepted(Some(id)));
         let location = ("location", "https://push.example.com/m/secret");
         assert_eq!(outcome(201, &[location], ""), accepted(None));
-        assert_eq!(
-            outcome(201, &[("apns-id", "../../etc")], ""),
-            accepted(None)
-        );
+        assert_eq!(outcome(201, &[("apns-id", "../../etc")], ""), accepted(None));
     }
 }

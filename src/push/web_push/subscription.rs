@@ -62,9 +62,7 @@ impl Subscription {
 
 impl PartialEq for Subscription {
     fn eq(&self, other: &Self) -> bool {
-        self.endpoint == other.endpoint
-            && self.p256dh.as_ref() == other.p256dh.as_ref()
-            && equal(&self.auth, &other.auth)
+        self.endpoint == other.endpoint && self.p256dh.as_ref() == other.p256dh.as_ref() && equal(&self.auth, &other.auth)
     }
 }
 
@@ -106,26 +104,17 @@ impl From<Subscription> for Written {
     fn from(subscription: Subscription) -> Self {
         Self {
             endpoint: subscription.endpoint.into(),
-            keys: Keys {
-                p256dh: b64u(&subscription.p256dh),
-                auth: b64u(subscription.auth),
-            },
+            keys: Keys { p256dh: b64u(&subscription.p256dh), auth: b64u(subscription.auth) },
         }
     }
 }
 
 fn endpoint(text: &str) -> Result<Url, NotASubscription> {
-    let wrong = |problem| NotASubscription {
-        field: "endpoint",
-        problem,
-    };
+    let wrong = |problem| NotASubscription { field: "endpoint", problem };
     if text.len() > ENDPOINT_MAX_BYTES {
         return Err(wrong("expected at most 2048 bytes"));
     }
-    Url::parse(text)
-        .ok()
-        .filter(|url| matches!(url.scheme(), "https" | "http"))
-        .ok_or(wrong("expected an https URL"))
+    Url::parse(text).ok().filter(|url| matches!(url.scheme(), "https" | "http")).ok_or(wrong("expected an https URL"))
 }
 
 fn p256dh(text: &str) -> Result<ParsedPublicKey, NotASubscription> {
@@ -134,19 +123,14 @@ fn p256dh(text: &str) -> Result<ParsedPublicKey, NotASubscription> {
         problem: "expected an uncompressed point of P-256, 65 bytes in base64url without padding",
     };
     // The parser below knows further forms (compressed, hybrid, X.509), which the encryption's key derivation does not.
-    let bytes = from_b64u(text)
-        .filter(|bytes| bytes.len() == 65 && bytes[0] == 4)
-        .ok_or(wrong)?;
+    let bytes = from_b64u(text).filter(|bytes| bytes.len() == 65 && bytes[0] == 4).ok_or(wrong)?;
     ParsedPublicKey::try_from(UnparsedPublicKey::new(&ECDH_P256, bytes)).map_err(|_| wrong)
 }
 
 fn auth(text: &str) -> Result<[u8; 16], NotASubscription> {
     from_b64u(text)
         .and_then(|bytes| bytes.try_into().ok())
-        .ok_or(NotASubscription {
-            field: "keys.auth",
-            problem: "expected 16 bytes in base64url without padding",
-        })
+        .ok_or(NotASubscription { field: "keys.auth", problem: "expected 16 bytes in base64url without padding" })
 }
 
 #[cfg(test)]
@@ -156,8 +140,7 @@ mod tests {
     use super::*;
 
     /// RFC 8291 appendix A.
-    const P256DH: &str =
-        "BCVxsr7N_eNgVRqvHtD0zTZsEc6-VV-JvLexhqUzORcxaOzi6-AYWXvTBHm4bjyPjs7Vd8pZGH6SRpkNtoIAiw4";
+    const P256DH: &str = "BCVxsr7N_eNgVRqvHtD0zTZsEc6-VV-JvLexhqUzORcxaOzi6-AYWXvTBHm4bjyPjs7Vd8pZGH6SRpkNtoIAiw4";
     const AUTH: &str = "BTBZMqHH6r4Tts7J_aSIgg";
 
     fn written() -> Value {
@@ -168,9 +151,7 @@ mod tests {
     fn refusal(pointer: &str, value: &str) -> String {
         let mut written = written();
         *written.pointer_mut(pointer).unwrap() = value.into();
-        serde_json::from_value::<Subscription>(written)
-            .unwrap_err()
-            .to_string()
+        serde_json::from_value::<Subscription>(written).unwrap_err().to_string()
     }
 
     #[test]
@@ -183,10 +164,7 @@ mod tests {
     #[test]
     fn a_subscription_does_not_print_its_secrets() {
         let subscription: Subscription = serde_json::from_value(written()).unwrap();
-        assert_eq!(
-            format!("{subscription:?}"),
-            "Subscription(https://push.example.com/…)"
-        );
+        assert_eq!(format!("{subscription:?}"), "Subscription(https://push.example.com/…)");
     }
 
     #[test]
@@ -197,23 +175,11 @@ mod tests {
         hybrid[0] = 6;
         let short = b64u(&off_curve[..64]);
         let infinity = b64u([0]);
-        for point in [
-            &b64u(&off_curve),
-            &b64u(&hybrid),
-            &short,
-            &infinity,
-            "",
-            "+/+/",
-        ] {
+        for point in [&b64u(&off_curve), &b64u(&hybrid), &short, &infinity, "", "+/+/"] {
             let text = refusal("/keys/p256dh", point);
             assert!(text.starts_with("keys.p256dh: expected"), "{text}");
         }
-        for auth in [
-            b64u([7; 15]),
-            b64u([7; 17]),
-            format!("{AUTH}=="),
-            String::new(),
-        ] {
+        for auth in [b64u([7; 15]), b64u([7; 17]), format!("{AUTH}=="), String::new()] {
             let text = refusal("/keys/auth", &auth);
             assert!(text.starts_with("keys.auth: expected"), "{text}");
         }

@@ -50,12 +50,8 @@ fn config(allow_private_networks: bool) -> WebPushConfig {
 
 /// A carrier for which every name means 127.0.0.1, with a second for everything.
 fn carrier(allow_private: bool) -> WebPush {
-    let lookup: Lookup =
-        Arc::new(|_| Box::pin(async { Ok(vec![IpAddr::V4(Ipv4Addr::LOCALHOST)]) }));
-    let limits = Limits {
-        connect: Duration::from_secs(1),
-        total: Duration::from_secs(1),
-    };
+    let lookup: Lookup = Arc::new(|_| Box::pin(async { Ok(vec![IpAddr::V4(Ipv4Addr::LOCALHOST)]) }));
+    let limits = Limits { connect: Duration::from_secs(1), total: Duration::from_secs(1) };
     let resolver = GuardedResolver::with_lookup(allow_private, lookup);
     WebPush::with(config(allow_private), resolver, limits).unwrap()
 }
@@ -144,10 +140,7 @@ async fn a_message_arrives_as_the_standards_want_it_and_only_its_phone_reads_it(
     assert_eq!(header("content-type"), "application/octet-stream");
     assert_eq!(header("content-length"), encrypt::BODY_BYTES.to_string());
     let key = format!(", k={}", carrier.public_key());
-    assert!(
-        header("authorization").starts_with("vapid t=ey")
-            && header("authorization").ends_with(&key)
-    );
+    assert!(header("authorization").starts_with("vapid t=ey") && header("authorization").ends_with(&key));
     assert_eq!(header("topic"), topic("ntf_1.1"));
     assert!(!received.headers.contains_key("accept-encoding"));
     let json: Value = serde_json::from_slice(&phone.decrypt(&received.body).unwrap()).unwrap();
@@ -168,9 +161,7 @@ async fn a_long_life_is_capped_and_a_calm_message_says_so() {
     let ttls: Vec<_> = service
         .take()
         .iter()
-        .map(|received| {
-            ["ttl", "urgency"].map(|name| received.headers[name].to_str().unwrap().to_owned())
-        })
+        .map(|received| ["ttl", "urgency"].map(|name| received.headers[name].to_str().unwrap().to_owned()))
         .collect();
     assert_eq!(ttls, [["2419200", "normal"], ["1", "normal"]]);
 }
@@ -180,10 +171,7 @@ async fn a_message_that_has_expired_is_not_sent() {
     let service = Service::answering(|| StatusCode::CREATED).await;
     let target = Target::WebPush(Phone::new().subscribe(&service.endpoint()));
     let at = message().expires_at;
-    assert_eq!(
-        carrier(true).send(&message(), &target, at).await,
-        Outcome::Expired
-    );
+    assert_eq!(carrier(true).send(&message(), &target, at).await, Outcome::Expired);
     assert!(service.take().is_empty());
 }
 
@@ -228,10 +216,7 @@ async fn every_status_has_its_meaning() {
             Ok(expected) => assert_eq!(outcome, expected, "{status}"),
             Err(kind) => {
                 let text = format!("{outcome:?}");
-                assert!(
-                    text.starts_with(kind) && text.contains(&status.to_string()),
-                    "{status}: {text}"
-                );
+                assert!(text.starts_with(kind) && text.contains(&status.to_string()), "{status}: {text}");
                 assert!(!text.contains("secret"), "{text}");
             }
         }
@@ -241,8 +226,7 @@ async fn every_status_has_its_meaning() {
 
 #[tokio::test]
 async fn the_reason_for_a_403_is_read_from_the_body() {
-    let stale =
-        Service::answering(|| (StatusCode::FORBIDDEN, r#"{"reason":"VapidPkHashMismatch"}"#)).await;
+    let stale = Service::answering(|| (StatusCode::FORBIDDEN, r#"{"reason":"VapidPkHashMismatch"}"#)).await;
     let bad = Service::answering(|| (StatusCode::FORBIDDEN, r#"{"reason":"BadJwtToken"}"#)).await;
     let carrier = carrier(true);
     let outcome = send_to(&carrier, &stale.endpoint()).await;
@@ -250,31 +234,19 @@ async fn the_reason_for_a_403_is_read_from_the_body() {
     let Outcome::Misconfigured(text) = send_to(&carrier, &bad.endpoint()).await else {
         panic!("expected Misconfigured");
     };
-    assert!(
-        text.contains("BadJwtToken") && text.contains(&bad.address.to_string()),
-        "{text}"
-    );
+    assert!(text.contains("BadJwtToken") && text.contains(&bad.address.to_string()), "{text}");
 }
 
 #[tokio::test]
 async fn the_inside_receives_nothing_unless_private_networks_are_allowed() {
-    for host in [
-        "push.example.com",
-        "127.0.0.1",
-        "[::ffff:127.0.0.1]",
-        "localhost",
-        "2130706433",
-    ] {
+    for host in ["push.example.com", "127.0.0.1", "[::ffff:127.0.0.1]", "localhost", "2130706433"] {
         let (address, mut heard) = canary().await;
         let endpoint = format!("https://{host}:{}/send/secret", address.port());
         let outcome = send_to(&carrier(false), &endpoint).await;
         let Outcome::Refused(text) = outcome else {
             panic!("{host}: {outcome:?}");
         };
-        assert!(
-            text.ends_with("is not a public address") && !text.contains("secret"),
-            "{text}"
-        );
+        assert!(text.ends_with("is not a public address") && !text.contains("secret"), "{text}");
         // Not even a connection: the canary is still waiting for one.
         tokio::time::sleep(Duration::from_millis(20)).await;
         assert!(heard.try_recv().is_err(), "{host}");
@@ -317,10 +289,7 @@ async fn an_endless_body_is_cut() {
     let begun = tokio::time::Instant::now();
     let outcome = send_to(&carrier(true), &service.endpoint()).await;
     assert!(matches!(outcome, Outcome::Refused(_)), "{outcome:?}");
-    assert!(
-        begun.elapsed() < Duration::from_millis(900),
-        "cut by size, not by time"
-    );
+    assert!(begun.elapsed() < Duration::from_millis(900), "cut by size, not by time");
     // The service has written until the buffers between us were full, and then no more.
     tokio::time::sleep(Duration::from_millis(100)).await;
     let written = sent.load(std::sync::atomic::Ordering::SeqCst);
@@ -376,9 +345,7 @@ fn a_configuration_that_cannot_work_says_why() {
         WebPush::new(config).unwrap_err().to_string()
     };
     assert!(refusal(&|config| config.subject = "ops".into()).contains("web_push.subject"));
-    assert!(
-        refusal(&|config| config.ca_pem = Some(b"nothing".to_vec())).contains("web_push.ca_file")
-    );
+    assert!(refusal(&|config| config.ca_pem = Some(b"nothing".to_vec())).contains("web_push.ca_file"));
     let key = || Zeroizing::new(vec![0; 32]);
     assert!(refusal(&|config| config.vapid_private_key = key()).contains("VAPID key"));
 }
@@ -388,13 +355,7 @@ fn nothing_secret_prints() {
     let target = Target::WebPush(Phone::new().subscribe("https://push.example.com/secret"));
     let config = config(false);
     let printed = format!("{config:?} {target:?} {:?}", message());
-    for secret in [
-        "secret",
-        "All your apps",
-        "heimdall",
-        "PIHXOC6",
-        "vapid_private_key",
-    ] {
+    for secret in ["secret", "All your apps", "heimdall", "PIHXOC6", "vapid_private_key"] {
         assert!(!printed.contains(secret), "{printed}");
     }
     let carrier = WebPush::new(config).unwrap();

@@ -44,21 +44,15 @@ impl VapidKeyPair {
     /// When the operating system has no randomness to give.
     #[must_use]
     pub fn generate() -> Self {
-        let key = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING)
-            .expect("the operating system gives random bytes");
+        let key = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).expect("the operating system gives random bytes");
         let pkcs8 = key.to_pkcs8v1().expect("a P-256 key can be written down");
-        Self {
-            private: Zeroizing::new(pkcs8.as_ref().to_vec()),
-            public: b64u(key.public_key()),
-        }
+        Self { private: Zeroizing::new(pkcs8.as_ref().to_vec()), public: b64u(key.public_key()) }
     }
 }
 
 impl fmt::Debug for VapidKeyPair {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("VapidKeyPair")
-            .field("public", &self.public)
-            .finish_non_exhaustive()
+        f.debug_struct("VapidKeyPair").field("public", &self.public).finish_non_exhaustive()
     }
 }
 
@@ -83,12 +77,7 @@ impl Vapid {
             return Err(SetupError::Subject);
         }
         let key = parse_key(private).ok_or(SetupError::VapidKey)?;
-        Ok(Self {
-            public: b64u(key.public_key()),
-            key,
-            subject,
-            tokens: Mutex::default(),
-        })
+        Ok(Self { public: b64u(key.public_key()), key, subject, tokens: Mutex::default() })
     }
 
     /// The public key: base64url of 65 bytes.
@@ -107,26 +96,15 @@ impl Vapid {
             make_room(&mut tokens, now);
         }
         let header = self.sign(origin, now);
-        let token = Token {
-            header: header.clone(),
-            made_at: now,
-        };
+        let token = Token { header: header.clone(), made_at: now };
         tokens.insert(origin.to_owned(), token);
         header
     }
 
     fn sign(&self, origin: &str, now: Timestamp) -> HeaderValue {
-        let claims =
-            json!({"aud": origin, "exp": now.after(LIFE).as_seconds(), "sub": self.subject});
-        let input = format!(
-            "{}.{}",
-            b64u(r#"{"typ":"JWT","alg":"ES256"}"#),
-            b64u(claims.to_string())
-        );
-        let signature = self
-            .key
-            .sign(&SystemRandom::new(), input.as_bytes())
-            .expect("a P-256 key signs");
+        let claims = json!({"aud": origin, "exp": now.after(LIFE).as_seconds(), "sub": self.subject});
+        let input = format!("{}.{}", b64u(r#"{"typ":"JWT","alg":"ES256"}"#), b64u(claims.to_string()));
+        let signature = self.key.sign(&SystemRandom::new(), input.as_bytes()).expect("a P-256 key signs");
         let header = format!("vapid t={input}.{}, k={}", b64u(signature), self.public);
         let mut header = HeaderValue::try_from(header).expect("base64url is fit for a header");
         header.set_sensitive(true);
@@ -157,10 +135,7 @@ fn reachable(subject: &str) -> bool {
         return false;
     };
     match url.scheme() {
-        "mailto" => url
-            .path()
-            .split_once('@')
-            .is_some_and(|(name, host)| !name.is_empty() && Host::parse(host).is_ok()),
+        "mailto" => url.path().split_once('@').is_some_and(|(name, host)| !name.is_empty() && Host::parse(host).is_ok()),
         "https" => true,
         _ => false,
     }
@@ -171,9 +146,8 @@ fn parse_key(private: &[u8]) -> Option<EcdsaKeyPair> {
     if private.len() != 32 {
         return EcdsaKeyPair::from_pkcs8(algorithm, private).ok();
     }
-    let public = agreement::PrivateKey::from_private_key(&ECDH_P256, private)
-        .and_then(|key| Ok(key.compute_public_key()?))
-        .ok()?;
+    let public =
+        agreement::PrivateKey::from_private_key(&ECDH_P256, private).and_then(|key| Ok(key.compute_public_key()?)).ok()?;
     EcdsaKeyPair::from_private_key_and_public_key(algorithm, private, public.as_ref()).ok()
 }
 
@@ -226,10 +200,7 @@ mod tests {
         let first = vapid.authorization(ORIGIN, now());
         let almost = now().after(RENEW_AFTER).before(Duration::from_secs(1));
         assert_eq!(vapid.authorization(ORIGIN, almost), first);
-        assert_ne!(
-            vapid.authorization("https://other.example.com", now()),
-            first
-        );
+        assert_ne!(vapid.authorization("https://other.example.com", now()), first);
         assert_ne!(vapid.authorization(ORIGIN, now().after(RENEW_AFTER)), first);
     }
 
@@ -273,20 +244,10 @@ mod tests {
 
     #[test]
     fn a_subject_is_a_contact() {
-        for good in [
-            SUBJECT,
-            "https://phoneops.example/contact",
-            "mailto:ops@localhost",
-        ] {
+        for good in [SUBJECT, "https://phoneops.example/contact", "mailto:ops@localhost"] {
             assert!(reachable(good), "{good}");
         }
-        for bad in [
-            "",
-            "ops@example.com",
-            "mailto:ops",
-            "mailto:@example.com",
-            "http://x.example",
-        ] {
+        for bad in ["", "ops@example.com", "mailto:ops", "mailto:@example.com", "http://x.example"] {
             assert!(!reachable(bad), "{bad}");
         }
     }

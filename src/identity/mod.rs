@@ -1,0 +1,40 @@
+//! Who is this? People, bots and devices; the keys, proofs, tokens and names by which they are known.
+//!
+//! **Invariants**
+//! - Everything that arrives signed is parsed strictly and checked whole before any of it is believed.
+//! - Each kind of signature has a `typ` or a tag of its own, so that none is accepted in the place of another.
+//! - Verification is pure: the time, the keys and the expected values are passed in. The one-time ids (`jti_sha256`) that it hands
+//!   back are consumed in the transaction of the change they allowed ([`Call::write`]).
+//! - A revoked device, a removed person and a revoked bot stop working with the next call on any node: every call looks them up.
+//! - Bots never hold rights of administration.
+
+pub mod access_token;
+pub mod assertion;
+mod call;
+pub mod code;
+pub mod device_key;
+pub mod dpop;
+mod enrollment;
+pub mod handle;
+pub mod jws;
+mod keys;
+mod model;
+pub mod once;
+mod passkeys;
+mod service;
+mod store;
+pub mod strict_json;
+pub mod webauthn;
+
+#[cfg(test)]
+mod vectors;
+
+pub use call::{Call, CallRefusal, Caller, Failure, Once, Person, UsedProof};
+pub use device_key::DeviceKey;
+pub use enrollment::{CODE_LIFE, Claim, NewCode};
+pub use handle::{Handle, PersonName};
+pub use keys::{Purpose, SigningKey, load_or_create};
+pub use model::{Bot, Device, Passkey, Platform, Role, Scope, User, UserRef};
+pub use service::{Error, Identity, Refusal, active_device, active_user, known_bot, known_user};
+pub use store::{StoredPasskey, update_credential, usable_passkeys};
+pub use webauthn::{Credential, RelyingParty, WebauthnRefusal, credential_id};
