@@ -190,7 +190,7 @@ impl Call {
     /// What `op` returned, a refusal of the call, or a storage error.
     pub async fn write<T, R, F>(&self, store: &Store, now: Timestamp, op: F) -> Result<T, Failure<R>>
     where
-        T: Serialize + DeserializeOwned + Send + 'static,
+        T: Serialize + DeserializeOwned + Send + Sync + 'static,
         R: Send + 'static,
         F: for<'a> FnOnce(&'a mut Tx<'_>) -> BoxFuture<'a, Result<T, Failure<R>>> + Send + 'static,
     {

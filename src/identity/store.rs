@@ -426,7 +426,7 @@ pub(super) async fn reserve_key(tx: &mut Tx<'_>, caller: &str, once: &Once, expi
     Ok(rows == 1)
 }
 
-pub(super) async fn keep_outcome(tx: &mut Tx<'_>, caller: &str, key: &str, outcome: &impl Serialize) -> Result<()> {
+pub(super) async fn keep_outcome(tx: &mut Tx<'_>, caller: &str, key: &str, outcome: &(impl Serialize + Sync)) -> Result<()> {
     tx.query("update idempotency_keys set outcome = $3 where caller = $1 and key = $2")
         .bind(caller)
         .bind(key)
