@@ -2,3 +2,4 @@
 pub mod clock;
 pub mod id;
 pub mod secret;
+pub mod sim;

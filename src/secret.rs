@@ -179,9 +179,7 @@ impl MasterKey {
 
     fn sealing_key(&self) -> LessSafeKey {
         let key = self.derive("phoneops.seal.v1");
-        LessSafeKey::new(
-            UnboundKey::new(&AES_256_GCM, &*key).expect("32 bytes are an AES-256 key"),
-        )
+        LessSafeKey::new(UnboundKey::new(&AES_256_GCM, &*key).expect("32 bytes are an AES-256 key"))
     }
 }
 
