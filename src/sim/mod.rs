@@ -14,3 +14,4 @@
 pub mod authenticator;
 mod cbor;
 mod key;
+pub mod push_service;
