@@ -14,4 +14,5 @@
 pub mod authenticator;
 mod cbor;
 mod key;
+pub mod phone;
 pub mod push_service;
