@@ -200,7 +200,7 @@ async fn perform(phone: &Phone, act: Act) -> Result<Value, Error> {
 async fn enrol(path: &Path, enrolment: &Enrol) -> Result<(), Failure> {
     let _lock = Lock::acquire(path)?;
     let phone = if path.exists() {
-        Phone::load(phone::client()?, Clock::system(), path)?
+        known_phone(path, enrolment)?
     } else {
         Phone::new(Clock::system(), &enrolment.server, &enrolment.push)?
     };
@@ -223,6 +223,18 @@ async fn enrol(path: &Path, enrolment: &Enrol) -> Result<(), Failure> {
     Ok(())
 }
 
+/// The phone in the file, if it is one for the same server and push service: a lost reply may be asked for again.
+fn known_phone(path: &Path, enrolment: &Enrol) -> Result<Phone, Failure> {
+    let phone = Phone::load(phone::client()?, Clock::system(), path)?;
+    let meant = [&enrolment.server, &enrolment.push].map(|url| url.trim_end_matches('/'));
+    if meant != [phone.issuer(), phone.push_service()] {
+        let (server, push) = (phone.issuer(), phone.push_service());
+        let path = path.display();
+        return Err(format!("{path} is a phone for {server} and {push}: name another file").into());
+    }
+    Ok(phone)
+}
+
 async fn prepare(phone: &Phone, name: &str) -> Result<(), Error> {
     phone.create_passkey(name).await?;
     phone.register_push().await?;
@@ -234,7 +246,7 @@ async fn watch(path: &Path) -> Result<(), Failure> {
     let mut phone = Phone::load(phone::client()?, Clock::system(), path)?;
     loop {
         let next = tokio::select! {
-            next = phone.next_push(Duration::from_secs(600)) => next,
+            next = phone.next_push(Duration::from_mins(10)) => next,
             interrupted = tokio::signal::ctrl_c() => return Ok(interrupted?),
         };
         match next {

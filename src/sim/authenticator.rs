@@ -139,6 +139,16 @@ struct RequestOptions {
     allow_credentials: Vec<Descriptor>,
 }
 
+/// `CollectedClientData`, in the order that `WebAuthn` Level 3 section 5.8.1.1 prescribes.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ClientData<'a> {
+    r#type: &'a str,
+    challenge: String,
+    origin: &'a str,
+    cross_origin: bool,
+}
+
 impl Authenticator {
     /// An authenticator without passkeys.
     #[must_use]
@@ -240,18 +250,9 @@ impl Authenticator {
             .ok_or(Error::NoCredential)
     }
 
-    /// `CollectedClientData`, in the order that `WebAuthn` Level 3 section 5.8.1.1 prescribes.
     fn client_data(&self, kind: &str, challenge: &str, origin: &str) -> Result<String, Error> {
         let asked = from_b64u(challenge).filter(|bytes| bytes.len() >= 16);
         let asked = asked.ok_or(Error::Challenge)?;
-        #[derive(Serialize)]
-        #[serde(rename_all = "camelCase")]
-        struct ClientData<'a> {
-            r#type: &'a str,
-            challenge: String,
-            origin: &'a str,
-            cross_origin: bool,
-        }
         Ok(serde_json::to_string(&ClientData {
             r#type: kind,
             challenge: b64u(self.misbehaviour.challenge.as_ref().unwrap_or(&asked)),

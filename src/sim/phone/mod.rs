@@ -26,6 +26,8 @@ mod inbox;
 mod screen;
 mod session;
 mod state;
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
 use std::sync::atomic::AtomicI64;
@@ -113,6 +115,12 @@ impl Phone {
     #[must_use]
     pub fn issuer(&self) -> &str {
         &self.issuer
+    }
+
+    /// The push service it subscribes at, without a trailing slash.
+    #[must_use]
+    pub fn push_service(&self) -> &str {
+        &self.push_service
     }
 
     /// Its device id.

@@ -20,7 +20,7 @@ use crate::clock::Timestamp;
 use crate::secret::{Secret, b64u, random, sha256};
 
 /// A token is renewed so long before it ends.
-const RENEW_BEFORE: Duration = Duration::from_secs(60);
+const RENEW_BEFORE: Duration = Duration::from_mins(1);
 
 /// An access token and when to renew it.
 pub(super) struct Token {

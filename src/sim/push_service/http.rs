@@ -23,7 +23,7 @@ use crate::clock::Timestamp;
 use crate::secret::from_b64u;
 
 /// A phone may wait so long for a message in one call.
-const WAIT_LIMIT: Duration = Duration::from_secs(60);
+const WAIT_LIMIT: Duration = Duration::from_mins(1);
 
 /// Marks an answer that must never be sent: the connection is closed instead.
 #[derive(Clone)]

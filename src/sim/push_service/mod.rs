@@ -219,4 +219,4 @@ fn answer(answered: Result<Response<Body>, Infallible>) -> Result<Response<Body>
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -23,7 +23,7 @@ struct World {
     endpoint: String,
 }
 
-fn content(title: &str) -> Value {
+pub(in crate::sim) fn content(title: &str) -> Value {
     json!({"web_push": 8030, "mutable": true, "notification": {
         "title": title, "body": "Page PIHXOC6 from heimdall", "navigate": "https://phoneops.example/i/PIHXOC6",
         "tag": "ntf_1-1", "lang": "en", "silent": false, "data": {"kind": "page"}}})
@@ -35,7 +35,12 @@ fn hmac_sha256(key: &[u8], message: &[u8]) -> Vec<u8> {
 }
 
 /// RFC 8291 as in its section 3.4's pseudocode, with HMAC instead of HKDF.
-fn encrypt(phone: &[u8; 65], auth: &[u8; 16], plaintext: &[u8], delimiter: u8) -> Vec<u8> {
+pub(in crate::sim) fn encrypt(
+    phone: &[u8; 65],
+    auth: &[u8; 16],
+    plaintext: &[u8],
+    delimiter: u8,
+) -> Vec<u8> {
     let sender = EphemeralPrivateKey::generate(&ECDH_P256, &SystemRandom::new()).unwrap();
     let sender_public = sender.compute_public_key().unwrap();
     let peer = UnparsedPublicKey::new(&ECDH_P256, phone);
@@ -94,7 +99,7 @@ impl World {
         json!({"aud": self.service.url(), "exp": exp, "sub": "mailto:ops@example.com"})
     }
 
-    fn authorization(&self, signer: &Key, claims: &Value) -> String {
+    fn authorization(signer: &Key, claims: &Value) -> String {
         let token = signer.jws(&json!({"alg": "ES256", "typ": "JWT"}), claims);
         format!("vapid t={token}, k={}", b64u(signer.public()))
     }
@@ -107,7 +112,7 @@ impl World {
             .post(&self.endpoint)
             .header(
                 "authorization",
-                self.authorization(&self.sender, &self.claims()),
+                Self::authorization(&self.sender, &self.claims()),
             )
             .header("ttl", "60")
             .header("content-encoding", "aes128gcm")
@@ -146,7 +151,7 @@ impl World {
     async fn with_claims(&self, change: impl FnOnce(&mut Value)) -> (u16, String) {
         let mut claims = self.claims();
         change(&mut claims);
-        let authorization = self.authorization(&self.sender, &claims);
+        let authorization = Self::authorization(&self.sender, &claims);
         self.with("authorization", Some(&authorization)).await
     }
 
@@ -266,7 +271,7 @@ async fn a_sender_that_does_not_prove_itself_is_refused() {
         let answer = world.with("authorization", Some(nonsense)).await;
         assert_eq!(answer, refused(401, "BadAuthorization"), "{nonsense}");
     }
-    let other = world.authorization(&Key::generate(), &world.claims());
+    let other = World::authorization(&Key::generate(), &world.claims());
     let answer = world.with("authorization", Some(&other)).await;
     assert_eq!(answer, refused(403, "VapidPkHashMismatch"));
 
