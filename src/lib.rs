@@ -1,9 +1,12 @@
 //! PhoneOps: pages and approvals on the phone.
 pub mod approvals;
 pub mod clock;
+pub mod config;
 pub mod crash;
 pub mod db;
 pub mod delivery;
+pub mod engine;
+pub mod http;
 pub mod hub;
 pub mod id;
 pub mod identity;
@@ -12,4 +15,6 @@ pub mod journal;
 pub mod paging;
 pub mod push;
 pub mod secret;
+pub mod server;
+pub mod sim;
 pub mod text;

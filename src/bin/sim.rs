@@ -1,1 +1,286 @@
-fn main() {}
+//! Simulators to run by hand: a Web Push service, and a phone that keeps its keys in a file.
+
+use std::io::{self, Write as _};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+use phoneops::clock::Clock;
+use phoneops::sim::phone::{self, Error, Lock, Phone, Push};
+use phoneops::sim::push_service::PushService;
+use serde_json::Value;
+use tokio::net::TcpListener;
+
+/// Simulators for PhoneOps: a push service and phones, for demos and for developers of apps and bots.
+#[derive(Parser)]
+#[command(name = "sim", version, arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run a Web Push service that checks every push and fails as scripted.
+    ///
+    /// PhoneOps must be allowed to push to private networks: `web_push.allow_private_networks = true`.
+    #[command(
+        after_help = "Example:\n  sim push-service --listen 127.0.0.1:9700\n  \
+        curl http://127.0.0.1:9700/admin/journal\n  \
+        curl --json '{\"fault\":{\"kind\":\"status\",\"status\":429,\"retry_after\":5},\"times\":3}' \\\n    \
+        http://127.0.0.1:9700/admin/subscriptions/ID/faults"
+    )]
+    PushService {
+        /// Where to listen.
+        #[arg(long, default_value = "127.0.0.1:9700")]
+        listen: SocketAddr,
+        /// The origin by which PhoneOps reaches it, when that is not http:// and the listen address.
+        #[arg(long)]
+        url: Option<String>,
+    },
+    /// Be a phone.
+    #[command(
+        arg_required_else_help = true,
+        after_help = "Example:\n  sim phone --state phone.json inbox"
+    )]
+    Phone {
+        /// The file with the phone's keys. It is created by `enrol`, readable by you alone.
+        #[arg(long, default_value = "phone.json")]
+        state: PathBuf,
+        #[command(subcommand)]
+        act: Act,
+    },
+}
+
+#[derive(Subcommand)]
+enum Act {
+    /// Enrol with a code, make a passkey, and register for push.
+    #[command(
+        after_help = "Example:\n  sim phone --state phone.json enrol --server http://localhost:8080 \\\n    \
+        --push http://127.0.0.1:9700 --code 7K3M-Q2XN-B4TD-9VWH-5RFA-8CPE \\\n    \
+        --first-admin yannick --person-name \"Yannick Schutz\""
+    )]
+    Enrol(Enrol),
+    /// List the approvals that wait for you.
+    #[command(after_help = "Example:\n  sim phone --state phone.json inbox")]
+    Inbox,
+    /// Approve with the passkey.
+    #[command(after_help = "Example:\n  sim phone --state phone.json approve apr_01jd3k")]
+    Approve {
+        /// The approval's id.
+        approval: String,
+    },
+    /// Deny with the passkey.
+    #[command(
+        after_help = "Example:\n  sim phone --state phone.json deny apr_01jd3k --reason \"not on a Friday\""
+    )]
+    Deny {
+        /// The approval's id.
+        approval: String,
+        /// Why, for the requester.
+        #[arg(long)]
+        reason: Option<String>,
+    },
+    /// Acknowledge an incident.
+    #[command(after_help = "Example:\n  sim phone --state phone.json ack PIHXOC6")]
+    Ack {
+        /// The incident's reference.
+        incident: String,
+    },
+    /// Resolve an incident.
+    #[command(after_help = "Example:\n  sim phone --state phone.json resolve PIHXOC6")]
+    Resolve {
+        /// The incident's reference.
+        incident: String,
+    },
+    /// Say that it was not you who acknowledged or resolved through a bot.
+    #[command(after_help = "Example:\n  sim phone --state phone.json not-me PIHXOC6")]
+    NotMe {
+        /// The incident's reference.
+        incident: String,
+    },
+    /// Print pushes as they come, until interrupted.
+    #[command(after_help = "Example:\n  sim phone --state phone.json watch")]
+    Watch,
+}
+
+#[derive(Args)]
+struct Enrol {
+    /// The installation's `public_url`.
+    #[arg(long)]
+    server: String,
+    /// The push service of `sim push-service`.
+    #[arg(long)]
+    push: String,
+    /// The enrolment code.
+    #[arg(long)]
+    code: String,
+    /// What to call the phone.
+    #[arg(long, default_value = "Simulated phone")]
+    device_name: String,
+    /// The handle of the first administrator, with the code that the first start printed.
+    #[arg(long, requires = "person_name")]
+    first_admin: Option<String>,
+    /// The first administrator's name.
+    #[arg(long, requires = "first_admin")]
+    person_name: Option<String>,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let done = match Cli::parse().command {
+        Command::PushService { listen, url } => push_service(listen, url).await,
+        Command::Phone { state, act } => be_phone(&state, act).await,
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("sim: {}", chain(failure.as_ref()));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+type Failure = Box<dyn std::error::Error>;
+
+/// An error and its causes in one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}
+
+async fn push_service(listen: SocketAddr, url: Option<String>) -> Result<(), Failure> {
+    let listener = TcpListener::bind(listen).await?;
+    let origin = match url {
+        Some(url) => url,
+        None => format!("http://{}", listener.local_addr()?),
+    };
+    let service = PushService::serve(listener, &origin, Clock::system());
+    println!("Web Push service at {}", service.url());
+    tokio::signal::ctrl_c().await?;
+    service.stop().await;
+    Ok(())
+}
+
+async fn be_phone(path: &Path, act: Act) -> Result<(), Failure> {
+    match act {
+        Act::Watch => return watch(path).await,
+        Act::Enrol(ref enrolment) => return enrol(path, enrolment).await,
+        _ => {}
+    }
+    let _lock = Lock::acquire(path)?;
+    let phone = Phone::load(phone::client()?, Clock::system(), path)?;
+    let outcome = perform(&phone, act).await;
+    // Saved after a refusal too: the signature counter has moved.
+    phone.save(path)?;
+    println!("{:#}", outcome?);
+    Ok(())
+}
+
+async fn perform(phone: &Phone, act: Act) -> Result<Value, Error> {
+    match act {
+        Act::Inbox => phone.inbox().await.map(Value::from),
+        Act::Approve { approval } => phone.approve(&approval).await,
+        Act::Deny { approval, reason } => phone.deny(&approval, reason.as_deref()).await,
+        Act::Ack { incident } => phone.acknowledge(&incident).await,
+        Act::Resolve { incident } => phone.resolve(&incident).await,
+        Act::NotMe { incident } => phone.not_me(&incident).await,
+        Act::Enrol(_) | Act::Watch => unreachable!("performed by their own functions"),
+    }
+}
+
+async fn enrol(path: &Path, enrolment: &Enrol) -> Result<(), Failure> {
+    let _lock = Lock::acquire(path)?;
+    let phone = if path.exists() {
+        known_phone(path, enrolment)?
+    } else {
+        Phone::new(Clock::system(), &enrolment.server, &enrolment.push)?
+    };
+    // The key is saved before it is used: a lost reply can then be asked for again.
+    phone.save(path)?;
+    let admin = enrolment
+        .first_admin
+        .as_deref()
+        .zip(enrolment.person_name.as_deref());
+    let enrolled = phone
+        .enrol(&enrolment.code, &enrolment.device_name, admin)
+        .await;
+    phone.save(path)?;
+    let reply = enrolled?;
+    let prepared = prepare(&phone, &enrolment.device_name).await;
+    phone.save(path)?;
+    prepared?;
+    println!("{reply:#}");
+    println!("Push subscription {}", phone.subscription_id()?);
+    Ok(())
+}
+
+/// The phone in the file, if it is one for the same server and push service: a lost reply may be asked for again.
+fn known_phone(path: &Path, enrolment: &Enrol) -> Result<Phone, Failure> {
+    let phone = Phone::load(phone::client()?, Clock::system(), path)?;
+    let meant = [&enrolment.server, &enrolment.push].map(|url| url.trim_end_matches('/'));
+    if meant != [phone.issuer(), phone.push_service()] {
+        let (server, push) = (phone.issuer(), phone.push_service());
+        let path = path.display();
+        return Err(format!("{path} is a phone for {server} and {push}: name another file").into());
+    }
+    Ok(phone)
+}
+
+async fn prepare(phone: &Phone, name: &str) -> Result<(), Error> {
+    phone.create_passkey(name).await?;
+    phone.register_push().await?;
+    Ok(())
+}
+
+/// Holds no lock while it waits, so that the same phone can answer from another terminal.
+async fn watch(path: &Path) -> Result<(), Failure> {
+    let mut phone = Phone::load(phone::client()?, Clock::system(), path)?;
+    loop {
+        let next = tokio::select! {
+            next = phone.next_push(Duration::from_mins(10)) => next,
+            interrupted = tokio::signal::ctrl_c() => return Ok(interrupted?),
+        };
+        match next {
+            Ok(Some(push)) => {
+                show(&push)?;
+                phone.save_received(path)?;
+            }
+            Ok(None) => {}
+            Err(Error::SubscriptionGone) => phone = resubscribe(path).await?,
+            Err(other) => return Err(other.into()),
+        }
+    }
+}
+
+/// A push service that was restarted knows no subscription; a browser would subscribe again too.
+async fn resubscribe(path: &Path) -> Result<Phone, Failure> {
+    let _lock = Lock::acquire(path)?;
+    let phone = Phone::load(phone::client()?, Clock::system(), path)?;
+    let registered = phone.register_push().await;
+    phone.save(path)?;
+    registered?;
+    println!(
+        "Subscribed again: push subscription {}",
+        phone.subscription_id()?
+    );
+    Ok(phone)
+}
+
+fn show(push: &Push) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    writeln!(out, "{} {}: {}", push.at, push.kind(), push.title())?;
+    if !push.body().is_empty() {
+        writeln!(out, "    {}", push.body())?;
+    }
+    writeln!(out, "    {}", push.navigate())?;
+    out.flush()
+}

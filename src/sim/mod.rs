@@ -1,0 +1,18 @@
+//! Simulators: phones with real keys, and the push service that reaches them. For tests, for `phoneops demo`, and for
+//! developers of apps and bots.
+//!
+//! - [`phone`]: what a phone does, written from `api-spec/device-protocol.md` alone.
+//! - [`authenticator`]: the passkeys of such a phone, with misbehaviour on demand.
+//! - [`push_service`]: a Web Push service that checks everything, and fails on demand.
+//!
+//! **Invariants**
+//! - They speak HTTP and nothing else: nothing here imports the server, not even its ids. What the phone needs and the
+//!   protocol document does not say is a fault of the document.
+//! - Every check is an implementation of its own, so a mistake shared with the server cannot hide.
+//! - Instants come from the injected clock; how long to wait for the network is real time.
+
+pub mod authenticator;
+mod cbor;
+mod key;
+pub mod phone;
+pub mod push_service;

@@ -1,0 +1,279 @@
+//! Answering an approval: what the phone checks before it signs (device protocol, section 6).
+//!
+//! **Invariants**
+//! - Nothing is signed before every check has passed.
+//! - What is checked is the text that is signed, not a copy of it.
+
+use serde_json::{Value, json};
+
+use super::error::{Error, Mismatch};
+use super::{Phone, reference};
+use crate::secret::{b64u, tagged_sha256};
+
+/// What the person wants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Allow it.
+    Approve,
+    /// Refuse it.
+    Deny,
+}
+
+impl Verdict {
+    /// The word in the protocol.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Approve => "approve",
+            Self::Deny => "deny",
+        }
+    }
+}
+
+/// A signed answer that is ready to be sent, as often and as altered as a test wants.
+#[derive(Clone, Debug)]
+pub struct PreparedAnswer {
+    /// The path to `POST` it to.
+    pub path: String,
+    /// The body.
+    pub body: Value,
+}
+
+impl Phone {
+    /// Approves with a passkey, and gives the approval as it then is.
+    ///
+    /// # Errors
+    /// [`Error::Unsafe`] when a check fails before signing; [`Error::Refused`] with one of the codes of section 6.
+    pub async fn approve(&self, id: &str) -> Result<Value, Error> {
+        self.answer(id, Verdict::Approve, None).await
+    }
+
+    /// Denies with a passkey, and gives the approval as it then is.
+    ///
+    /// # Errors
+    /// As [`Phone::approve`].
+    pub async fn deny(&self, id: &str, reason: Option<&str>) -> Result<Value, Error> {
+        self.answer(id, Verdict::Deny, reason).await
+    }
+
+    async fn answer(
+        &self,
+        id: &str,
+        verdict: Verdict,
+        reason: Option<&str>,
+    ) -> Result<Value, Error> {
+        let answer = self.prepare_answer(id, verdict, reason).await?;
+        self.post(&answer.path, &answer.body).await?.accepted()
+    }
+
+    /// Fetches, shows, checks and signs, but does not send.
+    ///
+    /// # Errors
+    /// As [`Phone::approve`].
+    pub async fn prepare_answer(
+        &self,
+        id: &str,
+        verdict: Verdict,
+        reason: Option<&str>,
+    ) -> Result<PreparedAnswer, Error> {
+        let approval = self.approval(id).await?;
+        let path = format!("/v1/approvals/{}", reference(id)?);
+        let challenge = self
+            .post(
+                &format!("{path}/challenge"),
+                &json!({"verdict": verdict.as_str()}),
+            )
+            .await?
+            .accepted()?;
+        let approver = self.user_id()?;
+        let meant = Meant {
+            issuer: self.issuer(),
+            approval: &approval,
+            id,
+            approver: &approver,
+            verdict,
+        };
+        meant.check(&challenge)?;
+        let credential = self.use_passkey(&challenge["public_key"])?;
+        let mut body = json!({"challenge": challenge["challenge"], "credential": credential});
+        if let Some(reason) = reason {
+            body["reason"] = json!(reason);
+        }
+        Ok(PreparedAnswer {
+            path: format!("{path}/answers"),
+            body,
+        })
+    }
+}
+
+/// What the person saw and wants.
+struct Meant<'a> {
+    issuer: &'a str,
+    approval: &'a Value,
+    id: &'a str,
+    approver: &'a str,
+    verdict: Verdict,
+}
+
+impl Meant<'_> {
+    fn check(&self, challenge: &Value) -> Result<(), Error> {
+        let text = challenge["statement"]
+            .as_str()
+            .ok_or_else(|| Error::Protocol("a challenge without a statement".to_owned()))?;
+        let statement = canonical(text)?;
+        self.check_statement(&statement)?;
+        check_digests(&statement, self.approval)?;
+        let asked = &challenge["public_key"];
+        let signed = b64u(tagged_sha256("phoneops.answer.v1", text.as_bytes()));
+        expect(asked["challenge"] == signed, Mismatch::Challenge)?;
+        let required = asked["userVerification"] == "required";
+        expect(required, Mismatch::UserVerification)?;
+        Ok(())
+    }
+
+    fn check_statement(&self, statement: &Value) -> Result<(), Mismatch> {
+        let requester = &self.approval["requester"]["id"];
+        expect(statement["type"] == "phoneops.answer.v1", Mismatch::Type)?;
+        expect(statement["issuer"] == self.issuer, Mismatch::Issuer)?;
+        expect(statement["approval"] == self.id, Mismatch::Approval)?;
+        expect(statement["approver"] == self.approver, Mismatch::Approver)?;
+        expect(
+            statement["verdict"] == self.verdict.as_str(),
+            Mismatch::Verdict,
+        )?;
+        expect(statement["factor"] == "passkey", Mismatch::Factor)?;
+        expect(
+            requester.is_string() && statement["requester"] == *requester,
+            Mismatch::Requester,
+        )?;
+        expect(
+            statement["action"] == self.approval["action"],
+            Mismatch::Action,
+        )
+    }
+}
+
+fn check_digests(statement: &Value, approval: &Value) -> Result<(), Error> {
+    let digest = |tag, value: &Value| Ok::<_, Error>(b64u(tagged_sha256(tag, &jcs(value)?)));
+    let action = digest("phoneops.action.v1", &statement["action"])?;
+    expect(statement["action_sha256"] == action, Mismatch::ActionDigest)?;
+    let display = digest("phoneops.display.v1", &approval["display"])?;
+    expect(
+        statement["display_sha256"] == display,
+        Mismatch::DisplayDigest,
+    )?;
+    Ok(())
+}
+
+fn expect(holds: bool, otherwise: Mismatch) -> Result<(), Mismatch> {
+    if holds { Ok(()) } else { Err(otherwise) }
+}
+
+/// The statement, when its text is canonical: two members of one name, for which readers differ, are not.
+fn canonical(text: &str) -> Result<Value, Error> {
+    let statement: Value = serde_json::from_str(text).map_err(|_| Mismatch::Canonical)?;
+    expect(jcs(&statement)? == text.as_bytes(), Mismatch::Canonical)?;
+    Ok(statement)
+}
+
+/// Canonical JSON (RFC 8785).
+pub(super) fn jcs(value: &Value) -> Result<Vec<u8>, Error> {
+    serde_json_canonicalizer::to_vec(value)
+        .map_err(|cause| Error::Protocol(format!("no canonical form: {cause}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ISSUER: &str = "https://phoneops.example";
+
+    fn approval() -> Value {
+        json!({"id": "apr_1", "requester": {"id": "usr_ys"},
+            "action": {"type": "deploy", "target": "production", "params": {"app": "api", "ref": "new_auth", "n": 3}},
+            "display": {"title": "Deploy api/new_auth to production", "lines": ["ünï\u{202e}code"]}})
+    }
+
+    fn statement() -> Value {
+        let approval = approval();
+        let digest = |tag, value| b64u(tagged_sha256(tag, &jcs(value).unwrap()));
+        json!({"type": "phoneops.answer.v1", "issuer": ISSUER, "approval": "apr_1", "action": approval["action"],
+            "action_sha256": digest("phoneops.action.v1", &approval["action"]), "requester": "usr_ys",
+            "approver": "usr_yannick", "verdict": "approve", "factor": "passkey",
+            "policy": {"name": "builtin/requester-passkey", "sha256": "x"},
+            "display_sha256": digest("phoneops.display.v1", &approval["display"]),
+            "nonce": "AAAAAAAAAAAAAAAAAAAAAA", "expires_at": "2027-01-15T08:00:00Z"})
+    }
+
+    fn challenge(statement: &str) -> Value {
+        let digest = b64u(tagged_sha256("phoneops.answer.v1", statement.as_bytes()));
+        json!({"challenge": "chl_1", "statement": statement,
+            "public_key": {"challenge": digest, "userVerification": "required"}})
+    }
+
+    fn check(challenge: &Value) -> Option<Mismatch> {
+        let approval = approval();
+        let meant = Meant {
+            issuer: ISSUER,
+            approval: &approval,
+            id: "apr_1",
+            approver: "usr_yannick",
+            verdict: Verdict::Approve,
+        };
+        match meant.check(challenge) {
+            Ok(()) => None,
+            Err(Error::Unsafe(mismatch)) => Some(mismatch),
+            Err(other) => panic!("{other}"),
+        }
+    }
+
+    #[test]
+    fn an_honest_challenge_passes() {
+        let text = String::from_utf8(jcs(&statement()).unwrap()).unwrap();
+        assert_eq!(check(&challenge(&text)), None);
+    }
+
+    #[test]
+    fn each_deceit_is_noticed() {
+        let swapped = json!({"type": "deploy", "target": "production", "params": {"app": "api", "ref": "evil"}});
+        let cases = [
+            ("type", json!("phoneops.answer.v2"), Mismatch::Type),
+            ("issuer", json!("https://phish.example"), Mismatch::Issuer),
+            ("approval", json!("apr_2"), Mismatch::Approval),
+            ("approver", json!("usr_ys"), Mismatch::Approver),
+            ("verdict", json!("deny"), Mismatch::Verdict),
+            ("factor", json!("tap"), Mismatch::Factor),
+            ("requester", json!("usr_mallory"), Mismatch::Requester),
+            ("action", swapped, Mismatch::Action),
+            ("action_sha256", json!("x"), Mismatch::ActionDigest),
+            ("display_sha256", json!("x"), Mismatch::DisplayDigest),
+        ];
+        for (member, value, mismatch) in cases {
+            let mut statement = statement();
+            statement[member] = value;
+            let text = String::from_utf8(jcs(&statement).unwrap()).unwrap();
+            assert_eq!(check(&challenge(&text)), Some(mismatch), "{member}");
+        }
+    }
+
+    #[test]
+    fn a_statement_that_two_readers_could_read_differently_is_refused() {
+        let text = String::from_utf8(jcs(&statement()).unwrap()).unwrap();
+        let twice = text.replacen('{', r#"{"verdict":"deny","#, 1);
+        assert_eq!(check(&challenge(&twice)), Some(Mismatch::Canonical));
+        let spaced = text.replacen(':', ": ", 1);
+        assert_eq!(check(&challenge(&spaced)), Some(Mismatch::Canonical));
+        assert_eq!(check(&challenge("not JSON")), Some(Mismatch::Canonical));
+    }
+
+    #[test]
+    fn what_the_passkey_signs_is_the_statement_with_the_person_verified() {
+        let text = String::from_utf8(jcs(&statement()).unwrap()).unwrap();
+        let mut other = challenge(&text);
+        other["public_key"]["challenge"] = json!(b64u([0; 32]));
+        assert_eq!(check(&other), Some(Mismatch::Challenge));
+        let mut lax = challenge(&text);
+        lax["public_key"]["userVerification"] = json!("preferred");
+        assert_eq!(check(&lax), Some(Mismatch::UserVerification));
+    }
+}
