@@ -14,7 +14,18 @@ use uuid::Uuid;
 
 /// Subjects and those who wait for them. Cheap to clone.
 #[derive(Clone, Default)]
-pub struct Hub(Arc<Mutex<HashMap<Uuid, Waiters>>>);
+pub struct Hub(Arc<Shared>);
+
+#[derive(Default)]
+struct Shared {
+    subjects: Mutex<HashMap<Uuid, Waiters>>,
+    /// What was woken here and is still to be told to other nodes.
+    woken: Mutex<Vec<Uuid>>,
+    waking: Notify,
+}
+
+/// More than this is not kept for other nodes: there it costs a long poll's rest, here it would cost memory.
+const MAX_WOKEN: usize = 10_000;
 
 #[derive(Default)]
 struct Waiters {
@@ -34,7 +45,7 @@ impl Hub {
     #[must_use]
     pub fn subscribe(&self, subject: Uuid) -> Subscription {
         let changed = {
-            let mut subjects = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut subjects = self.0.subjects.lock().unwrap_or_else(PoisonError::into_inner);
             let waiters = subjects.entry(subject).or_default();
             waiters.count += 1;
             waiters.changed.clone()
@@ -44,9 +55,30 @@ impl Hub {
         Subscription { hub: self.clone(), subject, woken }
     }
 
-    /// Wakes everybody who waits for `subject`.
+    /// Wakes everybody who waits for `subject`, here and on other nodes.
     pub fn wake(&self, subject: Uuid) {
-        let subjects = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        self.wake_here(subject);
+        let mut woken = self.0.woken.lock().unwrap_or_else(PoisonError::into_inner);
+        if woken.len() < MAX_WOKEN {
+            woken.push(subject);
+        }
+        self.0.waking.notify_one();
+    }
+
+    /// The subjects woken here since the last call; waits until there is one.
+    pub async fn woken(&self) -> Vec<Uuid> {
+        loop {
+            let woken = std::mem::take(&mut *self.0.woken.lock().unwrap_or_else(PoisonError::into_inner));
+            if !woken.is_empty() {
+                return woken;
+            }
+            self.0.waking.notified().await;
+        }
+    }
+
+    /// Wakes everybody who waits for `subject` on this node.
+    pub fn wake_here(&self, subject: Uuid) {
+        let subjects = self.0.subjects.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(waiters) = subjects.get(&subject) {
             waiters.changed.notify_waiters();
         }
@@ -55,7 +87,7 @@ impl Hub {
     /// The subjects that somebody waits for.
     #[must_use]
     pub fn subjects(&self) -> usize {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).len()
+        self.0.subjects.lock().unwrap_or_else(PoisonError::into_inner).len()
     }
 }
 
@@ -68,7 +100,7 @@ impl Subscription {
 
 impl Drop for Subscription {
     fn drop(&mut self) {
-        let mut subjects = self.hub.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut subjects = self.hub.0.subjects.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(waiters) = subjects.get_mut(&self.subject) {
             waiters.count -= 1;
             if waiters.count == 0 {

@@ -79,6 +79,6 @@ const TYPE: &str = "phoneops.answer.v1";
 
 /// What is signed: `H("phoneops.answer.v1", statement)`, which is the WebAuthn challenge of the passkey factor.
 #[must_use]
-pub fn challenge(statement: &str) -> [u8; 32] {
+pub(super) fn challenge(statement: &str) -> [u8; 32] {
     tagged_sha256(TYPE, statement.as_bytes())
 }

@@ -26,12 +26,10 @@ enum Command {
     /// Run a Web Push service that checks every push and fails as scripted.
     ///
     /// PhoneOps must be allowed to push to private networks: `web_push.allow_private_networks = true`.
-    #[command(
-        after_help = "Example:\n  sim push-service --listen 127.0.0.1:9700\n  \
+    #[command(after_help = "Example:\n  sim push-service --listen 127.0.0.1:9700\n  \
         curl http://127.0.0.1:9700/admin/journal\n  \
         curl --json '{\"fault\":{\"kind\":\"status\",\"status\":429,\"retry_after\":5},\"times\":3}' \\\n    \
-        http://127.0.0.1:9700/admin/subscriptions/ID/faults"
-    )]
+        http://127.0.0.1:9700/admin/subscriptions/ID/faults")]
     PushService {
         /// Where to listen.
         #[arg(long, default_value = "127.0.0.1:9700")]
@@ -41,10 +39,7 @@ enum Command {
         url: Option<String>,
     },
     /// Be a phone.
-    #[command(
-        arg_required_else_help = true,
-        after_help = "Example:\n  sim phone --state phone.json inbox"
-    )]
+    #[command(arg_required_else_help = true, after_help = "Example:\n  sim phone --state phone.json inbox")]
     Phone {
         /// The file with the phone's keys. It is created by `enrol`, readable by you alone.
         #[arg(long, default_value = "phone.json")]
@@ -57,11 +52,9 @@ enum Command {
 #[derive(Subcommand)]
 enum Act {
     /// Enrol with a code, make a passkey, and register for push.
-    #[command(
-        after_help = "Example:\n  sim phone --state phone.json enrol --server http://localhost:8080 \\\n    \
+    #[command(after_help = "Example:\n  sim phone --state phone.json enrol --server http://localhost:8080 \\\n    \
         --push http://127.0.0.1:9700 --code 7K3M-Q2XN-B4TD-9VWH-5RFA-8CPE \\\n    \
-        --first-admin yannick --person-name \"Yannick Schutz\""
-    )]
+        --first-admin yannick --person-name \"Yannick Schutz\"")]
     Enrol(Enrol),
     /// List the approvals that wait for you.
     #[command(after_help = "Example:\n  sim phone --state phone.json inbox")]
@@ -73,9 +66,7 @@ enum Act {
         approval: String,
     },
     /// Deny with the passkey.
-    #[command(
-        after_help = "Example:\n  sim phone --state phone.json deny apr_01jd3k --reason \"not on a Friday\""
-    )]
+    #[command(after_help = "Example:\n  sim phone --state phone.json deny apr_01jd3k --reason \"not on a Friday\"")]
     Deny {
         /// The approval's id.
         approval: String,
@@ -206,13 +197,8 @@ async fn enrol(path: &Path, enrolment: &Enrol) -> Result<(), Failure> {
     };
     // The key is saved before it is used: a lost reply can then be asked for again.
     phone.save(path)?;
-    let admin = enrolment
-        .first_admin
-        .as_deref()
-        .zip(enrolment.person_name.as_deref());
-    let enrolled = phone
-        .enrol(&enrolment.code, &enrolment.device_name, admin)
-        .await;
+    let admin = enrolment.first_admin.as_deref().zip(enrolment.person_name.as_deref());
+    let enrolled = phone.enrol(&enrolment.code, &enrolment.device_name, admin).await;
     phone.save(path)?;
     let reply = enrolled?;
     let prepared = prepare(&phone, &enrolment.device_name).await;
@@ -268,10 +254,7 @@ async fn resubscribe(path: &Path) -> Result<Phone, Failure> {
     let registered = phone.register_push().await;
     phone.save(path)?;
     registered?;
-    println!(
-        "Subscribed again: push subscription {}",
-        phone.subscription_id()?
-    );
+    println!("Subscribed again: push subscription {}", phone.subscription_id()?);
     Ok(phone)
 }
 

@@ -13,6 +13,7 @@
 
 mod error;
 mod migrate;
+mod notify;
 mod open;
 mod query;
 mod read;

@@ -9,7 +9,8 @@ use rusqlite::{Connection, OpenFlags};
 use tokio::sync::Semaphore;
 
 use super::open::Backend;
-use super::{Db, Error, Result, Store};
+use super::{Db, Error, Result, Sql, Store};
+use crate::clock::Timestamp;
 
 /// SQLite readers at work at once: reads are short, and two cores have no use for more.
 const READERS: usize = 4;
@@ -41,6 +42,26 @@ impl Store {
                 task.await.unwrap_or_else(|_| Err(gone().into()))
             }
         }
+    }
+}
+
+impl Store {
+    /// What time the database says it is; none for SQLite, which goes by ours. Also the cheapest proof that it answers.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub async fn now(&self) -> Result<Option<Timestamp>> {
+        self.read(|db| {
+            Box::pin(async move {
+                db.query(Sql::either(
+                    "select null as now",
+                    "select (extract(epoch from clock_timestamp()) * 1000000)::bigint as now",
+                ))
+                .one()
+                .await
+            })
+        })
+        .await
     }
 }
 

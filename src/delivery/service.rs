@@ -147,6 +147,27 @@ impl Delivery {
         Ok(devices.len())
     }
 
+    /// Rings the caller's own devices, to see that it arrives; on how many that is tried.
+    ///
+    /// # Errors
+    /// When the caller is not a person.
+    pub async fn test(&self, call: &Call) -> Result<usize, Failure<Refusal>> {
+        let user = call.person()?.user.clone();
+        let (now, delivery) = (self.clock.now(), self.clone());
+        let words = Words { title: "Test page".into(), body: format!("{}, your phone rings.", user.name.as_str()) };
+        let content = Content {
+            category: Category::Test,
+            high: true,
+            words,
+            path: "/".into(),
+            subject: user.id.to_string(),
+            reference: None,
+        };
+        let notice =
+            Notice { user: user.id, subject: user.id.0, round: 1, content, expires_at: now.after(TEST_LIFE), replaces: None };
+        call.write(&self.store, now, move |tx| Box::pin(async move { Ok(delivery.notify(tx, notice, now).await?) })).await
+    }
+
     async fn notify_on(&self, tx: &mut Tx<'_>, notice: Notice, devices: &[DeviceId], now: Timestamp) -> Result<()> {
         if devices.is_empty() {
             return Ok(());
@@ -280,6 +301,9 @@ impl Delivery {
 
 /// "Answered by ys" is news for an hour.
 const ANSWERED_LIFE: Duration = Duration::from_secs(3600);
+
+/// A test that comes later than this tells nothing good.
+const TEST_LIFE: Duration = Duration::from_secs(120);
 
 /// What a try means for its attempt.
 enum Conclusion {

@@ -20,7 +20,7 @@ use crate::id::UserId;
 use crate::journal::Actor;
 
 /// How long an idempotency key is remembered.
-pub const KEY_LIFE: Duration = Duration::from_secs(24 * 3600);
+const KEY_LIFE: Duration = Duration::from_secs(24 * 3600);
 
 /// Who calls.
 #[derive(Clone, Debug)]

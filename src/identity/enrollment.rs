@@ -57,13 +57,13 @@ pub struct Claim {
 
 /// A device that was enrolled.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-pub struct Enrolled {
+pub(super) struct Enrolled {
     /// Whose it is.
-    pub user: UserId,
+    user: UserId,
     /// The device.
-    pub device: DeviceId,
+    device: DeviceId,
     /// Whether this claim enrolled it, or an earlier one did.
-    pub fresh: bool,
+    fresh: bool,
 }
 
 impl Identity {

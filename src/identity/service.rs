@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::access_token::AccessTokens;
+use super::access_token::{AccessToken, AccessTokenRefusal, AccessTokens};
 use super::call::{Call, CallRefusal, Caller, Failure, Person};
 use super::handle::{Handle, PersonName};
 use super::model::{Bot, Device, Role, Scope, User, UserRef};
@@ -218,6 +218,14 @@ impl Identity {
         let digest = token.hash();
         let bot: Option<Bot> = self.store.read(move |db| Box::pin(store::find_bot_by_token(db, digest))).await?;
         bot.map(|bot| Caller::Bot(Box::new(bot))).ok_or_else(|| CallRefusal::Unauthenticated.into())
+    }
+
+    /// What an access token says, when it holds.
+    ///
+    /// # Errors
+    /// Why it does not hold.
+    pub fn verify_token(&self, token: &str, now: Timestamp) -> Result<AccessToken, AccessTokenRefusal> {
+        self.tokens.verify(token, now)
     }
 
     /// The person on this device, as an access token names them.

@@ -88,16 +88,20 @@ pub struct Queue {
     changed: Arc<Notify>,
 }
 
-/// A job on its way to this node's worker, and the place it takes up until then.
-type Handed = (Job, OwnedSemaphorePermit);
+/// A job's place in this node's hand-off, given back when the job is done.
+pub struct Place {
+    _permit: OwnedSemaphorePermit,
+}
+
+type Handed = (Job, Place);
 
 /// The worker's end of the hand-off.
 pub struct Handoff(mpsc::UnboundedReceiver<Handed>);
 
 impl Handoff {
-    /// The next job that was committed on this node, already leased.
-    pub async fn next(&mut self) -> Option<Job> {
-        self.0.recv().await.map(|(job, _place)| job)
+    /// The next job that was committed on this node, already leased, and the place it takes up until it is done.
+    pub async fn next(&mut self) -> Option<(Job, Place)> {
+        self.0.recv().await
     }
 }
 
@@ -118,8 +122,8 @@ impl Queue {
         let now = self.clock.now();
         let subject = subject.into();
         let id = JobId::new(now);
-        let place = if due_at > now { None } else { self.room.clone().try_acquire_owned().ok() };
-        let Some(place) = place else {
+        let permit = if due_at > now { None } else { self.room.clone().try_acquire_owned().ok() };
+        let Some(permit) = permit else {
             store::insert(tx, &Job { id, kind, subject, lease: 0, tries: 0 }, due_at, now).await?;
             let changed = self.changed.clone();
             tx.after_commit(move || changed.notify_one());
@@ -127,10 +131,16 @@ impl Queue {
         };
         let job = Job { id, kind, subject, lease: 1, tries: 1 };
         store::insert(tx, &job, now.after(LEASE), now).await?;
-        let handoff = self.handoff.clone();
+        let (handoff, place) = (self.handoff.clone(), Place { _permit: permit });
         // A worker that has stopped takes nothing; the lease runs out and another finds the job.
         tx.after_commit(move || drop(handoff.send((job, place))));
         Ok(())
+    }
+
+    /// Whether no job that was handed over on this node is still to be done.
+    #[must_use]
+    pub fn idle(&self) -> bool {
+        self.room.available_permits() == HANDOFF
     }
 
     /// Returns when a job with a due time of its own may have been enqueued on this node.

@@ -230,6 +230,19 @@ impl Paging {
     /// When there is none.
     pub async fn find(&self, call: &Call, reference: Reference) -> Result<View, Error> {
         call.person_or_bot(Scope::IncidentsRead)?;
+        self.view(reference).await
+    }
+
+    /// As [`Paging::find`], for the reply to whoever has just changed it.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub async fn find_changed(&self, call: &Call, reference: Reference) -> Result<View, Error> {
+        call.person_or_bot(Scope::IncidentsWrite)?;
+        self.view(reference).await
+    }
+
+    async fn view(&self, reference: Reference) -> Result<View, Error> {
         self.store
             .read(move |db| {
                 Box::pin(async move {

@@ -22,8 +22,8 @@ const USER_VERIFIED: u8 = 0x04;
 const ATTESTED_CREDENTIAL: u8 = 0x40;
 /// `SubjectPublicKeyInfo` of a P-256 key, up to the point itself (RFC 5480).
 const SPKI_PREFIX: [u8; 26] = [
-    0x30, 0x59, 0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x08, 0x2a,
-    0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07, 0x03, 0x42, 0x00,
+    0x30, 0x59, 0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03,
+    0x01, 0x07, 0x03, 0x42, 0x00,
 ];
 
 /// Why the browser or the authenticator refused a ceremony.
@@ -173,28 +173,15 @@ impl Authenticator {
         if !options.pub_key_cred_params.iter().any(|p| p.alg == ES256) {
             return Err(Error::Algorithm);
         }
-        let excluded = |known: &Credential| {
-            known.rp_id == rp_id && listed(&options.exclude_credentials, &known.id)
-        };
+        let excluded = |known: &Credential| known.rp_id == rp_id && listed(&options.exclude_credentials, &known.id);
         if self.credentials.iter().any(excluded) {
             return Err(Error::Excluded);
         }
         let client_data = self.client_data("webauthn.create", &options.challenge, origin)?;
         let id: [u8; 32] = random();
-        let credential = Credential {
-            id: b64u(id),
-            user_handle: options.user.id,
-            key: Key::generate(),
-            counter: 0,
-            rp_id,
-        };
+        let credential = Credential { id: b64u(id), user_handle: options.user.id, key: Key::generate(), counter: 0, rp_id };
         let authenticator_data = self.attested_data(&credential, &id);
-        let response = registration(
-            &credential,
-            &authenticator_data,
-            &client_data,
-            options.extensions.cred_props,
-        );
+        let response = registration(&credential, &authenticator_data, &client_data, options.extensions.cred_props);
         self.credentials.push(credential);
         Ok(response)
     }
@@ -237,17 +224,12 @@ impl Authenticator {
 
     fn choose(&self, rp_id: &str, allowed: &[Descriptor]) -> Result<usize, Error> {
         let here = |id: Option<&str>| {
-            self.credentials
-                .iter()
-                .rposition(|known| known.rp_id == rp_id && id.is_none_or(|id| id == known.id))
+            self.credentials.iter().rposition(|known| known.rp_id == rp_id && id.is_none_or(|id| id == known.id))
         };
         if allowed.is_empty() {
             return here(None).ok_or(Error::NoCredential);
         }
-        allowed
-            .iter()
-            .find_map(|descriptor| here(Some(&descriptor.id)))
-            .ok_or(Error::NoCredential)
+        allowed.iter().find_map(|descriptor| here(Some(&descriptor.id))).ok_or(Error::NoCredential)
     }
 
     fn client_data(&self, kind: &str, challenge: &str, origin: &str) -> Result<String, Error> {
@@ -263,16 +245,8 @@ impl Authenticator {
 
     /// `WebAuthn` Level 3, section 6.1: `rpIdHash || flags || signCount`.
     fn authenticator_data(&self, credential: &Credential, flags: u8) -> Vec<u8> {
-        let rp_id = self
-            .misbehaviour
-            .rp_id
-            .as_ref()
-            .unwrap_or(&credential.rp_id);
-        let verified = if self.misbehaviour.user_unverified {
-            0
-        } else {
-            USER_VERIFIED
-        };
+        let rp_id = self.misbehaviour.rp_id.as_ref().unwrap_or(&credential.rp_id);
+        let verified = if self.misbehaviour.user_unverified { 0 } else { USER_VERIFIED };
         let mut data = sha256(rp_id.as_bytes()).to_vec();
         data.push(flags | USER_PRESENT | verified);
         data.extend(credential.counter.to_be_bytes());
@@ -301,25 +275,13 @@ fn cose_key(key: &Key) -> Cbor {
     ])
 }
 
-fn registration(
-    credential: &Credential,
-    authenticator_data: &[u8],
-    client_data: &str,
-    tell_properties: bool,
-) -> Value {
+fn registration(credential: &Credential, authenticator_data: &[u8], client_data: &str, tell_properties: bool) -> Value {
     let attestation = Cbor::Map(vec![
         (Cbor::text("fmt"), Cbor::text("none")),
         (Cbor::text("attStmt"), Cbor::Map(Vec::new())),
-        (
-            Cbor::text("authData"),
-            Cbor::Bytes(authenticator_data.to_vec()),
-        ),
+        (Cbor::text("authData"), Cbor::Bytes(authenticator_data.to_vec())),
     ]);
-    let extensions = if tell_properties {
-        json!({"credProps": {"rk": true}})
-    } else {
-        json!({})
-    };
+    let extensions = if tell_properties { json!({"credProps": {"rk": true}}) } else { json!({}) };
     json!({
         "id": credential.id,
         "rawId": credential.id,
@@ -343,10 +305,7 @@ fn listed(descriptors: &[Descriptor], id: &str) -> bool {
 
 /// The relying party's id for a page at `origin`: its host, or the parent domain it asked for.
 fn relying_party(asked: Option<String>, origin: &str) -> Result<String, Error> {
-    let refused = |rp_id: &str| Error::RelyingParty {
-        rp_id: rp_id.to_owned(),
-        origin: origin.to_owned(),
-    };
+    let refused = |rp_id: &str| Error::RelyingParty { rp_id: rp_id.to_owned(), origin: origin.to_owned() };
     let host = Url::parse(origin)
         .ok()
         .and_then(|url| url.host_str().map(str::to_owned))

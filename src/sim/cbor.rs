@@ -81,22 +81,13 @@ mod tests {
             (Cbor::Int(24), &[0x18, 0x18]),
             (Cbor::Int(1000), &[0x19, 0x03, 0xe8]),
             (Cbor::Int(1_000_000), &[0x1a, 0x00, 0x0f, 0x42, 0x40]),
-            (
-                Cbor::Int(1_000_000_000_000),
-                &[0x1b, 0, 0, 0, 0xe8, 0xd4, 0xa5, 0x10, 0],
-            ),
+            (Cbor::Int(1_000_000_000_000), &[0x1b, 0, 0, 0, 0xe8, 0xd4, 0xa5, 0x10, 0]),
             (Cbor::Int(-1), &[0x20]),
             (Cbor::Int(-1000), &[0x39, 0x03, 0xe7]),
             (Cbor::Bytes(vec![1, 2, 3, 4]), &[0x44, 1, 2, 3, 4]),
             (Cbor::text("IETF"), &[0x64, 0x49, 0x45, 0x54, 0x46]),
             (Cbor::Map(Vec::new()), &[0xa0]),
-            (
-                Cbor::Map(vec![
-                    (Cbor::Int(1), Cbor::Int(2)),
-                    (Cbor::Int(3), Cbor::Int(4)),
-                ]),
-                &[0xa2, 1, 2, 3, 4],
-            ),
+            (Cbor::Map(vec![(Cbor::Int(1), Cbor::Int(2)), (Cbor::Int(3), Cbor::Int(4))]), &[0xa2, 1, 2, 3, 4]),
         ];
         for (value, expected) in cases {
             assert_eq!(value.encode(), expected);

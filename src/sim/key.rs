@@ -8,9 +8,7 @@ use std::fmt;
 use aws_lc_rs::agreement::{ECDH_P256, PrivateKey};
 use aws_lc_rs::encoding::{AsBigEndian, EcPrivateKeyBin};
 use aws_lc_rs::rand::SystemRandom;
-use aws_lc_rs::signature::{
-    ECDSA_P256_SHA256_ASN1_SIGNING, ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair,
-};
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
@@ -37,9 +35,7 @@ impl Key {
         let key = PrivateKey::from_private_key(&ECDH_P256, private).ok()?;
         let public = key.compute_public_key().ok()?;
         let public: [u8; 65] = public.as_ref().try_into().ok()?;
-        let pair = |algorithm| {
-            EcdsaKeyPair::from_private_key_and_public_key(algorithm, private, &public).ok()
-        };
+        let pair = |algorithm| EcdsaKeyPair::from_private_key_and_public_key(algorithm, private, &public).ok();
         Some(Self {
             jose: pair(&ECDSA_P256_SHA256_FIXED_SIGNING)?,
             webauthn: pair(&ECDSA_P256_SHA256_ASN1_SIGNING)?,
@@ -85,10 +81,7 @@ impl Key {
 }
 
 fn sign(pair: &EcdsaKeyPair, message: &[u8]) -> Vec<u8> {
-    pair.sign(&SystemRandom::new(), message)
-        .expect("a P-256 key signs any message")
-        .as_ref()
-        .to_vec()
+    pair.sign(&SystemRandom::new(), message).expect("a P-256 key signs any message").as_ref().to_vec()
 }
 
 impl fmt::Debug for Key {
@@ -115,9 +108,7 @@ impl<'de> Deserialize<'de> for Key {
 
 #[cfg(test)]
 mod tests {
-    use aws_lc_rs::signature::{
-        ECDSA_P256_SHA256_ASN1, ECDSA_P256_SHA256_FIXED, UnparsedPublicKey,
-    };
+    use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1, ECDSA_P256_SHA256_FIXED, UnparsedPublicKey};
 
     use super::*;
 
@@ -128,9 +119,7 @@ mod tests {
         let again: Key = serde_json::from_str(&text).unwrap();
         assert_eq!(key.public(), again.public());
 
-        UnparsedPublicKey::new(&ECDSA_P256_SHA256_ASN1, key.public())
-            .verify(b"message", &again.sign_der(b"message"))
-            .unwrap();
+        UnparsedPublicKey::new(&ECDSA_P256_SHA256_ASN1, key.public()).verify(b"message", &again.sign_der(b"message")).unwrap();
         let jws = again.jws(&json!({"alg": "ES256"}), &json!({"iat": 1}));
         let (input, signature) = jws.rsplit_once('.').unwrap();
         UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, key.public())

@@ -1,8 +1,8 @@
 //! The authenticator against webauthn-rs, which knows nothing of it.
 
 use webauthn_rs::prelude::{
-    Passkey, PasskeyAuthentication, PasskeyRegistration, PublicKeyCredential,
-    RegisterPublicKeyCredential, Uuid, Webauthn, WebauthnBuilder, WebauthnError,
+    Passkey, PasskeyAuthentication, PasskeyRegistration, PublicKeyCredential, RegisterPublicKeyCredential, Uuid, Webauthn,
+    WebauthnBuilder, WebauthnError,
 };
 
 use super::*;
@@ -11,16 +11,11 @@ const ORIGIN: &str = "https://phoneops.example";
 const RP_ID: &str = "phoneops.example";
 
 fn relying_party() -> Webauthn {
-    WebauthnBuilder::new(RP_ID, &Url::parse(ORIGIN).unwrap())
-        .unwrap()
-        .build()
-        .unwrap()
+    WebauthnBuilder::new(RP_ID, &Url::parse(ORIGIN).unwrap()).unwrap().build().unwrap()
 }
 
 fn creation(server: &Webauthn) -> (Value, PasskeyRegistration) {
-    let (options, state) = server
-        .start_passkey_registration(Uuid::from_u128(7), "yannick", "Yannick Schutz", None)
-        .unwrap();
+    let (options, state) = server.start_passkey_registration(Uuid::from_u128(7), "yannick", "Yannick Schutz", None).unwrap();
     (serde_json::to_value(options.public_key).unwrap(), state)
 }
 
@@ -33,9 +28,7 @@ fn register(server: &Webauthn, authenticator: &mut Authenticator) -> Passkey {
     let (options, state) = creation(server);
     let credential = authenticator.create(&options, ORIGIN).unwrap();
     let credential: RegisterPublicKeyCredential = serde_json::from_value(credential).unwrap();
-    server
-        .finish_passkey_registration(&credential, &state)
-        .unwrap()
+    server.finish_passkey_registration(&credential, &state).unwrap()
 }
 
 /// Answers one request while misbehaving, and says what the server thought of it.
@@ -69,9 +62,7 @@ fn a_registration_and_its_assertions_are_accepted() {
         let (options, state) = request(&server, std::slice::from_ref(&passkey));
         let response = authenticator.get(&options, ORIGIN).unwrap();
         let credential: PublicKeyCredential = serde_json::from_value(response).unwrap();
-        let result = server
-            .finish_passkey_authentication(&credential, &state)
-            .unwrap();
+        let result = server.finish_passkey_authentication(&credential, &state).unwrap();
         assert!(result.user_verified());
         assert_eq!(result.counter(), counter);
         passkey.update_credential(&result);
@@ -88,11 +79,7 @@ fn passkeys_survive_serialisation() {
     let (options, state) = request(&server, &[passkey]);
     let response = again.get(&options, ORIGIN).unwrap();
     let credential: PublicKeyCredential = serde_json::from_value(response).unwrap();
-    assert!(
-        server
-            .finish_passkey_authentication(&credential, &state)
-            .is_ok()
-    );
+    assert!(server.finish_passkey_authentication(&credential, &state).is_ok());
 }
 
 #[test]
@@ -108,10 +95,7 @@ fn the_credential_is_one_that_the_server_allows() {
     }
     let (mut options, _) = request(&server, &[register(&server, &mut authenticator)]);
     options["allowCredentials"] = json!([{"type": "public-key", "id": b64u([0; 32])}]);
-    assert!(matches!(
-        authenticator.get(&options, ORIGIN),
-        Err(Error::NoCredential)
-    ));
+    assert!(matches!(authenticator.get(&options, ORIGIN), Err(Error::NoCredential)));
     options["allowCredentials"] = json!([]);
     assert!(authenticator.get(&options, ORIGIN).is_ok());
 }
@@ -127,33 +111,19 @@ fn what_a_browser_refuses_is_refused() {
     assert!(matches!(elsewhere, Err(Error::RelyingParty { .. })));
     let lookalike = authenticator.create(&options, "https://evilphoneops.example");
     assert!(matches!(lookalike, Err(Error::RelyingParty { .. })));
-    assert!(
-        authenticator
-            .create(&options, "https://www.phoneops.example")
-            .is_ok()
-    );
+    assert!(authenticator.create(&options, "https://www.phoneops.example").is_ok());
 
     let mut other_algorithm = options.clone();
     other_algorithm["pubKeyCredParams"] = json!([{"type": "public-key", "alg": -257}]);
-    assert!(matches!(
-        authenticator.create(&other_algorithm, ORIGIN),
-        Err(Error::Algorithm)
-    ));
+    assert!(matches!(authenticator.create(&other_algorithm, ORIGIN), Err(Error::Algorithm)));
 
     let mut known = options.clone();
-    known["excludeCredentials"] =
-        json!([{"type": "public-key", "id": authenticator.credentials[0].id}]);
-    assert!(matches!(
-        authenticator.create(&known, ORIGIN),
-        Err(Error::Excluded)
-    ));
+    known["excludeCredentials"] = json!([{"type": "public-key", "id": authenticator.credentials[0].id}]);
+    assert!(matches!(authenticator.create(&known, ORIGIN), Err(Error::Excluded)));
 
     let mut short = options;
     short["challenge"] = json!("c2hvcnQ");
-    assert!(matches!(
-        authenticator.create(&short, ORIGIN),
-        Err(Error::Challenge)
-    ));
+    assert!(matches!(authenticator.create(&short, ORIGIN), Err(Error::Challenge)));
 }
 
 #[test]
@@ -170,30 +140,21 @@ fn the_public_key_in_the_reply_is_the_one_attested() {
 
 #[test]
 fn a_missing_user_verification_shows() {
-    let (response, verdict) = answer(Misbehaviour {
-        user_unverified: true,
-        ..Misbehaviour::default()
-    });
+    let (response, verdict) = answer(Misbehaviour { user_unverified: true, ..Misbehaviour::default() });
     assert_eq!(authenticator_data(&response)[32], USER_PRESENT);
     assert!(matches!(verdict, Err(WebauthnError::UserNotVerified)));
 }
 
 #[test]
 fn another_origin_shows() {
-    let (response, verdict) = answer(Misbehaviour {
-        origin: Some("https://phish.example".into()),
-        ..Misbehaviour::default()
-    });
+    let (response, verdict) = answer(Misbehaviour { origin: Some("https://phish.example".into()), ..Misbehaviour::default() });
     assert_eq!(client_data(&response)["origin"], "https://phish.example");
     assert!(matches!(verdict, Err(WebauthnError::InvalidRPOrigin)));
 }
 
 #[test]
 fn a_cross_origin_frame_shows() {
-    let (response, verdict) = answer(Misbehaviour {
-        cross_origin: true,
-        ..Misbehaviour::default()
-    });
+    let (response, verdict) = answer(Misbehaviour { cross_origin: true, ..Misbehaviour::default() });
     assert_eq!(client_data(&response)["crossOrigin"], true);
     // webauthn-rs does not look at it in assertions: PhoneOps has to.
     assert!(verdict.is_ok());
@@ -203,32 +164,20 @@ fn a_cross_origin_frame_shows() {
 
 #[test]
 fn another_relying_party_shows() {
-    let (response, verdict) = answer(Misbehaviour {
-        rp_id: Some("phish.example".into()),
-        ..Misbehaviour::default()
-    });
-    assert_eq!(
-        authenticator_data(&response)[..32],
-        sha256(b"phish.example")
-    );
+    let (response, verdict) = answer(Misbehaviour { rp_id: Some("phish.example".into()), ..Misbehaviour::default() });
+    assert_eq!(authenticator_data(&response)[..32], sha256(b"phish.example"));
     assert!(matches!(verdict, Err(WebauthnError::InvalidRPIDHash)));
 }
 
 #[test]
 fn a_tampered_signature_shows() {
-    let (_, verdict) = answer(Misbehaviour {
-        tampered_signature: true,
-        ..Misbehaviour::default()
-    });
+    let (_, verdict) = answer(Misbehaviour { tampered_signature: true, ..Misbehaviour::default() });
     assert!(matches!(verdict, Err(WebauthnError::AuthenticationFailure)));
 }
 
 #[test]
 fn a_challenge_of_ones_own_choice_shows() {
-    let (response, verdict) = answer(Misbehaviour {
-        challenge: Some(vec![9; 32]),
-        ..Misbehaviour::default()
-    });
+    let (response, verdict) = answer(Misbehaviour { challenge: Some(vec![9; 32]), ..Misbehaviour::default() });
     assert_eq!(client_data(&response)["challenge"], b64u([9; 32]));
     assert!(matches!(verdict, Err(WebauthnError::MismatchedChallenge)));
 }
@@ -237,10 +186,7 @@ fn a_challenge_of_ones_own_choice_shows() {
 fn misbehaviour_ends_when_told_so() {
     let mut authenticator = Authenticator::new();
     let (options, _) = creation(&self::relying_party());
-    authenticator.misbehave(Misbehaviour {
-        cross_origin: true,
-        ..Misbehaviour::default()
-    });
+    authenticator.misbehave(Misbehaviour { cross_origin: true, ..Misbehaviour::default() });
     let bad = authenticator.create(&options, ORIGIN).unwrap();
     assert_eq!(client_data(&bad)["crossOrigin"], true);
     authenticator.misbehave(Misbehaviour::default());

@@ -56,12 +56,7 @@ impl Phone {
         self.answer(id, Verdict::Deny, reason).await
     }
 
-    async fn answer(
-        &self,
-        id: &str,
-        verdict: Verdict,
-        reason: Option<&str>,
-    ) -> Result<Value, Error> {
+    async fn answer(&self, id: &str, verdict: Verdict, reason: Option<&str>) -> Result<Value, Error> {
         let answer = self.prepare_answer(id, verdict, reason).await?;
         self.post(&answer.path, &answer.body).await?.accepted()
     }
@@ -70,39 +65,19 @@ impl Phone {
     ///
     /// # Errors
     /// As [`Phone::approve`].
-    pub async fn prepare_answer(
-        &self,
-        id: &str,
-        verdict: Verdict,
-        reason: Option<&str>,
-    ) -> Result<PreparedAnswer, Error> {
+    pub async fn prepare_answer(&self, id: &str, verdict: Verdict, reason: Option<&str>) -> Result<PreparedAnswer, Error> {
         let approval = self.approval(id).await?;
         let path = format!("/v1/approvals/{}", reference(id)?);
-        let challenge = self
-            .post(
-                &format!("{path}/challenge"),
-                &json!({"verdict": verdict.as_str()}),
-            )
-            .await?
-            .accepted()?;
+        let challenge = self.post(&format!("{path}/challenge"), &json!({"verdict": verdict.as_str()})).await?.accepted()?;
         let approver = self.user_id()?;
-        let meant = Meant {
-            issuer: self.issuer(),
-            approval: &approval,
-            id,
-            approver: &approver,
-            verdict,
-        };
+        let meant = Meant { issuer: self.issuer(), approval: &approval, id, approver: &approver, verdict };
         meant.check(&challenge)?;
         let credential = self.use_passkey(&challenge["public_key"])?;
         let mut body = json!({"challenge": challenge["challenge"], "credential": credential});
         if let Some(reason) = reason {
             body["reason"] = json!(reason);
         }
-        Ok(PreparedAnswer {
-            path: format!("{path}/answers"),
-            body,
-        })
+        Ok(PreparedAnswer { path: format!("{path}/answers"), body })
     }
 }
 
@@ -117,9 +92,8 @@ struct Meant<'a> {
 
 impl Meant<'_> {
     fn check(&self, challenge: &Value) -> Result<(), Error> {
-        let text = challenge["statement"]
-            .as_str()
-            .ok_or_else(|| Error::Protocol("a challenge without a statement".to_owned()))?;
+        let text =
+            challenge["statement"].as_str().ok_or_else(|| Error::Protocol("a challenge without a statement".to_owned()))?;
         let statement = canonical(text)?;
         self.check_statement(&statement)?;
         check_digests(&statement, self.approval)?;
@@ -137,19 +111,10 @@ impl Meant<'_> {
         expect(statement["issuer"] == self.issuer, Mismatch::Issuer)?;
         expect(statement["approval"] == self.id, Mismatch::Approval)?;
         expect(statement["approver"] == self.approver, Mismatch::Approver)?;
-        expect(
-            statement["verdict"] == self.verdict.as_str(),
-            Mismatch::Verdict,
-        )?;
+        expect(statement["verdict"] == self.verdict.as_str(), Mismatch::Verdict)?;
         expect(statement["factor"] == "passkey", Mismatch::Factor)?;
-        expect(
-            requester.is_string() && statement["requester"] == *requester,
-            Mismatch::Requester,
-        )?;
-        expect(
-            statement["action"] == self.approval["action"],
-            Mismatch::Action,
-        )
+        expect(requester.is_string() && statement["requester"] == *requester, Mismatch::Requester)?;
+        expect(statement["action"] == self.approval["action"], Mismatch::Action)
     }
 }
 
@@ -158,10 +123,7 @@ fn check_digests(statement: &Value, approval: &Value) -> Result<(), Error> {
     let action = digest("phoneops.action.v1", &statement["action"])?;
     expect(statement["action_sha256"] == action, Mismatch::ActionDigest)?;
     let display = digest("phoneops.display.v1", &approval["display"])?;
-    expect(
-        statement["display_sha256"] == display,
-        Mismatch::DisplayDigest,
-    )?;
+    expect(statement["display_sha256"] == display, Mismatch::DisplayDigest)?;
     Ok(())
 }
 
@@ -178,8 +140,7 @@ fn canonical(text: &str) -> Result<Value, Error> {
 
 /// Canonical JSON (RFC 8785).
 pub(super) fn jcs(value: &Value) -> Result<Vec<u8>, Error> {
-    serde_json_canonicalizer::to_vec(value)
-        .map_err(|cause| Error::Protocol(format!("no canonical form: {cause}")))
+    serde_json_canonicalizer::to_vec(value).map_err(|cause| Error::Protocol(format!("no canonical form: {cause}")))
 }
 
 #[cfg(test)]
@@ -213,13 +174,8 @@ mod tests {
 
     fn check(challenge: &Value) -> Option<Mismatch> {
         let approval = approval();
-        let meant = Meant {
-            issuer: ISSUER,
-            approval: &approval,
-            id: "apr_1",
-            approver: "usr_yannick",
-            verdict: Verdict::Approve,
-        };
+        let meant =
+            Meant { issuer: ISSUER, approval: &approval, id: "apr_1", approver: "usr_yannick", verdict: Verdict::Approve };
         match meant.check(challenge) {
             Ok(()) => None,
             Err(Error::Unsafe(mismatch)) => Some(mismatch),

@@ -21,20 +21,9 @@ impl Phone {
     /// # Errors
     /// [`Error::Refused`], [`Error::Protocol`].
     pub async fn inbox(&self) -> Result<Vec<Value>, Error> {
-        let mut path = "/v1/approvals?for=me".to_owned();
-        let mut waiting = Vec::new();
-        loop {
-            let mut page = self.get(&path).await?.accepted()?;
-            match page["approvals"].take() {
-                Value::Array(approvals) => waiting.extend(approvals),
-                _ => return Err(Error::Protocol("approvals is missing".to_owned())),
-            }
-            let Some(next) = page["next"].as_str() else {
-                return Ok(waiting);
-            };
-            let mut query = url::form_urlencoded::Serializer::new(String::new());
-            query.append_pair("for", "me").append_pair("cursor", next);
-            path = format!("/v1/approvals?{}", query.finish());
+        match self.get("/v1/approvals?for=me").await?.accepted()?["approvals"].take() {
+            Value::Array(approvals) => Ok(approvals),
+            _ => Err(Error::Protocol("approvals is missing".to_owned())),
         }
     }
 
@@ -109,12 +98,7 @@ impl Phone {
         let url = format!("{}/subscriptions", self.push_service);
         let response = self.http.post(url).json(&body).send().await?;
         let reply = push_reply(response).await?;
-        Ok(Subscription {
-            id: text(&reply["id"], "id")?,
-            endpoint: text(&reply["endpoint"], "endpoint")?,
-            key,
-            auth,
-        })
+        Ok(Subscription { id: text(&reply["id"], "id")?, endpoint: text(&reply["endpoint"], "endpoint")?, key, auth })
     }
 
     async fn unsubscribe(&self, id: &str) -> Result<(), Error> {
@@ -168,10 +152,7 @@ impl Phone {
         let id = self.subscription_id()?;
         let after = self.state().screen.last;
         let wait = wait.as_secs_f64();
-        let url = format!(
-            "{}/subscriptions/{id}/messages?after={after}&wait={wait}",
-            self.push_service
-        );
+        let url = format!("{}/subscriptions/{id}/messages?after={after}&wait={wait}", self.push_service);
         let response = self.http.get(url).send().await?;
         let mut reply = push_reply(response).await?;
         let pushes: Vec<Push> = serde_json::from_value(reply["messages"].take())
@@ -193,13 +174,10 @@ async fn push_reply(response: reqwest::Response) -> Result<Value, Error> {
     }
     let body = response.text().await?;
     if !status.is_success() {
-        return Err(Error::Protocol(format!(
-            "the push service: {status} {body}"
-        )));
+        return Err(Error::Protocol(format!("the push service: {status} {body}")));
     }
     if body.is_empty() {
         return Ok(Value::Null);
     }
-    serde_json::from_str(&body)
-        .map_err(|cause| Error::Protocol(format!("the push service: {cause}")))
+    serde_json::from_str(&body).map_err(|cause| Error::Protocol(format!("the push service: {cause}")))
 }

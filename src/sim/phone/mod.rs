@@ -70,10 +70,8 @@ pub struct Phone {
 /// # Errors
 /// [`Error::Unanswered`] when the operating system's certificates cannot be loaded.
 pub fn client() -> Result<reqwest::Client, Error> {
-    let builder = reqwest::Client::builder()
-        .no_proxy()
-        .redirect(reqwest::redirect::Policy::none())
-        .timeout(Duration::from_secs(90));
+    let builder =
+        reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).timeout(Duration::from_secs(90));
     Ok(builder.build()?)
 }
 
@@ -83,22 +81,12 @@ impl Phone {
     /// # Errors
     /// As [`client`].
     pub fn new(clock: Clock, server_url: &str, push_service_url: &str) -> Result<Self, Error> {
-        Ok(Self::with_client(
-            client()?,
-            clock,
-            server_url,
-            push_service_url,
-        ))
+        Ok(Self::with_client(client()?, clock, server_url, push_service_url))
     }
 
     /// The same with a client shared by many phones, as from [`client`].
     #[must_use]
-    pub fn with_client(
-        http: reqwest::Client,
-        clock: Clock,
-        server_url: &str,
-        push_service_url: &str,
-    ) -> Self {
+    pub fn with_client(http: reqwest::Client, clock: Clock, server_url: &str, push_service_url: &str) -> Self {
         Self {
             clock,
             http,
@@ -150,11 +138,7 @@ impl Phone {
     }
 
     fn device<T>(&self, read: impl FnOnce(&Device) -> T) -> Result<T, Error> {
-        self.state()
-            .device
-            .as_ref()
-            .map(read)
-            .ok_or(Error::NotEnrolled)
+        self.state().device.as_ref().map(read).ok_or(Error::NotEnrolled)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -166,12 +150,7 @@ impl Phone {
     ///
     /// # Errors
     /// [`Error::Refused`], for example with `enrollment_claimed`.
-    pub async fn enrol(
-        &self,
-        code: &str,
-        device_name: &str,
-        first_admin: Option<(&str, &str)>,
-    ) -> Result<Value, Error> {
+    pub async fn enrol(&self, code: &str, device_name: &str, first_admin: Option<(&str, &str)>) -> Result<Value, Error> {
         let code = code.replace(['-', ' '], "").to_uppercase();
         let device = json!({"name": device_name, "platform": PLATFORM});
         let mut claim = json!({
@@ -186,10 +165,7 @@ impl Phone {
         let path = "/v1/enrollments/claim";
         let reply = self.post_anonymously(path, &claim).await?.accepted()?;
         if reply["issuer"] != self.issuer.as_str() {
-            let other = format!(
-                "enrolled at {}, but the issuer is {}",
-                self.issuer, reply["issuer"]
-            );
+            let other = format!("enrolled at {}, but the issuer is {}", self.issuer, reply["issuer"]);
             return Err(Error::Protocol(other));
         }
         self.state().device = Some(Device {
@@ -221,12 +197,8 @@ impl Phone {
         let challenge = self.post("/v1/passkeys/challenge", &json!({})).await?;
         let challenge = challenge.accepted()?;
         let origin = self.origin()?;
-        let credential = self
-            .state()
-            .authenticator
-            .create(&challenge["public_key"], &origin)?;
-        let body =
-            json!({"ceremony": challenge["ceremony"], "name": name, "credential": credential});
+        let credential = self.state().authenticator.create(&challenge["public_key"], &origin)?;
+        let body = json!({"ceremony": challenge["ceremony"], "name": name, "credential": credential});
         self.post("/v1/passkeys", &body).await?.accepted()
     }
 
@@ -245,18 +217,14 @@ impl Phone {
     }
 
     fn origin(&self) -> Result<String, Error> {
-        let issuer = Url::parse(&self.issuer)
-            .map_err(|cause| Error::Protocol(format!("{} is no URL: {cause}", self.issuer)))?;
+        let issuer = Url::parse(&self.issuer).map_err(|cause| Error::Protocol(format!("{} is no URL: {cause}", self.issuer)))?;
         Ok(issuer.origin().ascii_serialization())
     }
 }
 
 impl fmt::Debug for Phone {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Phone")
-            .field("issuer", &self.issuer)
-            .field("device", &self.device_id().ok())
-            .finish_non_exhaustive()
+        f.debug_struct("Phone").field("issuer", &self.issuer).field("device", &self.device_id().ok()).finish_non_exhaustive()
     }
 }
 

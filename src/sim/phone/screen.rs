@@ -2,7 +2,7 @@
 //!
 //! **Invariants**
 //! - A notification with a tag that is shown already replaces the one shown (W3C Notifications, section 2.4).
-//! - An `answered` one also replaces every other ring round of the same notification: nothing is left to do.
+//! - An `answered` one also replaces every other ring round of the same subject: nothing is left to do.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -28,9 +28,7 @@ pub struct Push {
 
 impl Push {
     fn text(&self, member: &str) -> &str {
-        self.payload["notification"][member]
-            .as_str()
-            .unwrap_or_default()
+        self.payload["notification"][member].as_str().unwrap_or_default()
     }
 
     /// The title; the push service takes no push without.
@@ -71,9 +69,9 @@ impl Push {
 
     fn replaces(&self, shown: &Self) -> bool {
         let same_tag = self.tag().is_some() && self.tag() == shown.tag();
-        let notification = &self.data()["notification"];
-        let answered = self.kind() == "answered" && notification.is_string();
-        same_tag || (answered && *notification == shown.data()["notification"])
+        let subject = &self.data()["subject"];
+        let answered = self.kind() == "answered" && subject.is_string() && shown.kind() != "acted";
+        same_tag || (answered && *subject == shown.data()["subject"])
     }
 }
 
@@ -123,7 +121,7 @@ mod tests {
 
     use super::*;
 
-    fn push(number: u64, title: &str, tag: Option<&str>, kind: &str, notification: &str) -> Push {
+    fn push(number: u64, title: &str, tag: Option<&str>, kind: &str, subject: &str) -> Push {
         Push {
             number,
             at: Timestamp::from_seconds(0),
@@ -131,7 +129,7 @@ mod tests {
             urgency: "high".to_owned(),
             topic: None,
             payload: json!({"notification": {"title": title, "tag": tag,
-                "data": {"kind": kind, "notification": notification}}}),
+                "data": {"kind": kind, "subject": subject}}}),
         }
     }
 
@@ -155,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn answered_replaces_every_round_of_its_notification_and_no_other() {
+    fn answered_replaces_every_round_of_its_subject_and_no_other() {
         let mut screen = Screen::default();
         screen.receive(vec![
             push(1, "round 1", Some("a"), "page", "ntf_1"),
@@ -171,10 +169,7 @@ mod tests {
         let mut screen = Screen::default();
         let first = push(1, "first", Some("a"), "page", "ntf_1");
         screen.receive(vec![first.clone()]);
-        screen.receive(vec![
-            first.clone(),
-            push(2, "second", Some("b"), "page", ""),
-        ]);
+        screen.receive(vec![first.clone(), push(2, "second", Some("b"), "page", "")]);
         assert_eq!(screen.next(), Some(first));
         assert_eq!(screen.next().unwrap().title(), "second");
         assert_eq!(screen.next(), None);

@@ -45,16 +45,8 @@ impl Reply {
         let status = response.status().as_u16();
         let headers = response.headers().clone();
         let text = response.text().await?;
-        let body = if text.is_empty() {
-            Value::Null
-        } else {
-            serde_json::from_str(&text).unwrap_or(Value::String(text))
-        };
-        Ok(Self {
-            status,
-            headers,
-            body,
-        })
+        let body = if text.is_empty() { Value::Null } else { serde_json::from_str(&text).unwrap_or(Value::String(text)) };
+        Ok(Self { status, headers, body })
     }
 
     /// The body of a 2xx answer.
@@ -66,12 +58,7 @@ impl Reply {
             return Ok(self.body);
         }
         let text = |member: &str| self.body[member].as_str().unwrap_or_default().to_owned();
-        Err(Error::Refused {
-            status: self.status,
-            code: text("code"),
-            detail: text("detail"),
-            retry_after: self.retry_after(),
-        })
+        Err(Error::Refused { status: self.status, code: text("code"), detail: text("detail"), retry_after: self.retry_after() })
     }
 
     /// The problem's stable code; empty when the body is no problem.
@@ -137,12 +124,7 @@ impl Phone {
         Ok(reply)
     }
 
-    async fn call_once(
-        &self,
-        method: &Method,
-        path: &str,
-        body: Option<&Value>,
-    ) -> Result<Reply, Error> {
+    async fn call_once(&self, method: &Method, path: &str, body: Option<&Value>) -> Result<Reply, Error> {
         let token = self.access_token().await?;
         let proof = self.proof(method, path, Some(&token));
         let mut authorization = HeaderValue::try_from(format!("DPoP {}", token.expose()))
@@ -152,12 +134,7 @@ impl Phone {
         if let Some(body) = body {
             request = request.json(body);
         }
-        Reply::of(
-            request
-                .header(AUTHORIZATION, authorization)
-                .header("dpop", proof),
-        )
-        .await
+        Reply::of(request.header(AUTHORIZATION, authorization).header("dpop", proof)).await
     }
 
     /// A call without credentials.
@@ -200,27 +177,16 @@ impl Phone {
         };
         let text = Secret::new(text.to_owned());
         let ends_at = self.now().after(Duration::from_secs(seconds));
-        *slot = Some(Token {
-            text: text.clone(),
-            renew_at: ends_at.before(RENEW_BEFORE),
-        });
+        *slot = Some(Token { text: text.clone(), renew_at: ends_at.before(RENEW_BEFORE) });
         Ok(text)
     }
 
     async fn ask_for_token(&self) -> Result<Reply, Error> {
         let path = "/v1/token";
         let assertion = self.assertion(path)?;
-        let form = [
-            ("grant_type", "urn:ietf:params:oauth:grant-type:jwt-bearer"),
-            ("assertion", assertion.as_str()),
-        ];
+        let form = [("grant_type", "urn:ietf:params:oauth:grant-type:jwt-bearer"), ("assertion", assertion.as_str())];
         let proof = self.proof(&Method::POST, path, None);
-        Reply::of(
-            self.request(&Method::POST, path)
-                .header("dpop", proof)
-                .form(&form),
-        )
-        .await
+        Reply::of(self.request(&Method::POST, path).header("dpop", proof).form(&form)).await
     }
 
     /// RFC 7523: the device says who it is.

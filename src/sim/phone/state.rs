@@ -97,12 +97,8 @@ impl Phone {
     pub fn save(&self, path: &Path) -> Result<(), Error> {
         let text = {
             let state = self.state();
-            let saved = Saved {
-                issuer: &self.issuer,
-                push_service: &self.push_service,
-                device_key: &self.device_key,
-                state: &state,
-            };
+            let saved =
+                Saved { issuer: &self.issuer, push_service: &self.push_service, device_key: &self.device_key, state: &state };
             serde_json::to_vec_pretty(&saved).map_err(|cause| file_error(path, cause.into()))?
         };
         replace(path, &Zeroizing::new(text)).map_err(|source| file_error(path, source))
@@ -115,10 +111,8 @@ impl Phone {
     pub fn load(http: reqwest::Client, clock: Clock, path: &Path) -> Result<Self, Error> {
         let text = fs::read(path).map_err(|source| file_error(path, source))?;
         let text = Zeroizing::new(text);
-        let loaded: Loaded = serde_json::from_slice(&text).map_err(|cause| Error::State {
-            path: path.to_owned(),
-            line: cause.line(),
-        })?;
+        let loaded: Loaded =
+            serde_json::from_slice(&text).map_err(|cause| Error::State { path: path.to_owned(), line: cause.line() })?;
         Ok(Self {
             clock,
             http,
@@ -154,10 +148,7 @@ impl Phone {
 fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let new = beside(path, &b64u(random::<8>()));
     let mut file = private().create_new(true).open(&new)?;
-    let written = file
-        .write_all(bytes)
-        .and_then(|()| file.sync_all())
-        .and_then(|()| fs::rename(&new, path));
+    let written = file.write_all(bytes).and_then(|()| file.sync_all()).and_then(|()| fs::rename(&new, path));
     if written.is_err() {
         fs::remove_file(&new)?;
     }
@@ -178,8 +169,5 @@ fn beside(path: &Path, suffix: &str) -> PathBuf {
 }
 
 fn file_error(path: &Path, source: io::Error) -> Error {
-    Error::File {
-        path: path.to_owned(),
-        source,
-    }
+    Error::File { path: path.to_owned(), source }
 }

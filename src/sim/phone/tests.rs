@@ -40,27 +40,17 @@ fn decode(jwt: &str, jwk: &Value) -> (Value, Value) {
     validation.required_spec_claims.clear();
     let header = jwt.split('.').next().unwrap();
     let header = serde_json::from_slice(&crate::secret::from_b64u(header).unwrap()).unwrap();
-    let claims = jsonwebtoken::decode::<Value>(jwt, &key, &validation)
-        .unwrap()
-        .claims;
+    let claims = jsonwebtoken::decode::<Value>(jwt, &key, &validation).unwrap().claims;
     (header, claims)
 }
 
 fn problem(code: &str) -> Response {
-    let body = Json(
-        json!({"type": "about:blank", "title": "no", "status": 401, "code": code, "detail": "no"}),
-    );
+    let body = Json(json!({"type": "about:blank", "title": "no", "status": 401, "code": code, "detail": "no"}));
     let date = [("date", "Fri, 15 Jan 2027 08:10:00 GMT")];
     (StatusCode::UNAUTHORIZED, date, body).into_response()
 }
 
-async fn serve(
-    Shared(stage): Shared<Stage>,
-    method: Method,
-    uri: Uri,
-    headers: HeaderMap,
-    body: String,
-) -> Response {
+async fn serve(Shared(stage): Shared<Stage>, method: Method, uri: Uri, headers: HeaderMap, body: String) -> Response {
     let mut seen = stage.lock().unwrap();
     seen.calls.push(format!("{method} {uri}"));
     if uri.path() == "/v1/enrollments/claim" {
@@ -84,8 +74,7 @@ async fn serve(
     if let Some(code) = seen.refuse_next_as.take() {
         return problem(code);
     }
-    seen.bodies
-        .push(serde_json::from_str(&body).unwrap_or_default());
+    seen.bodies.push(serde_json::from_str(&body).unwrap_or_default());
     let iat = claims["iat"].clone();
     let next = (uri.query() == Some("for=me")).then_some("a b&c");
     Json(json!({"iat": iat, "approvals": [{"id": "apr_1"}], "next": next})).into_response()
@@ -94,20 +83,14 @@ async fn serve(
 fn claim(seen: &Seen, body: &str) -> Response {
     let body: Value = serde_json::from_str(body).unwrap();
     let (header, claims) = decode(body["proof"].as_str().unwrap(), &body["device_key"]);
-    assert_eq!(
-        header,
-        json!({"alg": "ES256", "typ": "phoneops-enrollment+jwt"})
-    );
+    assert_eq!(header, json!({"alg": "ES256", "typ": "phoneops-enrollment+jwt"}));
     assert_eq!(body["code"], "7K3MQ2XNB4TD9VWH5RFA8CPE");
     let code = tagged_sha256("phoneops.enrollment.v1", b"7K3MQ2XNB4TD9VWH5RFA8CPE");
     assert_eq!(claims["code_sha256"], b64u(code));
     let device = tagged_sha256("phoneops.device.v1", br#"{"name":"Fold","platform":"web"}"#);
     assert_eq!(claims["device_sha256"], b64u(device));
     assert_eq!(claims["aud"], seen.issuer);
-    assert_eq!(
-        body["user"],
-        json!({"handle": "yannick", "name": "Yannick Schutz"})
-    );
+    assert_eq!(body["user"], json!({"handle": "yannick", "name": "Yannick Schutz"}));
     let vapid_public_key = b64u(seen.vapid_key.as_ref().unwrap().public());
     let reply = json!({"user": {"id": "usr_1"}, "device": {"id": "dev_1"}, "issuer": seen.issuer,
         "vapid_public_key": vapid_public_key});
@@ -116,15 +99,10 @@ fn claim(seen: &Seen, body: &str) -> Response {
 
 fn token(seen: &mut Seen, headers: &HeaderMap, body: &str, jwk: &Value) -> Response {
     assert_eq!(headers["content-type"], "application/x-www-form-urlencoded");
-    let form: Vec<(String, String)> = url::form_urlencoded::parse(body.as_bytes())
-        .into_owned()
-        .collect();
+    let form: Vec<(String, String)> = url::form_urlencoded::parse(body.as_bytes()).into_owned().collect();
     assert_eq!(form[0].1, "urn:ietf:params:oauth:grant-type:jwt-bearer");
     let (header, claims) = decode(&form[1].1, jwk);
-    assert_eq!(
-        header,
-        json!({"alg": "ES256", "typ": "phoneops-assertion+jwt", "kid": "dev_1"})
-    );
+    assert_eq!(header, json!({"alg": "ES256", "typ": "phoneops-assertion+jwt", "kid": "dev_1"}));
     assert_eq!(claims["aud"], format!("{}/v1/token", seen.issuer));
     assert_eq!(claims["iss"], claims["sub"]);
     seen.tokens += 1;
@@ -153,16 +131,8 @@ impl World {
         let push_service = PushService::start(clock.clone()).await.unwrap();
         let phone = Phone::new(clock.clone(), &issuer, push_service.url()).unwrap();
         let person = Some(("yannick", "Yannick Schutz"));
-        phone
-            .enrol("7k3m-q2xn-b4td-9vwh-5rfa-8cpe", "Fold", person)
-            .await
-            .unwrap();
-        Self {
-            clock,
-            stage,
-            push_service,
-            phone,
-        }
+        phone.enrol("7k3m-q2xn-b4td-9vwh-5rfa-8cpe", "Fold", person).await.unwrap();
+        Self { clock, stage, push_service, phone }
     }
 
     /// Pushes as the server would, to what the phone registered with it.
@@ -183,20 +153,10 @@ impl World {
         let public = bytes("p256dh").try_into().unwrap();
         let auth = bytes("auth").try_into().unwrap();
         let plaintext = message.to_string();
-        let request = self
-            .phone
-            .http
-            .post(registered["endpoint"].as_str().unwrap());
-        let request = request
-            .header("authorization", authorization)
-            .header("ttl", "60");
+        let request = self.phone.http.post(registered["endpoint"].as_str().unwrap());
+        let request = request.header("authorization", authorization).header("ttl", "60");
         let body = encrypt(&public, &auth, plaintext.as_bytes(), 2);
-        let reply = request
-            .header("content-encoding", "aes128gcm")
-            .body(body)
-            .send()
-            .await
-            .unwrap();
+        let reply = request.header("content-encoding", "aes128gcm").body(body).send().await.unwrap();
         assert_eq!(reply.status(), 201);
     }
 
@@ -241,10 +201,7 @@ async fn a_wrong_clock_is_set_by_the_servers_date() {
     let reply = world.phone.get("/v1/me").await.unwrap();
     assert_eq!(reply.body["iat"], 1_800_000_600);
     world.stage.lock().unwrap().refuse_next_as = Some("invalid_dpop_proof");
-    assert_eq!(
-        world.phone.get("/v1/me").await.unwrap().code(),
-        "invalid_dpop_proof"
-    );
+    assert_eq!(world.phone.get("/v1/me").await.unwrap().code(), "invalid_dpop_proof");
 }
 
 #[tokio::test]
@@ -252,10 +209,7 @@ async fn the_inbox_follows_its_pages() {
     let world = World::new().await;
     assert_eq!(world.phone.inbox().await.unwrap().len(), 2);
     let calls = world.stage.lock().unwrap().calls.clone();
-    assert_eq!(
-        calls.last().unwrap(),
-        "GET /v1/approvals?for=me&cursor=a+b%26c"
-    );
+    assert_eq!(calls.last().unwrap(), "GET /v1/approvals?for=me&cursor=a+b%26c");
 }
 
 #[tokio::test]
@@ -281,12 +235,7 @@ async fn registering_for_push_tells_the_server_and_ends_the_former_subscription(
     assert_eq!(seen.calls.last().unwrap(), "PUT /v1/devices/dev_1/push");
     let body = seen.bodies.last().unwrap();
     assert_eq!(body["kind"], "web_push");
-    assert!(
-        body["endpoint"]
-            .as_str()
-            .unwrap()
-            .starts_with(world.push_service.url())
-    );
+    assert!(body["endpoint"].as_str().unwrap().starts_with(world.push_service.url()));
     assert!(body["keys"].get("private_key").is_none());
 }
 
@@ -300,10 +249,7 @@ async fn waiting_for_a_push_ends_without_one() {
     assert_eq!(none.unwrap(), None);
     let id = world.phone.subscription_id().unwrap();
     world.push_service.unsubscribe(&id).unwrap();
-    assert!(matches!(
-        world.phone.shown().await,
-        Err(Error::SubscriptionGone)
-    ));
+    assert!(matches!(world.phone.shown().await, Err(Error::SubscriptionGone)));
 }
 
 #[tokio::test]
@@ -314,12 +260,7 @@ async fn a_push_reaches_the_screen_and_a_duplicate_of_it_shows_once() {
     world.push_service.script(&id, Fault::Twice, 1).unwrap();
     world.push(&content("All your apps are down")).await;
 
-    let push = world
-        .phone
-        .next_push(Duration::from_secs(5))
-        .await
-        .unwrap()
-        .unwrap();
+    let push = world.phone.next_push(Duration::from_secs(5)).await.unwrap().unwrap();
     assert_eq!(push.title(), "All your apps are down");
     assert_eq!(push.kind(), "page");
     assert_eq!(push.at, world.clock.now());
@@ -339,10 +280,7 @@ async fn a_phone_survives_its_state_file() {
     assert_eq!(mode & 0o777, 0o600);
     let again = Phone::load(client().unwrap(), world.clock.clone(), &path).unwrap();
     assert_eq!(again.device_key.public(), world.phone.device_key.public());
-    assert_eq!(
-        again.subscription_id().unwrap(),
-        world.phone.subscription_id().unwrap()
-    );
+    assert_eq!(again.subscription_id().unwrap(), world.phone.subscription_id().unwrap());
     assert_eq!(again.get("/v1/me").await.unwrap().status, 200);
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
 }

@@ -29,16 +29,8 @@ pub(super) struct Refused {
     pub(super) detail: String,
 }
 
-pub(super) fn refused(
-    status: StatusCode,
-    reason: &'static str,
-    detail: impl Into<String>,
-) -> Refused {
-    Refused {
-        status,
-        reason,
-        detail: detail.into(),
-    }
+pub(super) fn refused(status: StatusCode, reason: &'static str, detail: impl Into<String>) -> Refused {
+    Refused { status, reason, detail: detail.into() }
 }
 
 fn bad(reason: &'static str, detail: impl Into<String>) -> Refused {
@@ -81,11 +73,7 @@ pub struct Vapid {
 pub(super) fn delivery(headers: &HeaderMap, body: usize) -> Result<Delivery, Refused> {
     if body > BODY_LIMIT {
         let detail = format!("{body} bytes, at most {BODY_LIMIT}");
-        return Err(refused(
-            StatusCode::PAYLOAD_TOO_LARGE,
-            "PayloadTooLarge",
-            detail,
-        ));
+        return Err(refused(StatusCode::PAYLOAD_TOO_LARGE, "PayloadTooLarge", detail));
     }
     let ttl = one(headers, "ttl", "BadTtl")?.ok_or_else(|| bad("BadTtl", "TTL is required"))?;
     if one(headers, "content-encoding", "BadContentEncoding")? != Some("aes128gcm") {
@@ -99,11 +87,7 @@ pub(super) fn delivery(headers: &HeaderMap, body: usize) -> Result<Delivery, Ref
 }
 
 /// A header that may be given once.
-fn one<'a>(
-    headers: &'a HeaderMap,
-    name: &'static str,
-    reason: &'static str,
-) -> Result<Option<&'a str>, Refused> {
+fn one<'a>(headers: &'a HeaderMap, name: &'static str, reason: &'static str) -> Result<Option<&'a str>, Refused> {
     let mut values = headers.get_all(name).iter();
     let first = values.next();
     if values.next().is_some() {
@@ -140,36 +124,20 @@ fn topic(text: &str) -> Result<String, Refused> {
 /// RFC 8292: who sends, proven with the key that the phone subscribed for.
 ///
 /// `key` is that key (65 bytes); `origin` is this service's own.
-pub(super) fn vapid(
-    headers: &HeaderMap,
-    key: &[u8],
-    origin: &str,
-    now: Timestamp,
-) -> Result<Vapid, Refused> {
+pub(super) fn vapid(headers: &HeaderMap, key: &[u8], origin: &str, now: Timestamp) -> Result<Vapid, Refused> {
     let authorization = one(headers, header::AUTHORIZATION.as_str(), "BadAuthorization")?;
     let Some(authorization) = authorization else {
         let detail = "an Authorization with VAPID is required";
-        return Err(refused(
-            StatusCode::UNAUTHORIZED,
-            "MissingAuthorization",
-            detail,
-        ));
+        return Err(refused(StatusCode::UNAUTHORIZED, "MissingAuthorization", detail));
     };
     let (token, sender) = parameters(authorization)?;
     if from_b64u(&sender).is_none_or(|sender| sender != key) {
         let detail = "the subscription was made for another applicationServerKey";
-        return Err(refused(
-            StatusCode::FORBIDDEN,
-            "VapidPkHashMismatch",
-            detail,
-        ));
+        return Err(refused(StatusCode::FORBIDDEN, "VapidPkHashMismatch", detail));
     }
     let claims = signed_claims(&token, key)?;
     if claims.aud != origin {
-        return Err(forbidden(format!(
-            "aud is {:?} instead of {origin:?}",
-            claims.aud
-        )));
+        return Err(forbidden(format!("aud is {:?} instead of {origin:?}", claims.aud)));
     }
     let left = claims.exp.saturating_sub(now.as_seconds());
     if left <= 0 || left > DAY {
@@ -207,8 +175,7 @@ fn parameters(authorization: &str) -> Result<(String, String), Refused> {
 /// The claims of an ES256 token that verifies with `key`.
 fn signed_claims(token: &str, key: &[u8]) -> Result<Vapid, Refused> {
     let (x, y) = key[1..].split_at(32);
-    let key = DecodingKey::from_ec_components(&b64u(x), &b64u(y))
-        .map_err(|cause| forbidden(cause.to_string()))?;
+    let key = DecodingKey::from_ec_components(&b64u(x), &b64u(y)).map_err(|cause| forbidden(cause.to_string()))?;
     // Only the signature is checked there: jsonwebtoken would compare times with the machine's clock.
     let mut validation = Validation::new(Algorithm::ES256);
     validation.validate_exp = false;
@@ -221,11 +188,7 @@ fn signed_claims(token: &str, key: &[u8]) -> Result<Vapid, Refused> {
 
 /// Apple refuses a contact that it could not write to.
 fn contact(sub: &str) -> Result<(), Refused> {
-    let unusable = || {
-        forbidden(format!(
-            "sub {sub:?} is no usable mailto: or https: address"
-        ))
-    };
+    let unusable = || forbidden(format!("sub {sub:?} is no usable mailto: or https: address"));
     let host = if let Some(address) = sub.strip_prefix("mailto:") {
         let (mailbox, domain) = address.rsplit_once('@').ok_or_else(unusable)?;
         if mailbox.is_empty() || address.contains(char::is_whitespace) {
@@ -249,8 +212,7 @@ fn contact(sub: &str) -> Result<(), Refused> {
 /// The plaintext as Declarative Web Push JSON.
 pub(super) fn declarative(plaintext: &[u8]) -> Result<Value, Refused> {
     let bad = |detail: &str| bad("NotDeclarative", detail);
-    let message: Value =
-        serde_json::from_slice(plaintext).map_err(|cause| bad(&format!("no JSON: {cause}")))?;
+    let message: Value = serde_json::from_slice(plaintext).map_err(|cause| bad(&format!("no JSON: {cause}")))?;
     if message["web_push"] != 8030 {
         return Err(bad("web_push must be 8030"));
     }
@@ -263,19 +225,12 @@ pub(super) fn declarative(plaintext: &[u8]) -> Result<Value, Refused> {
         return Err(bad("notification.navigate must be an absolute http(s) URL"));
     }
     for name in ["body", "lang", "dir", "tag"] {
-        if notification
-            .get(name)
-            .is_some_and(|value| !value.is_string())
-        {
+        if notification.get(name).is_some_and(|value| !value.is_string()) {
             return Err(bad(&format!("notification.{name} must be a text")));
         }
     }
     let switches = [notification.get("silent"), message.get("mutable")];
-    if switches
-        .into_iter()
-        .flatten()
-        .any(|value| !value.is_boolean())
-    {
+    if switches.into_iter().flatten().any(|value| !value.is_boolean()) {
         return Err(bad("silent and mutable must be true or false"));
     }
     Ok(message)

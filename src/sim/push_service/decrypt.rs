@@ -55,46 +55,29 @@ fn hkdf<const N: usize>(salt: &[u8], secret: &[u8], info: &[u8]) -> [u8; N] {
 impl Receiver {
     /// The plaintext of an `aes128gcm` body of one record (RFC 8188 section 2, RFC 8291 section 3.4).
     pub(super) fn open(&self, body: &[u8]) -> Result<Vec<u8>, Undecryptable> {
-        let (header, rest) = body
-            .split_at_checked(FIXED_HEADER)
-            .ok_or(Undecryptable::Truncated)?;
+        let (header, rest) = body.split_at_checked(FIXED_HEADER).ok_or(Undecryptable::Truncated)?;
         let (salt, sizes) = header.split_at(16);
         let record_size = u32::from_be_bytes([sizes[0], sizes[1], sizes[2], sizes[3]]);
         if usize::from(sizes[4]) != POINT {
             return Err(Undecryptable::KeyId);
         }
-        let (sender, record) = rest
-            .split_at_checked(POINT)
-            .ok_or(Undecryptable::Truncated)?;
+        let (sender, record) = rest.split_at_checked(POINT).ok_or(Undecryptable::Truncated)?;
         if record_size < 18 || record.len() > usize::try_from(record_size).unwrap_or(usize::MAX) {
             return Err(Undecryptable::RecordSize);
         }
         self.open_record(salt, sender, record)
     }
 
-    fn open_record(
-        &self,
-        salt: &[u8],
-        sender: &[u8],
-        record: &[u8],
-    ) -> Result<Vec<u8>, Undecryptable> {
+    fn open_record(&self, salt: &[u8], sender: &[u8], record: &[u8]) -> Result<Vec<u8>, Undecryptable> {
         let ikm = self.input_key(sender)?;
         let key: [u8; 16] = hkdf(salt, &ikm, b"Content-Encoding: aes128gcm\0");
         let nonce: [u8; 12] = hkdf(salt, &ikm, b"Content-Encoding: nonce\0");
         let key = UnboundKey::new(&AES_128_GCM, &key).expect("16 bytes are an AES-128 key");
         let mut sealed = record.to_vec();
         let plain = LessSafeKey::new(key)
-            .open_in_place(
-                Nonce::assume_unique_for_key(nonce),
-                Aad::empty(),
-                &mut sealed,
-            )
+            .open_in_place(Nonce::assume_unique_for_key(nonce), Aad::empty(), &mut sealed)
             .map_err(|_| Undecryptable::Sealed)?;
-        let end = plain
-            .iter()
-            .rposition(|byte| *byte != 0)
-            .filter(|end| plain[*end] == 2)
-            .ok_or(Undecryptable::Delimiter)?;
+        let end = plain.iter().rposition(|byte| *byte != 0).filter(|end| plain[*end] == 2).ok_or(Undecryptable::Delimiter)?;
         Ok(plain[..end].to_vec())
     }
 
@@ -102,9 +85,7 @@ impl Receiver {
     fn input_key(&self, sender: &[u8]) -> Result<[u8; 32], Undecryptable> {
         let info = [b"WebPush: info\0", &self.public[..], sender].concat();
         let peer = UnparsedPublicKey::new(&ECDH_P256, sender);
-        agree(&self.private, peer, Undecryptable::KeyId, |shared| {
-            Ok(hkdf(&self.auth, shared, &info))
-        })
+        agree(&self.private, peer, Undecryptable::KeyId, |shared| Ok(hkdf(&self.auth, shared, &info)))
     }
 }
 
@@ -118,16 +99,11 @@ mod tests {
     /// The keys of RFC 8291, appendix A.
     fn receiver() -> Receiver {
         let private = from_b64u("q1dXpw3UpT5VOmu_cf_v6ih07Aems3njxI-JWgLcM94").unwrap();
-        let public = from_b64u(
-            "BCVxsr7N_eNgVRqvHtD0zTZsEc6-VV-JvLexhqUzORcxaOzi6-AYWXvTBHm4bjyPjs7Vd8pZGH6SRpkNtoIAiw4",
-        );
+        let public = from_b64u("BCVxsr7N_eNgVRqvHtD0zTZsEc6-VV-JvLexhqUzORcxaOzi6-AYWXvTBHm4bjyPjs7Vd8pZGH6SRpkNtoIAiw4");
         Receiver {
             private: PrivateKey::from_private_key(&ECDH_P256, &private).unwrap(),
             public: public.unwrap().try_into().unwrap(),
-            auth: from_b64u("BTBZMqHH6r4Tts7J_aSIgg")
-                .unwrap()
-                .try_into()
-                .unwrap(),
+            auth: from_b64u("BTBZMqHH6r4Tts7J_aSIgg").unwrap().try_into().unwrap(),
         }
     }
 

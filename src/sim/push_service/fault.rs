@@ -46,9 +46,7 @@ impl Script {
     /// Whether the status is one that HTTP can carry as a final answer.
     pub(super) fn is_possible(self) -> bool {
         match self.fault {
-            Fault::Status { status, .. } => {
-                (200..600).contains(&status) && StatusCode::from_u16(status).is_ok()
-            }
+            Fault::Status { status, .. } => (200..600).contains(&status) && StatusCode::from_u16(status).is_ok(),
             Fault::Hang | Fault::Drop | Fault::Twice | Fault::Lose => true,
         }
     }
@@ -88,22 +86,10 @@ mod tests {
     #[test]
     fn faults_come_in_order_and_as_often_as_scripted() {
         let mut faults = Faults::default();
-        let status = Fault::Status {
-            status: 503,
-            retry_after: Some(2),
-        };
-        faults.script(Script {
-            fault: status,
-            times: 2,
-        });
-        faults.script(Script {
-            fault: Fault::Hang,
-            times: 0,
-        });
-        faults.script(Script {
-            fault: Fault::Lose,
-            times: 1,
-        });
+        let status = Fault::Status { status: 503, retry_after: Some(2) };
+        faults.script(Script { fault: status, times: 2 });
+        faults.script(Script { fault: Fault::Hang, times: 0 });
+        faults.script(Script { fault: Fault::Lose, times: 1 });
         let seen: Vec<_> = std::iter::from_fn(|| faults.next()).collect();
         assert_eq!(seen, [status, status, Fault::Lose]);
     }
@@ -117,13 +103,7 @@ mod tests {
         let once: Script = serde_json::from_str(r#"{"fault":{"kind":"drop"}}"#).unwrap();
         assert_eq!((once.fault, once.times), (Fault::Drop, 1));
         assert!(serde_json::from_str::<Script>(r#"{"fault":{"kind":"nap"}}"#).is_err());
-        let informational = Script {
-            fault: Fault::Status {
-                status: 100,
-                retry_after: None,
-            },
-            times: 1,
-        };
+        let informational = Script { fault: Fault::Status { status: 100, retry_after: None }, times: 1 };
         assert!(!informational.is_possible());
     }
 }

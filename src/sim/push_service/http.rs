@@ -44,10 +44,7 @@ pub(super) fn router(service: Service) -> Router {
         .route("/subscriptions", post(subscribe))
         .route("/subscriptions/{id}", delete(unsubscribe))
         .route("/subscriptions/{id}/messages", get(messages))
-        .route(
-            "/admin/subscriptions/{id}/faults",
-            post(script).delete(clear_faults),
-        )
+        .route("/admin/subscriptions/{id}/faults", post(script).delete(clear_faults))
         .route("/admin/journal", get(journal))
         .with_state(service)
 }
@@ -95,19 +92,12 @@ impl NewSubscription {
         }
         let auth = from_b64u(&self.auth)?.try_into().ok()?;
         let key: [u8; 65] = from_b64u(&self.application_server_key)?.try_into().ok()?;
-        let receiver = Receiver {
-            private,
-            public,
-            auth,
-        };
+        let receiver = Receiver { private, public, auth };
         (key[0] == 4).then_some((receiver, key))
     }
 }
 
-async fn subscribe(
-    State(service): State<Service>,
-    Json(new): Json<NewSubscription>,
-) -> Result<Response, Refused> {
+async fn subscribe(State(service): State<Service>, Json(new): Json<NewSubscription>) -> Result<Response, Refused> {
     let (receiver, key) = new.parse().ok_or_else(|| {
         let detail = "p256dh (65 bytes), auth (16), private_key (32, of p256dh), application_server_key (65), in base64url";
         refused(StatusCode::BAD_REQUEST, "BadSubscription", detail)
@@ -118,10 +108,7 @@ async fn subscribe(
     Ok((StatusCode::CREATED, body).into_response())
 }
 
-async fn unsubscribe(
-    State(service): State<Service>,
-    Path(id): Path<String>,
-) -> Result<StatusCode, NoSubscription> {
+async fn unsubscribe(State(service): State<Service>, Path(id): Path<String>) -> Result<StatusCode, NoSubscription> {
     service.store.unsubscribe(&id)?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -143,9 +130,7 @@ async fn messages(
 ) -> Result<Json<Value>, Refused> {
     let wait = Duration::try_from_secs_f64(since.wait)
         .map_err(|cause| refused(StatusCode::BAD_REQUEST, "BadWait", cause.to_string()))?;
-    let waiting = service
-        .store
-        .messages(&id, since.after, wait.min(WAIT_LIMIT));
+    let waiting = service.store.messages(&id, since.after, wait.min(WAIT_LIMIT));
     let messages = tokio::select! {
         messages = waiting => messages?,
         () = service.stop.cancelled() => Vec::new(),
@@ -154,11 +139,7 @@ async fn messages(
 }
 
 async fn withdraw(State(service): State<Service>, Path(id): Path<String>) -> StatusCode {
-    if service.store.withdraw(&id) {
-        StatusCode::NO_CONTENT
-    } else {
-        StatusCode::NOT_FOUND
-    }
+    if service.store.withdraw(&id) { StatusCode::NO_CONTENT } else { StatusCode::NOT_FOUND }
 }
 
 async fn script(
@@ -174,10 +155,7 @@ async fn script(
     Ok(StatusCode::NO_CONTENT)
 }
 
-async fn clear_faults(
-    State(service): State<Service>,
-    Path(id): Path<String>,
-) -> Result<StatusCode, NoSubscription> {
+async fn clear_faults(State(service): State<Service>, Path(id): Path<String>) -> Result<StatusCode, NoSubscription> {
     service.store.clear_faults(&id)?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -192,12 +170,7 @@ struct Accepted {
     payload: Value,
 }
 
-async fn push(
-    State(service): State<Service>,
-    Path(secret): Path<String>,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Response {
+async fn push(State(service): State<Service>, Path(secret): Path<String>, headers: HeaderMap, body: Bytes) -> Response {
     let mut entry = entry(&headers, body.len());
     let fault = match service.check(&secret, &headers, &body, &mut entry) {
         Ok((id, accepted)) => match service.store.next_fault(&id) {
@@ -217,13 +190,7 @@ async fn push(
 
 impl Service {
     /// All that can be wrong with a push; what is learned on the way goes into the journal's entry.
-    fn check(
-        &self,
-        secret: &str,
-        headers: &HeaderMap,
-        body: &[u8],
-        entry: &mut Entry,
-    ) -> Result<(String, Accepted), Refused> {
+    fn check(&self, secret: &str, headers: &HeaderMap, body: &[u8], entry: &mut Entry) -> Result<(String, Accepted), Refused> {
         let known = self.store.at_endpoint(secret);
         let (id, receiver, key) = known.ok_or(NoSubscription::Unknown)?;
         entry.subscription = Some(id.clone());
@@ -252,10 +219,7 @@ impl Service {
             None => 1,
             Some(Fault::Twice) => 2,
             Some(Fault::Lose) => 0,
-            Some(Fault::Status {
-                status,
-                retry_after,
-            }) => return self.answer(entry, status, retry_after),
+            Some(Fault::Status { status, retry_after }) => return self.answer(entry, status, retry_after),
             Some(Fault::Drop) => {
                 self.store.note(entry);
                 return unanswered();
@@ -277,13 +241,8 @@ impl Service {
                 entry.status = Some(StatusCode::CREATED.as_u16());
                 self.store.note(entry);
                 let location = format!("{}/messages/{message}", self.origin);
-                let headers = [
-                    (header::LOCATION, location),
-                    (
-                        header::HeaderName::from_static("ttl"),
-                        push.delivery.ttl.to_string(),
-                    ),
-                ];
+                let headers =
+                    [(header::LOCATION, location), (header::HeaderName::from_static("ttl"), push.delivery.ttl.to_string())];
                 (StatusCode::CREATED, headers).into_response()
             }
         }

@@ -79,18 +79,9 @@ impl PushService {
         let store = Arc::new(Store::new(clock));
         let stop = CancellationToken::new();
         let tasks = TaskTracker::new();
-        let router = http::router(http::Service {
-            store: Arc::clone(&store),
-            origin: Arc::clone(&origin),
-            stop: stop.clone(),
-        });
+        let router = http::router(http::Service { store: Arc::clone(&store), origin: Arc::clone(&origin), stop: stop.clone() });
         tasks.spawn(accept(listener, router, stop.clone(), tasks.clone()));
-        Self {
-            origin,
-            store,
-            stop,
-            tasks,
-        }
+        Self { origin, store, stop, tasks }
     }
 
     /// Its origin, for the phone that subscribes here.
@@ -106,12 +97,7 @@ impl PushService {
     ///
     /// # Panics
     /// When the fault is a status below 200 or above 599.
-    pub fn script(
-        &self,
-        subscription: &str,
-        fault: Fault,
-        times: u32,
-    ) -> Result<(), NoSubscription> {
+    pub fn script(&self, subscription: &str, fault: Fault, times: u32) -> Result<(), NoSubscription> {
         let script = Script { fault, times };
         assert!(script.is_possible(), "{fault:?} is no final HTTP status");
         self.store.script(subscription, script)
@@ -161,12 +147,7 @@ impl Drop for PushService {
     }
 }
 
-async fn accept(
-    listener: TcpListener,
-    router: Router,
-    stop: CancellationToken,
-    tasks: TaskTracker,
-) {
+async fn accept(listener: TcpListener, router: Router, stop: CancellationToken, tasks: TaskTracker) {
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,

@@ -113,10 +113,7 @@ impl Drop for Waiting {
 
 impl Store {
     pub(super) fn new(clock: Clock) -> Self {
-        Self {
-            clock,
-            state: Mutex::default(),
-        }
+        Self { clock, state: Mutex::default() }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -170,11 +167,7 @@ impl Store {
         let state = self.state();
         let id = state.endpoints.get(secret)?;
         let known = state.subscriptions.get(id)?;
-        Some((
-            id.clone(),
-            Arc::clone(&known.receiver),
-            known.application_server_key,
-        ))
+        Some((id.clone(), Arc::clone(&known.receiver), known.application_server_key))
     }
 
     /// Whether the subscription still takes pushes.
@@ -182,11 +175,7 @@ impl Store {
         self.with(id, |_| ())
     }
 
-    fn with<T>(
-        &self,
-        id: &str,
-        act: impl FnOnce(&mut Subscription) -> T,
-    ) -> Result<T, NoSubscription> {
+    fn with<T>(&self, id: &str, act: impl FnOnce(&mut Subscription) -> T) -> Result<T, NoSubscription> {
         let mut state = self.state();
         match state.subscriptions.get_mut(id) {
             None => Err(NoSubscription::Unknown),
@@ -196,13 +185,7 @@ impl Store {
     }
 
     /// Takes a message into custody `copies` times and gives its id.
-    pub(super) fn accept(
-        &self,
-        id: &str,
-        delivery: &Delivery,
-        payload: &Value,
-        copies: u32,
-    ) -> Result<String, NoSubscription> {
+    pub(super) fn accept(&self, id: &str, delivery: &Delivery, payload: &Value, copies: u32) -> Result<String, NoSubscription> {
         let now = self.clock.now();
         let message_id = b64u(random::<16>());
         self.with(id, |subscription| {
@@ -230,18 +213,10 @@ impl Store {
     }
 
     /// The messages after number `after`, as soon as there is one; empty when `wait` has passed.
-    pub(super) async fn messages(
-        &self,
-        id: &str,
-        after: u64,
-        wait: Duration,
-    ) -> Result<Vec<Message>, NoSubscription> {
+    pub(super) async fn messages(&self, id: &str, after: u64, wait: Duration) -> Result<Vec<Message>, NoSubscription> {
         let (arrived, _waiting) = self.with(id, |subscription| {
             subscription.waiting.fetch_add(1, Ordering::SeqCst);
-            (
-                Arc::clone(&subscription.arrived),
-                Waiting(Arc::clone(&subscription.waiting)),
-            )
+            (Arc::clone(&subscription.arrived), Waiting(Arc::clone(&subscription.waiting)))
         })?;
         let timeout = tokio::time::sleep(wait);
         tokio::pin!(timeout);
@@ -292,8 +267,7 @@ impl Store {
 impl Subscription {
     fn replace(&mut self, topic: Option<&str>) {
         if topic.is_some() {
-            self.messages
-                .retain(|message| message.seen || message.delivery.topic.as_deref() != topic);
+            self.messages.retain(|message| message.seen || message.delivery.topic.as_deref() != topic);
         }
     }
 
@@ -316,8 +290,7 @@ impl Subscription {
     }
 
     fn expire(&mut self, now: Timestamp) {
-        self.messages
-            .retain(|message| message.seen || message.expires_at.is_none_or(|end| now < end));
+        self.messages.retain(|message| message.seen || message.expires_at.is_none_or(|end| now < end));
     }
 
     fn hand_over(&mut self, after: u64, now: Timestamp) -> Vec<Message> {

@@ -35,12 +35,7 @@ fn hmac_sha256(key: &[u8], message: &[u8]) -> Vec<u8> {
 }
 
 /// RFC 8291 as in its section 3.4's pseudocode, with HMAC instead of HKDF.
-pub(in crate::sim) fn encrypt(
-    phone: &[u8; 65],
-    auth: &[u8; 16],
-    plaintext: &[u8],
-    delimiter: u8,
-) -> Vec<u8> {
+pub(in crate::sim) fn encrypt(phone: &[u8; 65], auth: &[u8; 16], plaintext: &[u8], delimiter: u8) -> Vec<u8> {
     let sender = EphemeralPrivateKey::generate(&ECDH_P256, &SystemRandom::new()).unwrap();
     let sender_public = sender.compute_public_key().unwrap();
     let peer = UnparsedPublicKey::new(&ECDH_P256, phone);
@@ -53,11 +48,7 @@ pub(in crate::sim) fn encrypt(
     let nonce = hmac_sha256(&prk, b"Content-Encoding: nonce\0\x01");
     let mut sealed = [plaintext, &[delimiter, 0, 0, 0]].concat();
     LessSafeKey::new(UnboundKey::new(&AES_128_GCM, &key[..16]).unwrap())
-        .seal_in_place_append_tag(
-            Nonce::try_assume_unique_for_key(&nonce[..12]).unwrap(),
-            Aad::empty(),
-            &mut sealed,
-        )
+        .seal_in_place_append_tag(Nonce::try_assume_unique_for_key(&nonce[..12]).unwrap(), Aad::empty(), &mut sealed)
         .unwrap();
     let size = 4096_u32.to_be_bytes();
     [&salt[..], &size, &[65], sender_public.as_ref(), &sealed].concat()
@@ -110,10 +101,7 @@ impl World {
         let body = encrypt(self.phone.public(), &self.auth, plaintext.as_bytes(), 2);
         self.http
             .post(&self.endpoint)
-            .header(
-                "authorization",
-                Self::authorization(&self.sender, &self.claims()),
-            )
+            .header("authorization", Self::authorization(&self.sender, &self.claims()))
             .header("ttl", "60")
             .header("content-encoding", "aes128gcm")
             .header("urgency", "high")
@@ -125,10 +113,7 @@ impl World {
         let status = reply.status().as_u16();
         let body = reply.text().await.unwrap();
         let body: Value = serde_json::from_str(&body).unwrap_or_default();
-        (
-            status,
-            body["reason"].as_str().unwrap_or_default().to_owned(),
-        )
+        (status, body["reason"].as_str().unwrap_or_default().to_owned())
     }
 
     /// Sends a push with one header exchanged, or left out.
@@ -142,10 +127,7 @@ impl World {
         let reply = self.http.execute(request).await.unwrap();
         let status = reply.status().as_u16();
         let body: Value = serde_json::from_str(&reply.text().await.unwrap()).unwrap_or_default();
-        (
-            status,
-            body["reason"].as_str().unwrap_or_default().to_owned(),
-        )
+        (status, body["reason"].as_str().unwrap_or_default().to_owned())
     }
 
     async fn with_claims(&self, change: impl FnOnce(&mut Value)) -> (u16, String) {
@@ -161,30 +143,10 @@ impl World {
     }
 
     async fn titles(&self, after: u64) -> Vec<String> {
-        let url = format!(
-            "{}/subscriptions/{}/messages?after={after}",
-            self.service.url(),
-            self.id
-        );
-        let body: Value = self
-            .http
-            .get(url)
-            .send()
-            .await
-            .unwrap()
-            .json()
-            .await
-            .unwrap();
+        let url = format!("{}/subscriptions/{}/messages?after={after}", self.service.url(), self.id);
+        let body: Value = self.http.get(url).send().await.unwrap().json().await.unwrap();
         let messages = body["messages"].as_array().unwrap();
-        messages
-            .iter()
-            .map(|m| {
-                m["payload"]["notification"]["title"]
-                    .as_str()
-                    .unwrap()
-                    .to_owned()
-            })
-            .collect()
+        messages.iter().map(|m| m["payload"]["notification"]["title"].as_str().unwrap().to_owned()).collect()
     }
 }
 
@@ -213,10 +175,7 @@ async fn a_push_in_order_reaches_the_phone() {
     assert_eq!(journal[0].title.as_deref(), Some("All your apps are down"));
     assert_eq!(journal[0].headers["urgency"], "high");
     assert!(!journal[0].headers.contains_key("authorization"));
-    assert_eq!(
-        journal[0].vapid.as_ref().unwrap().sub,
-        "mailto:ops@example.com"
-    );
+    assert_eq!(journal[0].vapid.as_ref().unwrap().sub, "mailto:ops@example.com");
 }
 
 #[tokio::test]
@@ -234,10 +193,7 @@ async fn malformed_delivery_headers_are_refused() {
         assert_eq!(answer, refused(400, "BadUrgency"));
     }
     for topic in ["", "a b", "a+b", "ünicode", &"x".repeat(33)] {
-        assert_eq!(
-            world.with("topic", Some(topic)).await,
-            refused(400, "BadTopic")
-        );
+        assert_eq!(world.with("topic", Some(topic)).await, refused(400, "BadTopic"));
     }
     let twice = world.push("twice").header("ttl", "1");
     assert_eq!(world.send(twice).await, refused(400, "BadTtl"));
@@ -261,13 +217,7 @@ async fn a_sender_that_does_not_prove_itself_is_refused() {
     let world = World::new().await;
     let missing = world.with("authorization", None).await;
     assert_eq!(missing, refused(401, "MissingAuthorization"));
-    for nonsense in [
-        "Bearer x",
-        "vapid",
-        "vapid t=x",
-        "vapid t=x, k",
-        "vapid t=a, t=b, k=c",
-    ] {
+    for nonsense in ["Bearer x", "vapid", "vapid t=x", "vapid t=x, k", "vapid t=a, t=b, k=c"] {
         let answer = world.with("authorization", Some(nonsense)).await;
         assert_eq!(answer, refused(401, "BadAuthorization"), "{nonsense}");
     }
@@ -279,11 +229,7 @@ async fn a_sender_that_does_not_prove_itself_is_refused() {
     let forged = format!("vapid t={forged}, k={}", b64u(world.sender.public()));
     let answer = world.with("authorization", Some(&forged)).await;
     assert_eq!(answer, refused(403, "BadJwtToken"));
-    let unsigned = format!(
-        "{}.{}.",
-        b64u(r#"{"alg":"none"}"#),
-        b64u(world.claims().to_string())
-    );
+    let unsigned = format!("{}.{}.", b64u(r#"{"alg":"none"}"#), b64u(world.claims().to_string()));
     let unsigned = format!("vapid t={unsigned}, k={}", b64u(world.sender.public()));
     let answer = world.with("authorization", Some(&unsigned)).await;
     assert_eq!(answer, refused(403, "BadJwtToken"));
@@ -294,10 +240,7 @@ async fn the_order_and_quoting_of_vapid_parameters_do_not_matter() {
     let world = World::new().await;
     let token = world.sender.jws(&json!({"alg": "ES256"}), &world.claims());
     let authorization = format!("Vapid k=\"{}\",t=\"{token}\"", b64u(world.sender.public()));
-    assert_eq!(
-        world.with("authorization", Some(&authorization)).await,
-        accepted()
-    );
+    assert_eq!(world.with("authorization", Some(&authorization)).await, accepted());
 }
 
 #[tokio::test]
@@ -306,11 +249,7 @@ async fn claims_are_held_to_apples_rules() {
     let now = world.clock.now().as_seconds();
     let bad = || refused(403, "BadJwtToken");
     for exp in [now - 1, now, now + 86_401] {
-        assert_eq!(
-            world.with_claims(|c| c["exp"] = json!(exp)).await,
-            bad(),
-            "{exp}"
-        );
+        assert_eq!(world.with_claims(|c| c["exp"] = json!(exp)).await, bad(), "{exp}");
     }
     for name in ["exp", "aud", "sub"] {
         let without = |c: &mut Value| drop(c.as_object_mut().unwrap().remove(name));
@@ -318,11 +257,7 @@ async fn claims_are_held_to_apples_rules() {
     }
     let audience = format!("{}/", world.service.url());
     for aud in [audience.as_str(), "https://push.example", ""] {
-        assert_eq!(
-            world.with_claims(|c| c["aud"] = json!(aud)).await,
-            bad(),
-            "{aud}"
-        );
+        assert_eq!(world.with_claims(|c| c["aud"] = json!(aud)).await, bad(), "{aud}");
     }
     for sub in [
         "ops@example.com",
@@ -335,22 +270,12 @@ async fn claims_are_held_to_apples_rules() {
         "https://",
         "mailto:<ops@example.com> x",
     ] {
-        assert_eq!(
-            world.with_claims(|c| c["sub"] = json!(sub)).await,
-            bad(),
-            "{sub}"
-        );
+        assert_eq!(world.with_claims(|c| c["sub"] = json!(sub)).await, bad(), "{sub}");
     }
     for sub in ["mailto:ops@example.com", "https://example.com/contact"] {
-        assert_eq!(
-            world.with_claims(|c| c["sub"] = json!(sub)).await,
-            accepted()
-        );
+        assert_eq!(world.with_claims(|c| c["sub"] = json!(sub)).await, accepted());
     }
-    assert_eq!(
-        world.with_claims(|c| c["exp"] = json!(now + 86_400)).await,
-        accepted()
-    );
+    assert_eq!(world.with_claims(|c| c["exp"] = json!(now + 86_400)).await, accepted());
 }
 
 #[tokio::test]
@@ -379,9 +304,7 @@ async fn content_that_a_phone_could_not_read_is_refused() {
     for (at, spoil) in spoils.into_iter().enumerate() {
         let mut message = content("x");
         spoil(&mut message);
-        let answer = world
-            .with_plaintext(message.to_string().as_bytes(), 2)
-            .await;
+        let answer = world.with_plaintext(message.to_string().as_bytes(), 2).await;
         assert_eq!(answer, refused(400, "NotDeclarative"), "spoil {at}");
     }
     let text = world.with_plaintext(b"hello", 2).await;
@@ -398,9 +321,7 @@ async fn the_largest_body_allowed_is_taken() {
     message["notification"]["body"] = json!("");
     let filler = "y".repeat(room - message.to_string().len());
     message["notification"]["body"] = json!(filler);
-    let answer = world
-        .with_plaintext(message.to_string().as_bytes(), 2)
-        .await;
+    let answer = world.with_plaintext(message.to_string().as_bytes(), 2).await;
     assert_eq!(answer, accepted());
     assert_eq!(world.service.journal()[0].bytes, 4096);
 }
@@ -408,22 +329,11 @@ async fn the_largest_body_allowed_is_taken() {
 #[tokio::test]
 async fn unknown_and_given_up_subscriptions_differ() {
     let world = World::new().await;
-    let elsewhere = world
-        .http
-        .post(format!("{}/push/nobody", world.service.url()));
-    assert_eq!(
-        world.send(elsewhere).await,
-        refused(404, "UnknownSubscription")
-    );
+    let elsewhere = world.http.post(format!("{}/push/nobody", world.service.url()));
+    assert_eq!(world.send(elsewhere).await, refused(404, "UnknownSubscription"));
     world.service.unsubscribe(&world.id).unwrap();
-    assert_eq!(
-        world.send(world.push("x")).await,
-        refused(410, "Unsubscribed")
-    );
-    assert_eq!(
-        world.service.undelivered(&world.id),
-        Err(NoSubscription::Gone)
-    );
+    assert_eq!(world.send(world.push("x")).await, refused(410, "Unsubscribed"));
+    assert_eq!(world.service.undelivered(&world.id), Err(NoSubscription::Gone));
     let fault = world.service.script("nobody", Fault::Lose, 1);
     assert_eq!(fault, Err(NoSubscription::Unknown));
 }
@@ -432,17 +342,11 @@ async fn unknown_and_given_up_subscriptions_differ() {
 async fn a_topic_replaces_only_what_no_phone_has_seen() {
     let world = World::new().await;
     for title in ["one", "two"] {
-        assert_eq!(
-            world.send(world.push(title).header("topic", "t")).await,
-            accepted()
-        );
+        assert_eq!(world.send(world.push(title).header("topic", "t")).await, accepted());
     }
     assert_eq!(world.send(world.push("other")).await, accepted());
     assert_eq!(world.titles(0).await, ["two", "other"]);
-    assert_eq!(
-        world.send(world.push("three").header("topic", "t")).await,
-        accepted()
-    );
+    assert_eq!(world.send(world.push("three").header("topic", "t")).await, accepted());
     assert_eq!(world.titles(0).await, ["two", "other", "three"]);
 }
 
@@ -468,21 +372,14 @@ async fn messages_expire_and_can_be_taken_back() {
 #[tokio::test]
 async fn a_waiting_phone_gets_a_message_at_once_even_without_a_ttl() {
     let world = World::new().await;
-    let url = format!(
-        "{}/subscriptions/{}/messages?wait=25",
-        world.service.url(),
-        world.id
-    );
+    let url = format!("{}/subscriptions/{}/messages?wait=25", world.service.url(), world.id);
     let waiting = tokio::spawn(world.http.get(url).send());
     // The push is repeated because a TTL of 0 loses it until the phone has begun to wait.
     while world.service.undelivered(&world.id) == Ok(0) && !waiting.is_finished() {
         assert_eq!(world.with("ttl", Some("0")).await, accepted());
     }
     let body: Value = waiting.await.unwrap().unwrap().json().await.unwrap();
-    assert_eq!(
-        body["messages"][0]["payload"]["notification"]["title"],
-        "spoiled"
-    );
+    assert_eq!(body["messages"][0]["payload"]["notification"]["title"], "spoiled");
 }
 
 #[tokio::test]
@@ -520,9 +417,7 @@ async fn a_hanging_push_ends_with_the_service() {
     }
     assert!(!hanging.is_finished());
     let World { service, .. } = world;
-    tokio::time::timeout(Duration::from_secs(5), service.stop())
-        .await
-        .unwrap();
+    tokio::time::timeout(Duration::from_secs(5), service.stop()).await.unwrap();
     assert!(hanging.await.unwrap().is_err());
 }
 
@@ -531,25 +426,13 @@ async fn the_admin_api_shows_the_journal_and_refuses_nonsense() {
     let world = World::new().await;
     assert_eq!(world.send(world.push("seen")).await, accepted());
     let url = format!("{}/admin/journal", world.service.url());
-    let journal: Value = world
-        .http
-        .get(url)
-        .send()
-        .await
-        .unwrap()
-        .json()
-        .await
-        .unwrap();
+    let journal: Value = world.http.get(url).send().await.unwrap().json().await.unwrap();
     assert_eq!(journal["pushes"][0]["title"], "seen");
     assert_eq!(journal["pushes"][0]["at"], "2027-01-15T08:00:00Z");
 
     let path = format!("/admin/subscriptions/{}/faults", world.id);
     let impossible = json!({"fault": {"kind": "status", "status": 99}});
     assert_eq!(world.post(&path, &impossible).await.status(), 400);
-    let incomplete =
-        json!({"p256dh": "AA", "auth": "AA", "private_key": "AA", "application_server_key": "AA"});
-    assert_eq!(
-        world.post("/subscriptions", &incomplete).await.status(),
-        400
-    );
+    let incomplete = json!({"p256dh": "AA", "auth": "AA", "private_key": "AA", "application_server_key": "AA"});
+    assert_eq!(world.post("/subscriptions", &incomplete).await.status(), 400);
 }

@@ -1,0 +1,302 @@
+//! The configuration: a TOML file, the environment over it, defaults below both.
+//!
+//! **Invariants**
+//! - An unknown key is an error: with line and column in the file, by name in the environment.
+//! - Every key can be given as `PHONEOPS_…` and, for secrets kept in files, as `PHONEOPS_…_FILE`.
+//! - Secrets do not print.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use url::Url;
+
+use crate::secret::Secret;
+
+/// Everything that can be configured, defaults filled in.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where the server listens.
+    pub listen: SocketAddr,
+    /// How phones and bots reach it. Also the issuer, and its host the passkeys' `rp_id`.
+    pub public_url: Url,
+    /// Where SQLite, the master key and the Unix socket are.
+    pub data_dir: PathBuf,
+    /// `postgres://…`; SQLite in `data_dir` when absent.
+    pub database_url: Option<Secret>,
+    /// Connections to PostgreSQL for requests.
+    pub database_connections: u32,
+    /// The master key's file; made in `data_dir` when absent.
+    pub master_key_file: Option<PathBuf>,
+    /// Web Push.
+    pub web_push: WebPush,
+    /// Paging.
+    pub paging: Paging,
+}
+
+/// `[web_push]`
+#[derive(Clone, Debug)]
+pub struct WebPush {
+    /// Whom a push service may write to: `mailto:` or `https:`.
+    pub subject: String,
+    /// Whether pushes may go to private addresses: for UnifiedPush at home, and for simulators.
+    pub allow_private_networks: bool,
+    /// Certificates to trust beside the operating system's, PEM.
+    pub ca_file: Option<PathBuf>,
+}
+
+/// `[paging]`
+#[derive(Clone, Debug)]
+pub struct Paging {
+    /// Seconds from one ring to the next. 5 to 3600.
+    pub ring_seconds: u32,
+    /// Rings before the next person is tried. 1 to 20.
+    pub rings: u32,
+    /// Seconds after which an acknowledged incident rings again. 60 to 86400.
+    pub acknowledgement_seconds: u32,
+    /// Who is paged when nobody answers: `@ys`.
+    pub fallback: Option<String>,
+}
+
+/// A configuration that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A file cannot be read.
+    #[error("{path}: {source}")]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The file is not valid; says line and column.
+    #[error("{path}: {source}")]
+    Invalid {
+        /// The file.
+        path: PathBuf,
+        /// Where and why.
+        source: Box<toml::de::Error>,
+    },
+    /// An environment variable is not known.
+    #[error("{0}: there is no such setting")]
+    UnknownVariable(String),
+    /// A value does not fit.
+    #[error("{key}: {why}")]
+    Value {
+        /// The key, or the variable.
+        key: String,
+        /// Why.
+        why: String,
+    },
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct File {
+    listen: Option<SocketAddr>,
+    public_url: Option<Url>,
+    data_dir: Option<PathBuf>,
+    database_url: Option<String>,
+    database_connections: Option<u32>,
+    master_key_file: Option<PathBuf>,
+    web_push: WebPushFile,
+    paging: PagingFile,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct WebPushFile {
+    subject: Option<String>,
+    allow_private_networks: Option<bool>,
+    ca_file: Option<PathBuf>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct PagingFile {
+    ring_seconds: Option<u32>,
+    rings: Option<u32>,
+    acknowledgement_seconds: Option<u32>,
+    fallback: Option<String>,
+}
+
+/// Variables that are not settings of the server.
+const NOT_SETTINGS: [&str; 4] = ["PHONEOPS_TOKEN", "PHONEOPS_SERVER", "PHONEOPS_CONFIG", "PHONEOPS_CRASH_AT"];
+
+impl Config {
+    /// Reads `file`, when given, and `variables` over it.
+    ///
+    /// # Errors
+    /// [`Error`], naming the file and place, or the variable.
+    pub fn load(file: Option<&Path>, variables: impl IntoIterator<Item = (String, String)>) -> Result<Self, Error> {
+        let mut settings = match file {
+            Some(path) => read(path)?,
+            None => File::default(),
+        };
+        for (name, value) in variables {
+            if name.starts_with("PHONEOPS_") && !name.starts_with("PHONEOPS_TEST_") && !NOT_SETTINGS.contains(&name.as_str()) {
+                settings.apply(&name, value)?;
+            }
+        }
+        settings.finish()
+    }
+}
+
+fn read(path: &Path) -> Result<File, Error> {
+    let text = std::fs::read_to_string(path).map_err(|source| Error::Unreadable { path: path.to_owned(), source })?;
+    toml::from_str(&text).map_err(|source| Error::Invalid { path: path.to_owned(), source: Box::new(source) })
+}
+
+impl File {
+    fn apply(&mut self, name: &str, value: String) -> Result<(), Error> {
+        let key = name.trim_start_matches("PHONEOPS_");
+        let known = self.set(key, name, &value)?;
+        if known {
+            return Ok(());
+        }
+        let Some(key) = key.strip_suffix("_FILE") else { return Err(Error::UnknownVariable(name.to_owned())) };
+        let path = PathBuf::from(value);
+        let text = std::fs::read_to_string(&path).map_err(|source| Error::Unreadable { path, source })?;
+        if self.set(key, name, text.trim())? { Ok(()) } else { Err(Error::UnknownVariable(name.to_owned())) }
+    }
+
+    /// Sets one key from text; `false` when there is no such key.
+    fn set(&mut self, key: &str, name: &str, value: &str) -> Result<bool, Error> {
+        fn parsed<T: std::str::FromStr<Err: std::fmt::Display>>(name: &str, value: &str) -> Result<Option<T>, Error> {
+            let parsed = value.parse().map_err(|why: T::Err| Error::Value { key: name.to_owned(), why: why.to_string() });
+            parsed.map(Some)
+        }
+        match key {
+            "LISTEN" => self.listen = parsed(name, value)?,
+            "PUBLIC_URL" => self.public_url = parsed(name, value)?,
+            "DATA_DIR" => self.data_dir = parsed(name, value)?,
+            "DATABASE_URL" => self.database_url = parsed(name, value)?,
+            "DATABASE_CONNECTIONS" => self.database_connections = parsed(name, value)?,
+            "MASTER_KEY_FILE" => self.master_key_file = parsed(name, value)?,
+            "WEB_PUSH_SUBJECT" => self.web_push.subject = parsed(name, value)?,
+            "WEB_PUSH_ALLOW_PRIVATE_NETWORKS" => self.web_push.allow_private_networks = parsed(name, value)?,
+            "WEB_PUSH_CA_FILE" => self.web_push.ca_file = parsed(name, value)?,
+            "PAGING_RING_SECONDS" => self.paging.ring_seconds = parsed(name, value)?,
+            "PAGING_RINGS" => self.paging.rings = parsed(name, value)?,
+            "PAGING_ACKNOWLEDGEMENT_SECONDS" => self.paging.acknowledgement_seconds = parsed(name, value)?,
+            "PAGING_FALLBACK" => self.paging.fallback = parsed(name, value)?,
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+
+    fn finish(self) -> Result<Config, Error> {
+        let listen = self.listen.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 8080)));
+        let public_url = match self.public_url {
+            Some(url) => origin(url)?,
+            None => origin(
+                format!("http://localhost:{}", listen.port())
+                    .parse()
+                    .map_err(|why: url::ParseError| Error::Value { key: "listen".into(), why: why.to_string() })?,
+            )?,
+        };
+        let subject = self.web_push.subject.unwrap_or_else(|| default_subject(&public_url));
+        let paging = Paging {
+            ring_seconds: within("paging.ring_seconds", self.paging.ring_seconds, 60, 5, 3600)?,
+            rings: within("paging.rings", self.paging.rings, 3, 1, 20)?,
+            acknowledgement_seconds: within(
+                "paging.acknowledgement_seconds",
+                self.paging.acknowledgement_seconds,
+                1800,
+                60,
+                86_400,
+            )?,
+            fallback: self.paging.fallback,
+        };
+        Ok(Config {
+            listen,
+            public_url,
+            data_dir: self.data_dir.unwrap_or_else(|| "phoneops-data".into()),
+            database_url: self.database_url.map(Secret::new),
+            database_connections: within("database_connections", self.database_connections, 16, 1, 1000)?,
+            master_key_file: self.master_key_file,
+            web_push: WebPush {
+                subject,
+                allow_private_networks: self.web_push.allow_private_networks.unwrap_or(false),
+                ca_file: self.web_push.ca_file,
+            },
+            paging,
+        })
+    }
+}
+
+/// `https://host/` says who runs a push-sending server, but only when it is not this machine alone.
+fn default_subject(public_url: &Url) -> String {
+    match public_url.scheme() {
+        "https" => public_url.as_str().trim_end_matches('/').to_owned(),
+        _ => "mailto:phoneops@localhost".to_owned(),
+    }
+}
+
+fn origin(url: Url) -> Result<Url, Error> {
+    let plain = matches!(url.scheme(), "http" | "https")
+        && url.path() == "/"
+        && url.query().is_none()
+        && url.fragment().is_none()
+        && url.username().is_empty();
+    if plain {
+        return Ok(url);
+    }
+    Err(Error::Value {
+        key: "public_url".into(),
+        why: "expected scheme, host and port only, like https://phoneops.example".into(),
+    })
+}
+
+fn within(key: &str, value: Option<u32>, default: u32, min: u32, max: u32) -> Result<u32, Error> {
+    let value = value.unwrap_or(default);
+    if (min..=max).contains(&value) {
+        return Ok(value);
+    }
+    Err(Error::Value { key: key.to_owned(), why: format!("must be {min} to {max}") })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(text: &str, variables: &[(&str, &str)]) -> Result<Config, Error> {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("phoneops.toml");
+        std::fs::write(&path, text).unwrap();
+        Config::load(Some(&path), variables.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())))
+    }
+
+    #[test]
+    fn the_environment_stands_over_the_file_and_the_file_over_the_defaults() {
+        let config = load(
+            "listen = \"127.0.0.1:9000\"\n[paging]\nrings = 2\nfallback = \"@ys\"\n",
+            &[("PHONEOPS_PAGING_RINGS", "4"), ("PHONEOPS_TOKEN", "pob_x"), ("HOME", "/")],
+        )
+        .unwrap();
+        assert_eq!(config.public_url.as_str(), "http://localhost:9000/");
+        assert_eq!((config.paging.rings, config.paging.ring_seconds), (4, 60));
+        assert_eq!(config.paging.fallback.as_deref(), Some("@ys"));
+    }
+
+    #[test]
+    fn a_secret_may_come_from_a_file_and_does_not_print() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("url");
+        std::fs::write(&path, "postgres://phoneops:hunter2@db/phoneops\n").unwrap();
+        let config = load("", &[("PHONEOPS_DATABASE_URL_FILE", path.to_str().unwrap())]).unwrap();
+        assert!(config.database_url.as_ref().unwrap().expose().ends_with("/phoneops"));
+        assert!(!format!("{config:?}").contains("hunter2"));
+    }
+
+    #[test]
+    fn what_is_not_known_or_does_not_fit_is_refused_by_name() {
+        let refused = |text: &str, variables: &[(&str, &str)]| load(text, variables).unwrap_err().to_string();
+        let unknown = refused("listen = \"127.0.0.1:9000\"\nlissten = 1\n", &[]);
+        assert!(unknown.contains("line 2, column 1") && unknown.contains("lissten"), "{unknown}");
+        assert!(refused("", &[("PHONEOPS_LISSTEN", "x")]).contains("PHONEOPS_LISSTEN"));
+        assert!(refused("", &[("PHONEOPS_LISTEN", "here")]).starts_with("PHONEOPS_LISTEN: "));
+        assert!(refused("[paging]\nrings = 0\n", &[]).contains("paging.rings: must be 1 to 20"));
+        assert!(refused("public_url = \"https://a.example/path\"\n", &[]).contains("public_url: expected"));
+    }
+}

@@ -1,0 +1,303 @@
+//! The worker: performs jobs, rings timers and feeds what it learns back in. The only room that knows all domains.
+//!
+//! **Invariants**
+//! - A job is done by whoever holds its lease; everything it changes is written together with its completion.
+//! - Slow pushes never keep a timer from ringing: each has places of its own.
+//! - A job that keeps failing is buried, which is an alarm; what it was for is still guarded by its subject's own timer.
+//! - Waking up late loses time, never work: what is due is looked up, not remembered.
+
+mod relay;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::approvals::Approvals;
+use crate::clock::{Clock, Timestamp};
+use crate::db::{self, Engine as Kindred, Store};
+use crate::delivery::Delivery;
+use crate::hub::Hub;
+use crate::id::{ApprovalId, IncidentId};
+use crate::identity::Identity;
+use crate::jobs::{self, Handoff, Job, Kind, Queue};
+use crate::journal::{self, Journal};
+use crate::paging::Paging;
+
+/// Pushes under way at once.
+const PUSHES: usize = 256;
+
+/// Timers rung at once.
+const TIMERS: usize = 16;
+
+/// The safety net: how long a job of another node, or one whose hand-off was lost, may go unnoticed.
+const SWEEP: Duration = Duration::from_secs(1);
+
+/// A job tried this often is buried.
+const MAX_TRIES: u32 = 25;
+
+/// How long the sealer lets entries gather.
+const SEAL_PAUSE: Duration = Duration::from_millis(50);
+
+/// How often what is over is forgotten.
+const FORGET_EVERY: Duration = Duration::from_secs(600);
+
+/// Everything the worker works with.
+pub struct Engine {
+    /// The database, by the connections reserved for workers.
+    pub store: Store,
+    /// The time.
+    pub clock: Clock,
+    /// Where jobs come from.
+    pub queue: Queue,
+    /// The record to be sealed.
+    pub journal: Journal,
+    /// Who waits on this node.
+    pub hub: Hub,
+    /// People.
+    pub identity: Arc<Identity>,
+    /// Approvals.
+    pub approvals: Arc<Approvals>,
+    /// Incidents.
+    pub paging: Arc<Paging>,
+    /// Pushes.
+    pub delivery: Delivery,
+}
+
+/// A running worker.
+#[derive(Clone)]
+pub struct Running {
+    store: Store,
+    clock: Clock,
+    queue: Queue,
+    busy: Arc<AtomicUsize>,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+}
+
+impl Engine {
+    /// Starts working until [`Running::stop`].
+    #[must_use]
+    pub fn start(self, handoff: Handoff) -> Running {
+        let running = Running {
+            store: self.store.clone(),
+            clock: self.clock.clone(),
+            queue: self.queue.clone(),
+            busy: Arc::default(),
+            tasks: TaskTracker::new(),
+            stop: CancellationToken::new(),
+        };
+        if self.store.engine() == Kindred::Pg {
+            running.tasks.spawn(relay::run(self.store.clone(), self.hub.clone(), running.stop.clone()));
+        }
+        running.tasks.spawn(seal(self.store.clone(), self.journal.clone(), running.stop.clone()));
+        running.tasks.spawn(forget(self.identity.clone(), self.clock.clone(), running.stop.clone()));
+        let worker = Worker {
+            engine: Arc::new(self),
+            pushes: Arc::new(Semaphore::new(PUSHES)),
+            timers: Arc::new(Semaphore::new(TIMERS)),
+            running: running.clone(),
+        };
+        running.tasks.spawn(worker.run(handoff));
+        running.tasks.close();
+        running
+    }
+}
+
+impl Running {
+    /// Stops taking work, and returns when what was under way is done.
+    pub async fn stop(&self) {
+        self.stop.cancel();
+        self.tasks.wait().await;
+    }
+
+    /// Whether nothing is due and nothing is under way on this node: for tests and for the scripted demo.
+    ///
+    /// # Errors
+    /// Storage errors.
+    pub async fn settled(&self) -> db::Result<bool> {
+        let due = jobs::next_due(&self.store).await?.is_some_and(|due| due <= self.clock.now());
+        Ok(!due && self.busy.load(Ordering::SeqCst) == 0 && self.queue.idle())
+    }
+
+    /// When the next job is due.
+    ///
+    /// # Errors
+    /// Storage errors.
+    pub async fn next_due(&self) -> db::Result<Option<Timestamp>> {
+        jobs::next_due(&self.store).await
+    }
+}
+
+struct Worker {
+    engine: Arc<Engine>,
+    pushes: Arc<Semaphore>,
+    timers: Arc<Semaphore>,
+    running: Running,
+}
+
+/// Counts as work under way until dropped.
+struct Busy(Arc<AtomicUsize>);
+
+impl Busy {
+    fn enter(running: &Running) -> Self {
+        running.busy.fetch_add(1, Ordering::SeqCst);
+        Self(running.busy.clone())
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+impl Worker {
+    async fn run(self, mut handoff: Handoff) {
+        let stop = self.running.stop.clone();
+        loop {
+            let wake_at = self.claim_due().await;
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => return,
+                () = self.drain(&mut handoff) => {}
+                () = self.engine.queue.changed() => {}
+                () = self.engine.clock.sleep_until(wake_at) => {}
+            }
+        }
+    }
+
+    /// Starts handed-over jobs as they come. Returns only when the house is closing.
+    async fn drain(&self, handoff: &mut Handoff) {
+        while let Some((job, place)) = handoff.next().await {
+            self.start(job, Some(place));
+        }
+        std::future::pending::<()>().await;
+    }
+
+    fn room(&self, kind: Kind) -> Arc<Semaphore> {
+        match kind {
+            Kind::Push => self.pushes.clone(),
+            Kind::ApprovalDeadline | Kind::IncidentTimer => self.timers.clone(),
+        }
+    }
+
+    /// Claims what is due, as far as there is room; until when there is nothing to claim.
+    async fn claim_due(&self) -> Timestamp {
+        let now = self.engine.clock.now();
+        let sweep = now.after(SWEEP);
+        let room = self.pushes.available_permits().min(64) + self.timers.available_permits();
+        let next = match jobs::next_due(&self.engine.store).await {
+            Ok(next) => next,
+            Err(error) => return self.pause_after(&error).await,
+        };
+        match next {
+            Some(due) if due <= now => {}
+            Some(due) => return due.min(sweep),
+            None => return sweep,
+        }
+        let _busy = Busy::enter(&self.running);
+        let claimed = jobs::claim(&self.engine.store, now, u32::try_from(room).unwrap_or(1).max(1)).await;
+        let claimed = match claimed {
+            Ok(claimed) => claimed,
+            Err(error) => return self.pause_after(&error).await,
+        };
+        let more = claimed.len() >= room;
+        for job in claimed {
+            self.start(job, None);
+        }
+        if more { now } else { sweep }
+    }
+
+    async fn pause_after(&self, error: &db::Error) -> Timestamp {
+        tracing::error!(%error, "the worker cannot read its jobs");
+        tokio::time::sleep(SEAL_PAUSE).await;
+        self.engine.clock.now().after(SWEEP)
+    }
+
+    fn start(&self, job: Job, place: Option<jobs::Place>) {
+        let (engine, busy, room) = (self.engine.clone(), Busy::enter(&self.running), self.room(job.kind));
+        let give_up_at = engine.clock.now().after(jobs::LEASE / 2);
+        self.running.tasks.spawn(async move {
+            let permit = room.acquire_owned().await;
+            // Whoever waited too long for room leaves the job to the next claim: its lease may run out in the middle.
+            if engine.clock.now() < give_up_at {
+                engine.perform(job).await;
+            }
+            drop((permit, place, busy));
+        });
+    }
+}
+
+impl Engine {
+    async fn perform(&self, job: Job) {
+        let done = if job.tries > MAX_TRIES { self.bury(&job).await } else { self.dispatch(&job).await };
+        let result = if done.is_ok() { "done" } else { "failed" };
+        metrics::counter!("phoneops_jobs_total", "kind" => job.kind.as_str(), "result" => result).increment(1);
+        if let Err(error) = done {
+            // The lease runs out and the job is due again.
+            tracing::error!(job = %job.id, kind = job.kind.as_str(), tries = job.tries, %error, "a job failed");
+        }
+    }
+
+    async fn dispatch(&self, job: &Job) -> db::Result<()> {
+        match job.kind {
+            Kind::Push => self.delivery.perform(job).await,
+            Kind::ApprovalDeadline => self.approvals.deadline(ApprovalId(job.subject), job.clone()).await,
+            Kind::IncidentTimer => self.paging.timer(IncidentId(job.subject), job.clone()).await,
+        }
+    }
+
+    async fn bury(&self, job: &Job) -> db::Result<()> {
+        tracing::error!(job = %job.id, kind = job.kind.as_str(), tries = job.tries, "a job is buried: it failed every time");
+        let (job, now, journal) = (job.clone(), self.clock.now(), self.journal.clone());
+        self.store
+            .write(move |tx| {
+                Box::pin(async move {
+                    if jobs::bury(tx, &job, now, "tried too often").await? {
+                        let entry = journal::Entry {
+                            kind: "job.buried",
+                            actor: journal::Actor::System,
+                            subject: job.id.to_string(),
+                            data: serde_json::json!({"kind": job.kind.as_str(), "subject": job.subject, "tries": job.tries}),
+                        };
+                        journal.append(tx, now, entry).await?;
+                    }
+                    Ok(())
+                })
+            })
+            .await
+    }
+}
+
+/// Numbers and chains what was appended, a little later and in batches.
+async fn seal(store: Store, journal: Journal, stop: CancellationToken) {
+    loop {
+        match journal::seal(&store).await {
+            Ok(0) => {}
+            Ok(_) => continue,
+            Err(error) => tracing::error!(%error, "the journal cannot be sealed"),
+        }
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = journal.appended() => tokio::time::sleep(SEAL_PAUSE).await,
+            // What another node appended before it died.
+            () = tokio::time::sleep(Duration::from_secs(5)) => {}
+        }
+    }
+}
+
+async fn forget(identity: Arc<Identity>, clock: Clock, stop: CancellationToken) {
+    loop {
+        if let Err(error) = identity.sweep().await {
+            tracing::error!(%error, "what is over cannot be forgotten");
+        }
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = clock.sleep_until(clock.now().after(FORGET_EVERY)) => {}
+        }
+    }
+}

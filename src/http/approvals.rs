@@ -1,0 +1,324 @@
+//! `/v1/approvals`: asked by bots, answered by phones.
+
+use std::time::Duration;
+
+use aide::axum::ApiRouter;
+use aide::axum::routing::{get_with, post_with};
+use axum::Json;
+use axum::extract::State as Extract;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::State;
+use super::caller::{Read, Write};
+use super::input::{Path, Query, Wait, optional_text};
+use super::output::{MadeOrNow, NoContent};
+use super::people::{BotName, Person};
+use super::problem::Problem;
+use crate::approvals::{
+    Action, Answer, Ask, Decision, Display, Error, Factor, Origin, PolicyRef, Refusal, Refused, State as Outcome, Verdict, View,
+};
+use crate::clock::Timestamp;
+use crate::id::{ApprovalId, ChallengeId};
+use crate::identity::{Call, Failure, UserRef, strict_json};
+use crate::secret::b64u;
+
+pub(super) fn router() -> ApiRouter<State> {
+    ApiRouter::new()
+        .api_route(
+            "/v1/approvals",
+            post_with(request, |op| {
+                op.id("requestApproval").tag("approvals").summary("Ask that an action be allowed").description(
+                    "For bots with `approvals:request`. With `wait`, answers 200 as soon as it is decided, else 201 when the wait is over.",
+                )
+            })
+            .get_with(inbox, |op| {
+                op.id("listApprovals").tag("approvals").summary("What waits for me, the first to expire first; at most 100")
+            }),
+        )
+        .api_route(
+            "/v1/approvals/{id}",
+            get_with(find, |op| {
+                op.id("getApproval").tag("approvals").summary("One approval; with `wait`, as soon as it is decided").description(
+                    "For the bot that asked, which also gets the `grant` while it can be redeemed, and for the people it concerns.",
+                )
+            })
+            .delete_with(cancel, |op| op.id("cancelApproval").tag("approvals").summary("Withdraw a request")),
+        )
+        .api_route(
+            "/v1/approvals/{id}/challenge",
+            post_with(challenge, |op| op.id("challengeApproval").tag("approvals").summary("A statement to sign, for one verdict")),
+        )
+        .api_route(
+            "/v1/approvals/{id}/answers",
+            post_with(answer, |op| {
+                op.id("answerApproval").tag("approvals").summary("A signed answer; the same one again gets the same reply")
+            }),
+        )
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Request {
+    /// What is to be allowed.
+    action: Action,
+    /// For whom: `@handle` or `usr_…`. They approve it, with their own passkey.
+    requester: UserRef,
+    /// Why, in the requester's own words; at most 1000 characters.
+    #[serde(default)]
+    #[schemars(length(max = 1000))]
+    reason: Option<String>,
+    /// Where in chat it was asked.
+    #[serde(default)]
+    origin: Option<Origin>,
+    /// Seconds it may be answered; 10 to 3600.
+    #[serde(default = "five_minutes")]
+    #[schemars(range(min = 10, max = 3600))]
+    expires_in: u32,
+}
+
+fn five_minutes() -> u32 {
+    300
+}
+
+#[derive(Deserialize, JsonSchema)]
+struct ById {
+    id: ApprovalId,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Inbox {
+    /// Always `me`.
+    r#for: Me,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+enum Me {
+    Me,
+}
+
+/// An approval.
+#[derive(Serialize, JsonSchema)]
+struct ApprovalBody {
+    id: ApprovalId,
+    /// Four characters that people match between chat and phone.
+    tag: String,
+    state: Word,
+    action: Action,
+    /// `H("phoneops.action.v1", JCS(action))`, base64url.
+    action_sha256: String,
+    requester: Person,
+    bot: BotName,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    origin: Option<Origin>,
+    policy: PolicyRef,
+    factor: Factor,
+    approvers: Vec<Person>,
+    /// What a phone shows, and nothing else.
+    display: Display,
+    /// `H("phoneops.display.v1", JCS(display))`, base64url.
+    display_sha256: String,
+    created_at: Timestamp,
+    expires_at: Timestamp,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    decision: Option<DecisionBody>,
+    /// The grant, for the bot that asked, while it can be redeemed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    grant: Option<String>,
+}
+
+#[derive(Clone, Copy, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+enum Word {
+    Pending,
+    Approved,
+    Denied,
+    Expired,
+    Cancelled,
+}
+
+#[derive(Serialize, JsonSchema)]
+struct DecisionBody {
+    verdict: Verdict,
+    by: Person,
+    at: Timestamp,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+}
+
+#[derive(Serialize, JsonSchema)]
+struct List {
+    approvals: Vec<ApprovalBody>,
+}
+
+impl From<View> for ApprovalBody {
+    fn from(view: View) -> Self {
+        let View { approval, requester, bot, approvers, decided_by, display, grant } = view;
+        let (state, decided) = match approval.state {
+            Outcome::Pending => (Word::Pending, None),
+            Outcome::Approved(decision) => (Word::Approved, Some((Verdict::Approve, decision))),
+            Outcome::Denied(decision) => (Word::Denied, Some((Verdict::Deny, decision))),
+            Outcome::Expired { .. } => (Word::Expired, None),
+            Outcome::Cancelled { .. } => (Word::Cancelled, None),
+        };
+        let decision = decided.zip(decided_by.as_ref()).map(|((verdict, Decision { at, reason, .. }), by)| DecisionBody {
+            verdict,
+            by: by.into(),
+            at,
+            reason,
+        });
+        Self {
+            id: approval.id,
+            tag: approval.tag,
+            state,
+            action_sha256: b64u(approval.action.sha256()),
+            action: approval.action,
+            requester: (&requester).into(),
+            bot: (&bot).into(),
+            reason: approval.reason,
+            origin: approval.origin,
+            policy: approval.requirement.policy,
+            factor: approval.requirement.factor,
+            approvers: approvers.iter().map(Person::from).collect(),
+            display_sha256: b64u(display.sha256()),
+            display,
+            created_at: approval.created_at,
+            expires_at: approval.expires_at,
+            decision,
+            grant,
+        }
+    }
+}
+
+async fn request(
+    Extract(app): Extract<State>,
+    Query(wait): Query<Wait>,
+    Write(call, body): Write<Request>,
+) -> Result<MadeOrNow<ApprovalBody>, Problem> {
+    if !(10..=3600).contains(&body.expires_in) {
+        return Err(Problem::field("expires_in", "must be 10 to 3600 seconds"));
+    }
+    let wait = wait.duration()?;
+    let ask = Ask {
+        action: body.action,
+        requester: body.requester,
+        reason: optional_text("reason", body.reason.as_deref(), 1000)?,
+        origin: body.origin.map(checked_origin).transpose()?,
+        expires_in: Duration::from_secs(u64::from(body.expires_in)),
+    };
+    let id = app.approvals.request(&call, ask).await?;
+    let view = waited(&app, &call, id, wait).await?;
+    let decided = view.approval.state != Outcome::Pending;
+    Ok(if decided { MadeOrNow::Now(view.into()) } else { MadeOrNow::Made(view.into()) })
+}
+
+fn checked_origin(origin: Origin) -> Result<Origin, Problem> {
+    super::input::text("origin.platform", &origin.platform, 200)?;
+    super::input::text("origin.workspace", &origin.workspace, 200)?;
+    super::input::text("origin.room", &origin.room, 200)?;
+    optional_text("origin.message", origin.message.as_deref(), 200)?;
+    Ok(origin)
+}
+
+async fn inbox(
+    Extract(app): Extract<State>,
+    Query(Inbox { r#for: Me::Me }): Query<Inbox>,
+    Read(call): Read,
+) -> Result<Json<List>, Problem> {
+    let approvals = app.approvals.inbox(&call).await?.into_iter().map(ApprovalBody::from).collect();
+    Ok(Json(List { approvals }))
+}
+
+async fn find(
+    Extract(app): Extract<State>,
+    Path(ById { id }): Path<ById>,
+    Query(wait): Query<Wait>,
+    Read(call): Read,
+) -> Result<Json<ApprovalBody>, Problem> {
+    Ok(Json(waited(&app, &call, id, wait.duration()?).await?.into()))
+}
+
+/// Waits for a decision, or until the house closes: then the caller is answered with what there is and asks another node.
+async fn waited(app: &State, call: &Call, id: ApprovalId, wait: Duration) -> Result<View, Problem> {
+    tokio::select! {
+        found = app.approvals.wait(call, id, wait) => Ok(found?),
+        () = app.closing.cancelled(), if !wait.is_zero() => Ok(app.approvals.find(call, id).await?),
+    }
+}
+
+async fn cancel(Extract(app): Extract<State>, Path(ById { id }): Path<ById>, Read(call): Read) -> Result<NoContent, Problem> {
+    app.approvals.cancel(&call, id).await?;
+    Ok(NoContent)
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct ChallengeRequest {
+    /// What the answer will say: the statement is for this verdict only.
+    verdict: Verdict,
+}
+
+#[derive(Serialize, JsonSchema)]
+struct ChallengeBody {
+    challenge: ChallengeId,
+    /// The statement, canonical JSON (RFC 8785), as a string.
+    statement: String,
+    /// `PublicKeyCredentialRequestOptions` in JSON form (WebAuthn Level 3).
+    public_key: Value,
+    expires_at: Timestamp,
+}
+
+async fn challenge(
+    Extract(app): Extract<State>,
+    Path(ById { id }): Path<ById>,
+    Write(call, body): Write<ChallengeRequest>,
+) -> Result<Json<ChallengeBody>, Problem> {
+    let challenge = app.approvals.challenge(&call, id, body.verdict).await?;
+    Ok(Json(ChallengeBody {
+        challenge: challenge.id,
+        statement: challenge.statement,
+        public_key: challenge.public_key,
+        expires_at: challenge.expires_at,
+    }))
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct AnswerRequest {
+    challenge: ChallengeId,
+    /// Why not; only with a denial. At most 1000 characters.
+    #[serde(default)]
+    #[schemars(length(max = 1000))]
+    reason: Option<String>,
+    /// `AuthenticationResponseJSON` (WebAuthn Level 3).
+    #[serde(deserialize_with = "strict_json::deserialize")]
+    credential: Value,
+}
+
+async fn answer(
+    Extract(app): Extract<State>,
+    Path(ById { id }): Path<ById>,
+    Write(call, body): Write<AnswerRequest>,
+) -> Result<Json<ApprovalBody>, Problem> {
+    let reason = optional_text("reason", body.reason.as_deref(), 1000)?;
+    let answer = Answer { challenge: body.challenge, reason, credential: body.credential };
+    match app.approvals.answer(&call, id, answer).await {
+        Ok(id) => Ok(Json(app.approvals.find(&call, id).await?.into())),
+        Err(refused) => Err(with_decision(&app, &call, id, refused).await),
+    }
+}
+
+/// "Already decided" says by whom, in words.
+async fn with_decision(app: &State, call: &Call, id: ApprovalId, refused: Error) -> Problem {
+    let decided = matches!(refused, Failure::Refused(Refused::Machine(Refusal::Decided(_))));
+    let problem = Problem::from(refused);
+    match app.approvals.find(call, id).await {
+        Ok(view) if decided => problem.with("approval", ApprovalBody::from(view)),
+        _ => problem,
+    }
+}

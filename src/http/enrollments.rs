@@ -1,0 +1,136 @@
+//! `/v1/enrollments`: codes, and the devices that claim them.
+
+use aide::axum::ApiRouter;
+use aide::axum::routing::post_with;
+use axum::extract::State as Extract;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::State;
+use super::caller::{Anonymous, Write};
+use super::devices::DeviceBody;
+use super::input::name;
+use super::output::{Created, MadeOrNow};
+use super::problem::Problem;
+use super::users::UserBody;
+use crate::clock::Timestamp;
+use crate::id::EnrollmentId;
+use crate::identity::code::EnrollmentCode;
+use crate::identity::{Claim, DeviceKey, Handle, PersonName, Platform, UserRef, strict_json};
+
+pub(super) fn router() -> ApiRouter<State> {
+    ApiRouter::new()
+        .api_route(
+            "/v1/enrollments",
+            post_with(create, |op| {
+                op.id("createEnrollment").tag("devices").summary("A code for a person's next device, shown this once")
+            }),
+        )
+        .api_route(
+            "/v1/enrollments/claim",
+            post_with(claim, |op| {
+                op.id("claimEnrollment")
+                    .tag("devices")
+                    .summary("Make a device its person's")
+                    .description("Needs no credentials: the code and the proof are them. See the device protocol, section 2.")
+            }),
+        )
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Request {
+    /// Whose device it will be: `@handle` or `usr_…`.
+    user: UserRef,
+}
+
+#[derive(Serialize, JsonSchema)]
+struct CodeBody {
+    id: EnrollmentId,
+    /// The code, in groups of four. It cannot be shown again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    code: Option<String>,
+    /// The link for the person: the code is behind `#`, which browsers send to nobody.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    link: Option<String>,
+    expires_at: Timestamp,
+}
+
+async fn create(Extract(app): Extract<State>, Write(call, body): Write<Request>) -> Result<Created<CodeBody>, Problem> {
+    let new = app.identity.create_enrollment(&call, body.user).await?;
+    let code = new.code.map(|code| code.expose_grouped());
+    let link = code.as_ref().map(|code| format!("{}/enroll#{code}", app.issuer));
+    Ok(Created(CodeBody { id: new.id, code, link, expires_at: new.expires_at }))
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct ClaimRequest {
+    /// The code, as it was read or typed.
+    #[schemars(length(max = 60))]
+    code: String,
+    /// The device.
+    #[serde(deserialize_with = "strict_json::deserialize")]
+    #[schemars(with = "DeviceRequest")]
+    device: Value,
+    device_key: DeviceKey,
+    /// That the device holds the key: a compact JWS.
+    #[schemars(length(max = 8192))]
+    proof: String,
+    /// Who the first administrator is; only with their code.
+    #[serde(default)]
+    user: Option<FirstAdmin>,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct DeviceRequest {
+    /// What its owner calls it; 1 to 80 characters.
+    #[schemars(length(min = 1, max = 80))]
+    name: String,
+    platform: Platform,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct FirstAdmin {
+    handle: Handle,
+    name: PersonName,
+}
+
+#[derive(Serialize, JsonSchema)]
+struct ClaimedBody {
+    user: UserBody,
+    device: DeviceBody,
+    /// What assertions and proofs name as the audience.
+    issuer: String,
+    /// What to subscribe to push with, base64url.
+    vapid_public_key: String,
+}
+
+async fn claim(
+    Extract(app): Extract<State>,
+    Anonymous(body): Anonymous<ClaimRequest>,
+) -> Result<MadeOrNow<ClaimedBody>, Problem> {
+    let code = EnrollmentCode::parse(&body.code).map_err(|error| Problem::field("code", error.to_string()))?;
+    let device: DeviceRequest = serde_path_to_error::deserialize(&body.device)
+        .map_err(|error| Problem::field(format!("device.{}", error.path()), error.inner().to_string()))?;
+    let claim = Claim {
+        code,
+        name: name("device.name", &device.name)?,
+        platform: device.platform,
+        device: body.device,
+        key: body.device_key,
+        proof: body.proof,
+        user: body.user.map(|user| (user.handle, user.name)),
+    };
+    let (user, device, fresh) = app.identity.claim(claim).await?;
+    let body = ClaimedBody {
+        user: user.into(),
+        device: device.into(),
+        issuer: app.issuer.clone(),
+        vapid_public_key: app.vapid_public_key.clone(),
+    };
+    Ok(if fresh { MadeOrNow::Made(body) } else { MadeOrNow::Now(body) })
+}

@@ -1,0 +1,293 @@
+//! `/v1/incidents`: reported by bots and people, answered from phones and from chat.
+
+use aide::axum::ApiRouter;
+use aide::axum::routing::{get_with, post_with};
+use axum::Json;
+use axum::extract::State as Extract;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::State;
+use super::caller::{Read, Write};
+use super::input::{Path, Query, optional_text, text};
+use super::output::{Created, NoContent};
+use super::people::{BotName, Person};
+use super::problem::Problem;
+use crate::clock::Timestamp;
+use crate::id::{IncidentId, UserId};
+use crate::identity::{Call, UserRef};
+use crate::paging::{Act, Page, Reference, State as Progress, Urgency, View};
+
+pub(super) fn router() -> ApiRouter<State> {
+    ApiRouter::new()
+        .api_route(
+            "/v1/incidents",
+            post_with(page, |op| {
+                op.id("page").tag("incidents").summary("Page people").description(
+                    "For people, and bots with `incidents:write`. 201 means that it is stored and will ring until somebody answers.",
+                )
+            })
+            .get_with(list, |op| op.id("listIncidents").tag("incidents").summary("Open incidents, the newest first")),
+        )
+        .api_route(
+            "/v1/incidents/{ref}",
+            get_with(find, |op| op.id("getIncident").tag("incidents").summary("One incident")),
+        )
+        .api_route(
+            "/v1/incidents/{ref}/acknowledge",
+            post_with(acknowledge, |op| {
+                op.id("acknowledgeIncident").tag("incidents").summary("Take an incident: it stops ringing")
+            }),
+        )
+        .api_route(
+            "/v1/incidents/{ref}/resolve",
+            post_with(resolve, |op| op.id("resolveIncident").tag("incidents").summary("End an incident")),
+        )
+        .api_route(
+            "/v1/incidents/{ref}/not-me",
+            post_with(not_me, |op| {
+                op.id("disownIncident")
+                    .tag("incidents")
+                    .summary("A bot acted in my name without me: ring again")
+            }),
+        )
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Request {
+    /// What is wrong, in a line; at most 500 characters.
+    #[schemars(length(min = 1, max = 500))]
+    title: String,
+    /// Who is to look at it: `@handle` or `usr_…`. 1 to 50.
+    #[schemars(length(min = 1, max = 50))]
+    to: Vec<UserRef>,
+    /// More of it; at most 10000 characters.
+    #[serde(default)]
+    #[schemars(length(max = 10_000))]
+    details: Option<String>,
+    /// How loud.
+    #[serde(default)]
+    urgency: Urgency,
+    /// Where to look: `https:` or `http:`, at most 10.
+    #[serde(default)]
+    #[schemars(length(max = 10))]
+    links: Vec<String>,
+    /// The person a bot pages for.
+    #[serde(default)]
+    actor: Option<UserRef>,
+}
+
+#[derive(Deserialize, JsonSchema)]
+struct ByRef {
+    /// The reference, like `P7K3M2X`, in any case.
+    r#ref: Reference,
+}
+
+/// An incident.
+#[derive(Serialize, JsonSchema)]
+struct IncidentBody {
+    id: IncidentId,
+    r#ref: Reference,
+    title: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    details: Option<String>,
+    links: Vec<String>,
+    urgency: Urgency,
+    state: Word,
+    /// Who is rung, by step.
+    steps: Vec<Vec<Person>>,
+    /// How often it rang.
+    rings: u32,
+    /// When it rings next, unless somebody answers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rings_at: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    acted: Option<ActBody>,
+    created_at: Timestamp,
+}
+
+/// A page that was just sent.
+#[derive(Serialize, JsonSchema)]
+struct PagedBody {
+    #[serde(flatten)]
+    incident: IncidentBody,
+    /// Who was rung.
+    paged: Vec<Person>,
+    /// Who has no device that can be reached.
+    unreachable: Vec<Person>,
+}
+
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+enum Word {
+    Triggered,
+    Acknowledged,
+    Resolved,
+}
+
+/// Who acknowledged or resolved it.
+#[derive(Serialize, JsonSchema)]
+struct ActBody {
+    by: Person,
+    /// The bot that said so in their name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    via: Option<BotName>,
+    at: Timestamp,
+}
+
+impl From<&View> for IncidentBody {
+    fn from(view: &View) -> Self {
+        let incident = &view.incident;
+        let (state, rings, rings_at, act): (_, _, _, Option<Act>) = match incident.state {
+            Progress::Triggered { ring, timer_at, .. } => (Word::Triggered, ring, Some(timer_at), None),
+            Progress::Acknowledged { act, ring, timer_at } => (Word::Acknowledged, ring, Some(timer_at), Some(act)),
+            Progress::Resolved { act, ring } => (Word::Resolved, ring, None, Some(act)),
+        };
+        let steps = incident.plan.steps.iter().map(|step| people(view, step)).collect();
+        let acted = act.zip(view.acted.as_ref()).map(|(act, (by, via))| ActBody {
+            by: by.into(),
+            via: via.as_ref().map(BotName::from),
+            at: act.at,
+        });
+        Self {
+            id: incident.id,
+            r#ref: incident.reference.clone(),
+            title: incident.title.clone(),
+            details: incident.details.clone(),
+            links: incident.links.clone(),
+            urgency: incident.urgency,
+            state,
+            steps,
+            rings,
+            rings_at,
+            acted,
+            created_at: incident.created_at,
+        }
+    }
+}
+
+fn people(view: &View, ids: &[UserId]) -> Vec<Person> {
+    ids.iter().filter_map(|id| view.people.iter().find(|user| user.id == *id)).map(Person::from).collect()
+}
+
+async fn page(Extract(app): Extract<State>, Write(call, body): Write<Request>) -> Result<Created<PagedBody>, Problem> {
+    if body.to.is_empty() || body.to.len() > 50 {
+        return Err(Problem::field("to", "must name 1 to 50 people"));
+    }
+    let page = Page {
+        title: text("title", &body.title, 500)?,
+        to: body.to,
+        details: optional_text("details", body.details.as_deref(), 10_000)?,
+        links: links(body.links)?,
+        urgency: body.urgency,
+        actor: body.actor,
+    };
+    let paged = app.paging.page(&call, page).await?;
+    let view = app.paging.find_changed(&call, paged.reference).await?;
+    Ok(Created(PagedBody {
+        incident: (&view).into(),
+        paged: people(&view, &paged.paged),
+        unreachable: people(&view, &paged.unreachable),
+    }))
+}
+
+fn links(links: Vec<String>) -> Result<Vec<String>, Problem> {
+    if links.len() > 10 {
+        return Err(Problem::field("links", "may be at most 10"));
+    }
+    for (at, link) in links.iter().enumerate() {
+        let web = link.len() <= 2000 && url::Url::parse(link).is_ok_and(|url| matches!(url.scheme(), "http" | "https"));
+        if !web {
+            return Err(Problem::field(format!("links[{at}]"), "must be an http or https URL of at most 2000 characters"));
+        }
+    }
+    Ok(links)
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct ListQuery {
+    /// `true` for resolved ones too.
+    #[serde(default)]
+    all: bool,
+    /// The cursor of the page before.
+    #[serde(default)]
+    cursor: Option<IncidentId>,
+    /// How many; 1 to 100.
+    #[serde(default = "twenty")]
+    #[schemars(range(min = 1, max = 100))]
+    limit: u32,
+}
+
+fn twenty() -> u32 {
+    20
+}
+
+#[derive(Serialize, JsonSchema)]
+struct List {
+    incidents: Vec<IncidentBody>,
+    /// The cursor of the next page, when there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<IncidentId>,
+}
+
+async fn list(Extract(app): Extract<State>, Query(query): Query<ListQuery>, Read(call): Read) -> Result<Json<List>, Problem> {
+    if !(1..=100).contains(&query.limit) {
+        return Err(Problem::field("limit", "must be 1 to 100"));
+    }
+    let (views, more) = app.paging.list(&call, query.all, query.cursor, query.limit).await?;
+    let next = views.last().filter(|_| more).map(|view| view.incident.id);
+    Ok(Json(List { incidents: views.iter().map(IncidentBody::from).collect(), next }))
+}
+
+async fn find(
+    Extract(app): Extract<State>,
+    Path(ByRef { r#ref }): Path<ByRef>,
+    Read(call): Read,
+) -> Result<Json<IncidentBody>, Problem> {
+    Ok(Json((&app.paging.find(&call, r#ref).await?).into()))
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct ActRequest {
+    /// The person a bot acts for. People act as themselves and leave it out.
+    #[serde(default)]
+    actor: Option<UserRef>,
+}
+
+async fn acknowledge(
+    Extract(app): Extract<State>,
+    Path(ByRef { r#ref }): Path<ByRef>,
+    Write(call, body): Write<ActRequest>,
+) -> Result<Json<IncidentBody>, Problem> {
+    app.paging.acknowledge(&call, r#ref.clone(), body.actor).await?;
+    acted(&app, &call, r#ref).await
+}
+
+async fn resolve(
+    Extract(app): Extract<State>,
+    Path(ByRef { r#ref }): Path<ByRef>,
+    Write(call, body): Write<ActRequest>,
+) -> Result<Json<IncidentBody>, Problem> {
+    app.paging.resolve(&call, r#ref.clone(), body.actor).await?;
+    acted(&app, &call, r#ref).await
+}
+
+async fn acted(app: &State, call: &Call, reference: Reference) -> Result<Json<IncidentBody>, Problem> {
+    Ok(Json((&app.paging.find_changed(call, reference).await?).into()))
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Nothing {}
+
+async fn not_me(
+    Extract(app): Extract<State>,
+    Path(ByRef { r#ref }): Path<ByRef>,
+    Write(call, Nothing {}): Write<Nothing>,
+) -> Result<NoContent, Problem> {
+    app.paging.disown(&call, r#ref).await?;
+    Ok(NoContent)
+}

@@ -1,0 +1,66 @@
+//! What surrounds every route: spans, headers, time limits, panics.
+//!
+//! **Invariants**
+//! - A log line names the route's template, never the path: paths of capabilities are secrets.
+//! - A panic in a handler is a 500 for its caller and nothing for anybody else.
+
+use std::panic::AssertUnwindSafe;
+
+use axum::Router;
+use axum::extract::{MatchedPath, Request, State as Extract};
+use axum::http::{HeaderValue, Method, StatusCode, header};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use futures_util::FutureExt as _;
+use tracing::Instrument as _;
+
+use super::State;
+use super::problem::Problem;
+use crate::clock::Timestamp;
+
+pub(super) fn around(routes: Router<State>, app: &State) -> Router<State> {
+    routes
+        .fallback(async || Problem::not_found("there is nothing here; see /openapi.json"))
+        .method_not_allowed_fallback(async || {
+            Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "this does not take that method")
+        })
+        .layer(from_fn_with_state(app.clone(), surround))
+}
+
+async fn surround(Extract(app): Extract<State>, request: Request, next: Next) -> Response {
+    let route = request.extensions().get::<MatchedPath>().map_or("-", |path| path.as_str()).to_owned();
+    let method = request.method().clone();
+    let span = tracing::debug_span!("request", %method, route);
+    let served = AssertUnwindSafe(next.run(request)).catch_unwind().instrument(span).await;
+    let mut response = served.unwrap_or_else(|_| {
+        tracing::error!(%method, route, "a handler panicked");
+        Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "something went wrong here; the log says what")
+            .into_response()
+    });
+    count(&method, &route, response.status());
+    let headers = response.headers_mut();
+    if let Ok(date) = HeaderValue::from_str(&http_date(app.clock.now())) {
+        headers.insert(header::DATE, date);
+    }
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(
+        header::CONTENT_SECURITY_POLICY,
+        HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'; base-uri 'none'"),
+    );
+    response
+}
+
+fn count(method: &Method, route: &str, status: StatusCode) {
+    metrics::counter!("phoneops_http_requests_total", "method" => method.to_string(), "route" => route.to_owned(),
+        "status" => status.as_u16().to_string())
+    .increment(1);
+}
+
+/// IMF-fixdate (RFC 9110 section 5.6.7).
+fn http_date(now: Timestamp) -> String {
+    jiff::Timestamp::from_microsecond(now.as_micros())
+        .map(|instant| instant.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string())
+        .unwrap_or_default()
+}

@@ -1,0 +1,145 @@
+//! The REST API: one file per resource, each with its own `router`.
+//!
+//! **Invariants**
+//! - Every handler begins with an extractor of `caller`, or says by its name that it serves anybody.
+//! - No rule is decided here: handlers translate between JSON and the services.
+//! - Replies carry the house's own clock in `Date`, so that a phone can set itself by it.
+
+mod approvals;
+mod bots;
+mod caller;
+mod devices;
+mod enrollments;
+mod grants;
+mod health;
+mod incidents;
+mod input;
+mod journal;
+mod me;
+mod middleware;
+mod output;
+mod passkeys;
+mod people;
+mod problem;
+pub mod serve;
+mod spec;
+mod token;
+mod users;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use aide::axum::ApiRouter;
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use url::Url;
+
+use crate::clock::Clock;
+use crate::db::Store;
+use crate::delivery::Delivery;
+use crate::identity::Identity;
+
+pub use caller::LocalSocket;
+pub use problem::Problem;
+pub use spec::document;
+
+/// What handlers work with.
+pub struct App {
+    /// The database, for the health checks.
+    pub store: Store,
+    /// The time.
+    pub clock: Clock,
+    /// The `public_url` without a trailing slash.
+    pub issuer: String,
+    /// The VAPID public key, base64url.
+    pub vapid_public_key: String,
+    /// Whether phones may register push addresses in private networks.
+    pub allow_private_networks: bool,
+    /// People.
+    pub identity: Arc<Identity>,
+    /// Approvals.
+    pub approvals: Arc<crate::approvals::Approvals>,
+    /// Incidents.
+    pub paging: Arc<crate::paging::Paging>,
+    /// Pushes.
+    pub delivery: Delivery,
+    /// Renders the metrics, where a recorder is installed.
+    pub metrics: Option<metrics_exporter_prometheus::PrometheusHandle>,
+    /// Ends long polls when the house closes.
+    pub closing: tokio_util::sync::CancellationToken,
+    seen: caller::SeenProofs,
+}
+
+/// The shared [`App`].
+pub type State = Arc<App>;
+
+/// The longest a caller may ask to wait.
+const MAX_WAIT: Duration = Duration::from_secs(60);
+
+/// The largest body, bytes.
+const MAX_BODY: usize = 64 * 1024;
+
+/// What an [`App`] is made of besides its memory.
+pub struct Ground {
+    /// See [`App::store`].
+    pub store: Store,
+    /// See [`App::clock`].
+    pub clock: Clock,
+    /// See [`App::issuer`].
+    pub issuer: Url,
+    /// See [`App::vapid_public_key`].
+    pub vapid_public_key: String,
+    /// See [`App::allow_private_networks`].
+    pub allow_private_networks: bool,
+    /// See [`App::identity`].
+    pub identity: Arc<Identity>,
+    /// See [`App::approvals`].
+    pub approvals: Arc<crate::approvals::Approvals>,
+    /// See [`App::paging`].
+    pub paging: Arc<crate::paging::Paging>,
+    /// See [`App::delivery`].
+    pub delivery: Delivery,
+    /// See [`App::metrics`].
+    pub metrics: Option<metrics_exporter_prometheus::PrometheusHandle>,
+    /// See [`App::closing`].
+    pub closing: tokio_util::sync::CancellationToken,
+}
+
+/// The whole API, ready to serve.
+#[must_use]
+pub fn router(ground: Ground) -> Router {
+    let app: State = Arc::new(App {
+        store: ground.store,
+        clock: ground.clock,
+        issuer: ground.issuer.as_str().trim_end_matches('/').to_owned(),
+        vapid_public_key: ground.vapid_public_key,
+        allow_private_networks: ground.allow_private_networks,
+        identity: ground.identity,
+        approvals: ground.approvals,
+        paging: ground.paging,
+        delivery: ground.delivery,
+        metrics: ground.metrics,
+        closing: ground.closing,
+        seen: caller::SeenProofs::default(),
+    });
+    let (document, routes) = spec::finish(api());
+    let routes = routes.merge(spec::router(&document));
+    middleware::around(routes, &app).layer(DefaultBodyLimit::max(MAX_BODY)).with_state(app)
+}
+
+/// Every documented route.
+fn api() -> ApiRouter<State> {
+    ApiRouter::new()
+        .merge(approvals::router())
+        .merge(grants::router())
+        .merge(incidents::router())
+        .merge(enrollments::router())
+        .merge(token::router())
+        .merge(devices::router())
+        .merge(passkeys::router())
+        .merge(me::router())
+        .merge(users::router())
+        .merge(bots::router())
+        .merge(journal::router())
+        .merge(health::router())
+}

@@ -1,0 +1,276 @@
+//! Errors as clients see them: `application/problem+json` (RFC 9457) with a stable `code`.
+//!
+//! **Invariants**
+//! - Programs decide by `code`, which never changes its meaning; `detail` is for people.
+//! - Causes are logged, never sent: an internal error says nothing but that it is one.
+
+use aide::OperationOutput;
+use aide::generate::GenContext;
+use aide::openapi::{Operation, Response as ApiResponse};
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use crate::approvals;
+use crate::db;
+use crate::identity::{self, CallRefusal, Failure};
+use crate::paging;
+
+/// An error on its way to a client.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Problem {
+    status: StatusCode,
+    code: &'static str,
+    detail: String,
+    field: Option<String>,
+    more: Map<String, Value>,
+}
+
+/// The JSON of a [`Problem`] (RFC 9457).
+#[derive(Serialize, schemars::JsonSchema)]
+pub(super) struct ProblemBody {
+    /// `urn:phoneops:problem:` and the code.
+    r#type: String,
+    /// The status's own words.
+    title: String,
+    /// The HTTP status.
+    status: u16,
+    /// The stable name of what went wrong.
+    code: String,
+    /// What went wrong, for people.
+    detail: String,
+    /// Which field of the request it is about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    field: Option<String>,
+    /// Facts that belong to the code.
+    #[serde(flatten)]
+    more: Map<String, Value>,
+}
+
+impl Problem {
+    /// A problem.
+    #[must_use]
+    pub fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
+        Self { status, code, detail: detail.into(), field: None, more: Map::new() }
+    }
+
+    /// 400 about one field.
+    #[must_use]
+    pub fn field(field: impl Into<String>, detail: impl Into<String>) -> Self {
+        Self { field: Some(field.into()), ..Self::new(StatusCode::BAD_REQUEST, "invalid_request", detail) }
+    }
+
+    /// 404.
+    #[must_use]
+    pub fn not_found(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::NOT_FOUND, "not_found", detail)
+    }
+
+    /// Adds a fact.
+    #[must_use]
+    pub fn with(mut self, name: &str, value: impl Serialize) -> Self {
+        if let Ok(value) = serde_json::to_value(value) {
+            self.more.insert(name.to_owned(), value);
+        }
+        self
+    }
+
+    /// The status.
+    #[must_use]
+    pub fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// The code.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        self.code
+    }
+
+    /// What only the log may know.
+    fn internal(error: &dyn std::fmt::Display) -> Self {
+        tracing::error!(%error, "internal error");
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "something went wrong here; the log says what")
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let body = ProblemBody {
+            r#type: format!("urn:phoneops:problem:{}", self.code),
+            title: self.status.canonical_reason().unwrap_or("Error").to_owned(),
+            status: self.status.as_u16(),
+            code: self.code.to_owned(),
+            detail: self.detail,
+            field: self.field,
+            more: self.more,
+        };
+        let text = serde_json::to_vec(&body).unwrap_or_default();
+        let mut response = (self.status, text).into_response();
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        if self.status == StatusCode::UNAUTHORIZED {
+            let challenge = if self.code == "invalid_dpop_proof" {
+                "DPoP error=\"invalid_dpop_proof\""
+            } else if self.code == "invalid_token" {
+                "DPoP error=\"invalid_token\""
+            } else {
+                "DPoP, Bearer"
+            };
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
+        }
+        if matches!(self.status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS) {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        response
+    }
+}
+
+impl OperationOutput for Problem {
+    type Inner = Self;
+
+    fn operation_response(ctx: &mut GenContext, _: &mut Operation) -> Option<ApiResponse> {
+        let schema = ctx.schema.subschema_for::<ProblemBody>();
+        let media = aide::openapi::MediaType {
+            schema: Some(aide::openapi::SchemaObject { json_schema: schema, external_docs: None, example: None }),
+            ..Default::default()
+        };
+        Some(ApiResponse {
+            description: "A problem (RFC 9457); programs decide by `code`.".into(),
+            content: [("application/problem+json".to_owned(), media)].into_iter().collect(),
+            ..Default::default()
+        })
+    }
+
+    fn inferred_responses(ctx: &mut GenContext, operation: &mut Operation) -> Vec<(Option<u16>, ApiResponse)> {
+        // Every operation may fail in the same shape, so it is said once, as the default.
+        Self::operation_response(ctx, operation).map(|response| (None, response)).into_iter().collect()
+    }
+}
+
+impl From<db::Error> for Problem {
+    fn from(error: db::Error) -> Self {
+        match error {
+            db::Error::Unavailable(why) => {
+                tracing::warn!(why, "the database is unavailable");
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "not now; try again shortly")
+            }
+            other => Self::internal(&other),
+        }
+    }
+}
+
+impl From<CallRefusal> for Problem {
+    fn from(refusal: CallRefusal) -> Self {
+        let detail = refusal.to_string();
+        match refusal {
+            CallRefusal::Unauthenticated => Self::new(StatusCode::UNAUTHORIZED, "unauthenticated", detail),
+            CallRefusal::Forbidden(_) => Self::new(StatusCode::FORBIDDEN, "forbidden", detail),
+            CallRefusal::ProofReplayed => {
+                Self::new(StatusCode::UNAUTHORIZED, "invalid_dpop_proof", detail).with("reason", "replayed")
+            }
+            CallRefusal::KeyReused => Self::new(StatusCode::UNPROCESSABLE_ENTITY, "idempotency_key_reused", detail),
+        }
+    }
+}
+
+impl<R: Into<Problem>> From<Failure<R>> for Problem {
+    fn from(failure: Failure<R>) -> Self {
+        match failure {
+            Failure::Refused(refused) => refused.into(),
+            Failure::Call(refusal) => refusal.into(),
+            Failure::Db(error) => error.into(),
+        }
+    }
+}
+
+impl From<identity::WebauthnRefusal> for Problem {
+    fn from(refusal: identity::WebauthnRefusal) -> Self {
+        let (code, detail) = (refusal.code(), refusal.to_string());
+        match code {
+            "state_unreadable" => Self::internal(&detail),
+            "malformed" => Self::field("credential", detail),
+            _ => Self::new(StatusCode::FORBIDDEN, code, detail),
+        }
+    }
+}
+
+impl From<identity::Refusal> for Problem {
+    fn from(refusal: identity::Refusal) -> Self {
+        use identity::Refusal as R;
+        let detail = refusal.to_string();
+        let conflict = |code| Self::new(StatusCode::CONFLICT, code, detail.clone());
+        match refusal {
+            R::HandleTaken(_) => Self { field: Some("handle".into()), ..conflict("handle_taken") },
+            R::NameTaken(_) => Self { field: Some("name".into()), ..conflict("name_taken") },
+            R::UserUnknown(_) | R::NotFound(_) => Self::not_found(detail),
+            R::LastAdmin(_) => conflict("last_admin"),
+            R::EnrollmentUnknown => Self::new(StatusCode::NOT_FOUND, "enrollment_unknown", detail),
+            R::EnrollmentClaimed => conflict("enrollment_claimed"),
+            R::DeviceKeyTaken => conflict("device_key_taken"),
+            R::EnrollmentUser(_) => Self::field("user", detail),
+            R::ProofInvalid { code, .. } => Self::new(StatusCode::UNAUTHORIZED, "invalid_grant", detail).with("reason", code),
+            R::CeremonyUnknown => Self::new(StatusCode::NOT_FOUND, "ceremony_unknown", detail),
+            R::PasskeyTaken => conflict("passkey_taken"),
+            R::Webauthn(refusal) => refusal.into(),
+        }
+    }
+}
+
+impl From<approvals::Refused> for Problem {
+    fn from(refused: approvals::Refused) -> Self {
+        use approvals::Refused as R;
+        let detail = refused.to_string();
+        let conflict = |code| Self::new(StatusCode::CONFLICT, code, detail.clone());
+        let forbidden = |code| Self::new(StatusCode::FORBIDDEN, code, detail.clone());
+        match refused {
+            R::Machine(refusal) => refusal.into(),
+            R::NotFound(_) => Self::not_found(detail),
+            R::RequesterUnknown(_) => Self::field("requester", detail),
+            R::RequesterHasNoPasskey(_) => Self { field: Some("requester".into()), ..conflict("requester_has_no_passkey") },
+            R::ChallengeUnknown => Self::new(StatusCode::NOT_FOUND, "challenge_unknown", detail),
+            R::ChallengeUsed => conflict("challenge_used"),
+            R::ChallengeExpired => conflict("challenge_expired"),
+            R::ReasonNotTaken => Self::field("reason", detail),
+            R::Webauthn(refusal) => refusal.into(),
+            R::GrantInvalid => forbidden("grant_invalid"),
+            R::GrantNotYours => forbidden("grant_not_yours"),
+            R::GrantOtherAction => forbidden("grant_other_action"),
+            R::GrantExpired => conflict("grant_expired"),
+            R::GrantRedeemed { at } => conflict("grant_redeemed").with("redeemed_at", at),
+            R::GrantRevoked => forbidden("grant_revoked"),
+        }
+    }
+}
+
+impl From<approvals::Refusal> for Problem {
+    fn from(refusal: approvals::Refusal) -> Self {
+        use approvals::Refusal as R;
+        let detail = refusal.to_string();
+        match refusal {
+            R::Decided(decision) => Self::new(StatusCode::CONFLICT, "approval_decided", detail)
+                .with("decided_by", decision.by)
+                .with("decided_at", decision.at),
+            R::Expired => Self::new(StatusCode::CONFLICT, "approval_expired", detail),
+            R::Cancelled => Self::new(StatusCode::CONFLICT, "approval_cancelled", detail),
+            R::NotAnApprover => Self::new(StatusCode::FORBIDDEN, "not_an_approver", detail),
+        }
+    }
+}
+
+impl From<paging::Refused> for Problem {
+    fn from(refused: paging::Refused) -> Self {
+        use paging::Refused as R;
+        let detail = refused.to_string();
+        match refused {
+            R::Machine(paging::Refusal::Resolved(act)) => Self::new(StatusCode::CONFLICT, "incident_resolved", detail)
+                .with("resolved_by", act.by)
+                .with("resolved_at", act.at),
+            R::Machine(paging::Refusal::NotYours) => Self::new(StatusCode::CONFLICT, "not_acted_for_you", detail),
+            R::NotFound(_) => Self::not_found(detail),
+            R::PersonUnknown { field, .. } => Self::field(field, detail),
+            R::ActorMissing | R::ActorNotTaken => Self::field("actor", detail),
+        }
+    }
+}

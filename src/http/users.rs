@@ -1,0 +1,86 @@
+//! `/v1/users`: people, made and removed by administrators.
+
+use aide::axum::ApiRouter;
+use aide::axum::routing::{delete_with, post_with};
+use axum::Json;
+use axum::extract::State as Extract;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::State;
+use super::caller::{Read, Write};
+use super::input::Path;
+use super::output::{Created, NoContent};
+use super::problem::Problem;
+use crate::clock::Timestamp;
+use crate::id::UserId;
+use crate::identity::{Handle, PersonName, Role, User, UserRef};
+
+pub(super) fn router() -> ApiRouter<State> {
+    ApiRouter::new()
+        .api_route(
+            "/v1/users",
+            post_with(create, |op| op.id("createUser").tag("users").summary("Make a person"))
+                .get_with(list, |op| op.id("listUsers").tag("users").summary("The people, by handle")),
+        )
+        .api_route(
+            "/v1/users/{user}",
+            delete_with(remove, |op| {
+                op.id("removeUser").tag("users").summary("Remove a person: they may do nothing from now on")
+            }),
+        )
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Request {
+    handle: Handle,
+    name: PersonName,
+    #[serde(default)]
+    role: Role,
+}
+
+#[derive(Deserialize, JsonSchema)]
+struct ByUser {
+    /// `usr_…` or `@handle`.
+    user: UserRef,
+}
+
+/// A person.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct UserBody {
+    id: UserId,
+    handle: Handle,
+    name: PersonName,
+    role: Role,
+    created_at: Timestamp,
+}
+
+#[derive(Serialize, JsonSchema)]
+struct List {
+    users: Vec<UserBody>,
+}
+
+impl From<User> for UserBody {
+    fn from(user: User) -> Self {
+        Self { id: user.id, handle: user.handle, name: user.name, role: user.role, created_at: user.created_at }
+    }
+}
+
+async fn create(Extract(app): Extract<State>, Write(call, body): Write<Request>) -> Result<Created<UserBody>, Problem> {
+    Ok(Created(app.identity.create_user(&call, body.handle, body.name, body.role).await?.into()))
+}
+
+async fn list(Extract(app): Extract<State>, Read(call): Read) -> Result<Json<List>, Problem> {
+    let users = app.identity.users(&call).await?.into_iter().map(UserBody::from).collect();
+    Ok(Json(List { users }))
+}
+
+async fn remove(
+    Extract(app): Extract<State>,
+    Path(ByUser { user }): Path<ByUser>,
+    Read(call): Read,
+) -> Result<NoContent, Problem> {
+    app.identity.remove_user(&call, user).await?;
+    Ok(NoContent)
+}

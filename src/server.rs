@@ -1,0 +1,272 @@
+//! Putting the house together: configuration in, a running server out.
+
+use std::io;
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use metrics_exporter_prometheus::PrometheusHandle;
+use tokio::net::{TcpListener, UnixListener};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::approvals::{self, Approvals};
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::db::{self, Store};
+use crate::delivery::Delivery;
+use crate::engine::{self, Engine};
+use crate::http::{self, LocalSocket};
+use crate::hub::Hub;
+use crate::identity::code::EnrollmentCode;
+use crate::identity::webauthn::RelyingPartyInvalid;
+use crate::identity::{Identity, Purpose, RelyingParty, load_or_create};
+use crate::jobs::Queue;
+use crate::journal::Journal;
+use crate::paging::{self, Paging};
+use crate::push::web_push::{SetupError, WebPush, WebPushConfig};
+use crate::secret::MasterKey;
+
+/// The Unix socket's name in the data directory.
+pub const SOCKET: &str = "phoneops.sock";
+
+/// Why a server does not start.
+#[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the messages are the documentation")]
+pub enum Error {
+    #[error("{path}: {source}")]
+    File { path: PathBuf, source: io::Error },
+    #[error("{0} is in use by another phoneops")]
+    InUse(PathBuf),
+    #[error("{0} does not hold a master key: 43 characters of base64url are expected")]
+    MasterKey(PathBuf),
+    #[error("the database: {0}")]
+    Database(#[from] db::Error),
+    #[error("public_url: {0}")]
+    RelyingParty(#[from] RelyingPartyInvalid),
+    #[error("web_push: {0}")]
+    WebPush(#[from] SetupError),
+    #[error("paging.fallback: {0}")]
+    Fallback(String),
+    #[error("public_url: {0}")]
+    PublicUrl(String),
+}
+
+/// A running server.
+pub struct Server {
+    /// How it is reached.
+    pub public_url: url::Url,
+    /// Its database.
+    pub store: Store,
+    /// Its worker.
+    pub engine: engine::Running,
+    /// The first administrator's code, while there is no user at all.
+    pub first_admin: Option<EnrollmentCode>,
+    closing: CancellationToken,
+    tasks: TaskTracker,
+    socket: PathBuf,
+    _lock: std::fs::File,
+}
+
+impl Server {
+    /// Starts a server on `listener`. `config.listen` is not looked at.
+    ///
+    /// # Errors
+    /// [`Error`], saying which setting or file.
+    pub async fn start(
+        config: &Config,
+        clock: Clock,
+        listener: TcpListener,
+        metrics: Option<PrometheusHandle>,
+    ) -> Result<Self, Error> {
+        let lock = prepare(&config.data_dir)?;
+        let master = master_key(config)?;
+        let store = open(config).await?;
+        let closing = CancellationToken::new();
+        let (parts, engine, handoff) = build(config, &clock, &master, &store, metrics, closing.clone()).await?;
+        let first_admin = parts.identity.first_admin_code().await?;
+        let running = engine.start(handoff);
+
+        let tasks = TaskTracker::new();
+        let router = http::router(parts);
+        let socket = config.data_dir.join(SOCKET);
+        let local = bind(&socket)?;
+        tasks.spawn(http::serve::unix(local, router.clone().layer(axum::Extension(LocalSocket)), closing.clone()));
+        tasks.spawn(http::serve::tcp(listener, router, closing.clone()));
+        tasks.close();
+        let public_url = config.public_url.clone();
+        Ok(Self { public_url, store, engine: running, first_admin, closing, tasks, socket, _lock: lock })
+    }
+
+    /// The `public_url` without a trailing slash.
+    #[must_use]
+    pub fn issuer(&self) -> &str {
+        self.public_url.as_str().trim_end_matches('/')
+    }
+
+    /// The Unix socket, for the operator.
+    #[must_use]
+    pub fn socket(&self) -> &Path {
+        &self.socket
+    }
+
+    /// Stops: finishes the requests under way, then the jobs under way. What is left is durable and waits for the next start.
+    pub async fn stop(self) {
+        self.closing.cancel();
+        self.tasks.wait().await;
+        self.engine.stop().await;
+        let _ = std::fs::remove_file(&self.socket);
+    }
+}
+
+/// Opens the configured database, bringing its schema up to date.
+///
+/// # Errors
+/// [`Error::Database`].
+pub async fn open(config: &Config) -> Result<Store, Error> {
+    let options = match &config.database_url {
+        None => db::Options::Lite { path: config.data_dir.join("phoneops.sqlite") },
+        Some(url) => db::Options::Pg { url: url.clone(), connections: config.database_connections },
+    };
+    Ok(Store::open(&options).await?)
+}
+
+/// Builds every room, from the ground up.
+async fn build(
+    config: &Config,
+    clock: &Clock,
+    master: &MasterKey,
+    store: &Store,
+    metrics: Option<PrometheusHandle>,
+    closing: CancellationToken,
+) -> Result<(http::Ground, Engine, crate::jobs::Handoff), Error> {
+    let now = clock.now();
+    let issuer = config.public_url.as_str().trim_end_matches('/').to_owned();
+    let journal = Journal::default();
+    let hub = Hub::default();
+    let (queue, handoff) = Queue::new(clock.clone());
+    let vapid = load_or_create(store, master, Purpose::Vapid, now).await?;
+    let grant = load_or_create(store, master, Purpose::Grant, now).await?;
+    let web_push = WebPush::new(WebPushConfig {
+        vapid_private_key: vapid.private,
+        subject: config.web_push.subject.clone(),
+        allow_private_networks: config.web_push.allow_private_networks,
+        ca_pem: config.web_push.ca_file.as_deref().map(read).transpose()?,
+    })?;
+    let vapid_public_key = web_push.public_key();
+    let delivery = Delivery::new(
+        store.clone(),
+        clock.clone(),
+        journal.clone(),
+        queue.clone(),
+        master.clone(),
+        Arc::new(web_push),
+        config.public_url.clone(),
+    );
+    let identity =
+        Arc::new(Identity::new(store.clone(), clock.clone(), journal.clone(), master, &issuer, relying_party(config)?));
+    let ground = approvals::Ground {
+        store: store.clone(),
+        clock: clock.clone(),
+        journal: journal.clone(),
+        queue: queue.clone(),
+        delivery: delivery.clone(),
+        hub: hub.clone(),
+        issuer,
+    };
+    let approvals = Arc::new(Approvals::new(ground, relying_party(config)?, &grant));
+    let parts = paging::Parts { journal: journal.clone(), queue: queue.clone(), delivery: delivery.clone(), hub: hub.clone() };
+    let paging = Arc::new(Paging::new(store.clone(), clock.clone(), settings(config)?, parts));
+    let engine = Engine {
+        store: store.for_workers(),
+        clock: clock.clone(),
+        queue,
+        journal,
+        hub,
+        identity: identity.clone(),
+        approvals: approvals.clone(),
+        paging: paging.clone(),
+        delivery: delivery.clone(),
+    };
+    let ground = http::Ground {
+        store: store.clone(),
+        clock: clock.clone(),
+        issuer: config.public_url.clone(),
+        vapid_public_key,
+        allow_private_networks: config.web_push.allow_private_networks,
+        identity,
+        approvals,
+        paging,
+        delivery,
+        metrics,
+        closing,
+    };
+    Ok((ground, engine, handoff))
+}
+
+fn relying_party(config: &Config) -> Result<RelyingParty, Error> {
+    let host = config.public_url.host_str().ok_or_else(|| Error::PublicUrl("it has no host".into()))?;
+    Ok(RelyingParty::new(host, &config.public_url, "PhoneOps")?)
+}
+
+fn settings(config: &Config) -> Result<paging::Settings, Error> {
+    let fallback = config.paging.fallback.as_deref().map(str::parse).transpose();
+    Ok(paging::Settings {
+        ring_seconds: config.paging.ring_seconds,
+        rings: config.paging.rings,
+        acknowledgement_seconds: config.paging.acknowledgement_seconds,
+        fallback: fallback.map_err(|error: crate::identity::NotAUser| Error::Fallback(error.to_string()))?,
+    })
+}
+
+/// Makes the data directory, and keeps other servers out of it for as long as the returned file lives.
+fn prepare(data_dir: &Path) -> Result<std::fs::File, Error> {
+    let failed = |source| Error::File { path: data_dir.to_owned(), source };
+    if !data_dir.exists() {
+        std::fs::create_dir_all(data_dir).map_err(failed)?;
+        std::fs::set_permissions(data_dir, std::fs::Permissions::from_mode(0o700)).map_err(failed)?;
+    }
+    let path = data_dir.join("lock");
+    let file = std::fs::OpenOptions::new().create(true).append(true).mode(0o600).open(&path);
+    let file = file.map_err(|source| Error::File { path, source })?;
+    rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive)
+        .map_err(|_| Error::InUse(data_dir.to_owned()))?;
+    Ok(file)
+}
+
+/// The master key: from its file, or made there on the first start.
+fn master_key(config: &Config) -> Result<MasterKey, Error> {
+    let path = config.master_key_file.clone().unwrap_or_else(|| config.data_dir.join("master.key"));
+    if !path.exists() && config.master_key_file.is_none() {
+        let mut file = std::fs::OpenOptions::new()
+            .create_new(true)
+            .write(true)
+            .mode(0o600)
+            .open(&path)
+            .map_err(|source| Error::File { path: path.clone(), source })?;
+        let key = MasterKey::generate();
+        io::Write::write_all(&mut file, format!("{}\n", &*key.to_text()).as_bytes())
+            .and_then(|()| file.sync_all())
+            .map_err(|source| Error::File { path, source })?;
+        return Ok(key);
+    }
+    let text =
+        zeroize::Zeroizing::new(std::fs::read_to_string(&path).map_err(|source| Error::File { path: path.clone(), source })?);
+    MasterKey::parse(&text).ok_or(Error::MasterKey(path))
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, Error> {
+    std::fs::read(path).map_err(|source| Error::File { path: path.to_owned(), source })
+}
+
+/// The operator's socket, which nobody else can open: its directory is private, and so is it.
+fn bind(path: &Path) -> Result<UnixListener, Error> {
+    let failed = |source| Error::File { path: path.to_owned(), source };
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
+        _ => {}
+    }
+    let listener = UnixListener::bind(path).map_err(failed)?;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).map_err(failed)?;
+    Ok(listener)
+}
