@@ -123,12 +123,31 @@ impl Running {
         Ok(!due && self.busy.load(Ordering::SeqCst) == 0 && self.queue.idle())
     }
 
-    /// When the next job is due.
+    /// Returns when nothing is due and nothing is under way on this node.
     ///
     /// # Errors
     /// Storage errors.
-    pub async fn next_due(&self) -> db::Result<Option<Timestamp>> {
-        jobs::next_due(&self.store).await
+    pub async fn settle(&self) -> db::Result<()> {
+        while !self.settled().await? {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+        Ok(())
+    }
+
+    /// Turns a manual clock forward by `by`, stopping at every moment at which something is due until it is done: for tests and
+    /// for the scripted demo.
+    ///
+    /// # Errors
+    /// Storage errors.
+    pub async fn advance(&self, by: Duration) -> db::Result<()> {
+        self.settle().await?;
+        let end = self.clock.now().after(by);
+        while let Some(due) = jobs::next_due(&self.store).await?.filter(|due| *due <= end) {
+            self.clock.advance(self.clock.now().until(due));
+            self.settle().await?;
+        }
+        self.clock.advance(self.clock.now().until(end));
+        self.settle().await
     }
 }
 

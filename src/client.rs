@@ -1,0 +1,184 @@
+//! A client of the REST API, for the command line, the demo, tests and benchmarks. Phones have their own (`sim::phone`).
+//!
+//! **Invariants**
+//! - It speaks HTTP and nothing else: it never opens a database.
+//! - A token travels in a header only, and does not print.
+
+use std::path::Path;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::secret::Secret;
+
+/// Longer than the longest wait a server agrees to.
+const TIMEOUT: Duration = Duration::from_secs(90);
+
+/// How a server is reached, and as whom.
+#[derive(Clone, Debug)]
+pub struct Client {
+    http: reqwest::Client,
+    base: String,
+    token: Option<Secret>,
+}
+
+/// What a server answered with 2xx.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Reply {
+    /// The status: 200, 201, 204.
+    pub status: u16,
+    /// The JSON; null when there was none.
+    pub body: Value,
+}
+
+/// What went wrong.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The server could not be reached, or hung up.
+    #[error("{base} does not answer: {source}")]
+    Unreachable {
+        /// Where it was looked for.
+        base: String,
+        /// Why.
+        source: reqwest::Error,
+    },
+    /// The server said no.
+    #[error("{}", .0.detail)]
+    Refused(Box<Refusal>),
+    /// What answered is not PhoneOps.
+    #[error("{base} answered {status} with something that is not JSON: is this PhoneOps?")]
+    NotPhoneOps {
+        /// Where.
+        base: String,
+        /// The status.
+        status: u16,
+    },
+}
+
+/// A problem (RFC 9457), as a server sent it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Refusal {
+    /// The HTTP status.
+    pub status: u16,
+    /// The stable name of what went wrong.
+    pub code: String,
+    /// For people; begins with the field it is about, if there is one.
+    pub detail: String,
+    /// The whole problem.
+    pub body: Value,
+}
+
+impl Error {
+    /// The problem's code, when the server said no.
+    #[must_use]
+    pub fn code(&self) -> Option<&str> {
+        match self {
+            Self::Refused(refusal) => Some(&refusal.code),
+            _ => None,
+        }
+    }
+}
+
+fn builder() -> reqwest::ClientBuilder {
+    reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).timeout(TIMEOUT)
+}
+
+impl Client {
+    /// As the operator, through the server's Unix socket.
+    ///
+    /// # Errors
+    /// When the operating system's certificates cannot be loaded.
+    pub fn local(socket: &Path) -> Result<Self, Error> {
+        let base = "http://localhost".to_owned();
+        let built = builder().unix_socket(socket).build();
+        let http = built.map_err(|source| Error::Unreachable { base: socket.display().to_string(), source })?;
+        Ok(Self { http, base, token: None })
+    }
+
+    /// As a bot; `base` is the `public_url`.
+    ///
+    /// # Errors
+    /// As [`Client::local`].
+    pub fn bot(base: &str, token: Secret) -> Result<Self, Error> {
+        let base = base.trim_end_matches('/').to_owned();
+        let http = builder().build().map_err(|source| Error::Unreachable { base: base.clone(), source })?;
+        Ok(Self { http, base, token: Some(token) })
+    }
+
+    /// As nobody: for the health checks.
+    ///
+    /// # Errors
+    /// As [`Client::local`].
+    pub fn anonymous(base: &str) -> Result<Self, Error> {
+        Ok(Self { token: None, ..Self::bot(base, Secret::new(String::new()))? })
+    }
+
+    /// The same connections as another bot.
+    #[must_use]
+    pub fn with_token(&self, token: Secret) -> Self {
+        Self { token: Some(token), ..self.clone() }
+    }
+
+    /// `GET`.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn get(&self, path: &str) -> Result<Reply, Error> {
+        self.send(self.http.get(self.url(path))).await
+    }
+
+    /// `POST` with a JSON body.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn post(&self, path: &str, body: &Value) -> Result<Reply, Error> {
+        self.send(self.http.post(self.url(path)).json(body)).await
+    }
+
+    /// `POST` that may be repeated under the same `key`.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn post_once(&self, path: &str, key: &str, body: &Value) -> Result<Reply, Error> {
+        self.send(self.http.post(self.url(path)).header("idempotency-key", key).json(body)).await
+    }
+
+    /// `DELETE`.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn delete(&self, path: &str) -> Result<Reply, Error> {
+        self.send(self.http.delete(self.url(path))).await
+    }
+
+    fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.base)
+    }
+
+    async fn send(&self, request: reqwest::RequestBuilder) -> Result<Reply, Error> {
+        let request = match &self.token {
+            Some(token) => request.bearer_auth(token.expose()),
+            None => request,
+        };
+        let unreachable = |source| Error::Unreachable { base: self.base.clone(), source };
+        let response = request.send().await.map_err(unreachable)?;
+        let status = response.status().as_u16();
+        let bytes = response.bytes().await.map_err(unreachable)?;
+        if bytes.is_empty() && (200..300).contains(&status) {
+            return Ok(Reply { status, body: Value::Null });
+        }
+        let Ok(body) = serde_json::from_slice::<Value>(&bytes) else {
+            return Err(Error::NotPhoneOps { base: self.base.clone(), status });
+        };
+        if (200..300).contains(&status) { Ok(Reply { status, body }) } else { Err(refused(status, body)) }
+    }
+}
+
+fn refused(status: u16, body: Value) -> Error {
+    let text = |name: &str| body[name].as_str().unwrap_or_default().to_owned();
+    let detail = match body["field"].as_str() {
+        Some(field) if !text("detail").starts_with(field) => format!("{field}: {}", text("detail")),
+        _ => text("detail"),
+    };
+    Error::Refused(Box::new(Refusal { status, code: text("code"), detail, body }))
+}
