@@ -270,6 +270,7 @@ impl From<paging::Refused> for Problem {
             R::Machine(paging::Refusal::NotYours) => Self::new(StatusCode::CONFLICT, "not_acted_for_you", detail),
             R::NotFound(_) => Self::not_found(detail),
             R::PersonUnknown { field, .. } => Self::field(field, detail),
+            R::NobodyNamed => Self::field("to", detail),
             R::ActorMissing | R::ActorNotTaken => Self::field("actor", detail),
         }
     }
