@@ -41,6 +41,10 @@ impl From<rusqlite::Error> for Error {
             return Self::Failed(error.to_string());
         };
         match code.code {
+            // The index of the log is scratch that no promise rests on, and this is how a full disk shows when it has to grow.
+            ErrorCode::SystemIoFailure if code.extended_code == rusqlite::ffi::SQLITE_IOERR_SHMSIZE => {
+                Self::Unavailable(error.to_string())
+            }
             ErrorCode::SystemIoFailure => die_of_io_error(&error),
             ErrorCode::DiskFull | ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked | ErrorCode::CannotOpen => {
                 Self::Unavailable(error.to_string())
@@ -74,12 +78,12 @@ impl From<sqlx::Error> for Error {
             sqlx::Error::Database(cause) if cause.is_unique_violation() => {
                 Self::Conflict(cause.constraint().unwrap_or_default().to_owned())
             }
-            // Classes 40 (deadlock), 53 (no room, no connections), 55 (lock), 57 (shutting down), 58 (I/O): PostgreSQL itself
+            // Classes 08 (connection), 40 (deadlock), 53 (no room, no connections), 55 (lock), 57 (shutting down), 58 (I/O): PostgreSQL itself
             // decides what is lost; for us the statement did not happen.
             sqlx::Error::Database(cause)
                 if cause
                     .code()
-                    .is_some_and(|code| ["40", "53", "55", "57", "58", "08"].iter().any(|class| code.starts_with(class))) =>
+                    .is_some_and(|code| ["08", "40", "53", "55", "57", "58"].iter().any(|class| code.starts_with(class))) =>
             {
                 Self::Unavailable(error.to_string())
             }

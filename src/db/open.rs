@@ -95,7 +95,11 @@ impl Store {
 fn open_lite(path: PathBuf) -> Result<Backend> {
     let mut connection = Connection::open(&path)?;
     connection.busy_timeout(BUSY)?;
-    connection.pragma_update(None, "journal_mode", "wal")?;
+    // SQLite answers with the mode it could have, which on some file systems is another.
+    let mode: String = connection.pragma_update_and_check(None, "journal_mode", "wal", |row| row.get(0))?;
+    if mode != "wal" {
+        return Err(Error::Failed(format!("SQLite cannot keep a write-ahead log here: its journal mode is {mode}")));
+    }
     // FULL syncs the log before a commit returns; NORMAL may lose acknowledged commits when the power fails.
     connection.pragma_update(None, "synchronous", "full")?;
     connection.pragma_update(None, "foreign_keys", true)?;
