@@ -262,6 +262,7 @@ impl Approvals {
         let (public_key, ceremony) = self.relying_party.start_assertion(&credentials, statement::challenge(&statement));
         let expires_at = now.after(CHALLENGE_LIFE).min(view.approval.expires_at);
         let challenge = Challenge { id: ChallengeId::new(now), statement, public_key, expires_at };
+        crate::crash_point!("challenge-drawn");
         call.write(&self.store, now, move |tx| {
             Box::pin(async move {
                 let stored = StoredChallenge {
@@ -274,6 +275,7 @@ impl Approvals {
                     used: false,
                 };
                 store::insert_challenge(tx, challenge.id, &stored).await?;
+                crate::crash_point!("challenge-written");
                 Ok(challenge)
             })
         })
@@ -289,7 +291,7 @@ impl Approvals {
         let (approver, device) = (person.user.id, person.device.id);
         let now = self.clock.now();
         let challenge = answer.challenge;
-        let (offered, passkeys) = self
+        let (offered, before, passkeys) = self
             .store
             .read(move |db| {
                 Box::pin(async move {
@@ -297,10 +299,15 @@ impl Approvals {
                     let offered = store::find_challenge(db, challenge).await?;
                     let offered = offered.filter(|offered| offered.approval == approval.id && offered.approver == approver);
                     let offered = offered.ok_or(Refused::ChallengeUnknown)?;
-                    Ok::<_, Error>((offered, identity::usable_passkeys(db, approver).await?))
+                    let before: Option<Value> = store::find_answer(db, challenge).await?;
+                    Ok::<_, Error>((offered, before, identity::usable_passkeys(db, approver).await?))
                 })
             })
             .await?;
+        if before.is_some_and(|before| before == answer.credential) {
+            // The reply was lost and the phone asks again. It was verified then; now its counter would not rise any more.
+            return Ok(id);
+        }
         if offered.verdict == Verdict::Approve && answer.reason.is_some() {
             return Err(Refused::ReasonNotTaken.into());
         }
@@ -362,7 +369,9 @@ impl Approvals {
                     }
                     let Some(approval) = store::lock(tx, id).await? else { return Ok(()) };
                     let by = By { actor: Actor::System, device: None };
-                    apply(tx, &parts, approval, Event::DeadlinePassed, &by, now).await
+                    apply(tx, &parts, approval, Event::DeadlinePassed, &by, now).await?;
+                    crate::crash_point!("deadline-rung");
+                    Ok(())
                 })
             })
             .await;
@@ -380,6 +389,7 @@ impl Approvals {
         let bot = call.bot(Scope::GrantsRedeem)?.id;
         let (now, parts, actor) = (self.clock.now(), self.parts(), call.actor(None));
         let claims = self.grant_key.verify(grant, &self.issuer, bot, action, now)?;
+        crate::crash_point!("grant-verified");
         let action_sha256 = action.sha256();
         call.write(&self.store, now, move |tx| {
             Box::pin(async move {
@@ -606,6 +616,7 @@ async fn decide(tx: &mut Tx<'_>, parts: &Parts, deciding: Deciding) -> Result<Ap
     }
     let verified = VerifiedAnswer::checked(approver, offered.verdict, answer.reason);
     apply(tx, parts, approval, Event::Answered(verified), &By { actor, device: Some(device) }, now).await?;
+    crate::crash_point!("answer-written");
     Ok(id)
 }
 
@@ -668,6 +679,7 @@ async fn perform(
                 redeemed_at: None,
             };
             store::insert_grant(tx, &grant).await?;
+            crate::crash_point!("grant-issued");
         }
         Effect::TellBot => {
             let (hub, id): (Hub, Uuid) = (parts.hub.clone(), approval.id.0);

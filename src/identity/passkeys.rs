@@ -31,6 +31,7 @@ impl Identity {
         call.write(&self.store, now, move |tx| {
             Box::pin(async move {
                 store::insert_ceremony(tx, id, device, &state, now.after(CEREMONY_LIFE)).await?;
+                crate::crash_point!("passkey-offered");
                 Ok::<_, Error>((id, options))
             })
         })
@@ -52,13 +53,16 @@ impl Identity {
         let (now, journal, actor) = (self.clock.now(), self.journal.clone(), call.actor(None));
         let owner = (person.user.id, person.device.id);
         let state: Option<Value> = self.store.read(move |db| Box::pin(store::find_ceremony(db, ceremony, owner.1, now))).await?;
-        let state = state.ok_or(Refusal::CeremonyUnknown)?;
-        let credential = self.relying_party.finish_registration(&state, &credential).map_err(Refusal::Webauthn)?;
+        let verify = |state| self.relying_party.finish_registration(&state, &credential).map_err(Refusal::Webauthn);
+        // Without a ceremony this may still be a call that is repeated under its idempotency key: the transaction tells.
+        let credential = state.map(verify).transpose()?;
+        crate::crash_point!("passkey-verified");
         let passkey = Passkey { id: PasskeyId::new(now), name, created_at: now };
         let made = passkey.clone();
         let (id, name, created_at) = call
             .write(&self.store, now, move |tx| {
                 Box::pin(async move {
+                    let credential = credential.ok_or(Refusal::CeremonyUnknown)?;
                     if !store::end_ceremony(tx, ceremony).await? {
                         return Err(Refusal::CeremonyUnknown.into());
                     }
@@ -67,6 +71,7 @@ impl Identity {
                     }
                     let data = json!({"user": owner.0, "name": made.name, "synced": credential.backup_eligible()});
                     record(tx, &journal, now, actor, "passkey.created", made.id, data).await?;
+                    crate::crash_point!("passkey-written");
                     Ok::<_, Error>((made.id, made.name, made.created_at))
                 })
             })
