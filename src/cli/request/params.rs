@@ -30,7 +30,8 @@ fn text(given: &str) -> Result<(String, Param), String> {
 /// `count=3`: read as the server reads it, so that a fraction or a name that is there twice is refused and not rounded or dropped.
 fn json(given: &str) -> Result<(String, Param), String> {
     let (name, value) = given.split_once('=').ok_or("expected NAME=JSON")?;
-    serde_json::from_str::<IgnoredAny>(value).map_err(|error| format!("not JSON: {error} (a text goes with --param)"))?;
+    serde_json::from_str::<IgnoredAny>(value)
+        .map_err(|error| format!("not JSON: {} (a text goes with --param)", without_place(&error)))?;
     let object = format!("{{{}:{value}}}", serde_json::Value::from(name));
     let params: Params = serde_json::from_str(&object).map_err(|error| without_place(&error))?;
     params.0.into_iter().next().ok_or_else(|| "expected NAME=JSON".into())
