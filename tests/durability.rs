@@ -83,6 +83,16 @@ fn dies_of(call: &str, file: &str, when: usize, role: &str) {
 
 #[test]
 fn a_full_disk_refuses_writes_and_recovers_by_itself() {
+    recovers("full disk");
+}
+
+#[test]
+fn a_disk_too_full_for_the_index_of_a_long_log_is_only_full() {
+    recovers("full disk, long log");
+}
+
+/// Runs the helper in a directory of 32 MB.
+fn recovers(role: &str) {
     let place = Place::new();
     let mut unshare = Command::new("unshare");
     unshare.arg("--mount");
@@ -90,8 +100,8 @@ fn a_full_disk_refuses_writes_and_recovers_by_itself() {
         unshare.arg("--map-root-user");
     }
     // Nobody but the helper sees this small disk, and it is gone with it.
-    unshare.args(["sh", "-c", "mount -t tmpfs -o size=8m tmpfs \"$0\" && exec \"$@\""]).arg(place.0.path());
-    let output = run(place.as_helper(unshare, "full disk"));
+    unshare.args(["sh", "-c", "mount -t tmpfs -o size=32m tmpfs \"$0\" && exec \"$@\""]).arg(place.0.path());
+    let output = run(place.as_helper(unshare, role));
     assert!(output.status.success() && said(&output).contains("recovered"), "{}", said(&output));
 }
 
@@ -179,6 +189,7 @@ fn helper() {
             "much" => write_each(&store, 200_000).await,
             "in groups" => drop(join_all((0..).take(WRITES).map(|n| write(&store, n, 1))).await),
             "full disk" => full_disk(&store, &directory).await,
+            "full disk, long log" => long_log(&store, &directory).await,
             other => panic!("{other} is no role"),
         }
     });
@@ -251,6 +262,38 @@ async fn full_disk(store: &Store, directory: &Path) {
     let raw = rusqlite::Connection::open(database(directory)).expect("the database opens");
     let sound: String = raw.query_row("pragma integrity_check", [], |row| row.get(0)).expect("it can be checked");
     assert_eq!(sound, "ok");
+    std::io::stderr().write_all(b"recovered\n").expect("standard error takes it");
+}
+
+/// A reader that stays keeps the log growing until its index needs another 32 KiB, on a disk that has room for a small write and
+/// not for those. SQLite calls that an I/O error; it is a full disk.
+async fn long_log(store: &Store, directory: &Path) {
+    let (ballast, log) = (directory.join("ballast"), directory.join("phoneops.db-wal"));
+    let frames = || std::fs::metadata(&log).expect("there is a log").len() / 4_120;
+    let reader = rusqlite::Connection::open(database(directory)).expect("the database opens");
+    reader.execute_batch("begin; select count(*) from numbers").expect("it reads");
+    let (mut kept, mut refused) = (Vec::new(), 0);
+    for n in 0.. {
+        let nearly = frames() > 4_000;
+        if nearly {
+            fill(&ballast, 28 * 1024);
+        }
+        match write(store, n, if nearly { 100 } else { 100_000 }).await {
+            Ok(()) => kept.push(n),
+            Err(Error::Unavailable(_)) => refused += 1,
+            Err(other) => panic!("{n}: {other}"),
+        }
+        assert_eq!(stored(store).await, kept);
+        if nearly {
+            std::fs::remove_file(&ballast).expect("the ballast can be removed");
+        }
+        if frames() > 4_200 {
+            break;
+        }
+    }
+    assert!(refused > 0, "the index found room");
+    drop(reader);
+    write(store, 9_999, 100_000).await.expect("there is room again");
     std::io::stderr().write_all(b"recovered\n").expect("standard error takes it");
 }
 
