@@ -46,7 +46,7 @@ async fn house(db: &TestDb) -> (Store, Queue, Handoff) {
 
 /// What is handed over by now. Unconstrained, since tokio makes a task that took many wait for its next turn.
 fn take_handed(handoff: &mut Handoff) -> Option<Job> {
-    tokio::task::unconstrained(handoff.next()).now_or_never().flatten()
+    tokio::task::unconstrained(handoff.next()).now_or_never().flatten().map(|(job, _place)| job)
 }
 
 async fn complete(store: &Store, job: &Job) -> bool {
@@ -191,7 +191,7 @@ async fn concurrent_claims_share_the_jobs_and_keep_the_limit(db: TestDb) {
 async fn a_lease_that_ran_out_makes_the_job_due_again(db: TestDb) {
     let (store, queue, mut handoff) = house(&db).await;
     enqueue(&store, &queue, Kind::Push, NOW).await;
-    let first = handoff.next().await.unwrap();
+    let first = handoff.next().await.unwrap().0;
     let ran_out = NOW.after(LEASE);
     assert!(jobs::claim(&store, Timestamp::from_micros(ran_out.as_micros() - 1), 10).await.unwrap().is_empty());
     let second = claim_one(&store, ran_out).await;
@@ -206,7 +206,7 @@ async fn a_lease_that_ran_out_makes_the_job_due_again(db: TestDb) {
 async fn a_lost_lease_changes_nothing(db: TestDb) {
     let (store, queue, mut handoff) = house(&db).await;
     enqueue(&store, &queue, Kind::Push, NOW).await;
-    let late = handoff.next().await.unwrap();
+    let late = handoff.next().await.unwrap().0;
     let now = NOW.after(LEASE);
     let current = claim_one(&store, now).await;
     assert!(!complete(&store, &late).await);
