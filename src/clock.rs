@@ -27,7 +27,7 @@ impl Timestamp {
 
     /// From whole seconds since the Unix epoch, as JWTs carry it.
     #[must_use]
-    pub fn from_seconds(seconds: i64) -> Self {
+    pub const fn from_seconds(seconds: i64) -> Self {
         Self(seconds.saturating_mul(1_000_000))
     }
 

@@ -7,6 +7,7 @@ pub mod config;
 pub mod crash;
 pub mod db;
 pub mod delivery;
+pub mod demo;
 pub mod engine;
 pub mod http;
 pub mod hub;

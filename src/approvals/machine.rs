@@ -10,6 +10,7 @@
 //!
 //! **Invariants**
 //! - Terminal states never change: another answer is refused, a late timer does nothing.
+//! - Who may not answer is told only that, whatever became of it.
 //! - At or after the deadline nothing is approved, whether or not the timer has rung.
 //! - A timer that rings early is set again; one that rings twice changes nothing.
 
@@ -22,7 +23,7 @@ use crate::clock::Timestamp;
 use crate::id::{ApprovalId, BotId, UserId};
 
 /// How long a grant may be redeemed after the approval.
-pub const GRANT_TTL: Duration = Duration::from_secs(300);
+pub const GRANT_TTL: Duration = Duration::from_mins(5);
 
 /// A request that an action be allowed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -230,6 +231,12 @@ impl Approval {
     /// # Errors
     /// [`Refusal`]; nothing has changed then.
     pub fn step(self, event: Event, now: Timestamp) -> Result<(Self, Vec<Effect>), Refusal> {
+        // First of all, so that somebody who may not answer does not learn from the refusal who did.
+        if let Event::Answered(answer) = &event
+            && !self.requirement.approvers.contains(&answer.approver)
+        {
+            return Err(Refusal::NotAnApprover);
+        }
         match (&self.state, event) {
             (State::Pending, Event::Answered(answer)) => self.answered(answer, now),
             (State::Pending, Event::Cancelled) if now >= self.expires_at => Err(Refusal::Expired),
@@ -252,9 +259,6 @@ impl Approval {
     }
 
     fn answered(self, answer: VerifiedAnswer, now: Timestamp) -> Result<(Self, Vec<Effect>), Refusal> {
-        if !self.requirement.approvers.contains(&answer.approver) {
-            return Err(Refusal::NotAnApprover);
-        }
         if now >= self.expires_at {
             return Err(Refusal::Expired);
         }
@@ -272,3 +276,6 @@ impl Approval {
         (Self { state, ..self }, effects)
     }
 }
+
+#[cfg(test)]
+mod tests;

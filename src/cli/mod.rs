@@ -14,6 +14,7 @@
 
 mod bot;
 mod connect;
+mod demo;
 mod doctor;
 mod enroll;
 mod healthcheck;
@@ -49,7 +50,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Serve(serve::Serve),
-    // `demo` belongs here: its arguments and its story are in `crate::demo`.
+    Demo(demo::Demo),
     User(user::Command),
     Bot(bot::Command),
     Enroll(enroll::Enroll),
@@ -92,6 +93,7 @@ fn refused(error: &clap::Error) -> Outcome {
 async fn perform(command: Command, out: &mut Out) -> Result<Outcome, Failure> {
     match command {
         Command::Serve(serve) => serve.run(out).await,
+        Command::Demo(demo) => demo.run().await,
         Command::User(user) => user.run(out).await,
         Command::Bot(bot) => bot.run(out).await,
         Command::Enroll(enroll) => enroll.run(out).await,

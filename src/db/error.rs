@@ -41,6 +41,10 @@ impl From<rusqlite::Error> for Error {
             return Self::Failed(error.to_string());
         };
         match code.code {
+            // The index of the log is scratch that no promise rests on, and this is how a full disk shows when it has to grow.
+            ErrorCode::SystemIoFailure if code.extended_code == rusqlite::ffi::SQLITE_IOERR_SHMSIZE => {
+                Self::Unavailable(error.to_string())
+            }
             ErrorCode::SystemIoFailure => die_of_io_error(&error),
             ErrorCode::DiskFull | ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked | ErrorCode::CannotOpen => {
                 Self::Unavailable(error.to_string())
@@ -62,7 +66,7 @@ impl From<rusqlite::Error> for Error {
 /// Ends the process: once a write or a sync failed, nobody knows what the disk holds, and SQLite would acknowledge later commits
 /// all the same. A supervisor starts us again and recovery reads what is really there.
 #[expect(clippy::exit, reason = "stopping is the only honest answer to a failing disk")]
-fn die_of_io_error(error: &rusqlite::Error) -> ! {
+pub(super) fn die_of_io_error(error: &rusqlite::Error) -> ! {
     tracing::error!(%error, "the database's disk failed; stopping so that nothing more is acknowledged");
     eprintln!("phoneops: the database's disk failed ({error}); stopping so that nothing more is acknowledged");
     std::process::exit(74)
@@ -74,12 +78,12 @@ impl From<sqlx::Error> for Error {
             sqlx::Error::Database(cause) if cause.is_unique_violation() => {
                 Self::Conflict(cause.constraint().unwrap_or_default().to_owned())
             }
-            // Classes 40 (deadlock), 53 (no room, no connections), 55 (lock), 57 (shutting down), 58 (I/O): PostgreSQL itself
+            // Classes 08 (connection), 40 (deadlock), 53 (no room, no connections), 55 (lock), 57 (shutting down), 58 (I/O): PostgreSQL itself
             // decides what is lost; for us the statement did not happen.
             sqlx::Error::Database(cause)
                 if cause
                     .code()
-                    .is_some_and(|code| ["40", "53", "55", "57", "58", "08"].iter().any(|class| code.starts_with(class))) =>
+                    .is_some_and(|code| ["08", "40", "53", "55", "57", "58"].iter().any(|class| code.starts_with(class))) =>
             {
                 Self::Unavailable(error.to_string())
             }

@@ -67,6 +67,8 @@ pub(super) fn lite(connection: &mut rusqlite::Connection) -> Result<()> {
 
 pub(super) async fn pg(pool: &sqlx::PgPool) -> Result<()> {
     let mut transaction = pool.begin().await?;
+    // A migration may take long, and so may waiting for the node that does it: the time-outs of daily work do not apply.
+    sqlx::raw_sql("set local statement_timeout = 0; set local lock_timeout = 0").execute(&mut *transaction).await?;
     // Nodes that start together wait for each other here: "phon" in ASCII.
     sqlx::query("select pg_advisory_xact_lock(1885892462)").execute(&mut *transaction).await?;
     sqlx::raw_sql(BOOK).execute(&mut *transaction).await?;

@@ -28,17 +28,45 @@ impl From<&'static str> for Sql {
 }
 
 /// A connection of either engine, inside a transaction.
-pub enum Db<'c> {
-    /// SQLite. Its futures never wait, so they may be polled on the connection's own thread.
+///
+/// Once a statement has failed the transaction is spoilt: PostgreSQL refuses every further statement and turns the commit into a
+/// rollback without a word. SQLite is held to the same, so that neither engine ever reports half a change, or none, as done.
+pub struct Db<'c> {
+    driver: Driver<'c>,
+    spoilt: bool,
+}
+
+enum Driver<'c> {
+    /// Its futures never wait, so they may be polled on the connection's own thread.
     Lite(&'c mut rusqlite::Connection),
-    /// PostgreSQL.
     Pg(&'c mut PgConnection),
 }
 
 impl<'c> Db<'c> {
+    pub(super) fn lite(connection: &'c mut rusqlite::Connection) -> Self {
+        Self { driver: Driver::Lite(connection), spoilt: false }
+    }
+
+    pub(super) fn pg(connection: &'c mut PgConnection) -> Self {
+        Self { driver: Driver::Pg(connection), spoilt: false }
+    }
+
     /// A statement to bind parameters to and run.
     pub fn query(&mut self, sql: impl Into<Sql>) -> Query<'_, 'c> {
         Query { db: self, sql: sql.into(), values: Vec::new() }
+    }
+
+    /// An error when a statement of this transaction failed.
+    pub(super) fn unspoilt(&self) -> Result<()> {
+        if self.spoilt {
+            return Err(Error::Failed("an earlier statement of this transaction failed".into()));
+        }
+        Ok(())
+    }
+
+    fn note<T>(&mut self, done: Result<T>) -> Result<T> {
+        self.spoilt |= done.is_err();
+        done
     }
 }
 
@@ -62,17 +90,13 @@ impl Query<'_, '_> {
     /// # Errors
     /// Storage errors.
     pub async fn execute(self) -> Result<u64> {
-        match self.db {
-            Db::Lite(connection) => {
-                let mut statement = connection.prepare_cached(self.sql.lite)?;
-                bind_lite(&mut statement, &self.values)?;
-                Ok(statement.raw_execute()? as u64)
-            }
-            Db::Pg(connection) => {
-                let query = sqlx::query_with(self.sql.pg, pg_arguments(self.values)?);
-                Ok(query.execute(&mut **connection).await?.rows_affected())
-            }
-        }
+        let Self { db, sql, values } = self;
+        db.unspoilt()?;
+        let done = match &mut db.driver {
+            Driver::Lite(connection) => lite_execute(connection, sql.lite, &values),
+            Driver::Pg(connection) => pg_execute(connection, sql.pg, values).await,
+        };
+        db.note(done)
     }
 
     /// Runs it and reads every row.
@@ -80,24 +104,13 @@ impl Query<'_, '_> {
     /// # Errors
     /// Storage errors, and rows that make no sense.
     pub async fn all<T: FromRow + Send>(self) -> Result<Vec<T>> {
-        let mut out = Vec::new();
-        match self.db {
-            Db::Lite(connection) => {
-                let mut statement = connection.prepare_cached(self.sql.lite)?;
-                bind_lite(&mut statement, &self.values)?;
-                let mut rows = statement.raw_query();
-                while let Some(row) = rows.next()? {
-                    out.push(T::from_row(&Row::Lite(row))?);
-                }
-            }
-            Db::Pg(connection) => {
-                let mut rows = sqlx::query_with(self.sql.pg, pg_arguments(self.values)?).fetch(&mut **connection);
-                while let Some(row) = rows.try_next().await? {
-                    out.push(T::from_row(&Row::Pg(&row))?);
-                }
-            }
-        }
-        Ok(out)
+        let Self { db, sql, values } = self;
+        db.unspoilt()?;
+        let done = match &mut db.driver {
+            Driver::Lite(connection) => lite_all(connection, sql.lite, &values),
+            Driver::Pg(connection) => pg_all(connection, sql.pg, values).await,
+        };
+        db.note(done)
     }
 
     /// Runs it and reads the first row, if there is one.
@@ -105,22 +118,13 @@ impl Query<'_, '_> {
     /// # Errors
     /// Storage errors, and a row that makes no sense.
     pub async fn optional<T: FromRow + Send>(self) -> Result<Option<T>> {
-        match self.db {
-            Db::Lite(connection) => {
-                let mut statement = connection.prepare_cached(self.sql.lite)?;
-                bind_lite(&mut statement, &self.values)?;
-                let mut rows = statement.raw_query();
-                let found = rows.next()?.map(|row| T::from_row(&Row::Lite(row))).transpose()?;
-                // An `insert … returning` takes effect only when it is stepped to its end.
-                while rows.next()?.is_some() {}
-                Ok(found)
-            }
-            Db::Pg(connection) => sqlx::query_with(self.sql.pg, pg_arguments(self.values)?)
-                .fetch_optional(&mut **connection)
-                .await?
-                .map(|row| T::from_row(&Row::Pg(&row)))
-                .transpose(),
-        }
+        let Self { db, sql, values } = self;
+        db.unspoilt()?;
+        let done = match &mut db.driver {
+            Driver::Lite(connection) => lite_optional(connection, sql.lite, &values),
+            Driver::Pg(connection) => pg_optional(connection, sql.pg, values).await,
+        };
+        db.note(done)
     }
 
     /// Runs it and reads the one row there must be.
@@ -133,6 +137,51 @@ impl Query<'_, '_> {
     }
 }
 
+fn lite_execute(connection: &rusqlite::Connection, sql: &str, values: &[Value]) -> Result<u64> {
+    let mut statement = connection.prepare_cached(sql)?;
+    bind_lite(&mut statement, values)?;
+    Ok(statement.raw_execute()? as u64)
+}
+
+fn lite_all<T: FromRow>(connection: &rusqlite::Connection, sql: &str, values: &[Value]) -> Result<Vec<T>> {
+    let mut statement = connection.prepare_cached(sql)?;
+    bind_lite(&mut statement, values)?;
+    let mut rows = statement.raw_query();
+    let mut out = Vec::new();
+    while let Some(row) = rows.next()? {
+        out.push(T::from_row(&Row::Lite(row))?);
+    }
+    Ok(out)
+}
+
+fn lite_optional<T: FromRow>(connection: &rusqlite::Connection, sql: &str, values: &[Value]) -> Result<Option<T>> {
+    let mut statement = connection.prepare_cached(sql)?;
+    bind_lite(&mut statement, values)?;
+    let mut rows = statement.raw_query();
+    let found = rows.next()?.map(|row| T::from_row(&Row::Lite(row))).transpose()?;
+    // An `insert … returning` takes effect only when it is stepped to its end.
+    while rows.next()?.is_some() {}
+    Ok(found)
+}
+
+async fn pg_execute(connection: &mut PgConnection, sql: &'static str, values: Vec<Value>) -> Result<u64> {
+    Ok(sqlx::query_with(sql, pg_arguments(sql, values)?).execute(connection).await?.rows_affected())
+}
+
+async fn pg_all<T: FromRow + Send>(connection: &mut PgConnection, sql: &'static str, values: Vec<Value>) -> Result<Vec<T>> {
+    let mut rows = sqlx::query_with(sql, pg_arguments(sql, values)?).fetch(connection);
+    let mut out = Vec::new();
+    while let Some(row) = rows.try_next().await? {
+        out.push(T::from_row(&Row::Pg(&row))?);
+    }
+    Ok(out)
+}
+
+async fn pg_optional<T: FromRow>(connection: &mut PgConnection, sql: &'static str, values: Vec<Value>) -> Result<Option<T>> {
+    let found = sqlx::query_with(sql, pg_arguments(sql, values)?).fetch_optional(connection).await?;
+    found.map(|row| T::from_row(&Row::Pg(&row))).transpose()
+}
+
 /// SQLite takes `$n` for a *named* parameter and numbers names by first appearance, so they are bound by name.
 const NAMES: [&str; 24] = [
     "$1", "$2", "$3", "$4", "$5", "$6", "$7", "$8", "$9", "$10", "$11", "$12", "$13", "$14", "$15", "$16", "$17", "$18", "$19",
@@ -141,6 +190,9 @@ const NAMES: [&str; 24] = [
 
 fn bind_lite(statement: &mut rusqlite::CachedStatement<'_>, values: &[Value]) -> Result<()> {
     use rusqlite::types::{ToSqlOutput, Value as Owned, ValueRef};
+    if values.len() > NAMES.len() {
+        return Err(Error::Failed(format!("{} parameters bound, at most {} are supported", values.len(), NAMES.len())));
+    }
     for (name, value) in NAMES.iter().zip(values) {
         let output = match value {
             Value::Int(Some(v)) => ToSqlOutput::Owned(Owned::Integer(*v)),
@@ -158,10 +210,23 @@ fn bind_lite(statement: &mut rusqlite::CachedStatement<'_>, values: &[Value]) ->
     if values.len() == statement.parameter_count() {
         return Ok(());
     }
-    Err(Error::Failed(format!("{} parameters bound to a statement with {}", values.len(), statement.parameter_count())))
+    Err(miscounted(values.len(), statement.parameter_count()))
 }
 
-fn pg_arguments(values: Vec<Value>) -> Result<PgArguments> {
+fn miscounted(bound: usize, wanted: usize) -> Error {
+    Error::Failed(format!("{bound} parameters bound to a statement with {wanted}"))
+}
+
+/// The highest `$n` in `sql`. PostgreSQL reports a wrong count as a broken protocol, which would look like an outage.
+fn parameters(sql: &str) -> usize {
+    let number = |text: &str| text.split(|c: char| !c.is_ascii_digit()).next().and_then(|digits| digits.parse().ok());
+    sql.split('$').skip(1).filter_map(number).max().unwrap_or(0)
+}
+
+fn pg_arguments(sql: &str, values: Vec<Value>) -> Result<PgArguments> {
+    if values.len() != parameters(sql) {
+        return Err(miscounted(values.len(), parameters(sql)));
+    }
     let mut arguments = PgArguments::default();
     for value in values {
         match value {

@@ -1,4 +1,4 @@
-//! Reading: a snapshot of its own on SQLite, a pooled connection on PostgreSQL. Neither ever waits for the writer.
+//! Reading: one snapshot each, on a connection that can only read. It never waits for the writer.
 
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
@@ -14,6 +14,9 @@ use crate::clock::Timestamp;
 
 /// SQLite readers at work at once: reads are short, and two cores have no use for more.
 const READERS: usize = 4;
+
+/// On PostgreSQL every statement would otherwise see a snapshot of its own.
+const SNAPSHOT: &str = "begin isolation level repeatable read, read only";
 
 impl Store {
     /// Runs `op` against one consistent snapshot.
@@ -36,8 +39,11 @@ impl Store {
                 let pool = pool.clone();
                 // Detached: a connection dropped in the middle of an answer would have to be thrown away.
                 let task = tokio::spawn(async move {
-                    let mut connection = pool.acquire().await.map_err(Error::from)?;
-                    op(&mut Db::Pg(&mut connection)).await
+                    let mut transaction = pool.begin_with(SNAPSHOT).await.map_err(Error::from)?;
+                    let out = op(&mut Db::pg(&mut transaction)).await;
+                    // There is nothing to lose; a rollback that fails closes the connection.
+                    let _ = transaction.rollback().await;
+                    out
                 });
                 task.await.unwrap_or_else(|_| Err(gone().into()))
             }
@@ -92,7 +98,7 @@ impl Readers {
             None => open_reader(&self.path)?,
         };
         connection.prepare_cached("begin").and_then(|mut s| s.raw_execute()).map_err(Error::from)?;
-        let out = op(&mut Db::Lite(&mut connection)).now_or_never();
+        let out = op(&mut Db::lite(&mut connection)).now_or_never();
         connection.prepare_cached("commit").and_then(|mut s| s.raw_execute()).map_err(Error::from)?;
         if let Ok(mut idle) = self.idle.lock() {
             idle.push(connection);

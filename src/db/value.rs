@@ -97,7 +97,7 @@ macro_rules! column {
 
 column! {
     i64, i64 => |v| v, Integer(v) => Some(v);
-    bool, bool => |v| v, Integer(v) => Some(v != 0);
+    bool, bool => |v| v, Integer(v @ 0..=1) => Some(v == 1);
     String, String => |v| v, Text(v) => String::from_utf8(v.to_vec()).ok();
     Vec<u8>, Vec<u8> => |v| v, Blob(v) => Some(v.to_vec());
     Uuid, Uuid => |v| v, Blob(v) => Uuid::from_slice(v).ok();

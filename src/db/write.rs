@@ -39,6 +39,11 @@ impl<'c> Tx<'c> {
         self.db.query(sql)
     }
 
+    /// What the operation returned, unless it ignored the failure of a statement: then nothing of it may be committed.
+    fn close<T, E: From<Error>>(&self, out: Result<T, E>) -> Result<T, E> {
+        out.and_then(|out| self.db.unspoilt().map(|()| out).map_err(E::from))
+    }
+
     /// The connection, for reads that are shared with [`Store::read`].
     pub fn db(&mut self) -> &mut Db<'c> {
         &mut self.db
@@ -51,8 +56,8 @@ impl<'c> Tx<'c> {
 }
 
 impl Store {
-    /// Runs `op` in a transaction and returns once it is durable. `Err` rolls back. It runs to its end even when the returned
-    /// future is dropped.
+    /// Runs `op` in a transaction and returns once it is durable. `Err` rolls back, and so does a statement whose failure `op`
+    /// ignored. It runs to its end even when the returned future is dropped.
     ///
     /// # Errors
     /// What `op` returned, or a storage error in its clothes.
@@ -66,7 +71,7 @@ impl Store {
             Backend::Lite { writer, .. } => {
                 let (reply, answer) = oneshot::channel();
                 let work = LiteWrite { op: Some(op), out: None, after_commit: Vec::new(), reply };
-                writer.try_send(Box::new(work)).map_err(|_| busy())?;
+                writer.try_send(Box::new(work)).map_err(|error| turned_away(&error))?;
                 answer.await.unwrap_or_else(|_| Err(died().into()))
             }
             Backend::Pg { pool, .. } => {
@@ -78,12 +83,25 @@ impl Store {
     }
 }
 
-fn busy() -> Error {
-    Error::Unavailable("too many writes are waiting".into())
+fn turned_away<W>(error: &mpsc::error::TrySendError<W>) -> Error {
+    Error::Unavailable(match error {
+        mpsc::error::TrySendError::Full(_) => "too many writes are waiting".into(),
+        mpsc::error::TrySendError::Closed(_) => "the database's writer has stopped".into(),
+    })
 }
 
 fn died() -> Error {
     Error::Failed("the operation panicked and was rolled back".into())
+}
+
+/// Gives the hints of a transaction that is durable. One that panics is its own fault: neither the writer nor the answer "it is
+/// durable" may suffer from it.
+fn give(hints: Vec<AfterCommit>) {
+    for hint in hints {
+        if catch_unwind(AssertUnwindSafe(hint)).is_err() {
+            tracing::error!("what was to run after a commit panicked; the commit stands");
+        }
+    }
 }
 
 async fn write_pg<T, E, F>(pool: &sqlx::PgPool, op: F) -> Result<T, E>
@@ -92,8 +110,9 @@ where
     F: for<'a> FnOnce(&'a mut Tx<'_>) -> BoxFuture<'a, Result<T, E>>,
 {
     let mut transaction = pool.begin().await.map_err(Error::from)?;
-    let mut tx = Tx::new(Db::Pg(&mut transaction));
+    let mut tx = Tx::new(Db::pg(&mut transaction));
     let done = op(&mut tx).await;
+    let done = tx.close(done);
     let after_commit = std::mem::take(&mut tx.after_commit);
     let out = match done {
         Ok(out) => out,
@@ -106,7 +125,7 @@ where
     crate::crash_point!("before-commit");
     transaction.commit().await.map_err(Error::from)?;
     crate::crash_point!("after-commit");
-    after_commit.into_iter().for_each(|hint| hint());
+    give(after_commit);
     Ok(out)
 }
 
@@ -133,11 +152,11 @@ where
 {
     fn run(&mut self, connection: &mut Connection) -> bool {
         let Some(op) = self.op.take() else { return false };
-        let mut tx = Tx::new(Db::Lite(connection));
+        let mut tx = Tx::new(Db::lite(connection));
         let out = catch_unwind(AssertUnwindSafe(|| op(&mut tx).now_or_never()));
         self.after_commit = std::mem::take(&mut tx.after_commit);
         self.out = Some(match out {
-            Ok(Some(out)) => out,
+            Ok(Some(out)) => tx.close(out),
             Ok(None) => Err(Error::Failed("a SQLite operation waited for something".into()).into()),
             Err(_) => Err(died().into()),
         });
@@ -147,7 +166,7 @@ where
     fn finish(self: Box<Self>, committed: Result<(), &Error>) {
         let out = match (committed, self.out) {
             (Ok(()), Some(Ok(out))) => {
-                self.after_commit.into_iter().for_each(|hint| hint());
+                give(self.after_commit);
                 Ok(out)
             }
             // Its own refusal stands whatever became of the group.

@@ -144,7 +144,7 @@ impl From<&View> for IncidentBody {
             Progress::Acknowledged { act, ring, timer_at } => (Word::Acknowledged, ring, Some(timer_at), Some(act)),
             Progress::Resolved { act, ring } => (Word::Resolved, ring, None, Some(act)),
         };
-        let steps = incident.plan.steps.iter().map(|step| people(view, step)).collect();
+        let steps = incident.plan.steps().iter().map(|step| people(view, step)).collect();
         let acted = act.zip(view.acted.as_ref()).map(|(act, (by, via))| ActBody {
             by: by.into(),
             via: via.as_ref().map(BotName::from),

@@ -389,7 +389,8 @@ pub(super) async fn insert_key(tx: &mut Tx<'_>, purpose: &str, key: &StoredKey, 
 
 /// Keys for `purpose`, the newest last. On PostgreSQL nodes that start together wait here for each other.
 pub(super) async fn lock_keys(tx: &mut Tx<'_>, purpose: &str) -> Result<Vec<StoredKey>> {
-    tx.query(Sql::either("select 1", "select 1 from (select pg_advisory_xact_lock(1801812339)) as waited")).execute().await?;
+    const WAIT: Sql = Sql::either("select 1", "select 1::bigint from (select pg_advisory_xact_lock(1801812339)) as waited");
+    tx.query(WAIT).one::<i64>().await?;
     tx.query("select id, public_key, private_key_sealed from signing_keys where purpose = $1 order by created_at, id")
         .bind(purpose)
         .all()

@@ -11,7 +11,7 @@
 //!
 //! **Invariants**
 //! - A job is enqueued in the transaction of the change that needs it.
-//! - `lease` is the fence: completing, retrying or burying with an older lease changes nothing.
+//! - `lease` is the fence: completing, retrying or burying with an older lease changes nothing. Burying ends the lease.
 //! - `tries` is counted before the work is done, so that work which kills the process is not tried for ever.
 //! - A lease that runs out makes the job due again: nothing needs to reap.
 //! - Doing a job twice is harmless: every job is a hint to look at the state, never the state itself.

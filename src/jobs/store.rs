@@ -57,13 +57,18 @@ pub(super) async fn next_due(db: &mut Db<'_>) -> Result<Option<Timestamp>> {
 }
 
 pub(super) async fn delete(tx: &mut Tx<'_>, job: &Job) -> Result<bool> {
-    let rows = tx.query("delete from jobs where id = $1 and lease = $2").bind(job.id).bind(job.lease).execute().await?;
+    let rows = tx
+        .query("delete from jobs where id = $1 and lease = $2 and buried_at is null")
+        .bind(job.id)
+        .bind(job.lease)
+        .execute()
+        .await?;
     Ok(rows == 1)
 }
 
 pub(super) async fn release(tx: &mut Tx<'_>, job: &Job, due_at: Timestamp, why: &str) -> Result<bool> {
     let rows = tx
-        .query("update jobs set due_at = $3, last_error = $4 where id = $1 and lease = $2")
+        .query("update jobs set due_at = $3, last_error = $4 where id = $1 and lease = $2 and buried_at is null")
         .bind(job.id)
         .bind(job.lease)
         .bind(due_at)
@@ -75,7 +80,7 @@ pub(super) async fn release(tx: &mut Tx<'_>, job: &Job, due_at: Timestamp, why: 
 
 pub(super) async fn bury(tx: &mut Tx<'_>, job: &Job, now: Timestamp, why: &str) -> Result<bool> {
     let rows = tx
-        .query("update jobs set buried_at = $3, last_error = $4 where id = $1 and lease = $2")
+        .query("update jobs set buried_at = $3, last_error = $4 where id = $1 and lease = $2 and buried_at is null")
         .bind(job.id)
         .bind(job.lease)
         .bind(now)

@@ -58,9 +58,37 @@ impl FromRow for Body {
     }
 }
 
-struct Head {
-    seq: i64,
+/// The number and digest of the last sealed entry.
+pub(super) struct Head {
+    pub(super) seq: i64,
     sha256: [u8; 32],
+}
+
+impl Head {
+    /// Before the first entry.
+    pub(super) fn genesis() -> Self {
+        Self { seq: 0, sha256: [0; 32] }
+    }
+
+    /// An error unless the entries, which end here, end where `head` says: the last ones may be gone, or be somebody else's.
+    pub(super) fn must_be(&self, head: &Self) -> Result<()> {
+        if self.seq < head.seq {
+            return Err(missing(self.seq + 1, &format!("the head is at number {}", head.seq)));
+        }
+        if self.seq > head.seq || self.sha256 != head.sha256 {
+            return Err(Error::inconsistent("journal", numbered(self.seq), format!("the head is another, number {}", head.seq)));
+        }
+        Ok(())
+    }
+}
+
+/// How an entry is named whose id cannot be trusted or is not there.
+fn numbered(seq: i64) -> String {
+    format!("number {seq}")
+}
+
+fn missing(seq: i64, why: &str) -> Error {
+    Error::inconsistent("journal", numbered(seq), format!("missing: {why}"))
 }
 
 impl FromRow for Head {
@@ -73,6 +101,13 @@ impl FromRow for Head {
 const LOCK_HEAD: Sql = Sql::either(
     "select seq, sha256 from journal_head where id = 1",
     "select seq, sha256 from journal_head where id = 1 for update",
+);
+
+const SEAL: Sql = Sql::either(
+    "update journal set seq = l.value ->> 'seq', sha256 = unhex(l.value ->> 'sha256')
+     from json_each($1) as l where journal.id = unhex(l.value ->> 'id')",
+    "update journal set seq = l.seq, sha256 = decode(l.sha256, 'hex')
+     from jsonb_to_recordset($1) as l (id uuid, seq bigint, sha256 text) where journal.id = l.id",
 );
 
 pub(super) async fn seal(tx: &mut Tx<'_>) -> Result<usize> {
@@ -91,15 +126,10 @@ pub(super) async fn seal(tx: &mut Tx<'_>) -> Result<usize> {
         sha256 = body.digest(seq, &sha256)?;
         links.push(json!({"id": body.id.0.simple().to_string(), "seq": seq, "sha256": hex(&sha256)}));
     }
-    tx.query(Sql::either(
-        "update journal set seq = l.value ->> 'seq', sha256 = unhex(l.value ->> 'sha256')
-         from json_each($1) as l where journal.id = unhex(l.value ->> 'id')",
-        "update journal set seq = l.seq, sha256 = decode(l.sha256, 'hex')
-         from jsonb_to_recordset($1) as l (id uuid, seq bigint, sha256 text) where journal.id = l.id",
-    ))
-    .bind(Json(links))
-    .execute()
-    .await?;
+    let sealed = tx.query(SEAL).bind(Json(links)).execute().await?;
+    if sealed != unsealed.len() as u64 {
+        return Err(Error::inconsistent("journal", numbered(seq), format!("{sealed} of {} entries were sealed", unsealed.len())));
+    }
     tx.query("update journal_head set seq = $1, sha256 = $2 where id = 1").bind(seq).bind(sha256).execute().await?;
     Ok(unsealed.len())
 }
@@ -141,26 +171,30 @@ pub(super) struct Link {
     sha256: [u8; 32],
 }
 
-impl FromRow for Link {
+/// One that cannot even be read is an error of its own, so that the entry is named and the rows before it are still checked.
+impl FromRow for Result<Link> {
     fn from_row(row: &Row<'_>) -> Result<Self> {
-        Ok(Self { body: Body::from_row(row)?, seq: row.get("seq")?, sha256: row.get("sha256")? })
+        let seq = row.get("seq")?;
+        let read = || Ok(Link { body: Body::from_row(row)?, seq, sha256: row.get("sha256")? });
+        Ok(read().map_err(|error: Error| Error::inconsistent("journal", numbered(seq), error)))
     }
 }
 
-pub(super) async fn links(db: &mut Db<'_>, after: i64, limit: u32) -> Result<Vec<Link>> {
-    db.query(AFTER).bind(after).bind(limit).all().await
+/// At most `limit` links after number `after`, and the head they lead to, from one snapshot.
+pub(super) async fn links(db: &mut Db<'_>, after: i64, limit: u32) -> Result<(Vec<Result<Link>>, Head)> {
+    let links = db.query(AFTER).bind(after).bind(limit).all().await?;
+    Ok((links, db.query("select seq, sha256 from journal_head where id = 1").one().await?))
 }
 
 impl Link {
-    /// This link's digest, when it follows number `last` with digest `previous`.
-    pub(super) fn follow(&self, last: i64, previous: &[u8; 32]) -> Result<[u8; 32]> {
-        let expected = self.body.digest(self.seq, previous)?;
-        if self.seq != last + 1 {
-            return Err(Error::inconsistent("journal", self.body.id, format!("number {} follows {last}", self.seq)));
+    /// This link as the new end of the chain, when it follows `last`.
+    pub(super) fn follow(&self, last: &Head) -> Result<Head> {
+        if self.seq != last.seq + 1 {
+            return Err(missing(last.seq + 1, &format!("number {} follows {}", self.seq, last.seq)));
         }
-        if expected != self.sha256 {
+        if self.body.digest(self.seq, &last.sha256)? != self.sha256 {
             return Err(Error::inconsistent("journal", self.body.id, "its digest does not match its content"));
         }
-        Ok(expected)
+        Ok(Head { seq: self.seq, sha256: self.sha256 })
     }
 }

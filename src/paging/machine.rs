@@ -15,7 +15,9 @@
 //! `Disowned` is the answer "not me" of the person a bot acted for; it re-opens an acknowledged incident as well.
 //!
 //! **Invariants**
-//! - `Triggered` and `Acknowledged` carry their next timer; there is no other way to wait.
+//! - `Triggered` and `Acknowledged` carry their next timer, in the future when it is set; there is no other way to wait.
+//! - A [`Plan`] always has somebody to ring and time between rings, so every ring rings at people.
+//! - Ring numbers only go up: no round is used twice, whatever happens in between.
 //! - A timer that rings early is set again; one that rings twice, or for a state that has passed, changes nothing.
 //! - Acknowledging never shortens a resolve, and doing what is already done is no error and has no effect.
 
@@ -63,22 +65,80 @@ pub enum Urgency {
     Low,
 }
 
-/// Who is rung, in which order, how often.
+/// Who is rung, in which order, how often. However it was made, there is somebody to ring and time between rings: a plan without
+/// people would be silence, one without time a storm.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "UncheckedPlan")]
 pub struct Plan {
-    /// The people of each step; there is at least one step.
-    pub steps: Vec<Vec<UserId>>,
+    /// The people of each step, each once. At least one step, and none without people.
+    steps: Vec<Vec<UserId>>,
     /// How often a step rings before the next one is tried. At least 1.
-    pub rings: u32,
-    /// Seconds from one ring to the next.
-    pub ring_seconds: u32,
-    /// Seconds after which an acknowledged incident rings again.
-    pub acknowledgement_seconds: u32,
+    rings: u32,
+    /// From one ring to the next. At least 1.
+    ring_seconds: u32,
+    /// Until an acknowledged incident rings again. At least 1.
+    acknowledgement_seconds: u32,
+}
+
+/// A plan as it is stored.
+#[derive(Deserialize)]
+struct UncheckedPlan {
+    steps: Vec<Vec<UserId>>,
+    rings: u32,
+    ring_seconds: u32,
+    acknowledgement_seconds: u32,
+}
+
+/// A plan names nobody who could be rung.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("nobody is named who could be rung")]
+pub struct NobodyNamed;
+
+impl TryFrom<UncheckedPlan> for Plan {
+    type Error = NobodyNamed;
+
+    fn try_from(plan: UncheckedPlan) -> Result<Self, NobodyNamed> {
+        Self::new(&plan.steps, plan.rings, plan.ring_seconds, plan.acknowledgement_seconds)
+    }
 }
 
 impl Plan {
-    fn ring_every(&self) -> Duration {
+    /// The plan that rings `steps` one after the other, each `rings` times, `ring_seconds` apart, and again
+    /// `acknowledgement_seconds` after an acknowledgement. A step without people is left out and a person named twice in a step is
+    /// rung once. Numbers below 1 count as 1: the configuration refuses them, and a page that got past it is not lost for that.
+    ///
+    /// # Errors
+    /// [`NobodyNamed`] when no step has people.
+    pub fn new(steps: &[Vec<UserId>], rings: u32, ring_seconds: u32, acknowledgement_seconds: u32) -> Result<Self, NobodyNamed> {
+        let steps: Vec<_> = steps.iter().map(each_once).filter(|step| !step.is_empty()).collect();
+        if steps.is_empty() {
+            return Err(NobodyNamed);
+        }
+        let [rings, ring_seconds, acknowledgement_seconds] = [rings, ring_seconds, acknowledgement_seconds].map(|n| n.max(1));
+        Ok(Self { steps, rings, ring_seconds, acknowledgement_seconds })
+    }
+
+    /// The people of each step, in the order they are tried.
+    #[must_use]
+    pub fn steps(&self) -> &[Vec<UserId>] {
+        &self.steps
+    }
+
+    /// How often a step rings before the next one is tried.
+    #[must_use]
+    pub fn rings(&self) -> u32 {
+        self.rings
+    }
+
+    /// From one ring to the next.
+    #[must_use]
+    pub fn ring_every(&self) -> Duration {
         Duration::from_secs(u64::from(self.ring_seconds))
+    }
+
+    /// From an acknowledgement to the next ring.
+    fn acknowledgement_lasts(&self) -> Duration {
+        Duration::from_secs(u64::from(self.acknowledgement_seconds))
     }
 
     fn last_step(&self) -> u32 {
@@ -87,18 +147,21 @@ impl Plan {
 
     /// Who rings at `step`: its people, and at the last step everybody before them too, for there is nobody left to hand over to.
     fn people(&self, step: u32) -> Vec<UserId> {
-        let at = step as usize;
-        if step < self.last_step() {
-            return self.steps.get(at).cloned().unwrap_or_default();
+        match self.steps.get(step as usize) {
+            Some(people) if step < self.last_step() => people.clone(),
+            _ => each_once(self.steps.iter().rev().flatten()),
         }
-        let mut everybody = Vec::new();
-        for user in self.steps.iter().rev().flatten() {
-            if !everybody.contains(user) {
-                everybody.push(*user);
-            }
-        }
-        everybody
     }
+}
+
+fn each_once<'a>(people: impl IntoIterator<Item = &'a UserId>) -> Vec<UserId> {
+    let mut once = Vec::new();
+    for user in people {
+        if !once.contains(user) {
+            once.push(*user);
+        }
+    }
+    once
 }
 
 /// Who acted on an incident.
@@ -200,7 +263,7 @@ impl Incident {
     /// What has to be done for a new incident, and the state it starts in.
     #[must_use]
     pub fn triggered(plan: &Plan, now: Timestamp) -> (State, Vec<Effect>) {
-        ring(plan, 0, 1, plan.rings.saturating_sub(1), now)
+        ring(plan, 0, 1, plan.rings - 1, now)
     }
 
     /// The one way an incident changes.
@@ -244,12 +307,12 @@ impl Incident {
 
     fn next_step(&self, step: u32, rung: u32, now: Timestamp) -> (State, Vec<Effect>) {
         let next = (step + 1).min(self.plan.last_step());
-        ring(&self.plan, next, rung + 1, self.plan.rings.saturating_sub(1), now)
+        ring(&self.plan, next, rung + 1, self.plan.rings - 1, now)
     }
 
     /// From the first step once more.
     fn again(&self, rung: u32, now: Timestamp) -> (State, Vec<Effect>) {
-        ring(&self.plan, 0, rung + 1, self.plan.rings.saturating_sub(1), now)
+        ring(&self.plan, 0, rung + 1, self.plan.rings - 1, now)
     }
 }
 
@@ -260,7 +323,7 @@ fn ring(plan: &Plan, step: u32, ring: u32, left: u32, now: Timestamp) -> (State,
 }
 
 fn acknowledged(plan: &Plan, act: Act, ring: u32, now: Timestamp) -> (State, Vec<Effect>) {
-    let timer_at = now.after(Duration::from_secs(u64::from(plan.acknowledgement_seconds)));
+    let timer_at = now.after(plan.acknowledgement_lasts());
     (State::Acknowledged { act, ring, timer_at }, told(act, vec![Effect::Withdraw, Effect::WakeAt(timer_at)]))
 }
 
@@ -268,3 +331,6 @@ fn told(act: Act, mut effects: Vec<Effect>) -> Vec<Effect> {
     effects.extend(act.via.map(|via| Effect::TellActor { user: act.by, via }));
     effects
 }
+
+#[cfg(test)]
+mod tests;

@@ -12,6 +12,6 @@ mod service;
 mod store;
 mod words;
 
-pub use machine::{Act, Effect, Event, Incident, Plan, Refusal, State, Urgency};
+pub use machine::{Act, Effect, Event, Incident, NobodyNamed, Plan, Refusal, State, Urgency};
 pub use reference::Reference;
 pub use service::{Error, Page, Paged, Paging, Parts, Refused, Settings, View};

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::machine::{Act, Effect, Event, Incident, Plan, Refusal, State, Urgency};
+use super::machine::{Act, Effect, Event, Incident, NobodyNamed, Plan, Refusal, State, Urgency};
 use super::{Reference, store, words};
 use crate::clock::{Clock, Timestamp};
 use crate::db::{self, Db, Store, Tx};
@@ -94,6 +94,9 @@ pub enum Refused {
         /// Where in the request.
         field: String,
     },
+    /// Nobody was named to page, and there is no fallback person either.
+    #[error("nobody to page: say who in `to`")]
+    NobodyNamed,
     /// A bot did not say for whom it acts.
     #[error("a bot acts for a person: say who in `actor`")]
     ActorMissing,
@@ -108,6 +111,12 @@ pub type Error = Failure<Refused>;
 impl From<Refused> for Error {
     fn from(refused: Refused) -> Self {
         Self::Refused(refused)
+    }
+}
+
+impl From<NobodyNamed> for Error {
+    fn from(NobodyNamed: NobodyNamed) -> Self {
+        Self::Refused(Refused::NobodyNamed)
     }
 }
 
@@ -140,7 +149,7 @@ impl Paging {
     /// Pages people.
     ///
     /// # Errors
-    /// Only people and bots with the scope may; everybody named must exist.
+    /// Only people and bots with the scope may; everybody named must exist, and somebody must be named.
     pub async fn page(&self, call: &Call, page: Page) -> Result<Paged, Error> {
         call.person_or_bot(Scope::IncidentsWrite)?;
         let (now, parts, settings, call_copy) = (self.clock.now(), self.parts.clone(), self.settings.clone(), call.clone());
@@ -278,7 +287,7 @@ impl Paging {
 
 async fn view(db: &mut Db<'_>, incident: Incident) -> Result<View, db::Error> {
     let mut people = Vec::new();
-    for id in incident.plan.steps.iter().flatten().copied().collect::<BTreeSet<_>>() {
+    for id in incident.plan.steps().iter().flatten().copied().collect::<BTreeSet<_>>() {
         people.push(identity::known_user(db, id).await?);
     }
     let act = match incident.state {
@@ -390,12 +399,7 @@ async fn plan(db: &mut Db<'_>, settings: &Settings, to: &[UserRef]) -> Result<Pl
             None => tracing::error!(%fallback, "the fallback person of the configuration does not exist"),
         }
     }
-    Ok(Plan {
-        steps,
-        rings: settings.rings,
-        ring_seconds: settings.ring_seconds,
-        acknowledgement_seconds: settings.acknowledgement_seconds,
-    })
+    Ok(Plan::new(&steps, settings.rings, settings.ring_seconds, settings.acknowledgement_seconds)?)
 }
 
 /// Who made a change, and on which device.
@@ -495,7 +499,7 @@ async fn ring_at(
     let mut told = Told::default();
     for user in users {
         // A ring is of no use once the next one has rung.
-        let expires_at = now.after(std::time::Duration::from_secs(u64::from(incident.plan.ring_seconds)));
+        let expires_at = now.after(incident.plan.ring_every());
         let notice =
             Notice { user: *user, subject: incident.id.0, round: ring, content: content.clone(), expires_at, replaces: None };
         if parts.delivery.notify(tx, notice, now).await? == 0 {

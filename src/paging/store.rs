@@ -38,7 +38,7 @@ fn state(row: &Row<'_>, id: IncidentId, plan: &Plan) -> Result<State> {
     let (step, ring): (u32, u32) = (row.get("step")?, row.get("ring")?);
     Ok(match (word.as_str(), timer_at, act) {
         ("triggered", Some(timer_at), None) => {
-            State::Triggered { step, ring, left: row.get::<u32>("rings_left")?.min(plan.rings), timer_at }
+            State::Triggered { step, ring, left: row.get::<u32>("rings_left")?.min(plan.rings()), timer_at }
         }
         ("acknowledged", Some(timer_at), Some(act)) => State::Acknowledged { act, ring, timer_at },
         ("resolved", None, Some(act)) => State::Resolved { act, ring },

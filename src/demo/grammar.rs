@@ -1,0 +1,135 @@
+//! The lines one can type. A pure function from text to meaning.
+
+/// A line, understood.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Line {
+    /// `bot deploy api/new_auth to production`
+    Deploy { app: String, reference: String, environment: String },
+    /// `bot page @yannick All your apps are down`
+    Page { whom: String, title: String },
+    /// `bot ack P7K3M2X`
+    Acknowledge(String),
+    /// `bot resolve P7K3M2X`
+    Resolve(String),
+    /// `bot incidents`
+    Incidents,
+    /// `phone [ys] …`
+    Phone { whose: String, what: Tap },
+    /// `help`
+    Help,
+    /// `quit`
+    Quit,
+    /// Nothing was typed.
+    Nothing,
+    /// Not understood; carries the words.
+    Unknown(String),
+}
+
+/// What somebody does on a phone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Tap {
+    /// Look at the screen.
+    Look,
+    /// Approve what waits.
+    Approve,
+    /// Deny what waits.
+    Deny(Option<String>),
+    /// Acknowledge this incident, or the last one.
+    Acknowledge(Option<String>),
+    /// "That was not me."
+    NotMe(String),
+}
+
+/// What one can type, for `help`.
+pub(super) const HELP: &[(&str, &str)] = &[
+    ("bot deploy api/new_auth to production", "ask for something that needs approval"),
+    ("bot page @yannick All your apps are down", "wake somebody (also @ys)"),
+    ("bot ack P7K3M2X", "take an incident, in chat"),
+    ("bot resolve P7K3M2X", "end it"),
+    ("bot incidents", "what is open"),
+    ("phone", "look at yannick's phone (phone ys: at the other one)"),
+    ("phone approve", "approve with the passkey"),
+    ("phone deny not on a Friday", "deny, and say why"),
+    ("phone ack", "acknowledge the page"),
+    ("phone not-me P7K3M2X", "the bot acted in my name without me: ring again"),
+    ("quit", "end the demo"),
+];
+
+/// Understands a line.
+pub(super) fn parse(line: &str) -> Line {
+    let words: Vec<&str> = line.split_whitespace().collect();
+    let lower: Vec<String> = words.iter().map(|word| word.to_lowercase()).collect();
+    let lower: Vec<&str> = lower.iter().map(String::as_str).collect();
+    let rest = |from: usize| words[from..].join(" ");
+    match lower.as_slice() {
+        [] => Line::Nothing,
+        ["quit" | "exit" | "q"] => Line::Quit,
+        ["help" | "?"] | ["bot", "help"] => Line::Help,
+        ["bot", "deploy", _, "to", _] => match words[2].split_once('/') {
+            Some((app, reference)) if !app.is_empty() && !reference.is_empty() => {
+                Line::Deploy { app: app.into(), reference: reference.into(), environment: words[4].into() }
+            }
+            _ => Line::Unknown(line.trim().into()),
+        },
+        ["bot", "page" | "trigger", whom, _, ..] if whom.starts_with('@') => {
+            Line::Page { whom: whom.trim_start_matches('@').into(), title: rest(3) }
+        }
+        ["bot", "ack" | "acknowledge", _] => Line::Acknowledge(words[2].into()),
+        ["bot", "resolve", _] => Line::Resolve(words[2].into()),
+        ["bot", "incidents"] => Line::Incidents,
+        ["phone", "yannick" | "ys", ..] => tap(lower[1], &words[2..], line),
+        ["phone", ..] => tap("yannick", &words[1..], line),
+        _ => Line::Unknown(line.trim().into()),
+    }
+}
+
+fn tap(whose: &str, words: &[&str], line: &str) -> Line {
+    let what = match words {
+        [] => Tap::Look,
+        ["approve"] => Tap::Approve,
+        ["deny"] => Tap::Deny(None),
+        ["deny", why @ ..] => Tap::Deny(Some(why.join(" "))),
+        ["ack" | "acknowledge"] => Tap::Acknowledge(None),
+        ["ack" | "acknowledge", reference] => Tap::Acknowledge(Some((*reference).into())),
+        ["not-me", reference] => Tap::NotMe((*reference).into()),
+        _ => return Line::Unknown(line.trim().into()),
+    };
+    Line::Phone { whose: whose.into(), what }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_talks_lines_are_understood() {
+        assert_eq!(
+            parse("bot deploy api/new_auth to production"),
+            Line::Deploy { app: "api".into(), reference: "new_auth".into(), environment: "production".into() }
+        );
+        assert_eq!(
+            parse("bot page @yannick All your apps are down"),
+            Line::Page { whom: "yannick".into(), title: "All your apps are down".into() }
+        );
+        assert_eq!(parse("bot resolve PIHXOC6"), Line::Resolve("PIHXOC6".into()));
+        let deny = Tap::Deny(Some("not on a Friday".into()));
+        assert_eq!(parse("phone ys deny not on a Friday"), Line::Phone { whose: "ys".into(), what: deny });
+        assert_eq!(parse("  "), Line::Nothing);
+    }
+
+    #[test]
+    fn every_line_of_the_help_is_understood() {
+        for (line, _) in HELP {
+            assert!(!matches!(parse(line), Line::Unknown(_) | Line::Nothing), "{line}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_understood_is_said_back() {
+        for line in
+            ["bot deploy api to production", "bot deploy /x to production", "bot page yannick hi", "phone explode", "hello"]
+        {
+            assert_eq!(parse(line), Line::Unknown(line.into()));
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! The prompt: one types what one would type in chat, and what one would tap on a phone.
+
+use std::io::Write as _;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::sync::Mutex;
+
+use super::Error;
+use super::grammar::{HELP, Line, parse};
+use super::script::{shown, tapped};
+use super::stage::{Stage, outcome};
+use crate::clock::Clock;
+
+/// Sets the stage and speaks until `quit` or the end of the input.
+///
+/// # Errors
+/// When the stage cannot be set, or something on it fails.
+pub async fn interactive() -> Result<(), Error> {
+    say("", "Setting the stage: a server, a push service, two people with phones, and a bot…");
+    let stage = Stage::set(Clock::system()).await?;
+    welcome(&stage);
+    let last = Arc::new(Mutex::new(String::new()));
+    let watching = watch(&stage, &last);
+    let mut lines = BufReader::new(tokio::io::stdin()).lines();
+    loop {
+        prompt();
+        let line = tokio::select! {
+            line = lines.next_line() => line?,
+            _ = tokio::signal::ctrl_c() => None,
+        };
+        let Some(line) = line else { break };
+        match parse(&line) {
+            Line::Quit => break,
+            meaning => {
+                if let Err(error) = answer(&stage, meaning, &last).await {
+                    say("error", &error.to_string());
+                }
+            }
+        }
+    }
+    watching.iter().for_each(tokio::task::JoinHandle::abort);
+    say("", "The stage is struck.");
+    stage.strike().await
+}
+
+fn welcome(stage: &Stage) {
+    println!();
+    println!("PhoneOps is running at {} (its API: {}/openapi.json).", stage.server.issuer(), stage.server.issuer());
+    println!("You are yannick, in a chat room with the bot heimdall; your phone and that of ys are simulated.");
+    println!("Pages ring every minute, and go to ys after two. Type what you would type in chat:");
+    println!();
+    help();
+}
+
+fn help() {
+    for (line, what) in HELP {
+        println!("  {line:<44} {what}");
+    }
+    println!();
+}
+
+fn prompt() {
+    print!("> ");
+    let _ = std::io::stdout().flush();
+}
+
+fn say(who: &str, what: &str) {
+    println!("\r{who:<10}{what}");
+}
+
+/// Shows every push as it arrives.
+fn watch(stage: &Stage, last: &Arc<Mutex<String>>) -> Vec<tokio::task::JoinHandle<()>> {
+    let watch = |person: super::stage::Person, last: Arc<Mutex<String>>| async move {
+        loop {
+            match person.phone.next_push(Duration::from_secs(25)).await {
+                Ok(None) => {}
+                Ok(Some(push)) => {
+                    if let Some(reference) = push.data()["ref"].as_str() {
+                        reference.clone_into(&mut *last.lock().await);
+                    }
+                    say("phone", &shown(&person, &push));
+                    prompt();
+                }
+                Err(error) => {
+                    say("phone", &format!("{}: {error}", person.handle));
+                    tokio::time::sleep(Duration::from_secs(5)).await;
+                }
+            }
+        }
+    };
+    stage.people.iter().map(|person| tokio::spawn(watch(person.clone(), last.clone()))).collect()
+}
+
+async fn answer(stage: &Stage, meaning: Line, last: &Mutex<String>) -> Result<(), Error> {
+    match meaning {
+        Line::Deploy { app, reference, environment } => {
+            let asked = stage.deploy(&app, &reference, &environment).await?;
+            say("heimdall", &format!("Approve on your phone: request {} (type: phone approve)", asked.tag));
+            let bot = stage.bot.clone();
+            tokio::spawn(async move {
+                let said = loop {
+                    match outcome(&bot, &asked, 25).await {
+                        Ok(Some(said)) => break said,
+                        Ok(None) => {}
+                        Err(error) => break error.to_string(),
+                    }
+                };
+                say("heimdall", &said);
+                prompt();
+            });
+        }
+        Line::Page { whom, title } => say("heimdall", &stage.page(&whom, &title).await?),
+        Line::Acknowledge(reference) => say("heimdall", &stage.act(&reference, "acknowledge").await?),
+        Line::Resolve(reference) => say("heimdall", &stage.act(&reference, "resolve").await?),
+        Line::Incidents => {
+            for line in stage.incidents().await? {
+                say("heimdall", &line);
+            }
+        }
+        Line::Phone { whose, what } => {
+            let person = stage.person(&whose)?.clone();
+            let last = last.lock().await.clone();
+            let said = tapped(&person, &what, &last).await?;
+            if said.is_empty() {
+                say("phone", &format!("{whose} has nothing to answer"));
+            }
+            for said in said {
+                say("phone", &format!("{whose} {said}"));
+            }
+        }
+        Line::Help => help(),
+        Line::Unknown(line) => say("heimdall", &format!("I do not know “{line}”. Type help.")),
+        Line::Nothing | Line::Quit => {}
+    }
+    Ok(())
+}
