@@ -233,6 +233,26 @@ impl Paging {
         })
     }
 
+    /// Sets the timers of incidents that lost theirs, which only a buried job can bring about; how many there were.
+    ///
+    /// # Errors
+    /// Storage errors.
+    pub async fn mend(&self) -> Result<usize, db::Error> {
+        let (now, queue) = (self.clock.now(), self.parts.queue.clone());
+        self.store
+            .write(move |tx| {
+                Box::pin(async move {
+                    let lost = store::without_timer(tx, now.before(OVERDUE)).await?;
+                    for id in &lost {
+                        tracing::error!(incident = %id, "an incident had lost its timer; it rings now");
+                        queue.enqueue(tx, Kind::IncidentTimer, id.0, now).await?;
+                    }
+                    Ok(lost.len())
+                })
+            })
+            .await
+    }
+
     /// One incident.
     ///
     /// # Errors
@@ -549,6 +569,9 @@ async fn tell_actor(
     parts.delivery.notify(tx, notice, now).await?;
     Ok(())
 }
+
+/// A timer this late is lost, not slow.
+const OVERDUE: std::time::Duration = std::time::Duration::from_secs(30);
 
 /// "Not you?" can be asked for a day.
 const ACTED_LIFE: std::time::Duration = std::time::Duration::from_secs(24 * 3600);
