@@ -14,7 +14,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 /// `phoneops` with no variables but `PATH`.
-pub fn phoneops(dir: &Path) -> Command {
+pub(crate) fn phoneops(dir: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_phoneops"));
     command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default()).current_dir(dir);
     command.stdin(Stdio::null());
@@ -23,46 +23,46 @@ pub fn phoneops(dir: &Path) -> Command {
 
 /// A command that has ended.
 #[derive(Debug)]
-pub struct Ran {
-    pub code: Option<i32>,
-    pub stdout: String,
-    pub stderr: String,
+pub(crate) struct Ran {
+    pub(crate) code: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
 }
 
 impl Ran {
-    pub fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
 
     /// It ended with 0 and said `stdout`.
     #[track_caller]
-    pub fn says(&self, stdout: &str) {
+    pub(crate) fn says(&self, stdout: &str) {
         assert_eq!((self.code, self.stdout.as_str()), (Some(0), stdout), "{self:?}");
     }
 
     /// It ended with `code` and said why on stderr.
     #[track_caller]
-    pub fn fails(&self, code: i32, why: &str) {
+    pub(crate) fn fails(&self, code: i32, why: &str) {
         assert_eq!(self.code, Some(code), "{self:?}");
         assert!(self.stderr.contains(why), "{why:?} is not said: {self:?}");
     }
 }
 
 /// A command under way. Killed when dropped.
-pub struct Running(Option<Child>);
+pub(crate) struct Running(Option<Child>);
 
 impl Running {
-    pub fn start(command: &mut Command) -> Self {
+    pub(crate) fn start(command: &mut Command) -> Self {
         Self::from(command.spawn().unwrap())
     }
 
-    pub fn signal(&self, signal: Signal) {
+    pub(crate) fn signal(&self, signal: Signal) {
         let child = self.0.as_ref().unwrap();
         kill_process(Pid::from_child(child), signal).unwrap();
     }
 
     /// Waits for the end, at most half a minute.
-    pub async fn ended(mut self) -> Ran {
+    pub(crate) async fn ended(mut self) -> Ran {
         let mut child = self.0.take().unwrap();
         let waited = tokio::task::spawn_blocking(move || {
             for _ in 0..3_000 {
@@ -99,18 +99,18 @@ impl Drop for Running {
 }
 
 /// A running server with a push service beside it.
-pub struct House {
-    pub dir: TempDir,
-    pub issuer: String,
+pub(crate) struct House {
+    pub(crate) dir: TempDir,
+    pub(crate) issuer: String,
     /// What `serve` printed.
-    pub greeting: Vec<String>,
-    pub push_service: PushService,
+    pub(crate) greeting: Vec<String>,
+    pub(crate) push_service: PushService,
     server: Running,
 }
 
 impl House {
     /// The server, started for the first time.
-    pub async fn open() -> Self {
+    pub(crate) async fn open() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let push_service = PushService::start(Clock::system()).await.unwrap();
         let (server, greeting) = serve(dir.path(), &[]);
@@ -118,34 +118,34 @@ impl House {
         Self { dir, issuer, greeting, push_service, server }
     }
 
-    pub fn data_dir(&self) -> PathBuf {
+    pub(crate) fn data_dir(&self) -> PathBuf {
         data_dir(self.dir.path())
     }
 
     /// What the server logged.
-    pub fn log(&self) -> String {
+    pub(crate) fn log(&self) -> String {
         std::fs::read_to_string(self.dir.path().join("log")).unwrap()
     }
 
     /// Ends the server as a supervisor does.
-    pub async fn close(self) -> Ran {
+    pub(crate) async fn close(self) -> Ran {
         self.server.signal(Signal::TERM);
         self.server.ended().await
     }
 
     /// A phone that is not enrolled yet.
-    pub fn phone(&self) -> Phone {
+    pub(crate) fn phone(&self) -> Phone {
         Phone::new(Clock::system(), &self.issuer, self.push_service.url()).unwrap()
     }
 
     /// The first administrator's code, as printed.
-    pub fn first_code(&self) -> String {
+    pub(crate) fn first_code(&self) -> String {
         let (_, rest) = self.greeting[1].split_once('#').unwrap();
         rest.split(' ').next().unwrap().to_owned()
     }
 
     /// The first administrator, with passkey and push: Yannick.
-    pub async fn yannick(&self) -> Phone {
+    pub(crate) async fn yannick(&self) -> Phone {
         let phone = self.phone();
         phone.enrol(&self.first_code(), "Yannick's phone", Some(("yannick", "Yannick Schutz"))).await.unwrap();
         phone.create_passkey("Face ID").await.unwrap();
@@ -154,7 +154,7 @@ impl House {
     }
 
     /// A command on the server's machine, with the environment that a bot would have.
-    pub fn command(&self, token: Option<&str>, arguments: &[&str]) -> Command {
+    pub(crate) fn command(&self, token: Option<&str>, arguments: &[&str]) -> Command {
         let mut command = phoneops(self.dir.path());
         command.env("PHONEOPS_DATA_DIR", self.data_dir()).env("PHONEOPS_SERVER", &self.issuer).args(arguments);
         if let Some(token) = token {
@@ -165,36 +165,38 @@ impl House {
     }
 
     /// Runs a command as the operator.
-    pub async fn run(&self, arguments: &[&str]) -> Ran {
+    pub(crate) async fn run(&self, arguments: &[&str]) -> Ran {
         Running::start(&mut self.command(None, arguments)).ended().await
     }
 
     /// Runs a command as the bot with `token`.
-    pub async fn bot(&self, token: &str, arguments: &[&str]) -> Ran {
+    pub(crate) async fn bot(&self, token: &str, arguments: &[&str]) -> Ran {
         Running::start(&mut self.command(Some(token), arguments)).ended().await
     }
 
     /// Starts a command as the bot with `token`.
-    pub fn start(&self, token: &str, arguments: &[&str]) -> Running {
+    pub(crate) fn start(&self, token: &str, arguments: &[&str]) -> Running {
         Running::start(&mut self.command(Some(token), arguments))
     }
 
     /// A bot's token.
-    pub async fn heimdall(&self) -> String {
+    pub(crate) async fn heimdall(&self) -> String {
         let ran = self.run(&["bot", "add", "heimdall", "--json"]).await;
         ran.json()["token"].as_str().unwrap().to_owned()
     }
 }
 
-pub fn data_dir(dir: &Path) -> PathBuf {
+pub(crate) fn data_dir(dir: &Path) -> PathBuf {
     dir.join("data")
 }
 
 /// Starts `phoneops serve` on a free port and reads what it prints until it stands.
-pub fn serve(dir: &Path, arguments: &[&str]) -> (Running, Vec<String>) {
+pub(crate) fn serve(dir: &Path, arguments: &[&str]) -> (Running, Vec<String>) {
     let mut command = phoneops(dir);
     command.arg("serve").args(arguments).env("PHONEOPS_DATA_DIR", data_dir(dir)).env("PHONEOPS_LISTEN", "127.0.0.1:0");
     command.env("PHONEOPS_WEB_PUSH_ALLOW_PRIVATE_NETWORKS", "true").env("PHONEOPS_PAGING_FALLBACK", "@yannick");
+    // The push service refuses a sender at localhost, as Apple does.
+    command.env("PHONEOPS_WEB_PUSH_SUBJECT", "mailto:ops@example.com");
     command.stdout(Stdio::piped()).stderr(File::create(dir.join("log")).unwrap());
     let mut child = command.spawn().unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
@@ -211,7 +213,7 @@ pub fn serve(dir: &Path, arguments: &[&str]) -> (Running, Vec<String>) {
 }
 
 /// Tries until there is something, at most ten seconds.
-pub async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, mut attempt: impl FnMut() -> F) -> T {
+pub(crate) async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, mut attempt: impl FnMut() -> F) -> T {
     for _ in 0..500 {
         if let Some(found) = attempt().await {
             return found;
@@ -222,6 +224,6 @@ pub async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, mut attemp
 }
 
 /// The approval that waits for the person of `phone`.
-pub async fn waiting(phone: &Phone) -> Value {
+pub(crate) async fn waiting(phone: &Phone) -> Value {
     eventually("an approval waits", || async { phone.inbox().await.unwrap().pop() }).await
 }
