@@ -40,7 +40,7 @@ impl Serve {
         let address = listener.local_addr().map_err(failed)?;
         let config = config.listening_on(address.port());
         let server = Server::start(&config, Clock::system(), listener, Some(metrics)).await?;
-        announce(out, address, server.issuer(), server.first_admin.as_ref());
+        announce(out, address, server.issuer(), server.first_admin.as_ref(), config.web_push.allow_private_networks);
         tracing::info!(listen = %address, public_url = server.issuer(), "started");
 
         interrupt.signalled().await;
@@ -57,13 +57,16 @@ impl Serve {
 }
 
 /// The first administrator's code goes here and nowhere else: a log is read by more people than a terminal.
-fn announce(out: &mut Out, address: SocketAddr, issuer: &str, first_admin: Option<&EnrollmentCode>) {
+fn announce(out: &mut Out, address: SocketAddr, issuer: &str, first_admin: Option<&EnrollmentCode>, simulators: bool) {
     out.line(format_args!("PhoneOps listens on {address} and is reached at {issuer}"));
     let Some(code) = first_admin else { return };
     let code = code.expose_grouped();
     out.line(format_args!("First administrator: {issuer}/enroll#{code} (valid {}, once)", span(CODE_LIFE)));
+    // Its push service lives on this machine, and is as strict with its senders as Apple's.
+    let settings = "PHONEOPS_WEB_PUSH_ALLOW_PRIVATE_NETWORKS=true PHONEOPS_WEB_PUSH_SUBJECT=mailto:you@example.com";
+    let start = if simulators { String::new() } else { format!(" (start this server with {settings} for it)") };
     out.line(format_args!(
-        "Open the link in a PhoneOps phone app, or simulate one: sim phone enrol --first-admin yannick --person-name \"Yannick \
+        "Open the link in a PhoneOps phone app, or simulate one{start}: sim phone enrol --first-admin yannick --person-name \"Yannick \
          Schutz\" --server {issuer} --push http://127.0.0.1:9700 --code {code}"
     ));
 }
@@ -78,7 +81,7 @@ mod tests {
         let address = SocketAddr::from(([127, 0, 0, 1], 8080));
         let code = EnrollmentCode::parse("7K3MQ2XNB4TD9VWH5RFA8CPE").unwrap();
         let (mut out, stdout, _) = on_paper(false);
-        announce(&mut out, address, "http://localhost:8080", Some(&code));
+        announce(&mut out, address, "http://localhost:8080", Some(&code), false);
         let text = stdout.text();
         let lines: Vec<_> = text.lines().collect();
         assert_eq!(lines[0], "PhoneOps listens on 127.0.0.1:8080 and is reached at http://localhost:8080");
@@ -87,7 +90,7 @@ mod tests {
         assert!(lines[2].contains("sim phone enrol --first-admin") && lines[2].ends_with("8CPE"), "{}", lines[2]);
 
         let (mut out, stdout, _) = on_paper(false);
-        announce(&mut out, address, "http://localhost:8080", None);
+        announce(&mut out, address, "http://localhost:8080", None, false);
         assert_eq!(stdout.text().lines().count(), 1);
     }
 }

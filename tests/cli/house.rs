@@ -195,6 +195,8 @@ pub(crate) fn serve(dir: &Path, arguments: &[&str]) -> (Running, Vec<String>) {
     let mut command = phoneops(dir);
     command.arg("serve").args(arguments).env("PHONEOPS_DATA_DIR", data_dir(dir)).env("PHONEOPS_LISTEN", "127.0.0.1:0");
     command.env("PHONEOPS_WEB_PUSH_ALLOW_PRIVATE_NETWORKS", "true").env("PHONEOPS_PAGING_FALLBACK", "@yannick");
+    // The push service refuses a sender at localhost, as Apple does.
+    command.env("PHONEOPS_WEB_PUSH_SUBJECT", "mailto:ops@example.com");
     command.stdout(Stdio::piped()).stderr(File::create(dir.join("log")).unwrap());
     let mut child = command.spawn().unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();

@@ -24,7 +24,8 @@ async fn a_page_rings_until_somebody_ends_it() {
     let reference = paged.stdout.lines().next().unwrap().rsplit(' ').next().unwrap().to_owned();
     let unreachable = "Unreachable, with no phone that rings: Zoë Lang";
     paged.says(&format!("Paged Yannick Schutz: Incident {reference}\n{unreachable}\n"));
-    let push = yannick.next_push(Duration::from_secs(10)).await.unwrap().expect("the phone rings");
+    let push = yannick.next_push(Duration::from_secs(10)).await.unwrap();
+    let push = push.unwrap_or_else(|| panic!("the phone does not ring: {}", house.log()));
     assert_eq!((push.kind(), push.title()), ("page", "All your apps are down"));
 
     let listed = house.bot(&token, &["incident", "list"]).await;
