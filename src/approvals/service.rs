@@ -242,6 +242,9 @@ impl Approvals {
     /// When the caller may not answer, or it is too late.
     pub async fn challenge(&self, call: &Call, id: ApprovalId, verdict: Verdict) -> Result<Challenge, Error> {
         let approver = call.person()?.user.id;
+        if let Some(challenge) = call.repeated(&self.store).await? {
+            return Ok(challenge);
+        }
         let now = self.clock.now();
         let (view, credentials) = self
             .store
@@ -289,18 +292,27 @@ impl Approvals {
         let (approver, device) = (person.user.id, person.device.id);
         let now = self.clock.now();
         let challenge = answer.challenge;
-        let (offered, passkeys) = self
+        let (passkeys, approval, offered, before) = self
             .store
             .read(move |db| {
                 Box::pin(async move {
+                    // In this order, for on PostgreSQL each statement sees what was committed before it: passkeys that are as old
+                    // as the answer is absent, so that the counter an identical answer left behind does not refuse this one.
+                    let passkeys = identity::usable_passkeys(db, approver).await?;
                     let approval = visible_to(db, id, approver).await?;
                     let offered = store::find_challenge(db, challenge).await?;
                     let offered = offered.filter(|offered| offered.approval == approval.id && offered.approver == approver);
                     let offered = offered.ok_or(Refused::ChallengeUnknown)?;
-                    Ok::<_, Error>((offered, identity::usable_passkeys(db, approver).await?))
+                    Ok::<_, Error>((passkeys, approval, offered, store::find_answer(db, challenge).await?))
                 })
             })
             .await?;
+        if let Some(before) = before {
+            same_answer(&before, &answer)?;
+            return call.write(&self.store, now, move |_| Box::pin(async move { Ok(id) })).await;
+        }
+        // Before the signature: whoever comes too late hears who decided, not what a later counter makes of their passkey.
+        open(&approval, now)?;
         if offered.verdict == Verdict::Approve && answer.reason.is_some() {
             return Err(Refused::ReasonNotTaken.into());
         }
@@ -378,6 +390,9 @@ impl Approvals {
     /// Each way a redemption can fail has its own [`Refused`].
     pub async fn redeem(&self, call: &Call, grant: &str, action: &Action) -> Result<Redeemed, Error> {
         let bot = call.bot(Scope::GrantsRedeem)?.id;
+        if let Some(redeemed) = call.repeated(&self.store).await? {
+            return Ok(redeemed);
+        }
         let (now, parts, actor) = (self.clock.now(), self.parts(), call.actor(None));
         let claims = self.grant_key.verify(grant, &self.issuer, bot, action, now)?;
         let action_sha256 = action.sha256();
@@ -580,7 +595,8 @@ async fn decide(tx: &mut Tx<'_>, parts: &Parts, deciding: Deciding) -> Result<Ap
     }
     if let Some(before) = store::find_answer(tx.db(), answer.challenge).await? {
         // The reply was lost and the phone asks again, or somebody sends another answer to the same challenge.
-        return if before == answer.credential { Ok(id) } else { Err(Refused::ChallengeUsed.into()) };
+        same_answer(&before, &answer)?;
+        return Ok(id);
     }
     open(&approval, now)?;
     if now >= offered.expires_at {
@@ -602,11 +618,19 @@ async fn decide(tx: &mut Tx<'_>, parts: &Parts, deciding: Deciding) -> Result<Ap
     };
     store::insert_answer(tx, &stored, now).await?;
     if let Some(updated) = &signed.updated {
-        identity::update_credential(tx, signed.passkey, updated).await?;
+        // Another answer of this passkey may have come in between: the counter must still rise.
+        if !identity::update_credential(tx, signed.passkey, updated).await? {
+            return Err(Refused::Webauthn(WebauthnRefusal::SignatureInvalid("its counter did not rise")).into());
+        }
     }
     let verified = VerifiedAnswer::checked(approver, offered.verdict, answer.reason);
     apply(tx, parts, approval, Event::Answered(verified), &By { actor, device: Some(device) }, now).await?;
     Ok(id)
+}
+
+/// Nothing, when the answer kept for a challenge is this one, sent again.
+fn same_answer(before: &Value, answer: &Answer) -> Result<(), Refused> {
+    if *before == answer.credential { Ok(()) } else { Err(Refused::ChallengeUsed) }
 }
 
 /// Who made a change, and on which device.
