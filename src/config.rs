@@ -125,8 +125,8 @@ struct PagingFile {
 }
 
 /// Variables that are not settings of the server.
-const NOT_SETTINGS: [&str; 5] =
-    ["PHONEOPS_TOKEN", "PHONEOPS_SERVER", "PHONEOPS_CONFIG", "PHONEOPS_CRASH_AT", "PHONEOPS_CRASH_LOG"];
+const NOT_SETTINGS: [&str; 6] =
+    ["PHONEOPS_TOKEN", "PHONEOPS_TOKEN_FILE", "PHONEOPS_SERVER", "PHONEOPS_CONFIG", "PHONEOPS_CRASH_AT", "PHONEOPS_CRASH_LOG"];
 
 impl Config {
     /// Reads `file`, when given, and `variables` over it.
@@ -144,6 +144,18 @@ impl Config {
             }
         }
         settings.finish()
+    }
+
+    /// The same once `port` is listened on: `listen = "127.0.0.1:0"` lets the operating system choose it, and a `public_url` with port
+    /// 0, like the one that follows from it, means the one chosen.
+    #[must_use]
+    pub fn listening_on(mut self, port: u16) -> Self {
+        self.listen.set_port(port);
+        if self.public_url.port() == Some(0) {
+            // Fails only for URLs without a host, and an origin has one.
+            let _ = self.public_url.set_port(Some(port));
+        }
+        self
     }
 }
 
@@ -278,7 +290,7 @@ mod tests {
     fn the_environment_stands_over_the_file_and_the_file_over_the_defaults() {
         let config = load(
             "listen = \"127.0.0.1:9000\"\n[paging]\nrings = 2\nfallback = \"@ys\"\n",
-            &[("PHONEOPS_PAGING_RINGS", "4"), ("PHONEOPS_TOKEN", "pob_x"), ("HOME", "/")],
+            &[("PHONEOPS_PAGING_RINGS", "4"), ("PHONEOPS_TOKEN", "pob_x"), ("PHONEOPS_TOKEN_FILE", "/x"), ("HOME", "/")],
         )
         .unwrap();
         assert_eq!(config.public_url.as_str(), "http://localhost:9000/");
@@ -294,6 +306,18 @@ mod tests {
         let config = load("", &[("PHONEOPS_DATABASE_URL_FILE", path.to_str().unwrap())]).unwrap();
         assert!(config.database_url.as_ref().unwrap().expose().ends_with("/phoneops"));
         assert!(!format!("{config:?}").contains("hunter2"));
+    }
+
+    #[test]
+    fn the_port_that_was_chosen_is_filled_in_where_none_was_named() {
+        let reached = |variables: &[(&str, &str)]| {
+            let config = load("listen = \"127.0.0.1:0\"\n", variables).unwrap().listening_on(49_152);
+            assert_eq!(config.listen.port(), 49_152);
+            config.public_url.to_string()
+        };
+        assert_eq!(reached(&[]), "http://localhost:49152/");
+        assert_eq!(reached(&[("PHONEOPS_PUBLIC_URL", "https://phoneops.example")]), "https://phoneops.example/");
+        assert_eq!(reached(&[("PHONEOPS_PUBLIC_URL", "http://localhost:9000")]), "http://localhost:9000/");
     }
 
     #[test]

@@ -1,6 +1,8 @@
-//! The `phoneops` program.
+//! The `phoneops` binary: everything it does is in [`phoneops::cli`].
+
+use std::process::ExitCode;
+
 #[tokio::main]
-async fn main() {
-    let same = phoneops::demo::scripted(&mut std::io::stdout()).await.unwrap();
-    std::process::exit(i32::from(!same));
+async fn main() -> ExitCode {
+    phoneops::cli::run(std::env::args_os()).await.into()
 }

@@ -126,6 +126,9 @@ impl MasterKey {
     }
 
     /// A key for one purpose (HKDF-SHA256, RFC 5869): knowing it tells nothing about any other.
+    ///
+    /// # Panics
+    /// Never: 32 bytes are within HKDF's limit.
     #[must_use]
     pub fn derive(&self, purpose: &str) -> Zeroizing<[u8; 32]> {
         let salt = hkdf::Salt::new(hkdf::HKDF_SHA256, b"phoneops.master.v1");
@@ -138,6 +141,9 @@ impl MasterKey {
     }
 
     /// Seals `plain` for `place` (AES-256-GCM, random nonce in front).
+    ///
+    /// # Panics
+    /// Never: what is sealed is far below AES-GCM's limit.
     #[must_use]
     pub fn seal(&self, place: &str, plain: &[u8]) -> Vec<u8> {
         let nonce: [u8; NONCE_LEN] = random();

@@ -17,6 +17,8 @@ world::stories! {
     an_acknowledged_incident_that_is_forgotten_rings_again
     a_second_phone_is_told_that_it_is_over
     a_test_page
+    an_incident_whose_timer_was_buried_rings_all_the_same
+    timers_that_are_set_again_are_one_timer
 }
 
 mod stories {
@@ -218,6 +220,29 @@ mod stories {
         let over = expect_push(&tablet, world, "Answered by Yannick Schutz").await;
         assert_eq!(rung.tag(), over.tag(), "it takes the card's place");
         assert_eq!(tablet.shown().await.unwrap().len(), 1);
+    }
+
+    pub(crate) async fn an_incident_whose_timer_was_buried_rings_all_the_same(world: &World) {
+        let yannick = world.person("yannick", "Yannick Schutz").await;
+        let heimdall = world.bot("heimdall").await;
+        let reference = heimdall.page(&yannick, "All your apps are down").await;
+        yannick.expect_push(world, "All your apps are down").await;
+        world.db.raw("delete from jobs where kind = 'incident_timer'").await;
+        world.advance(minutes(3)).await;
+        yannick.expect_push(world, "All your apps are down").await;
+        yannick.phone.acknowledge(&reference).await.unwrap();
+    }
+
+    pub(crate) async fn timers_that_are_set_again_are_one_timer(world: &World) {
+        let yannick = world.person("yannick", "Yannick Schutz").await;
+        let heimdall = world.bot("heimdall").await;
+        let reference = heimdall.page(&yannick, "All your apps are down").await;
+        yannick.expect_push(world, "All your apps are down").await;
+        yannick.phone.acknowledge(&reference).await.unwrap();
+        world.advance(minutes(3)).await;
+        let timers = world.db.number("select count(*) from jobs where kind = 'incident_timer'").await;
+        assert_eq!(timers, 1, "the ring's timer rang early for the acknowledged incident and became the time-out's");
+        yannick.phone.resolve(&reference).await.unwrap();
     }
 
     pub(crate) async fn a_test_page(world: &World) {

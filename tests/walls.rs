@@ -28,9 +28,6 @@ const PURE: &[(&str, &str)] = &[("clock", "Timestamp"), ("id", "*"), ("journal",
 
 const LINES: usize = 600;
 
-/// Files that were too long when the rule came, and how long they may be at most. Only ever shortened.
-const STILL_TOO_LONG: &[(&str, usize)] = &[("src/approvals/service.rs", 752)];
-
 /// A place where the source breaks a rule.
 #[derive(Debug, PartialEq, Eq)]
 struct Violation {
@@ -176,13 +173,8 @@ fn files_are_short(path: &str, text: &str, tokens: &[Token], say: Say<'_>) {
     if path.ends_with("/tests.rs") || path.contains("/tests/") {
         return;
     }
-    let known = STILL_TOO_LONG.iter().find(|(file, _)| *file == path).map(|(_, lines)| *lines);
-    let at_most = known.unwrap_or(LINES);
-    if lines > at_most {
-        say(at_most + 1, format!("{lines} lines, {at_most} at most"), "a file this long is two: ask which");
-    }
-    if known.is_some() && lines <= LINES {
-        say(1, format!("{lines} lines"), "it is short enough now: take it off the list of tests/walls.rs");
+    if lines > LINES {
+        say(LINES + 1, format!("{lines} lines, {LINES} at most"), "a file this long is two: ask which");
     }
 }
 
@@ -301,8 +293,4 @@ fn a_file_that_is_too_long_is_found() {
     assert_eq!(found("src/paging/machine/tests/histories.rs", &code(900)), [""; 0]);
     let tests = format!("#[cfg(test)]\nmod tests {{\n{}}}\n", code(300));
     assert_eq!(found("src/paging/service.rs", &(code(600) + &tests)), [""; 0]);
-    let (file, at_most) = STILL_TOO_LONG[0];
-    assert_eq!(found(file, &code(at_most)), [""; 0]);
-    assert_eq!(found(file, &code(at_most + 1)).len(), 1, "the list only shrinks");
-    assert_eq!(found(file, &code(600)).len(), 1, "what is short enough leaves the list");
 }

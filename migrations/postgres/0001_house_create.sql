@@ -208,6 +208,7 @@ create table jobs (
     buried_at bigint
 );
 create index jobs_due on jobs (due_at) where buried_at is null;
+create index jobs_subject on jobs (subject_id);
 
 -- Appended without a number inside the deciding transaction; numbered and chained afterwards by one sealer.
 create table journal (

@@ -8,6 +8,7 @@
 //! - Any doubt is a no.
 
 mod action;
+mod deciding;
 mod grant;
 mod machine;
 mod service;

@@ -4,25 +4,24 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use uuid::Uuid;
 
-use super::grant::{GrantKey, builtin_policy};
-use super::machine::{Approval, Decision, Effect, Event, Factor, Origin, Refusal, Requirement, State, Verdict, VerifiedAnswer};
+use super::deciding::{By, Deciding, Parts, Redeeming, Signed, apply, decide, redeem, request, same_answer};
+use super::grant::GrantKey;
+use super::machine::{Approval, Decision, Event, Origin, Refusal, State, Verdict};
 use super::statement::{self, Statement};
-use super::store::{self, StoredAnswer, StoredChallenge, StoredGrant};
+use super::store::{self, StoredChallenge};
 use super::{Action, Display};
 use crate::clock::{Clock, Timestamp};
-use crate::db::{self, Db, Store, Tx};
-use crate::delivery::{Content, Delivery, Notice, Words};
+use crate::db::{self, Db, Store};
+use crate::delivery::Delivery;
 use crate::hub::Hub;
-use crate::id::{ApprovalId, BotId, ChallengeId, DeviceId, GrantId, UserId};
+use crate::id::{ApprovalId, BotId, ChallengeId, GrantId, UserId};
 use crate::identity::{
     self, Bot, Call, Caller, Credential, Failure, RelyingParty, Scope, SigningKey, User, UserRef, WebauthnRefusal,
 };
-use crate::jobs::{Kind, Queue};
-use crate::journal::{Actor, Entry, Journal};
-use crate::push::Category;
-use crate::secret::{b64u, random};
+use crate::jobs::Queue;
+use crate::journal::{Actor, Journal};
+use crate::secret::random;
 
 /// How long a statement may be signed after it was offered. The approval's own deadline ends it too.
 const CHALLENGE_LIFE: Duration = Duration::from_secs(120);
@@ -198,15 +197,6 @@ pub struct Ground {
     pub issuer: String,
 }
 
-/// The parts of [`Approvals`] that go into a transaction.
-#[derive(Clone)]
-struct Parts {
-    journal: Journal,
-    queue: Queue,
-    delivery: Delivery,
-    hub: Hub,
-}
-
 impl Approvals {
     /// Approvals of one installation.
     #[must_use]
@@ -242,6 +232,9 @@ impl Approvals {
     /// When the caller may not answer, or it is too late.
     pub async fn challenge(&self, call: &Call, id: ApprovalId, verdict: Verdict) -> Result<Challenge, Error> {
         let approver = call.person()?.user.id;
+        if let Some(challenge) = call.repeated(&self.store).await? {
+            return Ok(challenge);
+        }
         let now = self.clock.now();
         let (view, credentials) = self
             .store
@@ -291,23 +284,27 @@ impl Approvals {
         let (approver, device) = (person.user.id, person.device.id);
         let now = self.clock.now();
         let challenge = answer.challenge;
-        let (offered, before, passkeys) = self
+        let (passkeys, approval, offered, before) = self
             .store
             .read(move |db| {
                 Box::pin(async move {
+                    // In this order, for on PostgreSQL each statement sees what was committed before it: passkeys that are as old
+                    // as the answer is absent, so that the counter an identical answer left behind does not refuse this one.
+                    let passkeys = identity::usable_passkeys(db, approver).await?;
                     let approval = visible_to(db, id, approver).await?;
                     let offered = store::find_challenge(db, challenge).await?;
                     let offered = offered.filter(|offered| offered.approval == approval.id && offered.approver == approver);
                     let offered = offered.ok_or(Refused::ChallengeUnknown)?;
-                    let before: Option<Value> = store::find_answer(db, challenge).await?;
-                    Ok::<_, Error>((offered, before, identity::usable_passkeys(db, approver).await?))
+                    Ok::<_, Error>((passkeys, approval, offered, store::find_answer(db, challenge).await?))
                 })
             })
             .await?;
-        if before.is_some_and(|before| before == answer.credential) {
-            // The reply was lost and the phone asks again. It was verified then; now its counter would not rise any more.
-            return Ok(id);
+        if let Some(before) = before {
+            same_answer(&before, &answer)?;
+            return call.write(&self.store, now, move |_| Box::pin(async move { Ok(id) })).await;
         }
+        // Before the signature: whoever comes too late hears who decided, not what a later counter makes of their passkey.
+        open(&approval, now)?;
         if offered.verdict == Verdict::Approve && answer.reason.is_some() {
             return Err(Refused::ReasonNotTaken.into());
         }
@@ -387,6 +384,9 @@ impl Approvals {
     /// Each way a redemption can fail has its own [`Refused`].
     pub async fn redeem(&self, call: &Call, grant: &str, action: &Action) -> Result<Redeemed, Error> {
         let bot = call.bot(Scope::GrantsRedeem)?.id;
+        if let Some(redeemed) = call.repeated(&self.store).await? {
+            return Ok(redeemed);
+        }
         let (now, parts, actor) = (self.clock.now(), self.parts(), call.actor(None));
         let claims = self.grant_key.verify(grant, &self.issuer, bot, action, now)?;
         crate::crash_point!("grant-verified");
@@ -489,7 +489,7 @@ async fn visible_to(db: &mut Db<'_>, id: ApprovalId, user: UserId) -> Result<App
 }
 
 /// Nothing, while it can still be answered.
-fn open(approval: &Approval, now: Timestamp) -> Result<(), Refusal> {
+pub(super) fn open(approval: &Approval, now: Timestamp) -> Result<(), Refusal> {
     match &approval.state {
         State::Pending if now < approval.expires_at => Ok(()),
         State::Pending | State::Expired { .. } => Err(Refusal::Expired),
@@ -518,247 +518,4 @@ async fn view(db: &mut Db<'_>, approval: Approval) -> Result<View, db::Error> {
     };
     let display = Display::of(&approval.action, &requester.full_name(), bot.name.as_str(), approval.reason.as_deref());
     Ok(View { approval, requester, bot, approvers, decided_by, display, grant: None })
-}
-
-async fn request(tx: &mut Tx<'_>, parts: &Parts, bot: &Bot, ask: Ask, now: Timestamp) -> Result<ApprovalId, Error> {
-    let unknown = || Refused::RequesterUnknown(ask.requester.to_string());
-    let requester = identity::active_user(tx.db(), &ask.requester).await?.ok_or_else(unknown)?;
-    if identity::usable_passkeys(tx.db(), requester.id).await?.is_empty() {
-        return Err(Refused::RequesterHasNoPasskey(requester.full_name()).into());
-    }
-    let approval = Approval {
-        id: ApprovalId::new(now),
-        tag: draw_tag(),
-        bot: bot.id,
-        requester: requester.id,
-        action: ask.action,
-        reason: ask.reason,
-        origin: ask.origin,
-        requirement: Requirement { policy: builtin_policy(), factor: Factor::Passkey, approvers: vec![requester.id] },
-        created_at: now,
-        expires_at: now.after(ask.expires_in),
-        state: State::Pending,
-    };
-    store::insert(tx, &approval).await?;
-    let data = json!({
-        "requester": approval.requester, "action": approval.action, "action_sha256": b64u(approval.action.sha256()),
-        "policy": approval.requirement.policy, "expires_at": approval.expires_at, "reason": approval.reason,
-    });
-    let actor = Actor::Bot { bot: bot.id, user: Some(requester.id) };
-    let entry = Entry { kind: "approval.requested", actor, subject: approval.id.to_string(), data };
-    parts.journal.append(tx, now, entry).await?;
-    for effect in approval.requested() {
-        perform(tx, parts, &approval, effect, &By { actor, device: None }, now).await?;
-    }
-    crate::crash_point!("approval-written");
-    Ok(approval.id)
-}
-
-/// Four characters that are told apart at a glance.
-fn draw_tag() -> String {
-    const ALPHABET: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
-    random::<4>().map(|byte| char::from(ALPHABET[usize::from(byte & 31)])).iter().collect()
-}
-
-/// A signature that was checked.
-struct Signed {
-    passkey: crate::id::PasskeyId,
-    updated: Option<Credential>,
-}
-
-/// A checked answer on its way into the transaction.
-struct Deciding {
-    id: ApprovalId,
-    approver: UserId,
-    device: DeviceId,
-    actor: Actor,
-    offered: StoredChallenge,
-    answer: Answer,
-    signed: Signed,
-    now: Timestamp,
-}
-
-async fn decide(tx: &mut Tx<'_>, parts: &Parts, deciding: Deciding) -> Result<ApprovalId, Error> {
-    let Deciding { id, approver, device, actor, offered, answer, signed, now } = deciding;
-    let approval = store::lock(tx, id).await?.ok_or_else(|| Refused::NotFound(id.to_string()))?;
-    // Looked up again under the lock: the right to answer must hold now, not when the signature was checked.
-    let trusted = identity::active_device(tx.db(), device).await?.is_some()
-        && identity::active_user(tx.db(), &UserRef::Id(approver)).await?.is_some();
-    let usable = identity::usable_passkeys(tx.db(), approver).await?;
-    if !trusted || !usable.iter().any(|passkey| passkey.id == signed.passkey) {
-        return Err(Refused::Webauthn(WebauthnRefusal::PasskeyUnknown).into());
-    }
-    if let Some(before) = store::find_answer(tx.db(), answer.challenge).await? {
-        // The reply was lost and the phone asks again, or somebody sends another answer to the same challenge.
-        return if before == answer.credential { Ok(id) } else { Err(Refused::ChallengeUsed.into()) };
-    }
-    open(&approval, now)?;
-    if now >= offered.expires_at {
-        return Err(Refused::ChallengeExpired.into());
-    }
-    if offered.used || !store::use_challenge(tx, answer.challenge, now).await? {
-        return Err(Refused::ChallengeUsed.into());
-    }
-    let stored = StoredAnswer {
-        challenge: answer.challenge,
-        approval: id,
-        approver,
-        device,
-        passkey: signed.passkey,
-        verdict: offered.verdict,
-        reason: answer.reason.clone(),
-        statement: &offered.statement,
-        credential: &answer.credential,
-    };
-    store::insert_answer(tx, &stored, now).await?;
-    if let Some(updated) = &signed.updated {
-        identity::update_credential(tx, signed.passkey, updated).await?;
-    }
-    let verified = VerifiedAnswer::checked(approver, offered.verdict, answer.reason);
-    apply(tx, parts, approval, Event::Answered(verified), &By { actor, device: Some(device) }, now).await?;
-    crate::crash_point!("answer-written");
-    Ok(id)
-}
-
-/// Who made a change, and on which device.
-struct By {
-    actor: Actor,
-    device: Option<DeviceId>,
-}
-
-/// Steps the machine; saves, records and performs what follows.
-async fn apply(tx: &mut Tx<'_>, parts: &Parts, approval: Approval, event: Event, by: &By, now: Timestamp) -> Result<(), Error> {
-    let pending = approval.state == State::Pending;
-    let (approval, effects) = approval.step(event, now)?;
-    if pending && approval.state != State::Pending {
-        if !store::save_outcome(tx, &approval).await? {
-            return Err(db::Error::inconsistent("approvals", approval.id, "decided under its lock").into());
-        }
-        let (kind, data) = recorded(&approval);
-        let entry = Entry { kind, actor: by.actor, subject: approval.id.to_string(), data };
-        parts.journal.append(tx, now, entry).await?;
-    }
-    for effect in effects {
-        perform(tx, parts, &approval, effect, by, now).await?;
-    }
-    Ok(())
-}
-
-fn recorded(approval: &Approval) -> (&'static str, Value) {
-    match &approval.state {
-        State::Pending => ("approval.requested", json!({})),
-        State::Approved(decision) => ("approval.approved", json!({"by": decision.by})),
-        State::Denied(decision) => ("approval.denied", json!({"by": decision.by, "reason": decision.reason})),
-        State::Expired { .. } => ("approval.expired", json!({})),
-        State::Cancelled { .. } => ("approval.cancelled", json!({})),
-    }
-}
-
-async fn perform(
-    tx: &mut Tx<'_>,
-    parts: &Parts,
-    approval: &Approval,
-    effect: Effect,
-    by: &By,
-    now: Timestamp,
-) -> Result<(), Error> {
-    match effect {
-        Effect::NotifyUsers(users) => {
-            for user in users {
-                parts.delivery.notify(tx, doorbell(approval, user), now).await?;
-            }
-        }
-        Effect::WakeAt(at) => parts.queue.enqueue(tx, Kind::ApprovalDeadline, approval.id.0, at).await?,
-        Effect::IssueGrant { expires_at } => {
-            let grant = StoredGrant {
-                id: GrantId::new(now),
-                approval: approval.id,
-                bot: approval.bot,
-                issued_at: now,
-                expires_at,
-                redeemed_at: None,
-            };
-            store::insert_grant(tx, &grant).await?;
-            crate::crash_point!("grant-issued");
-        }
-        Effect::TellBot => {
-            let (hub, id): (Hub, Uuid) = (parts.hub.clone(), approval.id.0);
-            tx.after_commit(move || hub.wake(id));
-        }
-        Effect::Withdraw => {
-            let content = taken_off(tx, approval).await?;
-            parts.delivery.withdraw(tx, approval.id.0, by.device, &content, now).await?;
-        }
-    }
-    Ok(())
-}
-
-/// The push says only that something waits: what it is, is read over TLS after unlocking.
-fn doorbell(approval: &Approval, user: UserId) -> Notice {
-    let words = Words { title: "Approval needed".into(), body: format!("Request {}: open to read and answer", approval.tag) };
-    Notice {
-        user,
-        subject: approval.id.0,
-        round: 1,
-        content: content(approval, Category::Approval, words),
-        expires_at: approval.expires_at,
-        replaces: None,
-    }
-}
-
-async fn taken_off(tx: &mut Tx<'_>, approval: &Approval) -> Result<Content, Error> {
-    let title = match &approval.state {
-        State::Approved(decision) | State::Denied(decision) => {
-            format!("Answered by {}", identity::known_user(tx.db(), decision.by).await?.name.as_str())
-        }
-        State::Cancelled { .. } => "Cancelled".to_owned(),
-        State::Pending | State::Expired { .. } => "Expired".to_owned(),
-    };
-    let words = Words { title, body: format!("Request {}: nothing left to do", approval.tag) };
-    Ok(content(approval, Category::Answered, words))
-}
-
-fn content(approval: &Approval, category: Category, words: Words) -> Content {
-    Content {
-        category,
-        high: category == Category::Approval,
-        words,
-        path: format!("/a/{}", approval.id),
-        subject: approval.id.to_string(),
-        reference: None,
-    }
-}
-
-struct Redeeming {
-    grant: GrantId,
-    bot: BotId,
-    action_sha256: [u8; 32],
-    now: Timestamp,
-}
-
-async fn redeem(tx: &mut Tx<'_>, parts: &Parts, redeeming: Redeeming, actor: Actor) -> Result<Redeemed, Error> {
-    let Redeeming { grant, bot, action_sha256, now } = redeeming;
-    let stored = store::lock_grant(tx, grant).await?.filter(|stored| stored.bot == bot).ok_or(Refused::GrantInvalid)?;
-    if let Some(at) = stored.redeemed_at {
-        return Err(Refused::GrantRedeemed { at }.into());
-    }
-    if now >= stored.expires_at {
-        return Err(Refused::GrantExpired.into());
-    }
-    let approval = store::find(tx.db(), stored.approval).await?.ok_or(Refused::GrantInvalid)?;
-    if approval.action.sha256() != action_sha256 || !matches!(approval.state, State::Approved(_)) {
-        return Err(Refused::GrantOtherAction.into());
-    }
-    let requester = identity::active_user(tx.db(), &UserRef::Id(approval.requester)).await?;
-    if requester.is_none() || !store::signer_still_trusted(tx.db(), approval.id).await? {
-        return Err(Refused::GrantRevoked.into());
-    }
-    if !store::redeem(tx, grant, now).await? {
-        return Err(Refused::GrantRedeemed { at: now }.into());
-    }
-    let data = json!({"approval": approval.id, "action_sha256": b64u(action_sha256)});
-    let entry = Entry { kind: "grant.redeemed", actor, subject: grant.to_string(), data };
-    parts.journal.append(tx, now, entry).await?;
-    crate::crash_point!("grant-redeemed");
-    Ok(Redeemed { grant, approval: approval.id, at: now })
 }

@@ -69,6 +69,9 @@ impl Statement {
     }
 
     /// The canonical JSON (RFC 8785).
+    ///
+    /// # Panics
+    /// Never: the statement is plain JSON.
     #[must_use]
     pub fn canonical(&self) -> String {
         String::from_utf8(canonical(self)).expect("canonical JSON is UTF-8")

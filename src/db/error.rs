@@ -66,7 +66,7 @@ impl From<rusqlite::Error> for Error {
 /// Ends the process: once a write or a sync failed, nobody knows what the disk holds, and SQLite would acknowledge later commits
 /// all the same. A supervisor starts us again and recovery reads what is really there.
 #[expect(clippy::exit, reason = "stopping is the only honest answer to a failing disk")]
-fn die_of_io_error(error: &rusqlite::Error) -> ! {
+pub(super) fn die_of_io_error(error: &rusqlite::Error) -> ! {
     tracing::error!(%error, "the database's disk failed; stopping so that nothing more is acknowledged");
     eprintln!("phoneops: the database's disk failed ({error}); stopping so that nothing more is acknowledged");
     std::process::exit(74)

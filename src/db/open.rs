@@ -8,12 +8,16 @@ use rusqlite::Connection;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use tokio::sync::mpsc;
 
+use super::error::die_of_io_error;
 use super::read::Readers;
 use super::write::{LiteWork, QUEUE, lite_writer};
 use super::{Error, Result, migrate};
 
 /// How long SQLite waits for a process outside this one; inside there is only one writer.
 pub(super) const BUSY: Duration = Duration::from_secs(5);
+
+/// The log is moved into the database file when it is this long, about 4 MB.
+const CHECKPOINT_PAGES: i32 = 1000;
 
 /// Prepared statements kept per connection: more than there are in the source.
 pub(super) const STATEMENTS: usize = 256;
@@ -103,6 +107,7 @@ fn open_lite(path: PathBuf) -> Result<Backend> {
     // FULL syncs the log before a commit returns; NORMAL may lose acknowledged commits when the power fails.
     connection.pragma_update(None, "synchronous", "full")?;
     connection.pragma_update(None, "foreign_keys", true)?;
+    connection.wal_hook(Some(checkpoint));
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
     migrate::lite(&mut connection)?;
     let (writer, queue) = mpsc::channel(QUEUE);
@@ -111,6 +116,20 @@ fn open_lite(path: PathBuf) -> Result<Backend> {
         .spawn(move || lite_writer(connection, queue))
         .map_err(|error| Error::Unavailable(error.to_string()))?;
     Ok(Backend::Lite { writer, readers: Arc::new(Readers::new(path)) })
+}
+
+/// Moves the log into the database file once it has 1000 pages, as SQLite does by itself; but SQLite ignores an I/O error in that,
+/// and would go on acknowledging.
+fn checkpoint(wal: &rusqlite::hooks::Wal, pages: i32) -> rusqlite::Result<()> {
+    if pages < CHECKPOINT_PAGES {
+        return Ok(());
+    }
+    match wal.checkpoint() {
+        // SQLite would make a "logic error" of it on its way through the commit.
+        Err(error) if error.sqlite_error_code() == Some(rusqlite::ErrorCode::SystemIoFailure) => die_of_io_error(&error),
+        // Busy, or no room in the database file: everything is in the log, and the next commit tries again.
+        _ => Ok(()),
+    }
 }
 
 async fn open_pg(url: &str, connections: u32) -> Result<Backend> {

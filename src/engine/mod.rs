@@ -42,6 +42,9 @@ const MAX_TRIES: u32 = 25;
 /// How long the sealer lets entries gather.
 const SEAL_PAUSE: Duration = Duration::from_millis(50);
 
+/// How often incidents that lost their timer are looked for.
+const MEND_EVERY: Duration = Duration::from_secs(60);
+
 /// How often what is over is forgotten.
 const FORGET_EVERY: Duration = Duration::from_secs(600);
 
@@ -95,6 +98,7 @@ impl Engine {
         }
         running.tasks.spawn(seal(self.store.clone(), self.journal.clone(), running.stop.clone()));
         running.tasks.spawn(forget(self.identity.clone(), self.clock.clone(), running.stop.clone()));
+        running.tasks.spawn(mend(self.paging.clone(), self.clock.clone(), running.stop.clone()));
         let worker = Worker {
             engine: Arc::new(self),
             pushes: Arc::new(Semaphore::new(PUSHES)),
@@ -311,6 +315,19 @@ async fn seal(store: Store, journal: Journal, stop: CancellationToken) {
             () = journal.appended() => tokio::time::sleep(SEAL_PAUSE).await,
             // What another node appended before it died.
             () = tokio::time::sleep(Duration::from_secs(5)) => {}
+        }
+    }
+}
+
+/// "Waiting without a timer" is impossible, even when a job was buried: what lost its timer is found and rings.
+async fn mend(paging: Arc<Paging>, clock: Clock, stop: CancellationToken) {
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = clock.sleep_until(clock.now().after(MEND_EVERY)) => {}
+        }
+        if let Err(error) = paging.mend().await {
+            tracing::error!(%error, "lost timers cannot be looked for");
         }
     }
 }

@@ -67,7 +67,8 @@ impl<T: DeserializeOwned> FromRequest<State> for Anonymous<T> {
     }
 }
 
-async fn split(request: Request, app: &State) -> Result<(Parts, Bytes), Problem> {
+/// The head and the whole body of a request, within the limits of both.
+pub(super) async fn split(request: Request, app: &State) -> Result<(Parts, Bytes), Problem> {
     let (parts, body) = request.into_parts();
     let reading = Bytes::from_request(Request::from_parts(parts.clone(), body), app);
     let read = tokio::time::timeout(BODY_TIMEOUT, reading).await;
@@ -84,10 +85,15 @@ async fn split(request: Request, app: &State) -> Result<(Parts, Bytes), Problem>
     Ok((parts, body))
 }
 
+/// Whether the body is said to be of this media type, parameters apart.
+pub(super) fn is_media_type(headers: &HeaderMap, expected: &str) -> bool {
+    let said = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    said.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case(expected)
+}
+
 /// The body as `T`, or a problem that names the field.
 fn json<T: DeserializeOwned>(headers: &HeaderMap, body: &[u8]) -> Result<T, Problem> {
-    let kind = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    if !kind.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("application/json") {
+    if !is_media_type(headers, "application/json") {
         let detail = "the body must be JSON: send `Content-Type: application/json`";
         return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "not_json", detail));
     }
@@ -125,12 +131,17 @@ async fn call(parts: &mut Parts, app: &State, body: &[u8]) -> Result<Call, Probl
 
 async fn authenticate(parts: &Parts, app: &State) -> Result<(Caller, Option<UsedProof>), Problem> {
     let unauthenticated = || Problem::new(StatusCode::UNAUTHORIZED, "unauthenticated", "send `Authorization: Bearer` or `DPoP`");
-    let Some(authorization) = parts.headers.get(header::AUTHORIZATION) else {
+    let mut given = parts.headers.get_all(header::AUTHORIZATION).iter();
+    let Some(authorization) = given.next() else {
         if parts.extensions.get::<LocalSocket>().is_some() {
             return Ok((Caller::Operator, None));
         }
         return Err(unauthenticated());
     };
+    if given.next().is_some() {
+        // A proxy in front might have looked at the other one.
+        return Err(unauthenticated());
+    }
     let text = authorization.to_str().map_err(|_| unauthenticated())?;
     let (scheme, token) = text.split_once(' ').ok_or_else(unauthenticated)?;
     let token = Secret::new(token.trim().to_owned());

@@ -197,9 +197,12 @@ fn links(links: Vec<String>) -> Result<Vec<String>, Problem> {
         return Err(Problem::field("links", "may be at most 10"));
     }
     for (at, link) in links.iter().enumerate() {
-        let web = link.len() <= 2000 && url::Url::parse(link).is_ok_and(|url| matches!(url.scheme(), "http" | "https"));
+        // The parser would mend white space and controls silently; what is kept is the text as it was sent.
+        let plain = link.len() <= 2000 && !link.chars().any(|c| c.is_whitespace() || crate::text::is_deceptive(c));
+        let web = plain && url::Url::parse(link).is_ok_and(|url| matches!(url.scheme(), "http" | "https"));
         if !web {
-            return Err(Problem::field(format!("links[{at}]"), "must be an http or https URL of at most 2000 characters"));
+            let detail = "must be an http or https URL of at most 2000 characters, without white space and control characters";
+            return Err(Problem::field(format!("links[{at}]"), detail));
         }
     }
     Ok(links)

@@ -41,7 +41,7 @@ impl<T: DeserializeOwned> FromRequestParts<State> for Query<T> {
     }
 }
 
-/// `Failed to deserialize query string: wait: invalid digit` names `wait`, and so does `unknown field `wait``.
+/// "Failed to deserialize query string: wait: invalid digit" names `wait`, and so does "unknown field" with it in backticks.
 fn named(text: &str) -> Problem {
     let detail = text.split_once(": ").map_or(text, |(_, detail)| detail);
     let parameter = match detail.split('`').nth(1) {

@@ -106,7 +106,6 @@ pub struct Ground {
 }
 
 /// The whole API, ready to serve.
-#[must_use]
 pub fn router(ground: Ground) -> Router {
     let app: State = Arc::new(App {
         store: ground.store,

@@ -19,7 +19,10 @@ use crate::paging;
 
 /// An error on its way to a client.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Problem {
+pub struct Problem(Box<Parts>);
+
+#[derive(Clone, Debug, PartialEq)]
+struct Parts {
     status: StatusCode,
     code: &'static str,
     detail: String,
@@ -52,13 +55,18 @@ impl Problem {
     /// A problem.
     #[must_use]
     pub fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
-        Self { status, code, detail: detail.into(), field: None, more: Map::new() }
+        Self(Box::new(Parts { status, code, detail: detail.into(), field: None, more: Map::new() }))
     }
 
     /// 400 about one field.
     #[must_use]
     pub fn field(field: impl Into<String>, detail: impl Into<String>) -> Self {
-        Self { field: Some(field.into()), ..Self::new(StatusCode::BAD_REQUEST, "invalid_request", detail) }
+        Self::new(StatusCode::BAD_REQUEST, "invalid_request", detail).about(field)
+    }
+
+    fn about(mut self, field: impl Into<String>) -> Self {
+        self.0.field = Some(field.into());
+        self
     }
 
     /// 404.
@@ -71,7 +79,7 @@ impl Problem {
     #[must_use]
     pub fn with(mut self, name: &str, value: impl Serialize) -> Self {
         if let Ok(value) = serde_json::to_value(value) {
-            self.more.insert(name.to_owned(), value);
+            self.0.more.insert(name.to_owned(), value);
         }
         self
     }
@@ -79,13 +87,13 @@ impl Problem {
     /// The status.
     #[must_use]
     pub fn status(&self) -> StatusCode {
-        self.status
+        self.0.status
     }
 
     /// The code.
     #[must_use]
     pub fn code(&self) -> &'static str {
-        self.code
+        self.0.code
     }
 
     /// What only the log may know.
@@ -97,30 +105,31 @@ impl Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
+        let Parts { status, code, detail, field, more } = *self.0;
         let body = ProblemBody {
-            r#type: format!("urn:phoneops:problem:{}", self.code),
-            title: self.status.canonical_reason().unwrap_or("Error").to_owned(),
-            status: self.status.as_u16(),
-            code: self.code.to_owned(),
-            detail: self.detail,
-            field: self.field,
-            more: self.more,
+            r#type: format!("urn:phoneops:problem:{code}"),
+            title: status.canonical_reason().unwrap_or("Error").to_owned(),
+            status: status.as_u16(),
+            code: code.to_owned(),
+            detail,
+            field,
+            more,
         };
         let text = serde_json::to_vec(&body).unwrap_or_default();
-        let mut response = (self.status, text).into_response();
+        let mut response = (status, text).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-        if self.status == StatusCode::UNAUTHORIZED {
-            let challenge = if self.code == "invalid_dpop_proof" {
+        if status == StatusCode::UNAUTHORIZED {
+            let challenge = if code == "invalid_dpop_proof" {
                 "DPoP error=\"invalid_dpop_proof\""
-            } else if self.code == "invalid_token" {
+            } else if code == "invalid_token" {
                 "DPoP error=\"invalid_token\""
             } else {
                 "DPoP, Bearer"
             };
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
         }
-        if matches!(self.status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS) {
+        if matches!(status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS) {
             headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
         }
         response
@@ -202,8 +211,8 @@ impl From<identity::Refusal> for Problem {
         let detail = refusal.to_string();
         let conflict = |code| Self::new(StatusCode::CONFLICT, code, detail.clone());
         match refusal {
-            R::HandleTaken(_) => Self { field: Some("handle".into()), ..conflict("handle_taken") },
-            R::NameTaken(_) => Self { field: Some("name".into()), ..conflict("name_taken") },
+            R::HandleTaken(_) => conflict("handle_taken").about("handle"),
+            R::NameTaken(_) => conflict("name_taken").about("name"),
             R::UserUnknown(_) | R::NotFound(_) => Self::not_found(detail),
             R::LastAdmin(_) => conflict("last_admin"),
             R::EnrollmentUnknown => Self::new(StatusCode::NOT_FOUND, "enrollment_unknown", detail),
@@ -228,7 +237,7 @@ impl From<approvals::Refused> for Problem {
             R::Machine(refusal) => refusal.into(),
             R::NotFound(_) => Self::not_found(detail),
             R::RequesterUnknown(_) => Self::field("requester", detail),
-            R::RequesterHasNoPasskey(_) => Self { field: Some("requester".into()), ..conflict("requester_has_no_passkey") },
+            R::RequesterHasNoPasskey(_) => conflict("requester_has_no_passkey").about("requester"),
             R::ChallengeUnknown => Self::new(StatusCode::NOT_FOUND, "challenge_unknown", detail),
             R::ChallengeUsed => conflict("challenge_used"),
             R::ChallengeExpired => conflict("challenge_expired"),

@@ -59,7 +59,7 @@ fn describe(document: TransformOpenApi<'_>) -> TransformOpenApi<'_> {
         scheme: scheme.into(),
         bearer_format: None,
         description: Some(description.into()),
-        extensions: Default::default(),
+        extensions: std::iter::empty().collect(),
     };
     document
         .security_scheme("bot", scheme("bearer", "A bot's token."))

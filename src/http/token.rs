@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::State;
-use super::caller::proof;
+use super::caller::{is_media_type, proof, split};
 use super::problem::Problem;
 
 const GRANT_TYPE: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
@@ -54,24 +54,28 @@ impl FromRequest<State> for SignIn {
     type Rejection = Problem;
 
     async fn from_request(request: Request, app: &State) -> Result<Self, Problem> {
-        let (parts, body) = request.into_parts();
-        let again = Request::from_parts(parts.clone(), body);
-        let form = axum::extract::RawForm::from_request(again, app).await.map_err(|rejection| {
-            Problem::new(rejection.status(), "not_a_form", "send `Content-Type: application/x-www-form-urlencoded`")
-        })?;
-        let mut fields = Form { grant_type: String::new(), assertion: String::new() };
-        for (name, value) in url::form_urlencoded::parse(&form.0) {
+        let (parts, body) = split(request, app).await?;
+        if !is_media_type(&parts.headers, "application/x-www-form-urlencoded") {
+            let detail = "send `Content-Type: application/x-www-form-urlencoded`";
+            return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "not_a_form", detail));
+        }
+        let (mut grant_type, mut assertion) = (None, None);
+        for (name, value) in url::form_urlencoded::parse(&body) {
             let field = match &*name {
-                "grant_type" => &mut fields.grant_type,
-                "assertion" => &mut fields.assertion,
+                "grant_type" => &mut grant_type,
+                "assertion" => &mut assertion,
                 other => return Err(Problem::field(other, "unknown field; known are grant_type and assertion")),
             };
-            if !field.is_empty() {
+            if field.replace(value.into_owned()).is_some() {
                 return Err(Problem::field(name, "is there twice"));
             }
-            *field = value.into_owned();
         }
-        Ok(Self { form: fields, parts })
+        let missing = |name: &'static str| move || Problem::field(name, "is missing");
+        let form = Form {
+            grant_type: grant_type.ok_or_else(missing("grant_type"))?,
+            assertion: assertion.ok_or_else(missing("assertion"))?,
+        };
+        Ok(Self { form, parts })
     }
 }
 

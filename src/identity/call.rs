@@ -216,6 +216,32 @@ impl Call {
             .await
     }
 
+    /// The outcome of an earlier call with the same key and request, for services that look at more than the key before they
+    /// write: what they look at has moved on since.
+    ///
+    /// # Errors
+    /// [`CallRefusal::KeyReused`], [`CallRefusal::ProofReplayed`], or a storage error.
+    pub async fn repeated<T, R>(&self, store: &Store) -> Result<Option<T>, Failure<R>>
+    where
+        T: DeserializeOwned + Send + Sync + 'static,
+        R: Send + 'static,
+    {
+        let Some(once) = self.once.clone() else { return Ok(None) };
+        let (caller, proof) = (self.key_space(), self.proof);
+        let key = once.key.clone();
+        let found: db::Result<Option<store::Kept>> =
+            store.read(move |db| Box::pin(async move { store::find_outcome(db, &caller, &key).await })).await;
+        let Some(kept) = found? else { return Ok(None) };
+        if let Some(proof) = proof {
+            let fresh: db::Result<bool> =
+                store.write(move |tx| Box::pin(async move { store::use_proof(tx, &proof).await })).await;
+            if !fresh? {
+                return Err(CallRefusal::ProofReplayed.into());
+            }
+        }
+        outcome(kept, &once).map(Some)
+    }
+
     /// Keys of different callers never meet.
     fn key_space(&self) -> String {
         match &self.caller {
@@ -227,10 +253,19 @@ impl Call {
     }
 }
 
-async fn repeated<T: DeserializeOwned + Send, R>(tx: &mut Tx<'_>, caller: &str, once: &Once) -> Result<T, Failure<R>> {
-    let kept = store::find_outcome::<T>(tx, caller, &once.key).await?;
+async fn repeated<T: DeserializeOwned, R>(tx: &mut Tx<'_>, caller: &str, once: &Once) -> Result<T, Failure<R>> {
+    let kept = store::find_outcome(tx.db(), caller, &once.key).await?;
+    outcome(kept.ok_or_else(|| inconsistent(once, "it is taken and not there"))?, once)
+}
+
+/// The outcome of the same request. Another request's is not even read: it may be of another type.
+fn outcome<T: DeserializeOwned, R>(kept: store::Kept, once: &Once) -> Result<T, Failure<R>> {
     if kept.request_sha256 != once.request_sha256 {
         return Err(CallRefusal::KeyReused.into());
     }
-    Ok(kept.outcome)
+    Ok(serde_json::from_value(kept.outcome).map_err(|error| inconsistent(once, error))?)
+}
+
+fn inconsistent(once: &Once, what: impl std::fmt::Display) -> db::Error {
+    db::Error::inconsistent("idempotency_keys", &once.key, what)
 }

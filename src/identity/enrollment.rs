@@ -207,7 +207,9 @@ impl Identity {
                     admin?;
                 }
                 let device = device.ok_or_else(|| Refusal::NotFound(id.to_string()))?;
-                store::revoke_device(tx, id, now).await?;
+                if !store::revoke_device(tx, id, now).await? {
+                    return Err(Refusal::NotFound(id.to_string()).into());
+                }
                 let data = json!({"user": device.user});
                 record(tx, &journal, now, actor, "device.revoked", id, data).await
             })
@@ -227,6 +229,10 @@ async fn enroll(tx: &mut db::Tx<'_>, journal: &Journal, now: Timestamp, claim: C
     let user = match (enrollment.user, claim.user) {
         (Some(user), None) => user,
         (None, Some((handle, name))) => {
+            // The code was for an empty house, and somebody has moved in since.
+            if !store::no_user_yet(tx.db()).await? {
+                return Err(Refusal::EnrollmentUnknown.into());
+            }
             let user = User { id: UserId::new(now), handle, name, role: Role::Admin, created_at: now, removed_at: None };
             add_user(tx, journal, now, Actor::Enrollee, &user).await?
         }

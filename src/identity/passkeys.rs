@@ -53,16 +53,19 @@ impl Identity {
         let (now, journal, actor) = (self.clock.now(), self.journal.clone(), call.actor(None));
         let owner = (person.user.id, person.device.id);
         let state: Option<Value> = self.store.read(move |db| Box::pin(store::find_ceremony(db, ceremony, owner.1, now))).await?;
-        let verify = |state| self.relying_party.finish_registration(&state, &credential).map_err(Refusal::Webauthn);
-        // Without a ceremony this may still be a call that is repeated under its idempotency key: the transaction tells.
-        let credential = state.map(verify).transpose()?;
+        let Some(state) = state else {
+            // Over; perhaps because this very call ended it before, under the key it carries. Both are of one transaction.
+            let before = call.repeated(&self.store).await?;
+            let (id, name, created_at) = before.ok_or(Refusal::CeremonyUnknown)?;
+            return Ok(Passkey { id, name, created_at });
+        };
+        let credential = self.relying_party.finish_registration(&state, &credential).map_err(Refusal::Webauthn)?;
         crate::crash_point!("passkey-verified");
         let passkey = Passkey { id: PasskeyId::new(now), name, created_at: now };
         let made = passkey.clone();
         let (id, name, created_at) = call
             .write(&self.store, now, move |tx| {
                 Box::pin(async move {
-                    let credential = credential.ok_or(Refusal::CeremonyUnknown)?;
                     if !store::end_ceremony(tx, ceremony).await? {
                         return Err(Refusal::CeremonyUnknown.into());
                     }

@@ -139,12 +139,15 @@ impl Identity {
         let (now, journal, actor) = (self.clock.now(), self.journal.clone(), call.actor(None));
         call.write(&self.store, now, move |tx| {
             Box::pin(async move {
-                let user = active_user(tx.db(), &who).await?.ok_or_else(|| Refusal::UserUnknown(who.to_string()))?;
-                let admins = store::list_users(tx.db()).await?.iter().filter(|user| user.role == Role::Admin).count();
-                if user.role == Role::Admin && admins == 1 {
+                let admins = store::lock_admins(tx).await?;
+                let unknown = || Refusal::UserUnknown(who.to_string());
+                let user = active_user(tx.db(), &who).await?.ok_or_else(unknown)?;
+                if admins == [user.id] {
                     return Err(Refusal::LastAdmin(user.handle.as_str().to_owned()).into());
                 }
-                store::remove_user(tx, user.id, now).await?;
+                if !store::remove_user(tx, user.id, now).await? {
+                    return Err(unknown().into());
+                }
                 let data = json!({"handle": user.handle});
                 record(tx, &journal, now, actor, "user.removed", user.id, data).await
             })

@@ -97,6 +97,16 @@ pub(super) async fn no_user_yet(db: &mut Db<'_>) -> Result<bool> {
     Ok(db.query("select id from users limit 1").optional::<UserId>().await?.is_none())
 }
 
+const LOCK_ADMINS: Sql = Sql::either(
+    "select id from users where role = 'admin' and removed_at is null order by id",
+    "select id from users where role = 'admin' and removed_at is null order by id for update",
+);
+
+/// The administrators, locked: two who remove each other are served one after the other.
+pub(super) async fn lock_admins(tx: &mut Tx<'_>) -> Result<Vec<UserId>> {
+    tx.query(LOCK_ADMINS).all().await
+}
+
 pub(super) async fn remove_user(tx: &mut Tx<'_>, id: UserId, now: Timestamp) -> Result<bool> {
     let rows =
         tx.query("update users set removed_at = $2 where id = $1 and removed_at is null").bind(id).bind(now).execute().await?;
@@ -310,13 +320,19 @@ pub async fn usable_passkeys(db: &mut Db<'_>, user: UserId) -> Result<Vec<Stored
     .await
 }
 
-/// Stores what an assertion taught about a passkey: its signature counter.
+/// A counter that is used must rise, whichever of two assertions comes first.
+const UPDATE_CREDENTIAL: Sql = Sql::either(
+    "update passkeys set credential = $2 where id = $1 and ($3 = 0 or json_extract(credential, '$.counter') < $3)",
+    "update passkeys set credential = $2 where id = $1 and ($3 = 0 or (credential ->> 'counter')::bigint < $3)",
+);
+
+/// Stores what an assertion taught about a passkey: its signature counter. `false` when a later one was stored meanwhile.
 ///
 /// # Errors
 /// Storage errors.
-pub async fn update_credential(tx: &mut Tx<'_>, id: PasskeyId, credential: &Credential) -> Result<()> {
-    tx.query("update passkeys set credential = $2 where id = $1").bind(id).bind(Json(credential)).execute().await?;
-    Ok(())
+pub async fn update_credential(tx: &mut Tx<'_>, id: PasskeyId, credential: &Credential) -> Result<bool> {
+    let rows = tx.query(UPDATE_CREDENTIAL).bind(id).bind(Json(credential)).bind(credential.counter()).execute().await?;
+    Ok(rows == 1)
 }
 
 pub(super) async fn insert_passkey(
@@ -437,22 +453,23 @@ pub(super) async fn keep_outcome(tx: &mut Tx<'_>, caller: &str, key: &str, outco
     Ok(())
 }
 
-pub(super) struct Kept<T> {
+/// What an idempotency key was used for, and what came of it.
+pub(super) struct Kept {
     pub(super) request_sha256: [u8; 32],
-    pub(super) outcome: T,
+    pub(super) outcome: serde_json::Value,
 }
 
-impl<T: DeserializeOwned> FromRow for Kept<T> {
+impl FromRow for Kept {
     fn from_row(row: &Row<'_>) -> Result<Self> {
-        Ok(Self { request_sha256: row.get("request_sha256")?, outcome: row.get::<Json<T>>("outcome")?.0 })
+        Ok(Self { request_sha256: row.get("request_sha256")?, outcome: row.get::<Json<serde_json::Value>>("outcome")?.0 })
     }
 }
 
-pub(super) async fn find_outcome<T: DeserializeOwned + Send>(tx: &mut Tx<'_>, caller: &str, key: &str) -> Result<Kept<T>> {
-    tx.query("select request_sha256, outcome from idempotency_keys where caller = $1 and key = $2")
+pub(super) async fn find_outcome(db: &mut Db<'_>, caller: &str, key: &str) -> Result<Option<Kept>> {
+    db.query("select request_sha256, outcome from idempotency_keys where caller = $1 and key = $2")
         .bind(caller)
         .bind(key)
-        .one()
+        .optional()
         .await
 }
 

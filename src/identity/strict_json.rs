@@ -1,10 +1,11 @@
-//! JSON objects in which no member appears twice, at any depth.
+//! JSON objects in which no member appears twice and no text holds U+0000, at any depth.
 //!
 //! `serde_json` lets the last of two equal members win while other parsers take the first, so a signed text with a repeated
 //! member could mean one thing here and another elsewhere (RFC 8259 section 4, RFC 7515 section 4).
 //!
 //! **Invariants**
 //! - A repeated member is an error, never a choice.
+//! - What comes out can be stored by both engines.
 //! - Hostile input cannot recurse deeper than `serde_json`'s limit of 128.
 
 use std::cell::Cell;
@@ -83,11 +84,11 @@ impl<'de> Visitor<'de> for Strict<'_> {
     }
 
     fn visit_str<E: Error>(self, value: &str) -> Result<Value, E> {
-        Ok(Value::String(value.to_owned()))
+        self.visit_string(value.to_owned())
     }
 
     fn visit_string<E: Error>(self, value: String) -> Result<Value, E> {
-        Ok(Value::String(value))
+        storable(value).map(Value::String)
     }
 
     fn visit_unit<E: Error>(self) -> Result<Value, E> {
@@ -105,6 +106,7 @@ impl<'de> Visitor<'de> for Strict<'_> {
     fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
         let mut members = Map::new();
         while let Some(name) = entries.next_key::<String>()? {
+            let name = storable(name)?;
             let value = entries.next_value_seed(self)?;
             if members.insert(name, value).is_some() {
                 self.0.set(true);
@@ -115,9 +117,21 @@ impl<'de> Visitor<'de> for Strict<'_> {
     }
 }
 
+/// PostgreSQL's `jsonb` has no place for U+0000.
+fn storable<E: Error>(text: String) -> Result<String, E> {
+    if text.contains('\0') { Err(E::custom("a text must not hold the character U+0000")) } else { Ok(text) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_postgresql_cannot_store_is_refused() {
+        for text in [r#"{"a":"\u0000"}"#, r#"{"\u0000":1}"#, r#"{"a":[{"b":"x\u0000y"}]}"#] {
+            assert_eq!(parse(text.as_bytes()), Err(NotStrict::Malformed), "{text}");
+        }
+    }
 
     #[test]
     fn an_object_reads_as_serde_json_reads_it() {

@@ -23,8 +23,17 @@ impl FromRow for Depth {
     }
 }
 
+/// Stores a job, unless the same one waits for the same moment already: a timer that is set again is one timer.
 pub(super) async fn insert(tx: &mut Tx<'_>, job: &Job, due_at: Timestamp, now: Timestamp) -> Result<()> {
-    tx.query("insert into jobs (id, kind, subject_id, due_at, lease, tries, created_at) values ($1, $2, $3, $4, $5, $6, $7)")
+    const INSERT: Sql = Sql::either(
+        "insert into jobs (id, kind, subject_id, due_at, lease, tries, created_at)
+         select $1, $2, $3, $4, $5, $6, $7 where not exists (
+             select 1 from jobs where subject_id = $3 and kind = $2 and due_at = $4 and lease = 0 and buried_at is null)",
+        "insert into jobs (id, kind, subject_id, due_at, lease, tries, created_at)
+         select $1, $2::text, $3::uuid, $4::bigint, $5, $6, $7 where not exists (
+             select 1 from jobs where subject_id = $3 and kind = $2 and due_at = $4 and lease = 0 and buried_at is null)",
+    );
+    tx.query(INSERT)
         .bind(job.id)
         .bind(job.kind.as_str())
         .bind(job.subject)
@@ -37,14 +46,17 @@ pub(super) async fn insert(tx: &mut Tx<'_>, job: &Job, due_at: Timestamp, now: T
     Ok(())
 }
 
+/// Kinds are named, so that a job of a newer program's kind waits for it and stops nobody.
 /// On PostgreSQL `skip locked` keeps two nodes from winning one row, and the array from exceeding the limit.
 const CLAIM: Sql = Sql::either(
     "update jobs set due_at = $2, lease = lease + 1, tries = tries + 1
-     where id in (select id from jobs where buried_at is null and due_at <= $1 order by due_at limit $3)
+     where id in (select id from jobs where buried_at is null and due_at <= $1
+         and kind in ('push', 'approval_deadline', 'incident_timer') order by due_at limit $3)
      returning id, kind, subject_id, lease, tries",
     "update jobs set due_at = $2, lease = lease + 1, tries = tries + 1
      where id = any(array(
-         select id from jobs where buried_at is null and due_at <= $1 order by due_at limit $3 for update skip locked))
+         select id from jobs where buried_at is null and due_at <= $1
+         and kind in ('push', 'approval_deadline', 'incident_timer') order by due_at limit $3 for update skip locked))
      returning id, kind, subject_id, lease, tries",
 );
 
@@ -53,7 +65,12 @@ pub(super) async fn claim(tx: &mut Tx<'_>, now: Timestamp, lease_ends: Timestamp
 }
 
 pub(super) async fn next_due(db: &mut Db<'_>) -> Result<Option<Timestamp>> {
-    db.query("select min(due_at) as due_at from jobs where buried_at is null").one().await
+    db.query(
+        "select min(due_at) as due_at from jobs where buried_at is null
+         and kind in ('push', 'approval_deadline', 'incident_timer')",
+    )
+    .one()
+    .await
 }
 
 pub(super) async fn delete(tx: &mut Tx<'_>, job: &Job) -> Result<bool> {

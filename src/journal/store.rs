@@ -73,7 +73,7 @@ impl Head {
     /// An error unless the entries, which end here, end where `head` says: the last ones may be gone, or be somebody else's.
     pub(super) fn must_be(&self, head: &Self) -> Result<()> {
         if self.seq < head.seq {
-            return Err(missing(self.seq + 1, format!("the head is at number {}", head.seq)));
+            return Err(missing(self.seq + 1, &format!("the head is at number {}", head.seq)));
         }
         if self.seq > head.seq || self.sha256 != head.sha256 {
             return Err(Error::inconsistent("journal", numbered(self.seq), format!("the head is another, number {}", head.seq)));
@@ -87,7 +87,7 @@ fn numbered(seq: i64) -> String {
     format!("number {seq}")
 }
 
-fn missing(seq: i64, why: String) -> Error {
+fn missing(seq: i64, why: &str) -> Error {
     Error::inconsistent("journal", numbered(seq), format!("missing: {why}"))
 }
 
@@ -190,7 +190,7 @@ impl Link {
     /// This link as the new end of the chain, when it follows `last`.
     pub(super) fn follow(&self, last: &Head) -> Result<Head> {
         if self.seq != last.seq + 1 {
-            return Err(missing(last.seq + 1, format!("number {} follows {}", self.seq, last.seq)));
+            return Err(missing(last.seq + 1, &format!("number {} follows {}", self.seq, last.seq)));
         }
         if self.body.digest(self.seq, &last.sha256)? != self.sha256 {
             return Err(Error::inconsistent("journal", self.body.id, "its digest does not match its content"));

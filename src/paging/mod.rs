@@ -8,6 +8,7 @@
 
 mod machine;
 mod reference;
+mod ringing;
 mod service;
 mod store;
 mod words;

@@ -138,6 +138,17 @@ pub(super) async fn lock_by_id(tx: &mut Tx<'_>, id: IncidentId) -> Result<Option
         .await
 }
 
+/// Open incidents whose timer is overdue since before `since` and has no live job: what a buried job leaves behind.
+pub(super) async fn without_timer(tx: &mut Tx<'_>, since: Timestamp) -> Result<Vec<IncidentId>> {
+    tx.query(
+        "select id from incidents where state <> 'resolved' and timer_at < $1 and not exists (
+             select 1 from jobs where subject_id = incidents.id and kind = 'incident_timer' and buried_at is null)",
+    )
+    .bind(since)
+    .all()
+    .await
+}
+
 /// Open incidents, or all, the newest first.
 pub(super) async fn list(db: &mut Db<'_>, all: bool, before: Option<IncidentId>, limit: u32) -> Result<Vec<Incident>> {
     // Ids ascend with time, so they are the cursor as well.

@@ -45,8 +45,8 @@ async fn house(db: &TestDb) -> (Store, Queue, Handoff) {
 }
 
 /// What is handed over by now. Unconstrained, since tokio makes a task that took many wait for its next turn.
-fn handed(handoff: &mut Handoff) -> Option<Job> {
-    tokio::task::unconstrained(handoff.next()).now_or_never().flatten()
+fn take_handed(handoff: &mut Handoff) -> Option<Job> {
+    tokio::task::unconstrained(handoff.next()).now_or_never().flatten().map(|(job, _place)| job)
 }
 
 async fn complete(store: &Store, job: &Job) -> bool {
@@ -78,7 +78,7 @@ async fn claim_one(store: &Store, now: Timestamp) -> Job {
 async fn a_job_for_now_is_handed_over_leased_and_is_in_the_table(db: TestDb) {
     let (store, queue, mut handoff) = house(&db).await;
     let subject = enqueue(&store, &queue, Kind::Push, NOW).await;
-    let job = handed(&mut handoff).expect("it is handed over with the commit");
+    let job = take_handed(&mut handoff).expect("it is handed over with the commit");
     assert_eq!((job.kind, job.subject, job.lease, job.tries), (Kind::Push, subject, 1, 1));
     assert_eq!(db.number("select count(*) from jobs where lease = 1 and tries = 1").await, 1);
     assert_eq!(jobs::next_due(&store).await.unwrap(), Some(NOW.after(LEASE)));
@@ -92,7 +92,7 @@ async fn a_job_for_later_is_claimed_only_when_due(db: TestDb) {
     let due_at = NOW.after(SECOND);
     let subject = enqueue(&store, &queue, Kind::IncidentTimer, due_at).await;
     queue.changed().now_or_never().expect("the timer is told");
-    assert!(handed(&mut handoff).is_none(), "handed over before its time");
+    assert!(take_handed(&mut handoff).is_none(), "handed over before its time");
     assert_eq!(jobs::next_due(&store).await.unwrap(), Some(due_at));
     let just_before = Timestamp::from_micros(due_at.as_micros() - 1);
     assert!(claim(&store, just_before, 10).await.unwrap().is_empty());
@@ -119,11 +119,11 @@ async fn a_rolled_back_enqueue_hands_nothing_over_and_frees_its_place(db: TestDb
             .await;
         assert!(refused.is_err());
     }
-    assert!(handed(&mut handoff).is_none(), "a job that does not exist was handed over");
+    assert!(take_handed(&mut handoff).is_none(), "a job that does not exist was handed over");
     assert!(queue.changed().now_or_never().is_none(), "the timer was told of a job that does not exist");
     assert_eq!(db.number("select count(*) from jobs").await, 0);
     enqueue(&store, &queue, Kind::Push, NOW).await;
-    assert!(handed(&mut handoff).is_some(), "no place was left");
+    assert!(take_handed(&mut handoff).is_some(), "no place was left");
 }
 
 async fn what_finds_no_place_waits_in_the_table(db: TestDb) {
@@ -143,7 +143,7 @@ async fn what_finds_no_place_waits_in_the_table(db: TestDb) {
     done.unwrap();
     let mut seen = BTreeSet::new();
     let mut handed = 0;
-    while let Some(job) = handed(&mut handoff) {
+    while let Some(job) = take_handed(&mut handoff) {
         assert!(seen.insert(job.subject));
         handed += 1;
     }
@@ -152,7 +152,7 @@ async fn what_finds_no_place_waits_in_the_table(db: TestDb) {
     assert!(waiting.iter().all(|job| seen.insert(job.subject)), "a job was handed over and claimed");
     assert_eq!(seen.len(), JOBS);
     enqueue(&store, &queue, Kind::Push, NOW).await;
-    assert!(handed(&mut handoff).is_some(), "taking a job frees its place");
+    assert!(take_handed(&mut handoff).is_some(), "taking a job frees its place");
 }
 
 async fn concurrent_claims_share_the_jobs_and_keep_the_limit(db: TestDb) {
@@ -196,7 +196,7 @@ async fn concurrent_claims_share_the_jobs_and_keep_the_limit(db: TestDb) {
 async fn a_lease_that_ran_out_makes_the_job_due_again(db: TestDb) {
     let (store, queue, mut handoff) = house(&db).await;
     enqueue(&store, &queue, Kind::Push, NOW).await;
-    let first = handoff.next().await.unwrap();
+    let first = handoff.next().await.unwrap().0;
     let ran_out = NOW.after(LEASE);
     assert!(claim(&store, Timestamp::from_micros(ran_out.as_micros() - 1), 10).await.unwrap().is_empty());
     let second = claim_one(&store, ran_out).await;
@@ -211,7 +211,7 @@ async fn a_lease_that_ran_out_makes_the_job_due_again(db: TestDb) {
 async fn a_lost_lease_changes_nothing(db: TestDb) {
     let (store, queue, mut handoff) = house(&db).await;
     enqueue(&store, &queue, Kind::Push, NOW).await;
-    let late = handoff.next().await.unwrap();
+    let late = handoff.next().await.unwrap().0;
     let now = NOW.after(LEASE);
     let current = claim_one(&store, now).await;
     assert!(!complete(&store, &late).await);

@@ -113,15 +113,20 @@ impl TestDb {
 
     /// Runs statements past the program, as an administrator or an intruder would.
     pub(crate) async fn raw(&self, sql: &str) {
+        self.try_raw(sql).await.unwrap_or_else(|error| panic!("{sql}: {error}"));
+    }
+
+    /// Whether the database takes `sql`, past the program.
+    pub(crate) async fn takes(&self, sql: &str) -> bool {
+        self.try_raw(sql).await.is_ok()
+    }
+
+    async fn try_raw(&self, sql: &str) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
         match &*self.0 {
-            Place::Lite(_) => self.lite().execute_batch(sql).unwrap_or_else(|error| panic!("{sql}: {error}")),
-            Place::Pg { .. } => {
-                sqlx::raw_sql(sqlx::AssertSqlSafe(sql))
-                    .execute(&mut self.pg().await)
-                    .await
-                    .unwrap_or_else(|error| panic!("{sql}: {error}"));
-            }
+            Place::Lite(_) => self.lite().execute_batch(sql)?,
+            Place::Pg { .. } => drop(sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(&mut self.pg().await).await?),
         }
+        Ok(())
     }
 
     /// As [`TestDb::raw`], where the dialects differ.

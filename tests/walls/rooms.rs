@@ -42,7 +42,7 @@ pub(super) const ROOMS: &[Room] = &[
     Room { name: "demo",      may: &[GROUND, DOMAINS, &["client", "engine", "http", "server", "sim"]] },
     Room { name: "cli",       may: &[&["*"]] },
     // Beside them: the REST API from outside, for the command line and tests.
-    Room { name: "client",    may: &[&["secret"]] },
+    Room { name: "client",    may: &[&["clock", "secret"]] },
     // What stands in for the world outside must not share the house's own idea of it.
     Room { name: "sim",       may: &[&["clock", "secret"]] },
     // Programs, and the list of rooms.

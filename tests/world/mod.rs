@@ -7,6 +7,9 @@
 
 #![allow(dead_code, reason = "every test program uses a part of it")]
 
+pub(crate) mod contract;
+pub(crate) mod raw;
+
 use std::sync::Mutex;
 use std::time::Duration;
 

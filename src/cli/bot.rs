@@ -1,0 +1,151 @@
+//! `phoneops bot`: API clients and their tokens.
+
+use clap::{Args, Subcommand};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::connect::Operator;
+use super::reply::read;
+use super::words::table;
+use super::{Failure, Out, Outcome};
+use crate::client::Client;
+use crate::id::BotId;
+use crate::identity::{Handle, Scope};
+
+/// Add, list and revoke bots: the API clients that chat speaks through
+#[derive(Debug, Args)]
+#[command(arg_required_else_help = true)]
+pub(super) struct Command {
+    #[command(subcommand)]
+    act: Act,
+}
+
+#[derive(Debug, Subcommand)]
+enum Act {
+    /// Add a bot and print its token, once
+    #[command(after_help = "Example:\n  phoneops bot add heimdall --scope approvals:request,grants:redeem")]
+    Add(Add),
+    /// List the bots whose tokens work, by name
+    #[command(after_help = "Example:\n  phoneops bot list")]
+    List(List),
+    /// End a bot's token, at once
+    #[command(after_help = "Example:\n  phoneops bot revoke heimdall")]
+    Revoke(Revoke),
+}
+
+#[derive(Debug, Args)]
+struct Add {
+    #[command(flatten)]
+    operator: Operator,
+    /// What chat calls it
+    name: Handle,
+    /// What it may do; can be given more than once, or as a list with commas
+    #[arg(
+        long = "scope",
+        value_delimiter = ',',
+        default_value = "approvals:request,grants:redeem,incidents:write,incidents:read"
+    )]
+    scopes: Vec<Scope>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
+struct List {
+    #[command(flatten)]
+    operator: Operator,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
+struct Revoke {
+    #[command(flatten)]
+    operator: Operator,
+    /// Which: its name or bot_…
+    #[arg(value_name = "NAME")]
+    bot: String,
+}
+
+/// A bot, as `/v1/bots` shows it.
+#[derive(Deserialize)]
+struct Bot {
+    id: String,
+    name: String,
+    scopes: Vec<String>,
+}
+
+#[derive(Deserialize)]
+struct Bots {
+    bots: Vec<Bot>,
+}
+
+impl Command {
+    pub(super) async fn run(self, out: &mut Out) -> Result<Outcome, Failure> {
+        match self.act {
+            Act::Add(add) => add.run(out).await,
+            Act::List(list) => list.run(out).await,
+            Act::Revoke(revoke) => revoke.run(out).await,
+        }
+    }
+}
+
+impl Add {
+    async fn run(self, out: &mut Out) -> Result<Outcome, Failure> {
+        let body = json!({"name": self.name, "scopes": self.scopes});
+        let reply = self.operator.connect()?.post("/v1/bots", &body).await?;
+        if self.json {
+            out.json(&reply.body);
+            return Ok(Outcome::Done);
+        }
+        let bot: Bot = read(&reply.body)?;
+        let token = reply.body["token"].as_str().unwrap_or_default();
+        out.line(format_args!("Added bot {}: it may {}", bot.name, bot.scopes.join(", ")));
+        out.line(format_args!("Token: {token}"));
+        out.note("Keep the token now: it is not shown again. The bot's commands read it from PHONEOPS_TOKEN.");
+        Ok(Outcome::Done)
+    }
+}
+
+impl List {
+    async fn run(self, out: &mut Out) -> Result<Outcome, Failure> {
+        let reply = self.operator.connect()?.get("/v1/bots").await?;
+        if self.json {
+            out.json(&reply.body["bots"]);
+            return Ok(Outcome::Done);
+        }
+        let rows: Vec<_> = bots(&reply.body)?.into_iter().map(|bot| vec![bot.name, bot.id, bot.scopes.join(",")]).collect();
+        table(&rows).iter().for_each(|row| out.line(row));
+        if rows.is_empty() {
+            out.note("There is no bot yet: `phoneops bot add NAME` makes one");
+        }
+        Ok(Outcome::Done)
+    }
+}
+
+fn bots(body: &Value) -> Result<Vec<Bot>, Failure> {
+    Ok(read::<Bots>(body)?.bots)
+}
+
+impl Revoke {
+    async fn run(self, out: &mut Out) -> Result<Outcome, Failure> {
+        let client = self.operator.connect()?;
+        let id = identify(&client, &self.bot).await?;
+        client.delete(&format!("/v1/bots/{id}")).await?;
+        out.line(format_args!("Revoked bot {}: its token does not work any more", self.bot));
+        Ok(Outcome::Done)
+    }
+}
+
+/// The id itself, or that of the bot with the name.
+async fn identify(client: &Client, bot: &str) -> Result<String, Failure> {
+    if let Ok(id) = bot.parse::<BotId>() {
+        return Ok(id.to_string());
+    }
+    let name: Handle = bot.parse().map_err(|error| Failure::Usage(format!("{bot}: {error}")))?;
+    let known = bots(&client.get("/v1/bots").await?.body)?;
+    let found = known.into_iter().find(|bot| bot.name == name.as_str());
+    found.map(|bot| bot.id).ok_or_else(|| Failure::Other(format!("there is no bot {name}")))
+}

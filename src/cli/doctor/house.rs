@@ -1,0 +1,229 @@
+//! The running server, or, where none runs, its database; and the person who is paged when nobody answers.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use rustix::fs::{FlockOperation, flock};
+
+use super::super::Failure;
+use super::super::connect::local;
+use super::{Finding, fail, ok, warn};
+use crate::client::{Client, Error};
+use crate::clock::{Clock, Timestamp};
+use crate::config::Config;
+use crate::db::{self, Store};
+use crate::identity::{self, UserRef};
+use crate::server;
+
+const SERVER: &str = "server";
+const DATABASE: &str = "database";
+const CLOCK: &str = "clock";
+const FALLBACK: &str = "fallback";
+
+/// As `/readyz` sees it: beyond this, deadlines do not mean the same on both sides.
+const MAX_SKEW: Duration = Duration::from_secs(2);
+
+/// Where SQLite is, if that is what is configured.
+pub(super) fn sqlite(config: &Config) -> PathBuf {
+    config.data_dir.join("phoneops.sqlite")
+}
+
+pub(super) async fn examine(config: &Config) -> Vec<Finding> {
+    match local(&config.data_dir) {
+        Ok(client) => running(config, &client).await,
+        Err(Failure::NoServer(_)) => stopped(config).await,
+        Err(failure) => vec![fail(SERVER, failure.to_string())],
+    }
+}
+
+async fn running(config: &Config, client: &Client) -> Vec<Finding> {
+    let mut findings = match client.get("/readyz").await {
+        Ok(_) => vec![
+            ok(SERVER, "it answers on its socket and is ready"),
+            ok(DATABASE, "it answers the server"),
+            ok(CLOCK, "it agrees with the database's"),
+        ],
+        Err(Error::Refused(refusal)) if refusal.code == "clock_skew" => {
+            vec![fail(CLOCK, format!("{}: set the clocks, for example with NTP", refusal.detail))]
+        }
+        Err(error) => vec![fail(SERVER, format!("it runs and is not ready: {}", Failure::from(error)))],
+    };
+    let exists = match handle(config) {
+        Ok(None) => None,
+        Ok(Some(handle)) => Some(match client.get("/v1/users").await {
+            Ok(reply) => Ok(listed(&reply.body, &handle)),
+            Err(error) => Err(Failure::from(error).to_string()),
+        }),
+        Err(finding) => return [findings, vec![finding]].concat(),
+    };
+    findings.push(fallback(config, exists));
+    findings
+}
+
+/// Whether `who` is among the people.
+fn listed(body: &serde_json::Value, who: &UserRef) -> bool {
+    let users = body["users"].as_array().map(Vec::as_slice).unwrap_or_default();
+    users.iter().any(|user| match who {
+        UserRef::Id(id) => user["id"] == id.to_string(),
+        UserRef::Handle(handle) => user["handle"] == handle.as_str(),
+    })
+}
+
+async fn stopped(config: &Config) -> Vec<Finding> {
+    let lock = match lock(config) {
+        Ok(lock) => lock,
+        Err(finding) => return vec![finding],
+    };
+    let mut findings = vec![warn(SERVER, Failure::NoServer(config.data_dir.clone()).to_string())];
+    if config.database_url.is_none() && !sqlite(config).exists() {
+        findings.push(warn(DATABASE, format!("{} is not there yet; the first start makes it", sqlite(config).display())));
+        findings.push(no_fallback_yet(config));
+        return findings;
+    }
+    match server::open(config).await {
+        Ok(store) => {
+            findings.push(ok(DATABASE, "it opens, and its schema is this version's"));
+            findings.push(clock(&store).await);
+            findings.push(fallback_in(config, &store).await);
+        }
+        Err(error) => findings.push(fail(DATABASE, error.to_string())),
+    }
+    drop(lock);
+    findings
+}
+
+/// Keeps a server from starting while its database is open here. None where no server has ever run.
+fn lock(config: &Config) -> Result<Option<std::fs::File>, Finding> {
+    let path = config.data_dir.join("lock");
+    let file = match std::fs::File::open(&path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(fail(SERVER, format!("{}: {error}", path.display()))),
+    };
+    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(Some(file)),
+        Err(_) => {
+            let why = "a server holds the data directory and does not answer on its socket";
+            Err(fail(SERVER, format!("{why}: is it starting or stopping? Look at its log")))
+        }
+    }
+}
+
+async fn clock(store: &Store) -> Finding {
+    match store.now().await {
+        Ok(None) => ok(CLOCK, "SQLite goes by this machine's"),
+        Ok(Some(theirs)) => compared(Clock::system().now(), theirs),
+        Err(error) => fail(CLOCK, format!("the database does not tell its time: {error}")),
+    }
+}
+
+fn compared(ours: Timestamp, theirs: Timestamp) -> Finding {
+    let skew = ours.until(theirs).max(theirs.until(ours));
+    if skew <= MAX_SKEW {
+        return ok(CLOCK, "it agrees with the database's");
+    }
+    let millis = skew.as_millis();
+    fail(CLOCK, format!("it differs from the database's by {millis} ms: set the clocks, for example with NTP"))
+}
+
+/// Who is paged when nobody answers, when the setting names somebody at all.
+fn handle(config: &Config) -> Result<Option<UserRef>, Finding> {
+    let parsed = config.paging.fallback.as_deref().map(str::parse::<UserRef>).transpose();
+    parsed.map_err(|error| fail(FALLBACK, format!("paging.fallback: {error}")))
+}
+
+async fn fallback_in(config: &Config, store: &Store) -> Finding {
+    let handle = match handle(config) {
+        Ok(handle) => handle,
+        Err(finding) => return finding,
+    };
+    let Some(handle) = handle else { return fallback(config, None) };
+    let found: db::Result<_> =
+        store.read(move |db| Box::pin(async move { Ok(identity::active_user(db, &handle).await?.is_some()) })).await;
+    fallback(config, Some(found.map_err(|error| error.to_string())))
+}
+
+/// `exists` is whether the person of the setting was found, or why that is not known.
+fn fallback(config: &Config, exists: Option<Result<bool, String>>) -> Finding {
+    let named = config.paging.fallback.as_deref().unwrap_or_default();
+    match exists {
+        None => warn(FALLBACK, "nobody is paged when those who were paged do not answer: set paging.fallback"),
+        Some(Ok(true)) => ok(FALLBACK, format!("{named} is paged when nobody else answers")),
+        Some(Ok(false)) => {
+            fail(FALLBACK, format!("there is no {named}: correct paging.fallback, or add them with `phoneops user add`"))
+        }
+        Some(Err(why)) => fail(FALLBACK, format!("whether {named} is there is not known: {why}")),
+    }
+}
+
+/// Before the first start nobody can be there.
+fn no_fallback_yet(config: &Config) -> Finding {
+    match handle(config) {
+        Ok(None) => fallback(config, None),
+        Ok(Some(named)) => warn(FALLBACK, format!("{named} has to be added after the first start: `phoneops user add`")),
+        Err(finding) => finding,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use serde_json::json;
+
+    use super::super::Level;
+    use super::*;
+
+    fn config(data_dir: &Path, fallback: Option<&str>) -> Config {
+        let data_dir = ("PHONEOPS_DATA_DIR".to_owned(), data_dir.to_str().unwrap().to_owned());
+        let fallback = fallback.map(|fallback| ("PHONEOPS_PAGING_FALLBACK".to_owned(), fallback.to_owned()));
+        Config::load(None, [data_dir].into_iter().chain(fallback)).unwrap()
+    }
+
+    fn levels(findings: &[Finding]) -> Vec<(&'static str, Level)> {
+        findings.iter().map(|finding| (finding.check, finding.level)).collect()
+    }
+
+    #[tokio::test]
+    async fn before_the_first_start_nothing_is_made() {
+        let dir = tempfile::tempdir().unwrap();
+        let findings = examine(&config(dir.path(), Some("@ys"))).await;
+        assert_eq!(levels(&findings), [(SERVER, Level::Warn), (DATABASE, Level::Warn), (FALLBACK, Level::Warn)]);
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+    }
+
+    #[tokio::test]
+    async fn without_a_server_the_database_is_opened_and_asked() {
+        let dir = tempfile::tempdir().unwrap();
+        drop(server::open(&config(dir.path(), None)).await.unwrap());
+        let findings = examine(&config(dir.path(), Some("@ys"))).await;
+        let expected = [(SERVER, Level::Warn), (DATABASE, Level::Ok), (CLOCK, Level::Ok), (FALLBACK, Level::Fail)];
+        assert_eq!(levels(&findings), expected);
+        assert!(findings[3].why.contains("there is no @ys"));
+    }
+
+    #[tokio::test]
+    async fn the_database_of_a_server_that_holds_the_lock_is_left_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let held = std::fs::File::create(dir.path().join("lock")).unwrap();
+        flock(&held, FlockOperation::NonBlockingLockExclusive).unwrap();
+        let findings = examine(&config(dir.path(), None)).await;
+        assert_eq!(levels(&findings), [(SERVER, Level::Fail)]);
+    }
+
+    #[test]
+    fn clocks_may_differ_by_two_seconds() {
+        let now = Timestamp::from_seconds(1_000);
+        assert_eq!(compared(now, now.after(MAX_SKEW)).level, Level::Ok);
+        let apart = compared(now.after(Duration::from_millis(2_001)), now);
+        assert!(apart.level == Level::Fail && apart.why.contains("2001 ms"), "{apart:?}");
+    }
+
+    #[test]
+    fn a_person_is_found_by_handle_or_id() {
+        let body = json!({"users": [{"id": "usr_0197c0de00007000800000000000abcd", "handle": "ys"}]});
+        assert!(listed(&body, &"@ys".parse().unwrap()));
+        assert!(listed(&body, &"usr_0197c0de00007000800000000000abcd".parse().unwrap()));
+        assert!(!listed(&body, &"@yannick".parse().unwrap()));
+    }
+}

@@ -1,0 +1,143 @@
+//! The command line: one file per noun.
+//!
+//! | who | commands | how they reach the server |
+//! |---|---|---|
+//! | operator | `user`, `bot`, `enroll`, `doctor` | the server's Unix socket |
+//! | bot | `request`, `page`, `incident` | HTTP, with a token from the environment |
+//! | nobody | `healthcheck`, `openapi` | HTTP, or not at all |
+//!
+//! **Invariants**
+//! - It never opens the database of a running server.
+//! - A token is read from the environment or a file, never from an argument, which every process on the machine can see.
+//! - What a program reads is on stdout; what only a person wants to know about it is on stderr.
+//! - An output that nobody reads any more changes no outcome.
+
+mod bot;
+mod connect;
+mod demo;
+mod doctor;
+mod enroll;
+mod healthcheck;
+mod incident;
+mod interrupt;
+mod openapi;
+mod outcome;
+mod output;
+mod page;
+mod qr;
+mod reply;
+mod request;
+mod serve;
+mod telemetry;
+mod user;
+mod words;
+
+use std::ffi::OsString;
+
+use clap::{Parser, Subcommand};
+
+pub use outcome::{Failure, Outcome};
+pub use output::Out;
+
+/// Pages and approvals on the phone: push, passkeys and grants for ChatOps, in one binary.
+#[derive(Debug, Parser)]
+#[command(name = "phoneops", version, arg_required_else_help = true, max_term_width = 110, after_help = outcome::EXIT_CODES)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Serve(serve::Serve),
+    Demo(demo::Demo),
+    User(user::Command),
+    Bot(bot::Command),
+    Enroll(enroll::Enroll),
+    Request(request::Request),
+    Page(page::Page),
+    Incident(incident::Command),
+    Healthcheck(healthcheck::Healthcheck),
+    Doctor(doctor::Doctor),
+    Openapi(openapi::Openapi),
+}
+
+/// Parses `arguments` (the first is the program's own name), does what they say, and tells stderr why not.
+pub async fn run(arguments: impl IntoIterator<Item = OsString>) -> Outcome {
+    let cli = match Cli::try_parse_from(arguments) {
+        Ok(cli) => cli,
+        Err(error) => return refused(&error),
+    };
+    let mut out = Out::system();
+    let outcome = perform(cli.command, &mut out).await.unwrap_or_else(|failure| {
+        out.note(format!("phoneops: {failure}"));
+        failure.outcome()
+    });
+    match out.lost() {
+        // What was asked for has not reached whoever asked.
+        Some(error) => {
+            out.note(format!("phoneops: the output could not be written: {error}"));
+            Outcome::Failed
+        }
+        None => outcome,
+    }
+}
+
+/// Help and the version are asked for; anything else is a mistake in the arguments.
+fn refused(error: &clap::Error) -> Outcome {
+    // Nobody may be there to read it; the exit code says it too.
+    let _ = error.print();
+    if error.use_stderr() { Outcome::Usage } else { Outcome::Done }
+}
+
+async fn perform(command: Command, out: &mut Out) -> Result<Outcome, Failure> {
+    match command {
+        Command::Serve(serve) => serve.run(out).await,
+        Command::Demo(demo) => demo.run().await,
+        Command::User(user) => user.run(out).await,
+        Command::Bot(bot) => bot.run(out).await,
+        Command::Enroll(enroll) => enroll.run(out).await,
+        Command::Request(request) => request.run(out).await,
+        Command::Page(page) => page.run(out).await,
+        Command::Incident(incident) => incident.run(out).await,
+        Command::Healthcheck(healthcheck) => healthcheck.run().await,
+        Command::Doctor(doctor) => doctor.run(out).await,
+        Command::Openapi(openapi) => openapi.run(out),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_arguments_are_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_shows_an_example() {
+        fn walk(command: &clap::Command, path: &str) {
+            let path = format!("{path} {}", command.get_name());
+            let mut commands = command.get_subcommands().peekable();
+            if commands.peek().is_none() {
+                let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+                assert!(help.contains("Example:\n  "), "{path} has no example");
+                assert!(help.contains(path.trim()), "the example of{path} shows another command: {help}");
+            }
+            commands.for_each(|command| walk(command, &path));
+        }
+        walk(&Cli::command(), "");
+    }
+
+    #[test]
+    fn what_is_asked_for_is_no_mistake_and_what_is_mistaken_is_said_so() {
+        let parse = |line: &str| Cli::try_parse_from(line.split(' ')).unwrap_err();
+        assert!(!parse("phoneops --version").use_stderr());
+        assert!(!parse("phoneops request --help").use_stderr());
+        assert!(parse("phoneops request deploy").use_stderr());
+        assert!(parse("phoneops serf").use_stderr());
+    }
+}

@@ -1,0 +1,163 @@
+//! Asking, waiting for the answer, and giving up in good order.
+//!
+//! **Invariants**
+//! - A server that restarts does not end the wait; one that is gone for longer than the request can live does.
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::super::interrupt::Interrupt;
+use super::super::reply::read;
+use super::super::words::countdown;
+use super::super::{Failure, Out};
+use super::words::{Approval, State};
+use crate::client::{Client, Error, Reply};
+use crate::clock::{Clock, Timestamp};
+
+/// Seconds of one long poll: shorter than the time limits of most proxies.
+const POLL: u32 = 25;
+
+/// How long a server that does not answer is left alone.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// How long after the deadline the server may still say what became of the request.
+const GRACE: Duration = Duration::from_secs(30);
+
+/// How long an interrupted command goes on for the sake of good order.
+const PARTING: Duration = Duration::from_secs(5);
+
+/// How a wait ended.
+#[derive(Debug)]
+pub(super) enum Ended {
+    /// With a terminal state; the approval's body.
+    Decided(Value),
+    /// By a signal; says what became of the request.
+    Interrupted(String),
+}
+
+/// A request under way.
+pub(super) struct Waiting {
+    client: Client,
+    interrupt: Interrupt,
+    clock: Clock,
+}
+
+impl Waiting {
+    pub(super) fn new(client: Client, interrupt: Interrupt) -> Self {
+        Self { client, interrupt, clock: Clock::system() }
+    }
+
+    /// Asks, and gives the approval's body; none when interrupted and the server did not answer soon.
+    pub(super) async fn ask(&mut self, ask: &Value) -> Result<Option<Value>, Failure> {
+        let asking = self.client.post("/v1/approvals", ask);
+        tokio::pin!(asking);
+        tokio::select! {
+            reply = &mut asking => return Ok(Some(reply?.body)),
+            () = self.interrupt.signalled() => {}
+        }
+        // The request may be there already: only with its id can it be cancelled.
+        let Ok(reply) = tokio::time::timeout(PARTING, asking).await else { return Ok(None) };
+        let asked: Approval = read(&reply?.body)?;
+        self.cancel(&asked).await;
+        Ok(None)
+    }
+
+    /// Waits until `asked` is decided, showing what is left of its time.
+    pub(super) async fn until_decided(&mut self, asked: &Approval, out: &mut Out) -> Result<Ended, Failure> {
+        let since = self.clock.now();
+        let path = format!("/v1/approvals/{}?wait={POLL}", asked.id);
+        loop {
+            let polled_at = self.clock.now();
+            let client = self.client.clone();
+            let Some(reply) = self.unless_interrupted(client.get(&path), asked, since, out).await else {
+                out.clear_progress();
+                return Ok(Ended::Interrupted(self.cancel(asked).await));
+            };
+            let overdue = since.until(self.clock.now()) > asked.life() + GRACE;
+            match reply {
+                Ok(reply) if read::<Approval>(&reply.body)?.state != State::Pending => {
+                    out.clear_progress();
+                    return Ok(Ended::Decided(reply.body));
+                }
+                Ok(_) if !overdue => {}
+                Ok(_) => return Err(Failure::Other(format!("request {} should be over, and is not", asked.tag))),
+                Err(error) if passes(&error) && !overdue => {}
+                Err(error) => return Err(error.into()),
+            }
+            // A server that is closing answers at once: asking it again at once would be a storm.
+            let early = PAUSE.saturating_sub(polled_at.until(self.clock.now()));
+            if self.unless_interrupted(tokio::time::sleep(early), asked, since, out).await.is_none() {
+                out.clear_progress();
+                return Ok(Ended::Interrupted(self.cancel(asked).await));
+            }
+        }
+    }
+
+    /// The work's result, with a countdown beside it; none when interrupted.
+    async fn unless_interrupted<T>(
+        &mut self,
+        work: impl Future<Output = T>,
+        asked: &Approval,
+        since: Timestamp,
+        out: &mut Out,
+    ) -> Option<T> {
+        tokio::pin!(work);
+        loop {
+            let left = asked.life().saturating_sub(since.until(self.clock.now()));
+            out.progress(format_args!("Waiting for an answer to {}: {} left", asked.tag, countdown(left)));
+            tokio::select! {
+                biased;
+                done = &mut work => return Some(done),
+                () = self.interrupt.signalled() => return None,
+                () = tokio::time::sleep(PAUSE) => {}
+            }
+        }
+    }
+
+    /// Withdraws the request and says what became of it.
+    async fn cancel(&self, asked: &Approval) -> String {
+        let path = format!("/v1/approvals/{}", asked.id);
+        let tag = &asked.tag;
+        match tokio::time::timeout(PARTING, self.client.delete(&path)).await {
+            Ok(Ok(_)) => format!("Interrupted: request {tag} is cancelled"),
+            Ok(Err(error)) => match decided(tokio::time::timeout(PARTING, self.client.get(&path)).await) {
+                Some(sentence) => format!("Interrupted, but too late to cancel: {sentence}"),
+                None => format!("Interrupted, but request {tag} could not be cancelled: {}", Failure::from(error)),
+            },
+            Err(_) => format!("Interrupted, but request {tag} could not be cancelled: the server does not answer"),
+        }
+    }
+}
+
+/// What a decided approval says.
+fn decided(reply: Result<Result<Reply, Error>, tokio::time::error::Elapsed>) -> Option<String> {
+    let approval: Approval = read(&reply.ok()?.ok()?.body).ok()?;
+    (approval.state != State::Pending).then(|| approval.sentence())
+}
+
+/// Whether the next try may succeed: the server is away, or has no time.
+fn passes(error: &Error) -> bool {
+    match error {
+        Error::Unreachable { .. } => true,
+        Error::Refused(refusal) => refusal.status == 429 || refusal.status >= 500,
+        // A proxy in front of a server that is away answers with a page of its own.
+        Error::NotPhoneOps { status, .. } => *status == 429 || *status >= 500,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::client::Refusal;
+
+    #[test]
+    fn only_what_may_pass_is_tried_again() {
+        let refused = |status| {
+            passes(&Error::Refused(Box::new(Refusal { status, code: String::new(), detail: String::new(), body: Value::Null })))
+        };
+        assert_eq!([400, 401, 404, 409, 429, 500, 503].map(refused), [false, false, false, false, true, true, true]);
+        let page = |status| passes(&Error::NotPhoneOps { base: String::new(), status });
+        assert_eq!([200, 404, 502].map(page), [false, false, true]);
+    }
+}

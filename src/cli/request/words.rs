@@ -1,0 +1,132 @@
+//! Approvals in sentences, built by pure functions.
+
+use serde::{Deserialize, Deserializer};
+
+use super::super::Outcome;
+use super::super::reply::Person;
+use super::super::words::{names, span};
+use crate::clock::Timestamp;
+use crate::secret::Secret;
+use crate::text::line;
+
+/// Where an approval stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum State {
+    Pending,
+    Approved,
+    Denied,
+    Expired,
+    Cancelled,
+}
+
+/// Who decided.
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct Decision {
+    by: Person,
+    reason: Option<String>,
+}
+
+/// An approval, as `/v1/approvals` shows it.
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct Approval {
+    pub(super) id: String,
+    pub(super) tag: String,
+    pub(super) state: State,
+    pub(super) approvers: Vec<Person>,
+    pub(super) created_at: Timestamp,
+    pub(super) expires_at: Timestamp,
+    pub(super) decision: Option<Decision>,
+    #[serde(default, deserialize_with = "secret")]
+    pub(super) grant: Option<Secret>,
+}
+
+fn secret<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Secret>, D::Error> {
+    Ok(Option::<String>::deserialize(deserializer)?.map(Secret::new))
+}
+
+impl Approval {
+    /// The exit code that its state asks for.
+    pub(super) fn outcome(&self) -> Outcome {
+        match self.state {
+            State::Pending => Outcome::Pending,
+            State::Approved => Outcome::Done,
+            State::Denied => Outcome::Denied,
+            State::Expired => Outcome::Expired,
+            State::Cancelled => Outcome::Cancelled,
+        }
+    }
+
+    /// That it waits, for whom, and how long at most. The tag is what people match between chat and phone.
+    pub(super) fn waits(&self) -> String {
+        let (tag, id, phones) = (&self.tag, &self.id, names(&self.approvers));
+        format!("Request {tag} ({id}) waits on the phone of {phones}, {} at most", span(self.life()))
+    }
+
+    /// How long it may be answered, by the server's own clock.
+    pub(super) fn life(&self) -> std::time::Duration {
+        self.created_at.until(self.expires_at)
+    }
+
+    /// How it stands.
+    pub(super) fn sentence(&self) -> String {
+        match self.state {
+            State::Pending => self.waits(),
+            State::Approved => format!("Request {} approved by {}", self.tag, self.decider()),
+            State::Denied => format!("Request {} denied by {}{}", self.tag, self.decider(), self.reason()),
+            State::Expired => format!("Request {} expired: nobody answered within {}", self.tag, span(self.life())),
+            State::Cancelled => format!("Request {} was cancelled", self.tag),
+        }
+    }
+
+    fn decider(&self) -> String {
+        self.decision.as_ref().map_or_else(|| "nobody known".into(), |decision| line(&decision.by.name, 80))
+    }
+
+    fn reason(&self) -> String {
+        let reason = self.decision.as_ref().and_then(|decision| decision.reason.as_deref());
+        reason.map(|reason| format!(": {}", line(reason, 1000))).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    pub(in crate::cli::request) fn approval(state: &str, decision: &Value) -> Approval {
+        let mut body = json!({
+            "id": "apr_1", "tag": "R7K2", "state": state, "created_at": "2026-03-01T10:00:00Z", "expires_at": "2026-03-01T10:05:00Z",
+            "approvers": [{"id": "usr_1", "handle": "yannick", "name": "Yannick Schutz"}], "grant": "eyJ.secret",
+        });
+        if !decision.is_null() {
+            body["decision"] = decision.clone();
+        }
+        serde_json::from_value(body).unwrap()
+    }
+
+    #[test]
+    fn every_state_has_its_sentence_and_its_exit_code() {
+        let by = |reason: Value| {
+            let mut decision = json!({"verdict": "deny", "by": {"id": "usr_1", "handle": "yannick", "name": "Yannick Schutz"}});
+            if !reason.is_null() {
+                decision["reason"] = reason;
+            }
+            decision
+        };
+        let none = Value::Null;
+        for (state, decision, sentence, code) in [
+            ("pending", &none, "Request R7K2 (apr_1) waits on the phone of Yannick Schutz, 5 minutes at most", 8),
+            ("approved", &by(Value::Null), "Request R7K2 approved by Yannick Schutz", 0),
+            ("denied", &by(json!("not on\na\u{7} Friday")), "Request R7K2 denied by Yannick Schutz: not on a\\u{7} Friday", 3),
+            ("denied", &by(Value::Null), "Request R7K2 denied by Yannick Schutz", 3),
+            ("expired", &none, "Request R7K2 expired: nobody answered within 5 minutes", 5),
+            ("cancelled", &none, "Request R7K2 was cancelled", 6),
+        ] {
+            let approval = approval(state, decision);
+            assert_eq!((approval.sentence().as_str(), approval.outcome().code()), (sentence, code));
+            assert!(!format!("{approval:?}").contains("eyJ"), "the grant prints");
+        }
+    }
+}

@@ -1,0 +1,43 @@
+//! What a server tells those who watch it: its log on stderr, its metrics at `/metrics`.
+
+use std::io::IsTerminal as _;
+
+use clap::ValueEnum;
+use metrics::{describe_counter, describe_gauge};
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use tracing_subscriber::EnvFilter;
+
+use super::Failure;
+
+/// How log lines are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object per line, for programs.
+    Json,
+}
+
+/// Sends the log to stderr; `RUST_LOG` says how much of it.
+pub(super) fn install_log(format: LogFormat) -> Result<(), Failure> {
+    let level = std::env::var("RUST_LOG").ok().filter(|level| !level.is_empty()).unwrap_or_else(|| "info".into());
+    let filter = EnvFilter::try_new(level).map_err(|error| Failure::Usage(format!("RUST_LOG: {error}")))?;
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let installed = match format {
+        LogFormat::Text => log.with_ansi(std::io::stderr().is_terminal()).try_init(),
+        LogFormat::Json => log.json().try_init(),
+    };
+    installed.map_err(|error| Failure::Other(format!("the log cannot be set up: {error}")))
+}
+
+/// Records metrics in this process from now on.
+pub(super) fn install_metrics() -> Result<PrometheusHandle, Failure> {
+    let installed = PrometheusBuilder::new().install_recorder();
+    let handle = installed.map_err(|error| Failure::Other(format!("metrics cannot be recorded: {error}")))?;
+    describe_counter!("phoneops_http_requests_total", "Requests answered, by method, route and status.");
+    describe_counter!("phoneops_push_total", "Pushes handed to a carrier, by what became of them.");
+    describe_counter!("phoneops_jobs_total", "Jobs performed, by kind and result.");
+    describe_gauge!("phoneops_jobs_live", "Jobs that wait or are under way, by kind.");
+    describe_gauge!("phoneops_jobs_buried", "Jobs that were given up and need somebody to look, by kind.");
+    Ok(handle)
+}

@@ -1,0 +1,107 @@
+//! Users, bots and phones, through the server's Unix socket.
+
+use std::os::unix::fs::PermissionsExt as _;
+
+use super::house::{House, phoneops};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn people_are_added_listed_and_removed() {
+    let house = House::open().await;
+    let none = house.run(&["user", "list"]).await;
+    none.says("");
+    assert!(none.stderr.contains("nobody yet"), "{none:?}");
+    house.yannick().await;
+
+    house.run(&["user", "add", "@zoe", "Zoë Lang", "--admin"]).await.says("Added Zoë Lang (@zoe)\n");
+    let ada = house.run(&["user", "add", "ada", "Ada Byron", "--json"]).await.json();
+    assert_eq!((&ada["handle"], &ada["role"]), (&"ada".into(), &"member".into()));
+    house
+        .run(&["user", "list"])
+        .await
+        .says("@ada      Ada Byron\n@yannick  Yannick Schutz  admin\n@zoe      Zoë Lang        admin\n");
+    house.run(&["user", "add", "@zoe", "Another"]).await.fails(1, "the handle @zoe is taken");
+    house.run(&["user", "add", "@9", "Nobody"]).await.fails(2, "a handle has 2 to 32");
+
+    house.run(&["user", "remove", "@zoe"]).await.says("Removed @zoe\n");
+    house.run(&["user", "remove", ada["id"].as_str().unwrap()]).await.says(&format!("Removed {}\n", ada["id"].as_str().unwrap()));
+    house.run(&["user", "remove", "@zoe"]).await.fails(1, "there is no @zoe");
+    house.run(&["user", "remove", "@yannick"]).await.fails(1, "@yannick is the last administrator");
+    let left = house.run(&["user", "list", "--json"]).await.json();
+    assert_eq!(left.as_array().unwrap().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bots_token_is_shown_once_and_ends_when_it_is_revoked() {
+    let house = House::open().await;
+    house.yannick().await;
+    let added = house.run(&["bot", "add", "heimdall"]).await;
+    let may = "it may approvals:request, grants:redeem, incidents:write, incidents:read";
+    assert!(added.stdout.starts_with(&format!("Added bot heimdall: {may}\nToken: pob_")), "{added:?}");
+    let token = added.stdout.lines().nth(1).unwrap().trim_start_matches("Token: ");
+    house.bot(token, &["incident", "list"]).await.says("");
+
+    let scopes = ["bot", "add", "reader", "--scope", "incidents:read,events:read", "--scope", "incidents:write", "--json"];
+    let reader = house.run(&scopes).await.json();
+    assert_eq!(reader["scopes"].to_string(), r#"["incidents:read","events:read","incidents:write"]"#);
+    house.run(&["bot", "add", "other", "--scope", "admin"]).await.fails(2, "unknown scope");
+    house.run(&["bot", "add", "heimdall"]).await.fails(1, "the name heimdall is taken");
+    let listed = house.run(&["bot", "list"]).await;
+    let names: Vec<_> = listed.stdout.lines().map(|line| line.split(' ').next().unwrap()).collect();
+    assert_eq!(names, ["heimdall", "reader"]);
+    assert!(!listed.stdout.contains("pob_"));
+
+    house.run(&["bot", "revoke", "heimdall"]).await.says("Revoked bot heimdall: its token does not work any more\n");
+    house.bot(token, &["incident", "list"]).await.fails(4, "the token is not known, or was revoked");
+    let id = reader["id"].as_str().unwrap();
+    house.run(&["bot", "revoke", id]).await.says(&format!("Revoked bot {id}: its token does not work any more\n"));
+    house.run(&["bot", "revoke", "heimdall"]).await.fails(1, "there is no bot heimdall");
+    assert_eq!(house.run(&["bot", "list", "--json"]).await.json().to_string(), "[]");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_code_makes_a_phone_a_persons() {
+    let house = House::open().await;
+    house.yannick().await;
+    house.run(&["enroll", "@zoe"]).await.fails(1, "there is no @zoe");
+    house.run(&["user", "add", "@zoe", "Zoë Lang"]).await;
+    let svg = house.dir.path().join("code.svg");
+    let ran = house.run(&["enroll", "@zoe", "--svg", svg.to_str().unwrap()]).await;
+    let (picture, text) = ran.stdout.split_once("Link:  ").unwrap();
+    assert!(picture.contains('\u{2580}') && picture.lines().count() > 15, "{ran:?}");
+    let (link, rest) = text.split_once("\nCode:  ").unwrap();
+    let (code, valid) = rest.split_once("\nValid: until ").unwrap();
+    assert_eq!(link, format!("{}/enroll#{code}", house.issuer));
+    assert!(valid.contains(" (9 minutes), once, for @zoe") || valid.contains(" (10 minutes), once, for @zoe"), "{valid}");
+    assert!(std::fs::read_to_string(&svg).unwrap().contains("<svg"));
+    assert_eq!(std::fs::metadata(&svg).unwrap().permissions().mode() & 0o777, 0o600);
+
+    let phone = house.phone();
+    let enrolled = phone.enrol(code, "Zoë's phone", None).await.unwrap();
+    assert_eq!(enrolled["user"]["handle"], "zoe");
+    let plain = house.run(&["enroll", "@zoe", "--no-qr"]).await;
+    assert!(plain.stdout.starts_with("Link:  "), "{plain:?}");
+    let json = house.run(&["enroll", "@zoe", "--json"]).await.json();
+    assert!(json["link"].as_str().unwrap().ends_with(json["code"].as_str().unwrap()));
+    for code in [code, json["code"].as_str().unwrap(), &house.first_code()] {
+        assert!(!house.log().contains(code), "a code is in the log");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn administration_needs_a_server_and_its_socket() {
+    let dir = tempfile::tempdir().unwrap();
+    let run = |arguments: &[&str]| {
+        let output = phoneops(dir.path()).args(arguments).output().unwrap();
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    };
+    let none =
+        |data_dir: &str| (Some(1), format!("phoneops: no server is running in {data_dir}: start it with `phoneops serve`\n"));
+    assert_eq!(run(&["user", "list"]), none("phoneops-data"));
+    assert_eq!(run(&["bot", "list", "--data-dir", "elsewhere"]), none("elsewhere"));
+    // A file in the working directory is found without being named.
+    std::fs::write(dir.path().join("phoneops.toml"), "data_dir = \"from-file\"\n").unwrap();
+    assert_eq!(run(&["enroll", "@zoe"]), none("from-file"));
+    std::fs::write(dir.path().join("phoneops.toml"), "data_dri = \"x\"\n").unwrap();
+    let (code, why) = run(&["user", "list"]);
+    assert!(code == Some(1) && why.contains("phoneops.toml") && why.contains("data_dri"), "{why}");
+}

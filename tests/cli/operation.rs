@@ -1,0 +1,192 @@
+//! Starting, stopping, checking.
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::process::Stdio;
+
+use rustix::process::Signal;
+
+use super::house::{House, Ran, Running, data_dir, eventually, phoneops, serve};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_says_where_it_is_and_stops_when_it_is_told() {
+    let house = House::open().await;
+    let port = house.issuer.rsplit(':').next().unwrap();
+    assert_eq!(house.issuer, format!("http://localhost:{port}"));
+    let expected = format!("PhoneOps listens on 127.0.0.1:{port} and is reached at {}", house.issuer);
+    assert_eq!(house.greeting[0], expected);
+    let first = format!("First administrator: {}/enroll#{} (valid 10 minutes, once)", house.issuer, house.first_code());
+    assert_eq!(house.greeting[1], first);
+    assert!(house.greeting[2].contains("sim phone enrol --first-admin"), "{:?}", house.greeting);
+
+    house.yannick().await;
+    house.run(&["healthcheck"]).await.says("");
+    let metrics = reqwest::get(format!("{}/metrics", house.issuer)).await.unwrap().text().await.unwrap();
+    assert!(metrics.contains("# HELP phoneops_http_requests_total "), "{metrics}");
+    assert!(metrics.contains("phoneops_http_requests_total{"), "{metrics}");
+    assert!(!house.log().contains(&house.first_code()), "the code is in the log");
+    let (dir, issuer) = (house.data_dir(), house.issuer.clone());
+    assert!(dir.join("phoneops.sock").exists());
+    let path = house.dir.path().to_owned();
+    let log = std::fs::read_to_string(path.join("log")).unwrap();
+    assert!(log.contains("started") && log.contains(&issuer), "{log}");
+    let ended = house.close().await;
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_start_makes_no_administrator_and_ctrl_c_stops_it() {
+    let house = House::open().await;
+    house.yannick().await;
+    let dir = tempfile::tempdir().unwrap();
+    let kept = data_dir(dir.path());
+    std::fs::rename(house.data_dir(), &kept).unwrap();
+    drop(house);
+    std::fs::write(kept.join("known"), "").unwrap();
+    let (server, greeting) = serve(dir.path(), &["--log-format", "json"]);
+    assert_eq!(greeting.len(), 1);
+    server.signal(Signal::INT);
+    let ended = server.ended().await;
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    let log = std::fs::read_to_string(dir.path().join("log")).unwrap();
+    let lines: Vec<serde_json::Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert!(lines.iter().any(|line| line["fields"]["message"] == "stopped"), "{log}");
+    assert!(!kept.join("phoneops.sock").exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_has_to_read_what_the_server_prints() {
+    let dir = tempfile::tempdir().unwrap();
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let mut command = phoneops(dir.path());
+    command.arg("serve").env("PHONEOPS_LISTEN", free.to_string()).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut child = command.spawn().unwrap();
+    drop(child.stdout.take());
+    let server = Running::from(child);
+    let url = format!("http://{free}");
+    eventually("the server is ready", || async {
+        let mut command = phoneops(dir.path());
+        let check = command.args(["healthcheck", "--server", &url]).stderr(Stdio::piped());
+        (Running::start(check).ended().await.code == Some(0)).then_some(())
+    })
+    .await;
+    server.signal(Signal::TERM);
+    assert_eq!(server.ended().await.code, Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_start_that_fails_says_which_setting_or_file() {
+    let house = House::open().await;
+    let start = |variables: Vec<(&'static str, String)>| {
+        let mut command = phoneops(house.dir.path());
+        command.arg("serve").env("PHONEOPS_LISTEN", "127.0.0.1:0").envs(variables);
+        async move { Running::start(command.stdout(Stdio::piped()).stderr(Stdio::piped())).ended().await }
+    };
+    let data_dir = |dir: &std::path::Path| ("PHONEOPS_DATA_DIR", dir.display().to_string());
+    let other = house.dir.path().join("other");
+    start(vec![data_dir(&house.data_dir())]).await.fails(1, "data is in use by another phoneops");
+    let taken = house.issuer.replace("http://localhost", "127.0.0.1");
+    start(vec![data_dir(&other), ("PHONEOPS_LISTEN", taken.clone())])
+        .await
+        .fails(1, &format!("listen: {taken}: Address already in use"));
+    start(vec![("PHONEOPS_LISSTEN", "x".into())]).await.fails(1, "PHONEOPS_LISSTEN: there is no such setting");
+    start(vec![("PHONEOPS_CONFIG", "/nowhere.toml".into())]).await.fails(1, "/nowhere.toml: No such file");
+    start(vec![("RUST_LOG", "phoneops=loud".into())]).await.fails(2, "RUST_LOG: ");
+    let key = house.dir.path().join("key");
+    std::fs::write(&key, "too short").unwrap();
+    let file = key.display().to_string();
+    start(vec![data_dir(&other), ("PHONEOPS_MASTER_KEY_FILE", file.clone())])
+        .await
+        .fails(1, &format!("{file} does not hold a master key"));
+    start(vec![data_dir(&other), ("PHONEOPS_PAGING_FALLBACK", "x y".into())]).await.fails(1, "paging.fallback: ");
+    let subject = ("PHONEOPS_WEB_PUSH_SUBJECT", "nobody".into());
+    start(vec![data_dir(&other), subject]).await.fails(1, "web_push.subject");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_is_away_is_not_healthy() {
+    let dir = tempfile::tempdir().unwrap();
+    let check = |url: &'static str| {
+        let mut command = phoneops(dir.path());
+        command.args(["healthcheck", "--server", url]).stderr(Stdio::piped());
+        async move { Running::start(&mut command).ended().await }
+    };
+    check("http://127.0.0.1:1").await.fails(1, "not ready: http://127.0.0.1:1 does not answer: Connection refused");
+    check("127.0.0.1:1").await.fails(2, "expected an address like https://phoneops.example");
+}
+
+/// `ok config`, `warn web_push`, …
+fn checks(ran: &Ran) -> Vec<String> {
+    let short = |line: &str| line.split(':').next().unwrap().split_whitespace().collect::<Vec<_>>().join(" ");
+    ran.stdout.lines().map(short).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_doctor_looks_at_a_running_server_and_at_a_stopped_one() {
+    let house = House::open().await;
+    let doctor = |house: &House, fallback: Option<&str>| {
+        let mut command = house.command(None, &["doctor"]);
+        // What belongs to bots is no setting, and does not disturb.
+        command.env("PHONEOPS_TOKEN_FILE", "/run/secrets/token");
+        if let Some(fallback) = fallback {
+            command.env("PHONEOPS_PAGING_FALLBACK", fallback);
+        }
+        async move { Running::start(&mut command).ended().await }
+    };
+    let missing = doctor(&house, Some("@yannick")).await;
+    assert_eq!(missing.code, Some(1), "{missing:?}");
+    assert!(missing.stdout.contains("FAIL  fallback: there is no @yannick"), "{missing:?}");
+    house.yannick().await;
+    let found = doctor(&house, Some("@yannick")).await;
+    let files = ["ok config", "ok data_dir", "ok master key", "ok public_url", "ok rp_id", "warn web_push"];
+    let running = ["ok server", "ok database", "ok clock", "ok fallback"];
+    assert_eq!(
+        (found.code, checks(&found)),
+        (Some(0), [&files[..], &running[..]].concat().into_iter().map(String::from).collect())
+    );
+    assert!(checks(&doctor(&house, None).await).contains(&"warn fallback".to_owned()));
+
+    std::fs::set_permissions(house.data_dir().join("master.key"), std::fs::Permissions::from_mode(0o644)).unwrap();
+    let open = doctor(&house, None).await;
+    assert!(open.code == Some(1) && open.stdout.contains("FAIL  master key: "), "{open:?}");
+    let json = house.run(&["doctor", "--json"]).await;
+    let failed: Vec<_> = json.json().as_array().unwrap().iter().filter(|found| found["level"] == "fail").cloned().collect();
+    assert_eq!((json.code, failed.len(), &failed[0]["check"]), (Some(1), 1, &"master key".into()));
+
+    let (dir, kept) = (tempfile::tempdir().unwrap(), house.data_dir());
+    std::fs::rename(&kept, data_dir(dir.path())).unwrap();
+    drop(house);
+    let mut command = phoneops(dir.path());
+    command.arg("doctor").env("PHONEOPS_DATA_DIR", data_dir(dir.path())).env("PHONEOPS_PAGING_FALLBACK", "@yannick");
+    let stopped = Running::start(command.stdout(Stdio::piped()).stderr(Stdio::piped())).ended().await;
+    let house = ["warn server", "ok database", "ok clock", "ok fallback"].map(String::from);
+    assert_eq!(checks(&stopped)[6..], house, "{stopped:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_doctor_stops_at_a_configuration_that_does_not_load() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("phoneops.toml");
+    std::fs::write(&file, "[paging]\nrings = 0\n").unwrap();
+    let mut command = phoneops(dir.path());
+    let ran = Running::start(command.arg("doctor").stdout(Stdio::piped()).stderr(Stdio::piped())).ended().await;
+    assert_eq!((ran.code, ran.stdout.as_str()), (Some(1), "FAIL  config: paging.rings: must be 1 to 20\n"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn version_and_help_are_for_everybody() {
+    let dir = tempfile::tempdir().unwrap();
+    let run = |arguments: &'static [&'static str]| {
+        let mut command = phoneops(dir.path());
+        command.args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped());
+        async move { Running::start(&mut command).ended().await }
+    };
+    run(&["--version"]).await.says(&format!("phoneops {}\n", env!("CARGO_PKG_VERSION")));
+    let help = run(&["request", "--help"]).await;
+    assert!(
+        help.code == Some(0) && help.stdout.contains("Example:\n  phoneops request deploy production --for @yannick"),
+        "{help:?}"
+    );
+    run(&["serf"]).await.fails(2, "serf");
+    run(&[]).await.fails(2, "Usage: phoneops");
+    run(&["openapi", "--yaml", "--json"]).await.fails(2, "cannot be used with");
+}

@@ -1,0 +1,89 @@
+//! Pages and incidents, as a chat's bot works them from a shell.
+
+use std::time::Duration;
+
+use super::house::House;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_rings_until_somebody_ends_it() {
+    let house = House::open().await;
+    let (yannick, token) = (house.yannick().await, house.heimdall().await);
+    house.run(&["user", "add", "@zoe", "Zoë Lang"]).await;
+    house.bot(&token, &["incident", "list"]).await.fails(0, "No incident is open");
+
+    let text = [
+        "page",
+        "@yannick,@zoe",
+        "All your apps are down",
+        "--details",
+        "5xx everywhere",
+        "--link",
+        "https://status.example.com",
+    ];
+    let paged = house.bot(&token, &text).await;
+    let reference = paged.stdout.lines().next().unwrap().rsplit(' ').next().unwrap().to_owned();
+    let unreachable = "Unreachable, with no phone that rings: Zoë Lang";
+    paged.says(&format!("Paged Yannick Schutz: Incident {reference}\n{unreachable}\n"));
+    let push = yannick.next_push(Duration::from_secs(10)).await.unwrap();
+    let push = push.unwrap_or_else(|| panic!("the phone does not ring: {}", house.log()));
+    assert_eq!((push.kind(), push.title()), ("page", "All your apps are down"));
+
+    let listed = house.bot(&token, &["incident", "list"]).await;
+    assert!(listed.stdout.starts_with(&format!("{reference}  triggered  ")), "{listed:?}");
+    let on = |verb: &'static str| {
+        let (house, token, reference) = (&house, &token, reference.to_lowercase());
+        async move { house.bot(token, &["incident", verb, &reference, "--actor", "@yannick"]).await }
+    };
+    on("ack").await.says(&format!("Incident {reference} acknowledged\n"));
+    tokio::time::sleep(Duration::from_millis(2_500)).await;
+    let again = on("ack").await;
+    assert!(again.stdout.starts_with(&format!("{reference} was already acknowledged by Yannick Schutz ")), "{again:?}");
+    assert!(again.stdout.ends_with(" seconds ago\n"), "{again:?}");
+    on("resolve").await.says(&format!("Incident {reference} resolved\n"));
+    let late = on("ack").await;
+    late.fails(1, &format!("phoneops: {reference} was already resolved by Yannick Schutz "));
+
+    let shown = house.bot(&token, &["incident", "show", &reference]).await;
+    assert!(shown.stdout.contains("    5xx everywhere\n    https://status.example.com\n"), "{shown:?}");
+    assert!(shown.stdout.contains("Resolved by Yannick Schutz via heimdall "), "{shown:?}");
+    house.bot(&token, &["incident", "list"]).await.says("");
+    let all = house.bot(&token, &["incident", "list", "--all", "--json"]).await.json();
+    assert_eq!((&all[0]["ref"], &all[0]["state"]), (&reference.as_str().into(), &"resolved".into()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_phone_that_was_faster_is_named() {
+    let house = House::open().await;
+    let (yannick, token) = (house.yannick().await, house.heimdall().await);
+    house.run(&["user", "add", "@zoe", "Zoë Lang"]).await;
+    let page =
+        house.bot(&token, &["page", "@yannick", "Disk full", "--urgency", "low", "--actor", "@zoe", "--json"]).await.json();
+    assert_eq!((&page["urgency"], &page["paged"][0]["handle"]), (&"low".into(), &"yannick".into()));
+    let reference = page["ref"].as_str().unwrap();
+    yannick.acknowledge(reference).await.unwrap();
+    let zoe = house.bot(&token, &["incident", "ack", reference, "--actor", "@zoe"]).await;
+    let already = format!("{reference} was already acknowledged by Yannick Schutz ");
+    assert!(zoe.code == Some(0) && zoe.stdout.starts_with(&already), "{zoe:?}");
+    let resolved = house.bot(&token, &["incident", "resolve", reference, "--actor", "@zoe", "--json"]).await.json();
+    assert_eq!(resolved["acted"]["by"]["handle"], "zoe");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_that_rings_nowhere_says_so_and_is_no_success() {
+    let house = House::open().await;
+    let token = house.heimdall().await;
+    house.run(&["user", "add", "@zoe", "Zoë Lang"]).await;
+    let ran = house.bot(&token, &["page", "@zoe", "Disk full"]).await;
+    assert_eq!(ran.code, Some(1), "{ran:?}");
+    assert!(ran.stdout.starts_with("Nobody was paged, but incident P"), "{ran:?}");
+    assert!(ran.stdout.ends_with("Unreachable, with no phone that rings: Zoë Lang\n"), "{ran:?}");
+
+    house.bot(&token, &["page", "@nobody", "x"]).await.fails(1, "there is no @nobody");
+    house.bot(&token, &["page", "@zoe", "x", "--link", "not a link"]).await.fails(1, "links[0]");
+    house.bot(&token, &["page", "@zoe", "x", "--urgency", "loud"]).await.fails(2, "loud");
+    house.bot(&token, &["page", "@zoe"]).await.fails(2, "<TITLE>");
+    house.bot(&token, &["incident", "ack", "P000000", "--actor", "@zoe"]).await.fails(1, "there is no incident P000000");
+    house.bot(&token, &["incident", "ack", "P000000"]).await.fails(2, "--actor");
+    house.bot(&token, &["incident", "show", "X1"]).await.fails(2, "expected a reference like P7K3M2X");
+    house.bot("pob_wrong", &["incident", "list"]).await.fails(4, "the token is not known");
+}

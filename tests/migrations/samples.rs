@@ -1,0 +1,211 @@
+//! One row for every table, as the program would write it. A new table gets its sample with its migration.
+
+use phoneops::db::Engine;
+
+use crate::support::TestDb;
+
+/// One row of a table, every column named.
+pub(crate) struct Sample {
+    pub(crate) table: &'static str,
+    pub(crate) values: Vec<(&'static str, Value)>,
+}
+
+/// A value, written as each engine wants it.
+#[derive(Clone)]
+pub(crate) enum Value {
+    Id(u8),
+    Int(i64),
+    Text(&'static str),
+    Json(&'static str),
+    Bytes(u8, usize),
+    Null,
+}
+
+use Value::{Bytes, Id, Int, Json, Null, Text};
+
+/// 2026-02-03 04:05:06 UTC, in microseconds.
+const NOW: i64 = 1_770_091_506_000_000;
+const MINUTE: i64 = 60_000_000;
+
+const DIGEST: Value = Bytes(0xd1, 32);
+
+impl Value {
+    fn literal(&self, engine: Engine) -> String {
+        let (open, close) = if engine == Engine::Lite { ("x'", "'") } else { ("'\\x", "'") };
+        match self {
+            // A version 7 UUID that differs in its last byte.
+            Id(n) if engine == Engine::Lite => format!("x'0199e5d00000700080000000000000{n:02x}'"),
+            Id(n) => format!("'0199e5d0-0000-7000-8000-0000000000{n:02x}'"),
+            Int(n) => n.to_string(),
+            Text(text) | Json(text) => format!("'{}'", text.replace('\'', "''")),
+            Bytes(byte, count) => format!("{open}{}{close}", format!("{byte:02x}").repeat(*count)),
+            Null => "null".into(),
+        }
+    }
+}
+
+impl Sample {
+    /// The statement that inserts it.
+    pub(crate) fn insert(&self, engine: Engine) -> String {
+        let columns: Vec<_> = self.values.iter().map(|(column, _)| *column).collect();
+        let literals: Vec<_> = self.values.iter().map(|(_, value)| value.literal(engine)).collect();
+        format!("insert into {} ({}) values ({})", self.table, columns.join(", "), literals.join(", "))
+    }
+
+    fn with(mut self, column: &str, value: Value) -> Self {
+        for (name, old) in &mut self.values {
+            if *name == column {
+                *old = value.clone();
+            }
+        }
+        self
+    }
+}
+
+macro_rules! samples {
+    ($($table:ident { $($column:ident: $value:expr),* $(,)? })*) => {
+        vec![$(Sample { table: stringify!($table), values: vec![$((stringify!($column), $value)),*] }),*]
+    };
+}
+
+/// A sample of every table that a migration does not fill itself, in an order that their foreign keys allow.
+pub(crate) fn all() -> Vec<Sample> {
+    [people(), approvals(), incidents(), machinery()].into_iter().flatten().collect()
+}
+
+const USER: Value = Id(1);
+const BOT: Value = Id(2);
+const DEVICE: Value = Id(3);
+const PASSKEY: Value = Id(4);
+
+fn people() -> Vec<Sample> {
+    samples! {
+        users { id: USER, handle: Text("yannick"), name: Text("Yannick Schutz"), role: Text("admin"), created_at: Int(NOW), removed_at: Null }
+        bots {
+            id: BOT, name: Text("heimdall"), token_sha256: DIGEST, scopes: Json(r#"["approvals","incidents"]"#), created_at: Int(NOW),
+            revoked_at: Null,
+        }
+        devices {
+            id: DEVICE, user_id: USER, name: Text("Yannick's phone"), platform: Text("ios"), public_key: Bytes(4, 65), thumbprint: DIGEST,
+            enrolled_at: Int(NOW), revoked_at: Null,
+        }
+        enrollments {
+            id: Id(5), code_sha256: DIGEST, user_id: USER, created_at: Int(NOW), expires_at: Int(NOW + 10 * MINUTE),
+            claimed_at: Int(NOW + MINUTE), device_id: DEVICE,
+        }
+        push_registrations { device_id: DEVICE, address_sealed: Bytes(0x5e, 180), registered_at: Int(NOW), retired_at: Null }
+        passkeys {
+            id: PASSKEY, user_id: USER, device_id: DEVICE, name: Text("iCloud"), credential_id: Bytes(0xc1, 20),
+            credential: Json(r#"{"cred":{"counter":0}}"#), created_at: Int(NOW), revoked_at: Null,
+        }
+        ceremonies { id: Id(6), device_id: DEVICE, state: Json(r#"{"rs":{"challenge":"AAAA"}}"#), expires_at: Int(NOW + 5 * MINUTE) }
+        signing_keys {
+            id: Text("grant-2026-02"), purpose: Text("grant"), public_key: Bytes(4, 65), private_key_sealed: Bytes(0x5e, 60),
+            created_at: Int(NOW),
+        }
+        used_proofs { sha256: DIGEST, expires_at: Int(NOW + 2 * MINUTE) }
+        idempotency_keys {
+            caller: Text("bot_0199e5d0000070008000000000000002"), key: Text("deploy-42"), request_sha256: DIGEST,
+            outcome: Json(r#"{"status":201,"body":{"id":"apr_0199e5d0000070008000000000000010"}}"#), expires_at: Int(NOW + 1440 * MINUTE),
+        }
+    }
+}
+
+fn approvals() -> Vec<Sample> {
+    let (approval, challenge) = (Id(16), Id(17));
+    samples! {
+        approvals {
+            id: approval.clone(), tag: Text("R7K2"), bot_id: BOT, requester_id: USER,
+            action: Json(r#"{"type":"deploy","target":"production","params":{"app":"api","ref":"new_auth"}}"#), action_sha256: DIGEST,
+            reason: Text("Grüße from #ops"), origin: Json(r#"{"platform":"slack","workspace":"T1","room":"C1"}"#),
+            requirement: Json(r#"{"factor":"passkey","policy":"builtin/requester-passkey"}"#), state: Text("approved"),
+            created_at: Int(NOW), expires_at: Int(NOW + 5 * MINUTE), decided_at: Int(NOW + MINUTE), decided_by: USER,
+            decision_reason: Null,
+        }
+        challenges {
+            id: challenge.clone(), approval_id: approval.clone(), approver_id: USER, verdict: Text("approve"),
+            statement: Text(r#"{"type":"phoneops.answer.v1"}"#), ceremony: Json(r#"{"ast":{}}"#), expires_at: Int(NOW + 2 * MINUTE),
+            used_at: Int(NOW + MINUTE),
+        }
+        answers {
+            challenge_id: challenge.clone(), approval_id: approval.clone(), approver_id: USER, device_id: DEVICE, passkey_id: PASSKEY,
+            verdict: Text("approve"), reason: Null, statement: Text(r#"{"type":"phoneops.answer.v1"}"#),
+            credential: Json(r#"{"id":"wcHB"}"#), answered_at: Int(NOW + MINUTE),
+        }
+        grants {
+            id: Id(18), approval_id: approval.clone(), bot_id: BOT, issued_at: Int(NOW + MINUTE), expires_at: Int(NOW + 6 * MINUTE),
+            redeemed_at: Null,
+        }
+    }
+}
+
+fn incidents() -> Vec<Sample> {
+    let (incident, notification) = (Id(32), Id(33));
+    samples! {
+        incidents {
+            id: incident.clone(), ref: Text("PIHXOC6"), title: Text("All your apps are down"), details: Null,
+            links: Json(r#"["https://grafana.example.com/d/1"]"#), urgency: Text("high"),
+            opened_by: Json(r#"{"kind":"bot","bot":"bot_0199e5d0000070008000000000000002"}"#),
+            plan: Json(r#"{"steps":[{"targets":["usr_0199e5d0000070008000000000000001"]}]}"#), state: Text("triggered"), step: Int(0),
+            ring: Int(1), rings_left: Int(4), timer_at: Int(NOW + MINUTE), acted_by: Null, acted_via: Null, acted_at: Null,
+            created_at: Int(NOW),
+        }
+        notifications {
+            id: notification.clone(), user_id: USER, subject_id: incident.clone(), round: Int(1),
+            content: Json(r#"{"title":"All your apps are down"}"#), created_at: Int(NOW), expires_at: Int(NOW + 60 * MINUTE),
+            withdrawn_at: Null, replaces_id: Null,
+        }
+        attempts {
+            id: Id(34), notification_id: notification.clone(), device_id: DEVICE, state: Text("accepted"), detail: Text("201"),
+            created_at: Int(NOW), finished_at: Int(NOW + 1),
+        }
+    }
+}
+
+fn machinery() -> Vec<Sample> {
+    samples! {
+        jobs {
+            id: Id(48), kind: Text("push"), subject_id: Id(34), due_at: Int(NOW), lease: Int(1), tries: Int(1), created_at: Int(NOW),
+            last_error: Text("503"), buried_at: Null,
+        }
+        journal {
+            id: Id(49), seq: Null, at: Int(NOW), kind: Text("approval.requested"), actor: Json(r#"{"kind":"system"}"#),
+            subject: Text("apr_0199e5d0000070008000000000000010"), data: Json("{}"), sha256: Null,
+        }
+    }
+}
+
+/// Changes that make a sample senseless, which the schema itself must refuse: table, column, value.
+fn unloved() -> Vec<(&'static str, &'static str, Value)> {
+    vec![
+        ("users", "role", Text("root")),
+        ("devices", "platform", Text("windows")),
+        ("devices", "user_id", Id(99)),
+        ("approvals", "state", Text("maybe")),
+        ("approvals", "decided_at", Null),
+        ("approvals", "decided_by", Null),
+        ("challenges", "verdict", Text("report")),
+        ("answers", "verdict", Text("report")),
+        ("incidents", "timer_at", Null),
+        ("incidents", "urgency", Text("medium")),
+        ("attempts", "state", Text("lost")),
+        ("jobs", "due_at", Null),
+    ]
+}
+
+/// Each of [`unloved`] is refused, where the same row without the change is taken.
+pub(crate) async fn assert_unloved_are_refused(db: &TestDb) {
+    // Children first.
+    for sample in all().iter().rev() {
+        db.raw(&format!("delete from {}", sample.table)).await;
+    }
+    for sample in all() {
+        let (table, engine) = (sample.table, db.engine());
+        for (_, column, value) in unloved().into_iter().filter(|(name, ..)| *name == table) {
+            let what = format!("{table}.{column} = {}", value.literal(engine));
+            let changed = all().into_iter().find(|other| other.table == table).expect("it is there").with(column, value);
+            assert!(!db.takes(&changed.insert(engine)).await, "{what} was taken");
+        }
+        db.raw(&sample.insert(engine)).await;
+    }
+}

@@ -1,0 +1,143 @@
+//! Who may call what, as a table. A route of the OpenAPI document without a row fails; so does a row without a route.
+
+crate::world::stories! { who_may_call_what }
+
+/// In this order stand the columns.
+const CALLERS: &str = "nobody, a bot without scopes, bots with approvals:request, grants:redeem, incidents:write, incidents:read, \
+                       events:read, a member, an administrator, the operator's socket";
+
+/// `1` is 401 `unauthenticated`, `3` is 403 `forbidden`, `+` is neither: the caller is let in.
+const TABLE: &[(&str, &str)] = &[
+    ("POST /v1/approvals", "1 3+3333 33 3"),
+    ("GET /v1/approvals?for=me", "1 333333 ++ 3"),
+    ("GET /v1/approvals/{apr}", "1 3+3333 ++ 3"),
+    ("DELETE /v1/approvals/{apr}", "1 3+3333 33 3"),
+    ("POST /v1/approvals/{apr}/challenge", "1 333333 ++ 3"),
+    ("POST /v1/approvals/{apr}/answers", "1 333333 ++ 3"),
+    ("POST /v1/grants/redeem", "1 33+333 33 3"),
+    ("GET /.well-known/jwks.json", "+ ++++++ ++ +"),
+    ("POST /v1/incidents", "1 333+33 ++ 3"),
+    ("GET /v1/incidents", "1 3333+3 ++ 3"),
+    ("GET /v1/incidents/{ref}", "1 3333+3 ++ 3"),
+    ("POST /v1/incidents/{ref}/acknowledge", "1 333+33 ++ 3"),
+    ("POST /v1/incidents/{ref}/resolve", "1 333+33 ++ 3"),
+    ("POST /v1/incidents/{ref}/not-me", "1 333333 ++ 3"),
+    ("POST /v1/enrollments", "1 333333 3+ +"),
+    ("POST /v1/enrollments/claim", "+ ++++++ ++ +"),
+    ("POST /v1/token", "+ ++++++ ++ +"),
+    ("GET /v1/devices", "1 333333 ++ 3"),
+    ("DELETE /v1/devices/{dev}", "1 333333 3+ +"),
+    ("PUT /v1/devices/{dev}/push", "1 333333 ++ 3"),
+    ("POST /v1/passkeys/challenge", "1 333333 ++ 3"),
+    ("POST /v1/passkeys", "1 333333 ++ 3"),
+    ("GET /v1/passkeys", "1 333333 ++ 3"),
+    ("DELETE /v1/passkeys/{pky}", "1 333333 ++ 3"),
+    ("GET /v1/me", "1 333333 ++ 3"),
+    ("POST /v1/me/test-page", "1 333333 ++ 3"),
+    ("POST /v1/users", "1 333333 3+ +"),
+    ("GET /v1/users", "1 333333 3+ +"),
+    ("DELETE /v1/users/{usr}", "1 333333 3+ +"),
+    ("POST /v1/bots", "1 333333 3+ +"),
+    ("GET /v1/bots", "1 333333 3+ +"),
+    ("DELETE /v1/bots/{bot}", "1 333333 3+ +"),
+    ("GET /v1/journal", "1 333333 3+ +"),
+    ("GET /healthz", "+ ++++++ ++ +"),
+    ("GET /readyz", "+ ++++++ ++ +"),
+];
+
+mod stories {
+    use std::collections::BTreeSet;
+
+    use serde_json::{Value, json};
+
+    use super::{CALLERS, TABLE};
+    use crate::world::contract::OPERATIONS;
+    use crate::world::raw::{As, Raw, RawPhone};
+    use crate::world::{World, deploy};
+
+    /// A body that would do, so that only the caller can be what is refused.
+    fn body(route: &str, raw: &Raw<'_>) -> Option<Value> {
+        let credential = json!({"id": "AAAA", "rawId": "AAAA", "type": "public-key", "response": {}});
+        Some(match route {
+            "POST /v1/approvals" => json!({"action": deploy("api", "production"), "requester": "@nobody"}),
+            "POST /v1/approvals/{apr}/challenge" => json!({"verdict": "approve"}),
+            "POST /v1/approvals/{apr}/answers" => {
+                json!({"challenge": format!("chl_{:032x}", 1), "credential": credential})
+            }
+            "POST /v1/grants/redeem" => json!({"grant": "a.b.c", "action": deploy("api", "production")}),
+            "POST /v1/incidents" => json!({"title": "Down", "to": ["@nobody"]}),
+            "POST /v1/enrollments" => json!({"user": "@nobody"}),
+            "POST /v1/enrollments/claim" => {
+                RawPhone::blank(raw.world.clock.clone(), raw.issuer()).claim("7K3MQ2XNB4TD9VWH5RFA8CPE")
+            }
+            "PUT /v1/devices/{dev}/push" => json!({"kind": "web_push", "endpoint": "https://push.example/x",
+                "keys": {"p256dh": p256dh(raw), "auth": "AAAAAAAAAAAAAAAAAAAAAA"}}),
+            "POST /v1/passkeys" => json!({"ceremony": format!("cer_{:032x}", 1), "name": "Face ID", "credential": credential}),
+            "POST /v1/users" => json!({"handle": "yannick", "name": "Yannick Schutz"}),
+            "POST /v1/bots" => json!({"name": "heimdall", "scopes": ["events:read"]}),
+            route if route.starts_with("POST") => json!({}),
+            _ => return None,
+        })
+    }
+
+    fn p256dh(raw: &Raw<'_>) -> String {
+        use phoneops::secret::{b64u, from_b64u};
+        let jwk = RawPhone::blank(raw.world.clock.clone(), raw.issuer()).jwk();
+        let half = |name: &str| from_b64u(jwk[name].as_str().unwrap()).unwrap();
+        b64u([vec![4], half("x"), half("y")].concat())
+    }
+
+    /// Ids that parse and that nothing has.
+    fn path(template: &str) -> String {
+        let mut path = template.replace("{ref}", "P000000");
+        for kind in ["apr", "dev", "pky", "usr", "bot"] {
+            path = path.replace(&format!("{{{kind}}}"), &format!("{kind}_{:032x}", 1));
+        }
+        path
+    }
+
+    /// `POST /v1/approvals/{}`: without the parameters' names and the query.
+    fn bare(route: &str) -> String {
+        let parts = route.split('?').next().unwrap_or_default().split('/');
+        parts.map(|part| if part.starts_with('{') { "{}" } else { part }).collect::<Vec<_>>().join("/")
+    }
+
+    pub(crate) async fn who_may_call_what(world: &World) {
+        let documented: BTreeSet<_> =
+            OPERATIONS.iter().map(|known| bare(&format!("{} {}", known.method, known.template))).collect();
+        let rows: BTreeSet<_> = TABLE.iter().map(|(route, _)| bare(route)).collect();
+        assert_eq!(rows, documented, "every route has a row, and every row a route");
+
+        let raw = Raw::new(world);
+        let (admin, member) = (raw.person("ada", "admin").await, raw.person("mem", "member").await);
+        let mut bots = vec![raw.bot("bare", &["events:read"]).await];
+        world.db.raw("update bots set scopes = '[]' where name = 'bare'").await;
+        for (at, scope) in phoneops::identity::Scope::ALL.iter().enumerate() {
+            bots.push(raw.bot(&format!("bot-{at}"), &[scope.as_str()]).await);
+        }
+        let callers = std::iter::once(As::Nobody).chain(bots.iter().map(As::Bot));
+        let callers: Vec<_> = callers.chain([As::Phone(&member), As::Phone(&admin), As::Operator]).collect();
+        let mut wrong = Vec::new();
+        for (route, row) in TABLE {
+            let (method, template) = route.split_once(' ').unwrap();
+            let expected: Vec<_> = row.chars().filter(|c| *c != ' ').collect();
+            assert_eq!(expected.len(), callers.len(), "{route} has a column for each of {CALLERS}");
+            for (at, (caller, expected)) in callers.iter().zip(expected).enumerate() {
+                let shot = raw.shot(*caller, method, &path(template));
+                let seen = match body(route, &raw) {
+                    Some(body) => shot.json(&body).fire().await,
+                    None => shot.fire().await,
+                };
+                let found = match (seen.status, seen.code()) {
+                    (401, "unauthenticated") => '1',
+                    (403, "forbidden") => '3',
+                    _ => '+',
+                };
+                if found != expected {
+                    wrong.push(format!("{route}, column {at}: {found} instead of {expected}: {}", seen.text));
+                }
+            }
+        }
+        assert!(wrong.is_empty(), "{wrong:#?}");
+    }
+}
