@@ -78,8 +78,9 @@ impl World {
     }
 
     /// The operator, on the server's own socket.
-    pub(crate) fn operator(&self) -> Client {
-        Client::local(&self.data_here().join("phoneops.sock")).expect("a client")
+    pub(crate) async fn operator(&self) -> Client {
+        let socket = || async { Some(self.data_here().join("phoneops.sock")).filter(|socket| socket.exists()) };
+        Client::local(&eventually("the server's socket", socket).await).expect("a client")
     }
 
     pub(crate) fn bot(&self, token: &str) -> Client {
@@ -110,11 +111,6 @@ impl World {
     /// What the server said.
     pub(crate) fn log(&self) -> String {
         std::fs::read_to_string(self.scratch.path().join("log")).unwrap_or_default()
-    }
-
-    /// A place for a file of this test.
-    pub(crate) fn file(&self, name: &str) -> PathBuf {
-        self.scratch.path().join(name)
     }
 }
 
