@@ -27,7 +27,7 @@ async fn ended_under_load(db: TestDb) {
     let world = World::start(db.clone(), FirstLife::default()).await;
     let cast = join(&world).await;
     let (over, refused) = (AtomicBool::new(false), AtomicU32::new(0));
-    let pagers = join_all((0..BUSY).map(|pager| page_until(&cast.bot, pager, &over, &refused)));
+    let load = join_all((0..BUSY).map(|pager| page_until(&cast.bot, pager, &over, &refused)));
     let ending = async {
         for _ in 0..5 {
             tokio::time::sleep(Duration::from_millis(300)).await;
@@ -36,7 +36,7 @@ async fn ended_under_load(db: TestDb) {
         }
         over.store(true, Ordering::SeqCst);
     };
-    let (pages, ()) = tokio::join!(pagers, ending);
+    let (pages, ()) = tokio::join!(load, ending);
     let mut ids: Vec<_> = pages.into_iter().flatten().collect();
     let taken = ids.len();
     assert!(taken > 20 && refused.into_inner() > 0, "there was load, and the connections did end");

@@ -45,13 +45,13 @@ async fn killed_at_random_times(db: TestDb) {
     let world = World::start(db, FirstLife::default()).await;
     let cast = join(&world).await;
     let (over, pages, approvals) = (AtomicBool::new(false), AtomicU32::new(0), AtomicU32::new(0));
-    let pager = async {
+    let page_on = async {
         while !over.load(Ordering::SeqCst) {
             page(&cast).await;
             pages.fetch_add(1, Ordering::SeqCst);
         }
     };
-    let asker = async {
+    let ask_on = async {
         while !over.load(Ordering::SeqCst) {
             let action = deploy(&format!("app-{}", approvals.fetch_add(1, Ordering::SeqCst)));
             let asked = cast.ask(&action, 300).await;
@@ -62,7 +62,7 @@ async fn killed_at_random_times(db: TestDb) {
         kill(&world, rounds, &mut Dice(seed)).await;
         over.store(true, Ordering::SeqCst);
     };
-    tokio::join!(pager, asker, killer);
+    tokio::join!(page_on, ask_on, killer);
     let ends = world.process.ends();
     assert!(world.process.was_killed(ends.len()), "the server's lives ended with {ends:?}: {}", world.log());
     let (pages, approvals) = (i64::from(pages.into_inner()), i64::from(approvals.into_inner()));
