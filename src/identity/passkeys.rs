@@ -51,11 +51,13 @@ impl Identity {
         let person = call.person()?.clone();
         let (now, journal, actor) = (self.clock.now(), self.journal.clone(), call.actor(None));
         let owner = (person.user.id, person.device.id);
-        if let Some((id, name, created_at)) = call.repeated(&self.store).await? {
-            return Ok(Passkey { id, name, created_at });
-        }
         let state: Option<Value> = self.store.read(move |db| Box::pin(store::find_ceremony(db, ceremony, owner.1, now))).await?;
-        let state = state.ok_or(Refusal::CeremonyUnknown)?;
+        let Some(state) = state else {
+            // Over; perhaps because this very call ended it before, under the key it carries. Both are of one transaction.
+            let before = call.repeated(&self.store).await?;
+            let (id, name, created_at) = before.ok_or(Refusal::CeremonyUnknown)?;
+            return Ok(Passkey { id, name, created_at });
+        };
         let credential = self.relying_party.finish_registration(&state, &credential).map_err(Refusal::Webauthn)?;
         let passkey = Passkey { id: PasskeyId::new(now), name, created_at: now };
         let made = passkey.clone();
