@@ -26,6 +26,9 @@ pub struct Config {
     pub database_url: Option<Secret>,
     /// Connections to PostgreSQL for requests.
     pub database_connections: u32,
+    /// Seconds after which the jobs of a node that died are done by another, or by itself once it runs again. 3 to 300. A push may take
+    /// 10: with less than that here, a slow push service is asked twice.
+    pub job_lease_seconds: u32,
     /// The master key's file; made in `data_dir` when absent.
     pub master_key_file: Option<PathBuf>,
     /// Web Push.
@@ -98,6 +101,7 @@ struct File {
     data_dir: Option<PathBuf>,
     database_url: Option<String>,
     database_connections: Option<u32>,
+    job_lease_seconds: Option<u32>,
     master_key_file: Option<PathBuf>,
     web_push: WebPushFile,
     paging: PagingFile,
@@ -121,8 +125,8 @@ struct PagingFile {
 }
 
 /// Variables that are not settings of the server.
-const NOT_SETTINGS: [&str; 5] =
-    ["PHONEOPS_TOKEN", "PHONEOPS_TOKEN_FILE", "PHONEOPS_SERVER", "PHONEOPS_CONFIG", "PHONEOPS_CRASH_AT"];
+const NOT_SETTINGS: [&str; 6] =
+    ["PHONEOPS_TOKEN", "PHONEOPS_TOKEN_FILE", "PHONEOPS_SERVER", "PHONEOPS_CONFIG", "PHONEOPS_CRASH_AT", "PHONEOPS_CRASH_LOG"];
 
 impl Config {
     /// Reads `file`, when given, and `variables` over it.
@@ -185,6 +189,7 @@ impl File {
             "DATA_DIR" => self.data_dir = parsed(name, value)?,
             "DATABASE_URL" => self.database_url = parsed(name, value)?,
             "DATABASE_CONNECTIONS" => self.database_connections = parsed(name, value)?,
+            "JOB_LEASE_SECONDS" => self.job_lease_seconds = parsed(name, value)?,
             "MASTER_KEY_FILE" => self.master_key_file = parsed(name, value)?,
             "WEB_PUSH_SUBJECT" => self.web_push.subject = parsed(name, value)?,
             "WEB_PUSH_ALLOW_PRIVATE_NETWORKS" => self.web_push.allow_private_networks = parsed(name, value)?,
@@ -227,6 +232,7 @@ impl File {
             data_dir: self.data_dir.unwrap_or_else(|| "phoneops-data".into()),
             database_url: self.database_url.map(Secret::new),
             database_connections: within("database_connections", self.database_connections, 16, 1, 1000)?,
+            job_lease_seconds: within("job_lease_seconds", self.job_lease_seconds, 20, 3, 300)?,
             master_key_file: self.master_key_file,
             web_push: WebPush {
                 subject,

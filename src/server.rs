@@ -4,6 +4,7 @@ use std::io;
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::net::{TcpListener, UnixListener};
@@ -144,7 +145,7 @@ async fn build(
     let issuer = config.public_url.as_str().trim_end_matches('/').to_owned();
     let journal = Journal::default();
     let hub = Hub::default();
-    let (queue, handoff) = Queue::new(clock.clone());
+    let (queue, handoff) = Queue::new(clock.clone(), Duration::from_secs(config.job_lease_seconds.into()));
     let vapid = load_or_create(store, master, Purpose::Vapid, now).await?;
     let grant = load_or_create(store, master, Purpose::Grant, now).await?;
     let web_push = WebPush::new(WebPushConfig {
@@ -238,21 +239,28 @@ fn prepare(data_dir: &Path) -> Result<std::fs::File, Error> {
 fn master_key(config: &Config) -> Result<MasterKey, Error> {
     let path = config.master_key_file.clone().unwrap_or_else(|| config.data_dir.join("master.key"));
     if !path.exists() && config.master_key_file.is_none() {
-        let mut file = std::fs::OpenOptions::new()
-            .create_new(true)
-            .write(true)
-            .mode(0o600)
-            .open(&path)
-            .map_err(|source| Error::File { path: path.clone(), source })?;
         let key = MasterKey::generate();
-        io::Write::write_all(&mut file, format!("{}\n", &*key.to_text()).as_bytes())
-            .and_then(|()| file.sync_all())
-            .map_err(|source| Error::File { path, source })?;
+        keep(&path, &key).map_err(|source| Error::File { path, source })?;
         return Ok(key);
     }
     let text =
         zeroize::Zeroizing::new(std::fs::read_to_string(&path).map_err(|source| Error::File { path: path.clone(), source })?);
     MasterKey::parse(&text).ok_or(Error::MasterKey(path))
+}
+
+/// Writes a new master key, whole and durable before anything is sealed with it: half a file would lock the house, a file that a
+/// power failure takes back would lock what is in the database.
+fn keep(path: &Path, key: &MasterKey) -> io::Result<()> {
+    let unfinished = path.with_extension("key.new");
+    let mut file = std::fs::OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&unfinished)?;
+    io::Write::write_all(&mut file, format!("{}\n", &*key.to_text()).as_bytes())?;
+    file.sync_all()?;
+    crate::crash_point!("master-key-written");
+    std::fs::rename(&unfinished, path)?;
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    std::fs::File::open(folder)?.sync_all()?;
+    crate::crash_point!("master-key-kept");
+    Ok(())
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, Error> {

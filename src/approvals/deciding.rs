@@ -127,6 +127,7 @@ pub(super) async fn decide(tx: &mut Tx<'_>, parts: &Parts, deciding: Deciding) -
     }
     let verified = VerifiedAnswer::checked(approver, offered.verdict, answer.reason);
     apply(tx, parts, approval, Event::Answered(verified), &By { actor, device: Some(device) }, now).await?;
+    crate::crash_point!("answer-written");
     Ok(id)
 }
 
@@ -201,6 +202,7 @@ async fn perform(
                 redeemed_at: None,
             };
             store::insert_grant(tx, &grant).await?;
+            crate::crash_point!("grant-issued");
         }
         Effect::TellBot => {
             let (hub, id): (Hub, Uuid) = (parts.hub.clone(), approval.id.0);

@@ -255,6 +255,7 @@ impl Approvals {
         let (public_key, ceremony) = self.relying_party.start_assertion(&credentials, statement::challenge(&statement));
         let expires_at = now.after(CHALLENGE_LIFE).min(view.approval.expires_at);
         let challenge = Challenge { id: ChallengeId::new(now), statement, public_key, expires_at };
+        crate::crash_point!("challenge-drawn");
         call.write(&self.store, now, move |tx| {
             Box::pin(async move {
                 let stored = StoredChallenge {
@@ -267,6 +268,7 @@ impl Approvals {
                     used: false,
                 };
                 store::insert_challenge(tx, challenge.id, &stored).await?;
+                crate::crash_point!("challenge-written");
                 Ok(challenge)
             })
         })
@@ -364,7 +366,9 @@ impl Approvals {
                     }
                     let Some(approval) = store::lock(tx, id).await? else { return Ok(()) };
                     let by = By { actor: Actor::System, device: None };
-                    apply(tx, &parts, approval, Event::DeadlinePassed, &by, now).await
+                    apply(tx, &parts, approval, Event::DeadlinePassed, &by, now).await?;
+                    crate::crash_point!("deadline-rung");
+                    Ok(())
                 })
             })
             .await;
@@ -385,6 +389,7 @@ impl Approvals {
         }
         let (now, parts, actor) = (self.clock.now(), self.parts(), call.actor(None));
         let claims = self.grant_key.verify(grant, &self.issuer, bot, action, now)?;
+        crate::crash_point!("grant-verified");
         let action_sha256 = action.sha256();
         call.write(&self.store, now, move |tx| {
             Box::pin(async move {

@@ -122,9 +122,9 @@ where
             return Err(refused);
         }
     };
-    crate::crash_point!("before-commit");
+    crate::crash_point!("rows-written");
     transaction.commit().await.map_err(Error::from)?;
-    crate::crash_point!("after-commit");
+    crate::crash_point!("committed");
     give(after_commit);
     Ok(out)
 }
@@ -197,10 +197,11 @@ fn run_group(
 ) -> Result<()> {
     connection.execute_batch("begin immediate")?;
     let done = run_members(connection, group, queue).and_then(|()| {
-        crate::crash_point!("before-commit");
-        Ok(connection.execute_batch("commit")?)
+        crate::crash_point!("rows-written");
+        connection.execute_batch("commit")?;
+        crate::crash_point!("committed");
+        Ok(())
     });
-    crate::crash_point!("after-commit");
     if done.is_err() && !connection.is_autocommit() {
         connection.execute_batch("rollback")?;
     }

@@ -131,7 +131,9 @@ impl Delivery {
                     subject: device.to_string(),
                     data: json!({"kind": "web_push"}),
                 };
-                Ok(journal.append(tx, now, entry).await?)
+                journal.append(tx, now, entry).await?;
+                crate::crash_point!("registration-written");
+                Ok(())
             })
         })
         .await
@@ -220,6 +222,7 @@ impl Delivery {
     pub async fn perform(&self, job: &Job) -> Result<()> {
         let attempt = AttemptId(job.subject);
         let due: Option<Due> = self.store.read(move |db| Box::pin(store::find_due(db, attempt))).await?;
+        crate::crash_point!("push-found");
         let now = self.clock.now();
         let conclusion = match due {
             None => Conclusion::Settled,
@@ -230,7 +233,6 @@ impl Delivery {
                 Some(sealed) => self.send(job, &due, sealed, now).await?,
             },
         };
-        crate::crash_point!("push-sent");
         self.conclude(job.clone(), attempt, conclusion).await
     }
 
@@ -239,8 +241,9 @@ impl Delivery {
         let plain = self.master.open(&place(due.device), sealed).map_err(|error| inconsistent(error.to_string()))?;
         let registration: Registration = serde_json::from_slice(&plain).map_err(|error| inconsistent(error.to_string()))?;
         let message = self.message(due)?;
-        crate::crash_point!("push-claimed");
+        crate::crash_point!("push-built");
         let outcome = self.web_push.send(&message, &registration.target(), now).await;
+        crate::crash_point!("push-sent");
         metrics::counter!("phoneops_push_total", "carrier" => self.web_push.name(), "outcome" => word(&outcome)).increment(1);
         tracing::debug!(attempt = %AttemptId(job.subject), tries = job.tries, outcome = word(&outcome), "push");
         Ok(Conclusion::of(outcome, due, job.tries, now))
@@ -292,6 +295,7 @@ impl Delivery {
                         let entry = Entry { kind: "push.failed", actor: Actor::System, subject: attempt.to_string(), data };
                         journal.append(tx, now, entry).await?;
                     }
+                    crate::crash_point!("push-recorded");
                     Ok(())
                 })
             })

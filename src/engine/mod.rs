@@ -223,11 +223,13 @@ impl Worker {
             None => return sweep,
         }
         let _busy = Busy::enter(&self.running);
-        let claimed = jobs::claim(&self.engine.store, now, u32::try_from(room).unwrap_or(1).max(1)).await;
+        let limit = u32::try_from(room).unwrap_or(1).max(1);
+        let claimed = self.engine.queue.claim(&self.engine.store, now, limit).await;
         let claimed = match claimed {
             Ok(claimed) => claimed,
             Err(error) => return self.pause_after(&error).await,
         };
+        crate::crash_point!("jobs-claimed");
         let more = claimed.len() >= room;
         for job in claimed {
             self.start(job, None);
@@ -243,11 +245,12 @@ impl Worker {
 
     fn start(&self, job: Job, place: Option<jobs::Place>) {
         let (engine, busy, room) = (self.engine.clone(), Busy::enter(&self.running), self.room(job.kind));
-        let give_up_at = engine.clock.now().after(jobs::LEASE / 2);
+        let give_up_at = engine.clock.now().after(engine.queue.lease() / 2);
         self.running.tasks.spawn(async move {
             let permit = room.acquire_owned().await;
             // Whoever waited too long for room leaves the job to the next claim: its lease may run out in the middle.
             if engine.clock.now() < give_up_at {
+                crate::crash_point!("job-started");
                 engine.perform(job).await;
             }
             drop((permit, place, busy));
@@ -301,7 +304,10 @@ async fn seal(store: Store, journal: Journal, stop: CancellationToken) {
     loop {
         match journal::seal(&store).await {
             Ok(0) => {}
-            Ok(_) => continue,
+            Ok(_) => {
+                crate::crash_point!("seal-committed");
+                continue;
+            }
             Err(error) => tracing::error!(%error, "the journal cannot be sealed"),
         }
         tokio::select! {

@@ -82,6 +82,7 @@ pub(super) async fn split(request: Request, app: &State) -> Result<(Parts, Bytes
             Problem::new(status, "body_unreadable", "the body could not be read to its end")
         }
     })?;
+    crate::crash_point!("request-read");
     Ok((parts, body))
 }
 

@@ -49,6 +49,7 @@ async fn surround(Extract(app): Extract<State>, request: Request, next: Next) ->
         header::CONTENT_SECURITY_POLICY,
         HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'; base-uri 'none'"),
     );
+    crate::crash_point!("reply-built");
     response
 }
 

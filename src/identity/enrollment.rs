@@ -126,6 +126,7 @@ impl Identity {
         let (now, journal) = (self.clock.now(), self.journal.clone());
         assertion::verify_enrollment(&claim.proof, &claim.key, &self.issuer, &claim.code, &claim.device, now)
             .map_err(|refusal| Refusal::ProofInvalid { code: refusal.code(), why: refusal.to_string() })?;
+        crate::crash_point!("claim-verified");
         let enrolled: Enrolled =
             self.store.write(move |tx| Box::pin(async move { enroll(tx, &journal, now, claim).await })).await?;
         let Enrolled { user, device, fresh } = enrolled;
@@ -159,6 +160,7 @@ impl Identity {
         if proof.thumbprint != device.key.thumbprint() {
             return Err(invalid("dpop_key_differs", "the DPoP proof is signed by another key than the assertion".into()));
         }
+        crate::crash_point!("sign-in-verified");
         let used = [(sign_in.jti_sha256, sign_in.expires_at), (proof.jti_sha256, proof.expires_at)];
         let fresh: bool = self
             .store
@@ -254,6 +256,7 @@ async fn enroll(tx: &mut db::Tx<'_>, journal: &Journal, now: Timestamp, claim: C
     let data = json!({"user": user, "name": device.name, "platform": device.platform, "enrollment": enrollment.id});
     let actor = Actor::User { user, device: device.id };
     record(tx, journal, now, actor, "device.enrolled", device.id, data).await?;
+    crate::crash_point!("device-enrolled");
     Ok(Enrolled { user, device: device.id, fresh: true })
 }
 

@@ -31,6 +31,7 @@ impl Identity {
         call.write(&self.store, now, move |tx| {
             Box::pin(async move {
                 store::insert_ceremony(tx, id, device, &state, now.after(CEREMONY_LIFE)).await?;
+                crate::crash_point!("passkey-offered");
                 Ok::<_, Error>((id, options))
             })
         })
@@ -59,6 +60,7 @@ impl Identity {
             return Ok(Passkey { id, name, created_at });
         };
         let credential = self.relying_party.finish_registration(&state, &credential).map_err(Refusal::Webauthn)?;
+        crate::crash_point!("passkey-verified");
         let passkey = Passkey { id: PasskeyId::new(now), name, created_at: now };
         let made = passkey.clone();
         let (id, name, created_at) = call
@@ -72,6 +74,7 @@ impl Identity {
                     }
                     let data = json!({"user": owner.0, "name": made.name, "synced": credential.backup_eligible()});
                     record(tx, &journal, now, actor, "passkey.created", made.id, data).await?;
+                    crate::crash_point!("passkey-written");
                     Ok::<_, Error>((made.id, made.name, made.created_at))
                 })
             })

@@ -28,7 +28,7 @@ use crate::clock::{Clock, Timestamp};
 use crate::db::{Error, Result, Store, Tx};
 use crate::id::JobId;
 
-/// How long a worker may take before the job is due again. Longer than the longest push attempt.
+/// How long a worker may take before the job is due again, unless it is configured otherwise. Longer than the longest push attempt.
 pub const LEASE: Duration = Duration::from_secs(20);
 
 /// At most so many jobs are handed straight to this node's worker; more are left for whoever claims them.
@@ -83,6 +83,7 @@ pub struct Job {
 #[derive(Clone)]
 pub struct Queue {
     clock: Clock,
+    lease: Duration,
     handoff: mpsc::UnboundedSender<Handed>,
     room: Arc<Semaphore>,
     changed: Arc<Notify>,
@@ -106,12 +107,27 @@ impl Handoff {
 }
 
 impl Queue {
-    /// A queue and its worker's end.
+    /// A queue and its worker's end. `lease` is how long a worker may take before a job is due again: usually [`LEASE`].
     #[must_use]
-    pub fn new(clock: Clock) -> (Self, Handoff) {
+    pub fn new(clock: Clock, lease: Duration) -> (Self, Handoff) {
         let (handoff, jobs) = mpsc::unbounded_channel();
         let room = Arc::new(Semaphore::new(HANDOFF));
-        (Self { clock, handoff, room, changed: Arc::default() }, Handoff(jobs))
+        (Self { clock, lease, handoff, room, changed: Arc::default() }, Handoff(jobs))
+    }
+
+    /// How long a worker may take before a job is due again.
+    #[must_use]
+    pub fn lease(&self) -> Duration {
+        self.lease
+    }
+
+    /// Takes the lease of at most `limit` due jobs, the longest due first.
+    ///
+    /// # Errors
+    /// Storage errors.
+    pub async fn claim(&self, store: &Store, now: Timestamp, limit: u32) -> Result<Vec<Job>> {
+        let lease_ends = now.after(self.lease);
+        store.write(move |tx| Box::pin(store::claim(tx, now, lease_ends, limit))).await
     }
 
     /// Puts a job into `tx`. One that is due already goes straight to this node's worker once the transaction is durable.
@@ -130,7 +146,7 @@ impl Queue {
             return Ok(());
         };
         let job = Job { id, kind, subject, lease: 1, tries: 1 };
-        store::insert(tx, &job, now.after(LEASE), now).await?;
+        store::insert(tx, &job, now.after(self.lease), now).await?;
         let (handoff, place) = (self.handoff.clone(), Place { _permit: permit });
         // A worker that has stopped takes nothing; the lease runs out and another finds the job.
         tx.after_commit(move || drop(handoff.send((job, place))));
@@ -147,14 +163,6 @@ impl Queue {
     pub async fn changed(&self) {
         self.changed.notified().await;
     }
-}
-
-/// Takes the lease of at most `limit` due jobs, the longest due first.
-///
-/// # Errors
-/// Storage errors.
-pub async fn claim(store: &Store, now: Timestamp, limit: u32) -> Result<Vec<Job>> {
-    store.write(move |tx| Box::pin(store::claim(tx, now, now.after(LEASE), limit))).await
 }
 
 /// When the next job is due, buried ones apart.

@@ -110,7 +110,17 @@ impl Journal {
 /// # Errors
 /// Storage errors.
 pub async fn seal(store: &Store) -> Result<usize> {
-    store.write(|tx| Box::pin(store::seal(tx))).await
+    store
+        .write(|tx| {
+            Box::pin(async move {
+                let sealed = store::seal(tx).await?;
+                if sealed > 0 {
+                    crate::crash_point!("journal-sealed");
+                }
+                Ok(sealed)
+            })
+        })
+        .await
 }
 
 /// At most `limit` sealed entries after number `after`, in order.

@@ -184,6 +184,7 @@ impl Paging {
                 let incident = store::lock(tx, &reference).await?.ok_or(Refused::NotFound(reference))?;
                 let act = Act { by: who.user, via: who.via, at: now };
                 apply(tx, &parts, incident, event(act), &who.by(&call_copy), now).await?;
+                crate::crash_point!("act-written");
                 Ok(())
             })
         })

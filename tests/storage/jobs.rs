@@ -40,7 +40,7 @@ async fn enqueue(store: &Store, queue: &Queue, kind: Kind, due_at: Timestamp) ->
 
 /// A store, a queue on a clock that stands at [`NOW`], and the worker's end.
 async fn house(db: &TestDb) -> (Store, Queue, Handoff) {
-    let (queue, handoff) = Queue::new(Clock::manual(NOW));
+    let (queue, handoff) = Queue::new(Clock::manual(NOW), LEASE);
     (db.store().await, queue, handoff)
 }
 
@@ -64,8 +64,13 @@ async fn bury(store: &Store, job: &Job) -> bool {
     store.write::<_, Error, _>(move |tx| Box::pin(async move { jobs::bury(tx, &job, NOW, "gone").await })).await.unwrap()
 }
 
+async fn claim(store: &Store, now: Timestamp, limit: u32) -> Result<Vec<Job>> {
+    let (queue, _handoff) = Queue::new(Clock::manual(now), LEASE);
+    queue.claim(store, now, limit).await
+}
+
 async fn claim_one(store: &Store, now: Timestamp) -> Job {
-    let mut claimed = jobs::claim(store, now, 10).await.unwrap();
+    let mut claimed = claim(store, now, 10).await.unwrap();
     assert_eq!(claimed.len(), 1, "{claimed:?}");
     claimed.remove(0)
 }
@@ -77,7 +82,7 @@ async fn a_job_for_now_is_handed_over_leased_and_is_in_the_table(db: TestDb) {
     assert_eq!((job.kind, job.subject, job.lease, job.tries), (Kind::Push, subject, 1, 1));
     assert_eq!(db.number("select count(*) from jobs where lease = 1 and tries = 1").await, 1);
     assert_eq!(jobs::next_due(&store).await.unwrap(), Some(NOW.after(LEASE)));
-    assert!(jobs::claim(&store, NOW, 10).await.unwrap().is_empty(), "leased to the worker it was handed to");
+    assert!(claim(&store, NOW, 10).await.unwrap().is_empty(), "leased to the worker it was handed to");
     assert!(complete(&store, &job).await);
     assert_eq!(db.number("select count(*) from jobs").await, 0);
 }
@@ -90,7 +95,7 @@ async fn a_job_for_later_is_claimed_only_when_due(db: TestDb) {
     assert!(take_handed(&mut handoff).is_none(), "handed over before its time");
     assert_eq!(jobs::next_due(&store).await.unwrap(), Some(due_at));
     let just_before = Timestamp::from_micros(due_at.as_micros() - 1);
-    assert!(jobs::claim(&store, just_before, 10).await.unwrap().is_empty());
+    assert!(claim(&store, just_before, 10).await.unwrap().is_empty());
     let job = claim_one(&store, due_at).await;
     assert_eq!((job.kind, job.subject, job.lease, job.tries), (Kind::IncidentTimer, subject, 1, 1));
     assert_eq!(jobs::next_due(&store).await.unwrap(), Some(due_at.after(LEASE)));
@@ -142,7 +147,7 @@ async fn what_finds_no_place_waits_in_the_table(db: TestDb) {
         assert!(seen.insert(job.subject));
         handed += 1;
     }
-    let waiting = jobs::claim(&store, NOW, 2_000).await.unwrap();
+    let waiting = claim(&store, NOW, 2_000).await.unwrap();
     assert!(handed > 0 && !waiting.is_empty(), "{handed} were handed over, {} wait", waiting.len());
     assert!(waiting.iter().all(|job| seen.insert(job.subject)), "a job was handed over and claimed");
     assert_eq!(seen.len(), JOBS);
@@ -171,7 +176,7 @@ async fn concurrent_claims_share_the_jobs_and_keep_the_limit(db: TestDb) {
         tokio::spawn(async move {
             let mut mine = Vec::new();
             loop {
-                let claimed = jobs::claim(&store, due_at, LIMIT).await.unwrap();
+                let claimed = claim(&store, due_at, LIMIT).await.unwrap();
                 assert!(claimed.len() <= LIMIT as usize, "{} claimed at once", claimed.len());
                 if claimed.is_empty() {
                     return mine;
@@ -182,7 +187,7 @@ async fn concurrent_claims_share_the_jobs_and_keep_the_limit(db: TestDb) {
     });
     let mut claimed: Vec<Job> = join_all(workers).await.into_iter().flat_map(Result::unwrap).collect();
     // One that another held locked may have been skipped by all: it is still due.
-    claimed.extend(jobs::claim(&store, due_at, 1_000).await.unwrap());
+    claimed.extend(claim(&store, due_at, 1_000).await.unwrap());
     assert_eq!(claimed.len(), JOBS, "a job was given twice or never");
     assert_eq!(claimed.iter().map(|job| job.id).collect::<BTreeSet<_>>().len(), JOBS);
     assert!(claimed.iter().all(|job| (job.lease, job.tries) == (1, 1)));
@@ -193,7 +198,7 @@ async fn a_lease_that_ran_out_makes_the_job_due_again(db: TestDb) {
     enqueue(&store, &queue, Kind::Push, NOW).await;
     let first = handoff.next().await.unwrap().0;
     let ran_out = NOW.after(LEASE);
-    assert!(jobs::claim(&store, Timestamp::from_micros(ran_out.as_micros() - 1), 10).await.unwrap().is_empty());
+    assert!(claim(&store, Timestamp::from_micros(ran_out.as_micros() - 1), 10).await.unwrap().is_empty());
     let second = claim_one(&store, ran_out).await;
     assert_eq!(second.id, first.id);
     assert!(second.lease > first.lease);
@@ -242,7 +247,7 @@ async fn a_buried_job_is_kept_and_never_claimed(db: TestDb) {
     enqueue(&store, &queue, Kind::Push, NOW.after(SECOND)).await;
     let job = claim_one(&store, NOW.after(SECOND)).await;
     assert!(bury(&store, &job).await);
-    assert!(jobs::claim(&store, NOW.after(LEASE * 1_000), 10).await.unwrap().is_empty());
+    assert!(claim(&store, NOW.after(LEASE * 1_000), 10).await.unwrap().is_empty());
     assert_eq!(jobs::next_due(&store).await.unwrap(), None);
     assert!(!retry(&store, &job, NOW).await, "burying ended the lease");
     assert!(!complete(&store, &job).await, "burying ended the lease");
@@ -259,7 +264,7 @@ async fn the_longest_due_come_first(db: TestDb) {
     subjects.sort_unstable();
     let now = NOW.after(SECOND * 60);
     for pair in subjects.chunks(2) {
-        let claimed: BTreeSet<_> = jobs::claim(&store, now, 2).await.unwrap().into_iter().map(|job| job.subject).collect();
+        let claimed: BTreeSet<_> = claim(&store, now, 2).await.unwrap().into_iter().map(|job| job.subject).collect();
         assert_eq!(claimed, pair.iter().map(|(_, subject)| *subject).collect());
     }
 }

@@ -53,7 +53,8 @@ pub(crate) fn run<F: Future<Output = ()> + Send + 'static>(engine: Engine, test:
 }
 
 impl TestDb {
-    async fn create(engine: Engine) -> Self {
+    /// A fresh database. Whoever makes it removes it.
+    pub(crate) async fn create(engine: Engine) -> Self {
         Self(Arc::new(match engine {
             Engine::Lite => Place::Lite(tempfile::tempdir().expect("a temporary directory")),
             Engine::Pg => {
@@ -66,7 +67,8 @@ impl TestDb {
         }))
     }
 
-    async fn remove(&self) {
+    /// Removes it.
+    pub(crate) async fn remove(&self) {
         if let Place::Pg { name, .. } = &*self.0 {
             on_server(&format!("drop database {name} with (force)")).await;
         }

@@ -194,12 +194,20 @@ impl Phone {
     /// # Errors
     /// [`Error::Refused`], [`Error::Authenticator`].
     pub async fn create_passkey(&self, name: &str) -> Result<Value, Error> {
+        let prepared = self.prepare_passkey(name).await?;
+        self.post("/v1/passkeys", &prepared).await?.accepted()
+    }
+
+    /// Makes a passkey and gives the body of the `POST /v1/passkeys` that is to follow, but does not send it.
+    ///
+    /// # Errors
+    /// As [`Phone::create_passkey`].
+    pub async fn prepare_passkey(&self, name: &str) -> Result<Value, Error> {
         let challenge = self.post("/v1/passkeys/challenge", &json!({})).await?;
         let challenge = challenge.accepted()?;
         let origin = self.origin()?;
         let credential = self.state().authenticator.create(&challenge["public_key"], &origin)?;
-        let body = json!({"ceremony": challenge["ceremony"], "name": name, "credential": credential});
-        self.post("/v1/passkeys", &body).await?.accepted()
+        Ok(json!({"ceremony": challenge["ceremony"], "name": name, "credential": credential}))
     }
 
     /// Answers any `PublicKeyCredentialRequestOptions` with a passkey, without the checks of an approval.

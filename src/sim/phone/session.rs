@@ -85,7 +85,7 @@ impl Phone {
     /// # Errors
     /// [`Error::Unanswered`], and what signing in can meet. A refusal is a [`Reply`].
     pub async fn get(&self, path: &str) -> Result<Reply, Error> {
-        self.call(Method::GET, path, None).await
+        self.call(Method::GET, path, None, None).await
     }
 
     /// `POST` of a JSON body, signed in.
@@ -93,7 +93,15 @@ impl Phone {
     /// # Errors
     /// As [`Phone::get`].
     pub async fn post(&self, path: &str, body: &Value) -> Result<Reply, Error> {
-        self.call(Method::POST, path, Some(body)).await
+        self.call(Method::POST, path, Some(body), None).await
+    }
+
+    /// `POST` of a JSON body that may be repeated under the same idempotency `key`, signed in.
+    ///
+    /// # Errors
+    /// As [`Phone::get`].
+    pub async fn post_once(&self, path: &str, key: &str, body: &Value) -> Result<Reply, Error> {
+        self.call(Method::POST, path, Some(body), Some(key)).await
     }
 
     /// `PUT` of a JSON body, signed in.
@@ -101,7 +109,7 @@ impl Phone {
     /// # Errors
     /// As [`Phone::get`].
     pub async fn put(&self, path: &str, body: &Value) -> Result<Reply, Error> {
-        self.call(Method::PUT, path, Some(body)).await
+        self.call(Method::PUT, path, Some(body), None).await
     }
 
     /// `DELETE`, signed in, with a JSON body when there is one.
@@ -109,22 +117,22 @@ impl Phone {
     /// # Errors
     /// As [`Phone::get`].
     pub async fn delete(&self, path: &str, body: Option<&Value>) -> Result<Reply, Error> {
-        self.call(Method::DELETE, path, body).await
+        self.call(Method::DELETE, path, body, None).await
     }
 
-    async fn call(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Reply, Error> {
-        let reply = self.call_once(&method, path, body).await?;
+    async fn call(&self, method: Method, path: &str, body: Option<&Value>, key: Option<&str>) -> Result<Reply, Error> {
+        let reply = self.call_once(&method, path, body, key).await?;
         if reply.is_unauthorized_as("invalid_token") {
             *self.token.lock().await = None;
-            return self.call_once(&method, path, body).await;
+            return self.call_once(&method, path, body, key).await;
         }
         if reply.is_unauthorized_as("invalid_dpop_proof") && self.take_time_from(&reply) {
-            return self.call_once(&method, path, body).await;
+            return self.call_once(&method, path, body, key).await;
         }
         Ok(reply)
     }
 
-    async fn call_once(&self, method: &Method, path: &str, body: Option<&Value>) -> Result<Reply, Error> {
+    async fn call_once(&self, method: &Method, path: &str, body: Option<&Value>, key: Option<&str>) -> Result<Reply, Error> {
         let token = self.access_token().await?;
         let proof = self.proof(method, path, Some(&token));
         let mut authorization = HeaderValue::try_from(format!("DPoP {}", token.expose()))
@@ -133,6 +141,9 @@ impl Phone {
         let mut request = self.request(method, path);
         if let Some(body) = body {
             request = request.json(body);
+        }
+        if let Some(key) = key {
+            request = request.header("idempotency-key", key);
         }
         Reply::of(request.header(AUTHORIZATION, authorization).header("dpop", proof)).await
     }

@@ -1,0 +1,149 @@
+//! What must be true of the database once the server has come to rest, whatever happened to it before.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use phoneops::db::{FromRow, Store};
+use phoneops::id::{ApprovalId, BotId, DeviceId, EnrollmentId, GrantId, IncidentId, PasskeyId, UserId};
+use phoneops::journal;
+use uuid::Uuid;
+
+use crate::world::{World, eventually, insist};
+
+/// How often each thing happened, which clients that ask again must not change.
+pub(crate) struct Once {
+    pub(crate) incidents: i64,
+    pub(crate) approvals: i64,
+    pub(crate) redeemed: i64,
+}
+
+/// Waits until the server has come to rest, and checks everything.
+pub(crate) async fn check(world: &World, once: &Once) {
+    let store = world.store().await;
+    rests(&store).await;
+    let last = journal::verify(&store).await.expect("the journal's chain holds");
+    assert!(last > 0, "something was sealed");
+    happened_once(&store, once).await;
+    the_journal_tells_all(&store).await;
+    approvals_add_up(&store).await;
+    timers_are_set(&store).await;
+    rings_add_up(&store).await;
+}
+
+async fn number(store: &Store, sql: &'static str) -> i64 {
+    one(store, sql).await
+}
+
+async fn one<T: FromRow + Send + 'static>(store: &Store, sql: &'static str) -> T {
+    insist(sql, || store.read::<_, phoneops::db::Error, _>(move |db| Box::pin(async move { db.query(sql).one().await }))).await
+}
+
+async fn all<T: FromRow + Send + 'static>(store: &Store, sql: &'static str) -> Vec<T> {
+    insist(sql, || store.read::<_, phoneops::db::Error, _>(move |db| Box::pin(async move { db.query(sql).all().await }))).await
+}
+
+/// No push is left to be made, nothing is overdue, nothing unsealed: by the server itself, which is given time for a lease to
+/// run out, for a sweep, and for the sealer's own.
+async fn rests(store: &Store) {
+    let what = "pushes, due jobs or unsealed entries stay";
+    eventually(what, || async {
+        let pushes = number(store, "select count(*) from jobs where kind = 'push'").await;
+        let unsealed = number(store, "select count(*) from journal where seq is null").await;
+        (pushes == 0 && unsealed == 0).then_some(())
+    })
+    .await;
+    let next = phoneops::jobs::next_due(store).await.expect("the database answers");
+    let late = phoneops::clock::Clock::system().now().before(Duration::from_secs(2));
+    assert!(next.is_none_or(|next| next > late), "a job has been due since {next:?}");
+    assert_eq!(number(store, "select count(*) from jobs where buried_at is not null").await, 0, "a job was buried");
+    assert_eq!(number(store, "select count(*) from attempts where state = 'waiting'").await, 0, "an attempt nobody makes");
+}
+
+async fn happened_once(store: &Store, once: &Once) {
+    assert_eq!(number(store, "select count(*) from users").await, 1, "users");
+    assert_eq!(number(store, "select count(*) from devices").await, 1, "devices");
+    assert_eq!(number(store, "select count(*) from passkeys").await, 1, "passkeys");
+    assert_eq!(number(store, "select count(*) from incidents").await, once.incidents, "incidents");
+    assert_eq!(number(store, "select count(*) from approvals").await, once.approvals, "approvals");
+    assert_eq!(number(store, "select count(*) from grants where redeemed_at is not null").await, once.redeemed, "redemptions");
+}
+
+/// Nothing without its entry, no entry without what it tells of, none twice.
+async fn the_journal_tells_all(store: &Store) {
+    told::<UserId>(store, "user.created", "select id from users").await;
+    told::<BotId>(store, "bot.created", "select id from bots").await;
+    told::<EnrollmentId>(store, "enrollment.created", "select id from enrollments where user_id is not null").await;
+    told::<DeviceId>(store, "device.enrolled", "select id from devices").await;
+    told::<PasskeyId>(store, "passkey.created", "select id from passkeys").await;
+    told::<IncidentId>(store, "incident.triggered", "select id from incidents").await;
+    told::<IncidentId>(store, "incident.resolved", "select id from incidents where state = 'resolved'").await;
+    told::<ApprovalId>(store, "approval.requested", "select id from approvals").await;
+    told::<ApprovalId>(store, "approval.approved", "select id from approvals where state = 'approved'").await;
+    told::<ApprovalId>(store, "approval.denied", "select id from approvals where state = 'denied'").await;
+    told::<ApprovalId>(store, "approval.expired", "select id from approvals where state = 'expired'").await;
+    told::<ApprovalId>(store, "approval.cancelled", "select id from approvals where state = 'cancelled'").await;
+    told::<GrantId>(store, "grant.redeemed", "select id from grants where redeemed_at is not null").await;
+    let registered: Vec<DeviceId> = all(store, "select device_id from push_registrations").await;
+    let entries: BTreeSet<String> = subjects(store, "device.push_registered").await.into_iter().collect();
+    assert!(registered.iter().map(ToString::to_string).eq(entries), "registrations");
+}
+
+async fn told<Id: FromRow + ToString + Send + 'static>(store: &Store, kind: &'static str, sql: &'static str) {
+    let mut there: Vec<String> = all::<Id>(store, sql).await.iter().map(ToString::to_string).collect();
+    let mut told = subjects(store, kind).await;
+    there.sort();
+    told.sort();
+    assert_eq!(told, there, "{kind} and {sql}");
+}
+
+async fn subjects(store: &Store, kind: &'static str) -> Vec<String> {
+    let ask = || {
+        store.read::<_, phoneops::db::Error, _>(move |db| {
+            Box::pin(async move { db.query("select subject from journal where kind = $1").bind(kind).all().await })
+        })
+    };
+    insist("the journal", ask).await
+}
+
+async fn approvals_add_up(store: &Store) {
+    let approved: BTreeSet<Uuid> = set(store, "select id from approvals where state = 'approved'").await;
+    let answered = "select approval_id from answers where verdict = 'approve'";
+    assert_eq!(set(store, answered).await, approved, "each approval rests on an answer");
+    assert_eq!(set(store, "select approval_id from grants").await, approved, "each approval has its grant");
+    let unused = "select count(*) from answers join challenges on challenges.id = answers.challenge_id where used_at is null";
+    assert_eq!(number(store, unused).await, 0, "an answered challenge could be answered again");
+}
+
+async fn set(store: &Store, sql: &'static str) -> BTreeSet<Uuid> {
+    let all: Vec<Uuid> = all(store, sql).await;
+    let set: BTreeSet<_> = all.iter().copied().collect();
+    assert_eq!(set.len(), all.len(), "{sql}: some twice");
+    set
+}
+
+/// Whatever waits for time has a timer.
+async fn timers_are_set(store: &Store) {
+    for (waiting, timers) in [
+        (
+            "select id from incidents where state <> 'resolved'",
+            "select distinct subject_id from jobs where kind = 'incident_timer'",
+        ),
+        (
+            "select id from approvals where state = 'pending'",
+            "select distinct subject_id from jobs where kind = 'approval_deadline'",
+        ),
+    ] {
+        let (waiting, timers) = (set(store, waiting).await, set(store, timers).await);
+        assert!(waiting.is_subset(&timers), "{waiting:?} wait, and there are timers for {timers:?}");
+    }
+}
+
+/// Each ring is in the journal, and was told to the phone under one notification.
+async fn rings_add_up(store: &Store) {
+    let rings = number(store, "select cast(coalesce(sum(ring - 1), 0) as bigint) from incidents").await;
+    assert_eq!(number(store, "select count(*) from journal where kind = 'incident.rang'").await, rings, "rings");
+    let doubled = "select count(*) from (
+        select subject_id, round from notifications where content ->> 'category' = 'page'
+        group by subject_id, round having count(*) > 1) as doubled";
+    assert_eq!(number(store, doubled).await, 0, "one ring under two notifications");
+}

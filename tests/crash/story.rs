@@ -1,0 +1,196 @@
+//! Both loops, played by clients that ask again when nobody answers, and that ask twice for what must happen once.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use phoneops::client::{Client, Error, Reply};
+use phoneops::sim::phone::{Phone, Push, Verdict};
+use serde_json::{Value, json};
+
+use crate::world::{World, eventually, insist};
+
+/// Yannick with a phone, and a bot.
+pub(crate) struct Cast<'w> {
+    pub(crate) world: &'w World,
+    pub(crate) bot: Client,
+    pub(crate) phone: Phone,
+    keys: AtomicU64,
+}
+
+/// What a part of the story is played for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Pace {
+    /// Nobody waits for a push or a timer.
+    Hurried,
+    /// The phone answers when it rings.
+    Natural,
+    /// Incidents ring twice and an approval is left to expire.
+    Slow,
+}
+
+pub(crate) fn deploy(app: &str) -> Value {
+    json!({"type": "deploy", "target": "production", "params": {"app": app}})
+}
+
+/// The member of a reply.
+pub(crate) fn text(value: &Value, member: &str) -> String {
+    value[member].as_str().unwrap_or_else(|| panic!("{member} of {value}")).to_owned()
+}
+
+/// Asks again under a new key while the answer is that of a call whose reply was lost: a secret is not shown twice.
+async fn secret(operator: &Client, path: &str, member: &str, body: impl Fn(u32) -> Value) -> String {
+    for attempt in 1..5 {
+        let (key, body) = (format!("{path}-{attempt}"), body(attempt));
+        let reply = insist(path, || operator.post_once(path, &key, &body)).await;
+        if let Some(secret) = reply.body[member].as_str() {
+            return secret.to_owned();
+        }
+    }
+    panic!("{path} never showed its {member}");
+}
+
+/// A person is made and enrols a phone with a passkey and push; a bot is made.
+pub(crate) async fn join(world: &World) -> Cast<'_> {
+    eventually("the server's socket", || async { world.operator().get("/healthz").await.ok() }).await;
+    let operator = world.operator();
+    let yannick = json!({"handle": "yannick", "name": "Yannick Schutz"});
+    insist("a user", || operator.post_once("/v1/users", "yannick", &yannick)).await;
+    let scopes = ["approvals:request", "grants:redeem", "incidents:write", "incidents:read"];
+    let bot = |attempt| json!({"name": format!("heimdall-{attempt}"), "scopes": scopes});
+    let token = secret(&operator, "/v1/bots", "token", bot).await;
+    let code = secret(&operator, "/v1/enrollments", "code", |_| json!({"user": "@yannick"})).await;
+
+    let phone = world.phone();
+    let enrolled = insist("the phone enrols", || phone.enrol(&code, "A phone", None)).await;
+    let again = insist("the phone enrols again", || phone.enrol(&code, "A phone", None)).await;
+    assert_eq!(enrolled["device"], again["device"], "one code, one device");
+
+    let passkey = insist("a passkey is offered", || phone.prepare_passkey("Face ID")).await;
+    let keep = || async { phone.post_once("/v1/passkeys", "passkey", &passkey).await?.accepted() };
+    let kept = insist("a passkey is kept", keep).await;
+    assert_eq!(kept, insist("a passkey is kept again", keep).await, "one key, one passkey");
+    insist("push is registered", || phone.register_push()).await;
+    Cast { world, bot: world.bot(&token), phone, keys: AtomicU64::new(0) }
+}
+
+impl Cast<'_> {
+    fn key(&self) -> String {
+        format!("key-{}", self.keys.fetch_add(1, Ordering::SeqCst))
+    }
+
+    /// The bot does something once, however often it has to say so.
+    pub(crate) async fn once(&self, path: &str, body: &Value) -> Reply {
+        let key = self.key();
+        let first = insist(path, || self.bot.post_once(path, &key, body)).await;
+        let again = insist(path, || self.bot.post_once(path, &key, body)).await;
+        for member in ["id", "grant", "at"] {
+            assert_eq!(first.body[member], again.body[member], "{path}: another {member} under the same key");
+        }
+        first
+    }
+
+    /// A push that reached the phone.
+    pub(crate) async fn rung(&self, what: &str, is_it: impl Fn(&Push) -> bool) -> Push {
+        let look = || async {
+            let pushes = self.phone.pushes().await.expect("the push service answers");
+            pushes.into_iter().find(&is_it)
+        };
+        eventually(what, look).await
+    }
+
+    /// The bot pages Yannick; the incident's id and reference.
+    pub(crate) async fn page(&self, title: &str) -> (String, String) {
+        let page = json!({"title": title, "to": ["@yannick"]});
+        let paged = self.once("/v1/incidents", &page).await;
+        assert_eq!(paged.body["paged"][0]["handle"], "yannick");
+        (text(&paged.body, "id"), text(&paged.body, "ref"))
+    }
+
+    /// The phone rings for this round, or a later one.
+    pub(crate) async fn rings(&self, incident: &str, round: u64) {
+        let is_it = |push: &Push| {
+            push.kind() == "page" && push.data()["subject"] == incident && push.data()["round"].as_u64() >= Some(round)
+        };
+        self.rung("the page's push", is_it).await;
+    }
+
+    /// The phone acknowledges, the bot resolves.
+    pub(crate) async fn settle(&self, reference: &str) {
+        let acknowledged = insist("acknowledge", || self.phone.acknowledge(reference)).await;
+        assert_eq!(acknowledged["state"], "acknowledged");
+        let path = format!("/v1/incidents/{reference}/resolve");
+        let resolved = self.once(&path, &json!({"actor": "@yannick"})).await;
+        assert_eq!(resolved.body["state"], "resolved");
+    }
+
+    /// The bot asks; the approval's id.
+    pub(crate) async fn ask(&self, action: &Value, expires_in: u32) -> String {
+        let ask = json!({"action": action, "requester": "@yannick", "expires_in": expires_in});
+        text(&self.once("/v1/approvals", &ask).await.body, "id")
+    }
+
+    /// The phone approves, sending the same answer twice; the bot redeems, and cannot again.
+    pub(crate) async fn approve(&self, id: &str, action: &Value, pace: Pace) {
+        if pace != Pace::Hurried {
+            self.rung("the approval's push", |push| push.kind() == "approval" && push.data()["subject"] == id).await;
+        }
+        let answer = insist("an answer is prepared", || self.phone.prepare_answer(id, Verdict::Approve, None)).await;
+        let send = || async { self.phone.post(&answer.path, &answer.body).await?.accepted() };
+        for _ in 0..2 {
+            let approval = insist("the answer is taken", send).await;
+            assert_eq!(approval["state"], "approved", "the same answer gets the same reply");
+        }
+        let path = format!("/v1/approvals/{id}");
+        let approval = insist("the grant", || self.bot.get(&path)).await;
+        let redeem = json!({"grant": text(&approval.body, "grant"), "action": action});
+        self.once("/v1/grants/redeem", &redeem).await;
+        let again = || async { refusal(self.bot.post("/v1/grants/redeem", &redeem).await) };
+        let refused = insist("a second redemption", again).await;
+        assert_eq!(refused, "grant_redeemed");
+    }
+}
+
+/// The code with which a second redemption was refused.
+fn refusal(reply: Result<Reply, Error>) -> Result<String, Error> {
+    match reply {
+        Err(Error::Refused(refusal)) if refusal.status != 503 => Ok(refusal.code),
+        Err(error) => Err(error),
+        Ok(reply) => panic!("the grant was redeemed twice: {reply:?}"),
+    }
+}
+
+/// The whole of it.
+pub(crate) async fn play(world: &World, pace: Pace) {
+    let cast = join(world).await;
+    let (incident, reference) = cast.page("All your apps are down").await;
+    // It is answered, or not, by its deadline, whoever is there when that comes.
+    let left = cast.ask(&deploy("web"), 12).await;
+    cast.rings(&incident, 1).await;
+    let action = deploy("api/new_auth");
+    let asked = cast.ask(&action, 300).await;
+    cast.approve(&asked, &action, pace).await;
+    if pace == Pace::Slow {
+        cast.rings(&incident, 2).await;
+        cast.rung("the expiry", |push| push.title() == "Expired" && push.data()["subject"] == left.as_str()).await;
+        let path = format!("/v1/approvals/{left}");
+        assert_eq!(insist("the expired approval", || cast.bot.get(&path)).await.body["state"], "expired");
+    }
+    cast.settle(&reference).await;
+    for path in [format!("/v1/incidents/{reference}"), format!("/v1/approvals/{asked}")] {
+        let reply = insist(&path, || cast.bot.get(&path)).await;
+        assert!(["resolved", "approved"].contains(&reply.body["state"].as_str().expect("a state")), "{:?}", reply.body);
+    }
+    shown_once(&cast).await;
+}
+
+/// Pushes may be sent twice; of one ring of one subject the phone shows one.
+async fn shown_once(cast: &Cast<'_>) {
+    let pushes = cast.phone.pushes().await.expect("the push service answers");
+    let ring = |push: &Push| (push.kind().to_owned(), push.data()["subject"].clone(), push.data()["round"].clone());
+    for push in &pushes {
+        for other in pushes.iter().filter(|other| ring(other) == ring(push)) {
+            assert_eq!((push.tag(), &push.topic), (other.tag(), &other.topic), "one ring would show twice");
+        }
+    }
+    let refused: Vec<_> = cast.world.push_service.journal().into_iter().filter(|entry| entry.reason.is_some()).collect();
+    assert!(refused.is_empty(), "the push service refused {refused:?}");
+}
