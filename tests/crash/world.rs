@@ -111,11 +111,6 @@ impl World {
     pub(crate) fn log(&self) -> String {
         std::fs::read_to_string(self.scratch.path().join("log")).unwrap_or_default()
     }
-
-    /// A place for a file of this test.
-    pub(crate) fn file(&self, name: &str) -> PathBuf {
-        self.scratch.path().join(name)
-    }
 }
 
 /// An error after which the same is asked again: nobody answered, or not now.
