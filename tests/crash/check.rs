@@ -3,9 +3,10 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use phoneops::clock::Clock;
 use phoneops::db::{FromRow, Store};
 use phoneops::id::{ApprovalId, BotId, DeviceId, EnrollmentId, GrantId, IncidentId, PasskeyId, UserId};
-use phoneops::journal;
+use phoneops::{jobs, journal};
 use uuid::Uuid;
 
 use crate::world::{World, eventually, insist};
@@ -20,14 +21,20 @@ pub(crate) struct Once {
 /// Waits until the server has come to rest, and checks everything.
 pub(crate) async fn check(world: &World, once: &Once) {
     let store = world.store().await;
-    rests(&store).await;
-    let last = journal::verify(&store).await.expect("the journal's chain holds");
+    eventually("pushes or unsealed entries stay", || async { rests(&store).await.then_some(()) }).await;
+    check_at_rest(&store, once).await;
+}
+
+/// Checks everything in the database of a server that has come to rest.
+pub(crate) async fn check_at_rest(store: &Store, once: &Once) {
+    let last = journal::verify(store).await.expect("the journal's chain holds");
     assert!(last > 0, "something was sealed");
-    happened_once(&store, once).await;
-    the_journal_tells_all(&store).await;
-    approvals_add_up(&store).await;
-    timers_are_set(&store).await;
-    rings_add_up(&store).await;
+    nothing_is_stuck(store).await;
+    happened_once(store, once).await;
+    the_journal_tells_all(store).await;
+    approvals_add_up(store).await;
+    timers_are_set(store).await;
+    rings_add_up(store).await;
 }
 
 async fn number(store: &Store, sql: &'static str) -> i64 {
@@ -42,18 +49,18 @@ async fn all<T: FromRow + Send + 'static>(store: &Store, sql: &'static str) -> V
     insist(sql, || store.read::<_, phoneops::db::Error, _>(move |db| Box::pin(async move { db.query(sql).all().await }))).await
 }
 
-/// No push is left to be made, nothing is overdue, nothing unsealed: by the server itself, which is given time for a lease to
-/// run out, for a sweep, and for the sealer's own.
-async fn rests(store: &Store) {
-    let what = "pushes, due jobs or unsealed entries stay";
-    eventually(what, || async {
-        let pushes = number(store, "select count(*) from jobs where kind = 'push'").await;
-        let unsealed = number(store, "select count(*) from journal where seq is null").await;
-        (pushes == 0 && unsealed == 0).then_some(())
-    })
-    .await;
-    let next = phoneops::jobs::next_due(store).await.expect("the database answers");
-    let late = phoneops::clock::Clock::system().now().before(Duration::from_secs(2));
+/// Whether no push is left to be made and nothing unsealed. The server gets there by itself, given time for a lease to run out, for
+/// a sweep, and for the sealer's own.
+pub(crate) async fn rests(store: &Store) -> bool {
+    let pushes = number(store, "select count(*) from jobs where kind = 'push' and buried_at is null").await;
+    let unsealed = number(store, "select count(*) from journal where seq is null").await;
+    pushes == 0 && unsealed == 0
+}
+
+/// Nothing is overdue, nothing was given up, nothing waits for a job that is not there.
+async fn nothing_is_stuck(store: &Store) {
+    let next = jobs::next_due(store).await.expect("the database answers");
+    let late = Clock::system().now().before(Duration::from_secs(2));
     assert!(next.is_none_or(|next| next > late), "a job has been due since {next:?}");
     assert_eq!(number(store, "select count(*) from jobs where buried_at is not null").await, 0, "a job was buried");
     assert_eq!(number(store, "select count(*) from attempts where state = 'waiting'").await, 0, "an attempt nobody makes");

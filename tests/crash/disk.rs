@@ -4,11 +4,13 @@ use std::ffi::OsString;
 use std::time::Duration;
 
 use phoneops::client::Error;
-use phoneops::db::Engine;
+use phoneops::db::{Engine, Options, Store};
 use phoneops::sim::phone::Verdict;
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
+use tempfile::TempDir;
 
-use crate::check::{Once, check};
+use crate::check::{Once, check, check_at_rest, rests};
 use crate::story::{Cast, Pace, deploy, join, text};
 use crate::support::{TestDb, run};
 use crate::trace::{CALLS, assert_synced_between, events, strace};
@@ -106,7 +108,26 @@ async fn full(db: TestDb) {
         cast.settle(reference).await;
     }
     assert!(world.process.ends().is_empty() && world.process.pid() == pid, "without a restart: {}", world.log());
-    check(&world, &Once { incidents: i64::try_from(taken.len()).expect("few"), approvals: 1, redeemed: 1 }).await;
+    let once = Once { incidents: i64::try_from(taken.len()).expect("few"), approvals: 1, redeemed: 1 };
+    let at_rest = || async { Some(copied(&world).await).filter(|(_, rests, _)| *rests) };
+    let (store, _, _copy) = eventually("the server rests", at_rest).await;
+    check_at_rest(&store, &once).await;
+}
+
+/// The database as it is on the server's disk, which SQLite does not reach from here: it follows `/proc/…/root` to our own.
+/// Whether it is that of a server at rest; and what holds the copy.
+async fn copied(world: &World) -> (Store, bool, TempDir) {
+    let copy = tempfile::tempdir().expect("a temporary directory");
+    let pid = Pid::from_raw(i32::try_from(world.process.pid()).expect("a process")).expect("a process");
+    // Between two of its instructions its files are what a power failure would leave, in one piece.
+    kill_process(pid, Signal::STOP).expect("it runs");
+    for name in ["phoneops.sqlite", "phoneops.sqlite-wal"] {
+        std::fs::copy(world.data_here().join(name), copy.path().join(name)).expect("a file of the database");
+    }
+    kill_process(pid, Signal::CONT).expect("it runs");
+    let store = Store::open(&Options::Lite { path: copy.path().join("phoneops.sqlite") }).await.expect("the copy opens");
+    let rests = rests(&store).await;
+    (store, rests, copy)
 }
 
 /// Pages until nothing fits any more: what space the log still has is used up. Those that were taken.

@@ -11,7 +11,7 @@ use phoneops::secret::random;
 use crate::check::{Once, check};
 use crate::story::{Cast, Pace, deploy, join};
 use crate::support::{TestDb, engines};
-use crate::world::{FirstLife, World, eventually};
+use crate::world::{FirstLife, World, eventually, insist};
 
 engines! { killed_at_random_times }
 
@@ -77,8 +77,9 @@ async fn page(cast: &Cast<'_>) {
 
 /// Each round begins when the server answers again.
 async fn kill(world: &World, rounds: u64, dice: &mut Dice) {
+    let operator = world.operator().await;
     for round in 1..=rounds {
-        eventually("the server answers", || async { world.operator().get("/healthz").await.ok() }).await;
+        insist("the server answers", || operator.get("/healthz")).await;
         tokio::time::sleep(Duration::from_millis(dice.below(LIFE_MS))).await;
         world.process.kill();
         let dead = usize::try_from(round).expect("few rounds");

@@ -50,8 +50,7 @@ async fn secret(operator: &Client, path: &str, member: &str, body: impl Fn(u32) 
 
 /// A person is made and enrols a phone with a passkey and push; a bot is made.
 pub(crate) async fn join(world: &World) -> Cast<'_> {
-    eventually("the server's socket", || async { world.operator().get("/healthz").await.ok() }).await;
-    let operator = world.operator();
+    let operator = world.operator().await;
     let yannick = json!({"handle": "yannick", "name": "Yannick Schutz"});
     insist("a user", || operator.post_once("/v1/users", "yannick", &yannick)).await;
     let scopes = ["approvals:request", "grants:redeem", "incidents:write", "incidents:read"];

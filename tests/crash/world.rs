@@ -78,8 +78,9 @@ impl World {
     }
 
     /// The operator, on the server's own socket.
-    pub(crate) fn operator(&self) -> Client {
-        Client::local(&self.data_here().join("phoneops.sock")).expect("a client")
+    pub(crate) async fn operator(&self) -> Client {
+        let socket = || async { Some(self.data_here().join("phoneops.sock")).filter(|socket| socket.exists()) };
+        Client::local(&eventually("the server's socket", socket).await).expect("a client")
     }
 
     pub(crate) fn bot(&self, token: &str) -> Client {
