@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::clock::Timestamp;
 use crate::secret::Secret;
 
 /// Longer than the longest wait a server agrees to.
@@ -30,8 +29,8 @@ pub struct Reply {
     pub status: u16,
     /// The JSON; null when there was none.
     pub body: Value,
-    /// The server's clock in whole seconds, from `Date`.
-    pub date: Option<Timestamp>,
+    /// The server's clock in whole seconds: its `Date` (RFC 9110 section 6.6.1), as it was sent.
+    pub date: Option<String>,
 }
 
 /// What went wrong.
@@ -166,7 +165,7 @@ impl Client {
         let unreachable = |source| Error::Unreachable { base: self.base.clone(), source };
         let response = request.send().await.map_err(unreachable)?;
         let status = response.status().as_u16();
-        let date = response.headers().get(reqwest::header::DATE).and_then(|date| http_date(date.to_str().ok()?));
+        let date = response.headers().get(reqwest::header::DATE).and_then(|date| date.to_str().ok()).map(str::to_owned);
         let bytes = response.bytes().await.map_err(unreachable)?;
         if bytes.is_empty() && (200..300).contains(&status) {
             return Ok(Reply { status, body: Value::Null, date });
@@ -176,12 +175,6 @@ impl Client {
         };
         if (200..300).contains(&status) { Ok(Reply { status, body, date }) } else { Err(refused(status, body)) }
     }
-}
-
-/// IMF-fixdate (RFC 9110 section 5.6.7) is also a date of RFC 2822.
-fn http_date(text: &str) -> Option<Timestamp> {
-    let date = jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(text).ok()?;
-    Some(Timestamp::from_seconds(date.as_second()))
 }
 
 fn refused(status: u16, body: Value) -> Error {

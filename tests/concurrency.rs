@@ -234,7 +234,6 @@ mod stories {
             0 => raw.delete(As::Phone(&ada), "/v1/users/@bob"),
             _ => raw.delete(As::Phone(&bob), "/v1/users/@ada"),
         });
-        // Boxed: the two kinds of future above are one type, but joining them wants them pinned.
         let replies = join_all(removals).await;
         assert_eq!(statuses(&replies).iter().filter(|status| **status == 204).count(), 1, "{:?}", statuses(&replies));
         assert_eq!(world.db.number("select count(*) from users where removed_at is null").await, 1);

@@ -15,7 +15,7 @@ use tempfile::TempDir;
 const ROLE: &str = "PHONEOPS_TEST_ROLE";
 const DIRECTORY: &str = "PHONEOPS_TEST_DIRECTORY";
 
-/// How a process ends whose disk failed: EX_IOERR of sysexits.h.
+/// How a process ends whose disk failed: `EX_IOERR` of sysexits.h.
 const IO_ERROR: i32 = 74;
 
 // --- Seen from outside ------------------------------------------------------------------------------------------------------

@@ -117,7 +117,7 @@ impl List {
             return Ok(Outcome::Done);
         }
         let rows: Vec<_> = bots(&reply.body)?.into_iter().map(|bot| vec![bot.name, bot.id, bot.scopes.join(",")]).collect();
-        table(&rows).iter().for_each(|row| out.line(row));
+        out.lines(table(&rows));
         if rows.is_empty() {
             out.note("There is no bot yet: `phoneops bot add NAME` makes one");
         }

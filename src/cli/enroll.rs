@@ -4,6 +4,7 @@ use std::fs::OpenOptions;
 use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use clap::Args;
 use serde::Deserialize;
@@ -62,7 +63,8 @@ impl Enroll {
         if !self.no_qr {
             out.line(qr::terminal(&code.link, out.is_terminal())?);
         }
-        let left = Clock::system().now().until(code.expires_at);
+        // To the nearest minute: a moment after the code was made, its ten minutes are still ten.
+        let left = Clock::system().now().until(code.expires_at) + Duration::from_secs(30);
         out.line(format_args!("Link:  {}", code.link));
         out.line(format_args!("Code:  {}", code.code));
         out.line(format_args!("Valid: until {} ({}), once, for {}", local(code.expires_at), span(left), self.user));

@@ -51,6 +51,13 @@ impl Out {
         self.stdout.write(&format!("{text}\n"));
     }
 
+    /// Writes lines to stdout.
+    pub fn lines(&mut self, lines: impl IntoIterator<Item: Display>) {
+        for line in lines {
+            self.line(line);
+        }
+    }
+
     /// Writes JSON to stdout.
     pub fn json(&mut self, value: &Value) {
         self.line(format_args!("{value:#}"));

@@ -12,7 +12,7 @@ use crate::identity::UserRef;
 
 /// Page people: their phones ring until somebody acknowledges
 ///
-/// As the bot whose token is in PHONEOPS_TOKEN or in the file that PHONEOPS_TOKEN_FILE names. Exits with 1 when nobody has a phone that
+/// As the bot whose token is in `PHONEOPS_TOKEN` or in the file that `PHONEOPS_TOKEN_FILE` names. Exits with 1 when nobody has a phone that
 /// rings; the incident is open even then.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  phoneops page @yannick,@ys \"All your apps are down\" --link https://status.example.com")]
@@ -75,7 +75,7 @@ impl Page {
         if self.json {
             out.json(&reply.body);
         } else {
-            sentences(&paged).iter().for_each(|sentence| out.line(sentence));
+            out.lines(sentences(&paged));
         }
         Ok(if paged.paged.is_empty() { Outcome::Failed } else { Outcome::Done })
     }

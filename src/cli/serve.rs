@@ -17,7 +17,7 @@ use crate::server::Server;
 
 /// Run the server until SIGTERM or Ctrl-C
 ///
-/// Every setting of the file can also be given as PHONEOPS_…, for example PHONEOPS_LISTEN or PHONEOPS_PAGING_RINGS. RUST_LOG says
+/// Every setting of the file can also be given as `PHONEOPS_…`, for example `PHONEOPS_LISTEN` or `PHONEOPS_PAGING_RINGS`. `RUST_LOG` says
 /// how much is logged [default: info].
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  phoneops serve --config /etc/phoneops.toml --log-format json")]

@@ -119,7 +119,7 @@ impl List {
             vec![format!("@{}", user.handle), line(&user.name, 80), role]
         };
         let rows: Vec<_> = users.iter().map(row).collect();
-        table(&rows).iter().for_each(|row| out.line(row));
+        out.lines(table(&rows));
         if rows.is_empty() {
             out.note("There is nobody yet: the link that `phoneops serve` prints makes the first administrator");
         }

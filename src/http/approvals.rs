@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use super::State;
 use super::caller::{Read, Write};
-use super::input::{Path, Query, Wait, optional_text};
+use super::input::{Path, Query, Wait, object, optional_object, optional_text};
 use super::output::{MadeOrNow, NoContent};
 use super::people::{BotName, Person};
 use super::problem::Problem;
@@ -62,6 +62,7 @@ pub(super) fn router() -> ApiRouter<State> {
 #[serde(deny_unknown_fields)]
 struct Request {
     /// What is to be allowed.
+    #[serde(deserialize_with = "object")]
     action: Action,
     /// For whom: `@handle` or `usr_…`. They approve it, with their own passkey.
     requester: UserRef,
@@ -70,7 +71,7 @@ struct Request {
     #[schemars(length(max = 1000))]
     reason: Option<String>,
     /// Where in chat it was asked.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "optional_object")]
     origin: Option<Origin>,
     /// Seconds it may be answered; 10 to 3600.
     #[serde(default = "five_minutes")]

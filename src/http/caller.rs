@@ -18,6 +18,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, header};
 use serde::de::DeserializeOwned;
 
+use super::input::object;
 use super::problem::Problem;
 use super::{App, State};
 use crate::clock::Timestamp;
@@ -98,10 +99,11 @@ fn json<T: DeserializeOwned>(headers: &HeaderMap, body: &[u8]) -> Result<T, Prob
         return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "not_json", detail));
     }
     let mut reader = serde_json::Deserializer::from_slice(body);
-    let value: T = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
-        let path = error.path().to_string();
-        let detail = error.into_inner().to_string();
-        match field(&path, &detail) {
+    let mut track = serde_path_to_error::Track::new();
+    let read = object(serde_path_to_error::Deserializer::new(&mut reader, &mut track));
+    let value: T = read.map_err(|error| {
+        let detail = error.to_string();
+        match field(&track.path().to_string(), &detail) {
             None => Problem::new(StatusCode::BAD_REQUEST, "invalid_request", detail),
             Some(field) => Problem::field(field, detail),
         }
@@ -111,14 +113,14 @@ fn json<T: DeserializeOwned>(headers: &HeaderMap, body: &[u8]) -> Result<T, Prob
 }
 
 /// The field an error is about: where parsing stood, or below it the field that is unknown, missing or there twice.
-fn field(path: &str, detail: &str) -> Option<String> {
+pub(super) fn field(path: &str, detail: &str) -> Option<String> {
     let named = ["unknown field `", "missing field `", "duplicate field `", "duplicate name `"]
         .iter()
         .find_map(|start| detail.strip_prefix(start)?.split('`').next());
     match (path, named) {
         (".", None) => None,
         (".", Some(name)) => Some(name.to_owned()),
-        (path, Some(name)) if !path.ends_with(name) => Some(format!("{path}.{name}")),
+        (path, Some(name)) if path != name && !path.ends_with(&format!(".{name}")) => Some(format!("{path}.{name}")),
         (path, _) => Some(path.to_owned()),
     }
 }
@@ -203,7 +205,7 @@ pub(super) fn proof(parts: &Parts, app: &App, token: Option<&str>, now: Timestam
 fn once(parts: &Parts, body: &[u8]) -> Result<Option<Once>, Problem> {
     let Some(value) = parts.headers.get("idempotency-key") else { return Ok(None) };
     let key = value.to_str().unwrap_or_default().trim().to_owned();
-    if key.is_empty() || key.len() > 255 {
+    if key.is_empty() || key.len() > 255 || key.chars().any(char::is_control) {
         return Err(Problem::field("Idempotency-Key", "must have 1 to 255 printable characters"));
     }
     let request = [parts.method.as_str().as_bytes(), b" ", parts.uri.path().as_bytes(), b"\n", body].concat();

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::State;
 use super::caller::{Read, Write};
-use super::input::Path;
+use super::input::{Path, object};
 use super::output::NoContent;
 use super::problem::Problem;
 use crate::clock::Timestamp;
@@ -78,6 +78,7 @@ struct RegisterRequest {
     /// The push service's URL for this device. A secret: whoever knows it can ring.
     #[schemars(length(max = 1000))]
     endpoint: String,
+    #[serde(deserialize_with = "object")]
     keys: Keys,
 }
 

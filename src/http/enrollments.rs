@@ -8,9 +8,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::State;
-use super::caller::{Anonymous, Write};
+use super::caller::{Anonymous, Write, field};
 use super::devices::DeviceBody;
-use super::input::name;
+use super::input::{name, object, optional_object};
 use super::output::{Created, MadeOrNow};
 use super::problem::Problem;
 use super::users::UserBody;
@@ -79,7 +79,7 @@ struct ClaimRequest {
     #[schemars(length(max = 8192))]
     proof: String,
     /// Who the first administrator is; only with their code.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "optional_object")]
     user: Option<FirstAdmin>,
 }
 
@@ -109,13 +109,22 @@ struct ClaimedBody {
     vapid_public_key: String,
 }
 
+/// What the `device` member says; it is kept as it was sent, for the proof covers it.
+fn device(sent: &Value) -> Result<DeviceRequest, Problem> {
+    let mut track = serde_path_to_error::Track::new();
+    object(serde_path_to_error::Deserializer::new(sent, &mut track)).map_err(|error: serde_json::Error| {
+        let detail = error.to_string();
+        let below = field(&track.path().to_string(), &detail);
+        Problem::field(below.map_or_else(|| "device".to_owned(), |below| format!("device.{below}")), detail)
+    })
+}
+
 async fn claim(
     Extract(app): Extract<State>,
     Anonymous(body): Anonymous<ClaimRequest>,
 ) -> Result<MadeOrNow<ClaimedBody>, Problem> {
     let code = EnrollmentCode::parse(&body.code).map_err(|error| Problem::field("code", error.to_string()))?;
-    let device: DeviceRequest = serde_path_to_error::deserialize(&body.device)
-        .map_err(|error| Problem::field(format!("device.{}", error.path()), error.inner().to_string()))?;
+    let device = device(&body.device)?;
     let claim = Claim {
         code,
         name: name("device.name", &device.name)?,

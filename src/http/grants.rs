@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use super::State;
 use super::caller::Write;
+use super::input::object;
 use super::problem::Problem;
 use crate::approvals::Action;
 use crate::clock::Timestamp;
@@ -39,6 +40,7 @@ struct Request {
     #[schemars(length(max = 40_000))]
     grant: String,
     /// What is about to be done.
+    #[serde(deserialize_with = "object")]
     action: Action,
 }
 

@@ -1,5 +1,7 @@
 //! What comes in a path or a query, with problems that name the parameter.
 
+use std::fmt;
+use std::marker::PhantomData;
 use std::time::Duration;
 
 use aide::OperationInput;
@@ -8,7 +10,9 @@ use aide::openapi::Operation;
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use schemars::JsonSchema;
-use serde::de::DeserializeOwned;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{DeserializeOwned, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 
 use super::problem::Problem;
 use super::{MAX_WAIT, State};
@@ -52,7 +56,7 @@ fn named(text: &str) -> Problem {
 }
 
 /// `?wait=25`: seconds a caller is ready to wait.
-#[derive(Default, serde::Deserialize, JsonSchema)]
+#[derive(Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Wait {
     /// Seconds to wait for a change before answering; 0 to 60.
@@ -95,6 +99,29 @@ pub(super) fn name(field: &str, value: &str) -> Result<String, Problem> {
         None => Ok(name),
         Some(c) => Err(Problem::field(field, format!("must not hold the character U+{:04X}", u32::from(c)))),
     }
+}
+
+/// Reads a struct out of an object and nothing else: derived code would take an array of its fields too, which no document says.
+pub(super) fn object<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<T, D::Error> {
+    struct Members<T>(PhantomData<T>);
+    impl<'de, T: Deserialize<'de>> Visitor<'de> for Members<T> {
+        type Value = T;
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("an object")
+        }
+        fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<T, A::Error> {
+            T::deserialize(MapAccessDeserializer::new(map))
+        }
+    }
+    deserializer.deserialize_map(Members(PhantomData))
+}
+
+/// As [`object`], when there is one.
+pub(super) fn optional_object<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(bound = "T: Deserialize<'de>")]
+    struct Present<T>(#[serde(deserialize_with = "object")] T);
+    Ok(Option::<Present<T>>::deserialize(deserializer)?.map(|Present(value)| value))
 }
 
 impl<T: JsonSchema> OperationInput for Path<T> {

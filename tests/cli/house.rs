@@ -113,7 +113,7 @@ impl House {
     pub(crate) async fn open() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let push_service = PushService::start(Clock::system()).await.unwrap();
-        let (server, greeting) = serve(dir.path(), &[]);
+        let (server, greeting) = serve(dir.path(), "127.0.0.1:0", &[]);
         let issuer = greeting[0].rsplit(' ').next().unwrap().to_owned();
         Self { dir, issuer, greeting, push_service, server }
     }
@@ -131,6 +131,17 @@ impl House {
     pub(crate) async fn close(self) -> Ran {
         self.server.signal(Signal::TERM);
         self.server.ended().await
+    }
+
+    /// Ends the server and starts it again at the same address.
+    pub(crate) async fn restart(&mut self, between: impl Future<Output = ()>) {
+        self.server.signal(Signal::TERM);
+        let stopped = std::mem::replace(&mut self.server, Running(None));
+        assert_eq!(stopped.ended().await.code, Some(0));
+        between.await;
+        std::fs::write(self.data_dir().join("known"), "").unwrap();
+        let listen = self.issuer.replace("http://localhost", "127.0.0.1");
+        (self.server, self.greeting) = serve(self.dir.path(), &listen, &[]);
     }
 
     /// A phone that is not enrolled yet.
@@ -190,19 +201,20 @@ pub(crate) fn data_dir(dir: &Path) -> PathBuf {
     dir.join("data")
 }
 
-/// Starts `phoneops serve` on a free port and reads what it prints until it stands.
-pub(crate) fn serve(dir: &Path, arguments: &[&str]) -> (Running, Vec<String>) {
+/// Starts `phoneops serve` and reads what it prints until it stands. Whoever has a first administrator already says so with a file
+/// `known` in the data directory: then there is one line to read and not three.
+pub(crate) fn serve(dir: &Path, listen: &str, arguments: &[&str]) -> (Running, Vec<String>) {
     let mut command = phoneops(dir);
-    command.arg("serve").args(arguments).env("PHONEOPS_DATA_DIR", data_dir(dir)).env("PHONEOPS_LISTEN", "127.0.0.1:0");
+    command.arg("serve").args(arguments).env("PHONEOPS_DATA_DIR", data_dir(dir)).env("PHONEOPS_LISTEN", listen);
     command.env("PHONEOPS_WEB_PUSH_ALLOW_PRIVATE_NETWORKS", "true").env("PHONEOPS_PAGING_FALLBACK", "@yannick");
     // The push service refuses a sender at localhost, as Apple does.
     command.env("PHONEOPS_WEB_PUSH_SUBJECT", "mailto:ops@example.com");
     command.stdout(Stdio::piped()).stderr(File::create(dir.join("log")).unwrap());
     let mut child = command.spawn().unwrap();
-    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let lines = BufReader::new(child.stdout.take().unwrap()).lines();
     let running = Running::from(child);
     let mut greeting = Vec::new();
-    while let Some(line) = lines.next() {
+    for line in lines {
         greeting.push(line.unwrap());
         let known = greeting.len() == 1 && data_dir(dir).join("known").exists();
         if known || greeting.len() == 3 {

@@ -42,7 +42,7 @@ async fn a_second_start_makes_no_administrator_and_ctrl_c_stops_it() {
     std::fs::rename(house.data_dir(), &kept).unwrap();
     drop(house);
     std::fs::write(kept.join("known"), "").unwrap();
-    let (server, greeting) = serve(dir.path(), &["--log-format", "json"]);
+    let (server, greeting) = serve(dir.path(), "127.0.0.1:0", &["--log-format", "json"]);
     assert_eq!(greeting.len(), 1);
     server.signal(Signal::INT);
     let ended = server.ended().await;

@@ -35,7 +35,8 @@ async fn a_page_rings_until_somebody_ends_it() {
         async move { house.bot(token, &["incident", verb, &reference, "--actor", "@yannick"]).await }
     };
     on("ack").await.says(&format!("Incident {reference} acknowledged\n"));
-    tokio::time::sleep(Duration::from_millis(2_500)).await;
+    // Longer than a call takes on a busy machine: only then is it told from an acknowledgement of its own.
+    tokio::time::sleep(Duration::from_secs(4)).await;
     let again = on("ack").await;
     assert!(again.stdout.starts_with(&format!("{reference} was already acknowledged by Yannick Schutz ")), "{again:?}");
     assert!(again.stdout.ends_with(" seconds ago\n"), "{again:?}");

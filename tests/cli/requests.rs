@@ -48,6 +48,19 @@ async fn a_denial_says_who_and_why() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_restarts_does_not_end_the_wait() {
+    let mut house = House::open().await;
+    let (yannick, token) = (house.yannick().await, house.heimdall().await);
+    let asking = house.start(&token, &DEPLOY);
+    let approval = waiting(&yannick).await;
+    // Long enough for the command to have met the closed door.
+    house.restart(tokio::time::sleep(std::time::Duration::from_millis(1_500))).await;
+    yannick.approve(approval["id"].as_str().unwrap()).await.unwrap();
+    let ran = asking.ended().await;
+    assert!(ran.code == Some(0) && ran.stdout.ends_with(" approved by Yannick Schutz\n"), "{ran:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn without_waiting_it_is_still_pending() {
     let house = House::open().await;
     let (yannick, token) = (house.yannick().await, house.heimdall().await);

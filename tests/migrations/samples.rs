@@ -52,7 +52,7 @@ impl Sample {
         format!("insert into {} ({}) values ({})", self.table, columns.join(", "), literals.join(", "))
     }
 
-    fn with(mut self, column: &str, value: Value) -> Self {
+    fn with(mut self, column: &str, value: &Value) -> Self {
         for (name, old) in &mut self.values {
             if *name == column {
                 *old = value.clone();
@@ -203,7 +203,7 @@ pub(crate) async fn assert_unloved_are_refused(db: &TestDb) {
         let (table, engine) = (sample.table, db.engine());
         for (_, column, value) in unloved().into_iter().filter(|(name, ..)| *name == table) {
             let what = format!("{table}.{column} = {}", value.literal(engine));
-            let changed = all().into_iter().find(|other| other.table == table).expect("it is there").with(column, value);
+            let changed = all().into_iter().find(|other| other.table == table).expect("it is there").with(column, &value);
             assert!(!db.takes(&changed.insert(engine)).await, "{what} was taken");
         }
         db.raw(&sample.insert(engine)).await;

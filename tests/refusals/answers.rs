@@ -32,7 +32,7 @@ mod stories {
         assert_eq!(recorded.iter().filter(decided).count(), 0);
     }
 
-    async fn scene<'w>(world: &'w World) -> (Raw<'w>, RawBot, RawPhone, String) {
+    async fn scene(world: &World) -> (Raw<'_>, RawBot, RawPhone, String) {
         let raw = Raw::new(world);
         let (bot, phone) = (raw.able_bot("heimdall").await, raw.person("yannick", "member").await);
         let asked = raw.ask(&bot, "yannick", &deploy("api", "production")).await;

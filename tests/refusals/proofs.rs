@@ -10,8 +10,11 @@ mod stories {
     use phoneops::secret::{b64u, sha256};
     use serde_json::{Value, json};
 
-    use crate::world::World;
     use crate::world::raw::{As, Raw, RawPhone, Seen};
+    use crate::world::{World, minutes};
+
+    /// What spoils the header or the claims of a proof; given the time.
+    type Change = fn(&mut Value, &mut Value, i64);
 
     async fn me_with(raw: &Raw<'_>, phone: &RawPhone, proof: &str) -> Seen {
         raw.shot(As::Phone(phone), "GET", "/v1/me").header("dpop", proof).fire().await
@@ -21,7 +24,6 @@ mod stories {
         let raw = Raw::new(world);
         let (phone, other) = (raw.person("yannick", "member").await, raw.person("ys", "member").await);
         let now = phone.now();
-        type Change = fn(&mut Value, &mut Value, i64);
         let changes: [(&str, Change); 17] = [
             ("htu_wrong", |_, claims, _| claims["htu"] = json!("https://evil.example/v1/me")),
             ("htu_wrong", |_, claims, _| claims["htu"] = json!(format!("{}s", claims["htu"].as_str().unwrap()))),
@@ -98,7 +100,7 @@ mod stories {
             let forged = String::from_utf8(bytes).unwrap();
             me().header("authorization", &format!("DPoP {forged}")).fire().await.expect_refusal(401, code);
         }
-        world.advance(std::time::Duration::from_secs(600)).await;
+        world.advance(minutes(10)).await;
         raw.get(As::Phone(&phone), "/v1/me").await.expect_refusal(401, "invalid_token");
         raw.delete(As::Operator, &format!("/v1/bots/{}", bot.id)).await.expect(204);
         raw.get(As::Bot(&bot), "/v1/incidents").await.expect_refusal(401, "unauthenticated");

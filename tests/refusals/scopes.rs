@@ -71,20 +71,13 @@ mod stories {
                 RawPhone::blank(raw.world.clock.clone(), raw.issuer()).claim("7K3MQ2XNB4TD9VWH5RFA8CPE")
             }
             "PUT /v1/devices/{dev}/push" => json!({"kind": "web_push", "endpoint": "https://push.example/x",
-                "keys": {"p256dh": p256dh(raw), "auth": "AAAAAAAAAAAAAAAAAAAAAA"}}),
+                "keys": {"p256dh": RawPhone::blank(raw.world.clock.clone(), raw.issuer()).p256dh(), "auth": "AAAAAAAAAAAAAAAAAAAAAA"}}),
             "POST /v1/passkeys" => json!({"ceremony": format!("cer_{:032x}", 1), "name": "Face ID", "credential": credential}),
             "POST /v1/users" => json!({"handle": "yannick", "name": "Yannick Schutz"}),
             "POST /v1/bots" => json!({"name": "heimdall", "scopes": ["events:read"]}),
             route if route.starts_with("POST") => json!({}),
             _ => return None,
         })
-    }
-
-    fn p256dh(raw: &Raw<'_>) -> String {
-        use phoneops::secret::{b64u, from_b64u};
-        let jwk = RawPhone::blank(raw.world.clock.clone(), raw.issuer()).jwk();
-        let half = |name: &str| from_b64u(jwk[name].as_str().unwrap()).unwrap();
-        b64u([vec![4], half("x"), half("y")].concat())
     }
 
     /// Ids that parse and that nothing has.

@@ -3,7 +3,6 @@
 use std::sync::mpsc;
 use std::time::Duration;
 
-use futures_util::FutureExt as _;
 use futures_util::future::join_all;
 use phoneops::db::{Engine, Error, Result};
 use tokio::sync::oneshot;
@@ -38,7 +37,7 @@ async fn flood(db: TestDb) {
     has_begun.await.unwrap();
 
     let mut writes: Vec<_> = (0..FLOOD).map(|n| Box::pin(put(&store, n))).collect();
-    let at_once: Vec<_> = writes.iter_mut().map(|write| write.now_or_never()).collect();
+    let at_once: Vec<_> = writes.iter_mut().map(futures_util::FutureExt::now_or_never).collect();
     let refused = at_once.iter().filter(|out| matches!(out, Some(Err(Error::Unavailable(_))))).count();
     let waiting = at_once.iter().filter(|out| out.is_none()).count();
     assert_eq!(refused + waiting, writes.len(), "something else came back at once");

@@ -104,7 +104,7 @@ impl FromRow for Nothing {
         let mut nulls = Vec::new();
         let mut note = |name, null: bool| {
             if null {
-                nulls.push(name)
+                nulls.push(name);
             }
         };
         note("i64", row.get::<Option<i64>>("i")?.is_none());

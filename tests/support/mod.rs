@@ -124,7 +124,9 @@ impl TestDb {
     async fn try_raw(&self, sql: &str) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
         match &*self.0 {
             Place::Lite(_) => self.lite().execute_batch(sql)?,
-            Place::Pg { .. } => drop(sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(&mut self.pg().await).await?),
+            Place::Pg { .. } => {
+                sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(&mut self.pg().await).await?;
+            }
         }
         Ok(())
     }

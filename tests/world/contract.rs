@@ -70,6 +70,11 @@ fn bodies(components: &Value, response: &Value) -> HashMap<String, Validator> {
 }
 
 impl Operation {
+    /// The statuses that are not errors.
+    pub(crate) fn successes(&self) -> impl Iterator<Item = &String> {
+        self.replies.keys().filter(|status| status.starts_with('2'))
+    }
+
     /// Whether a path, without its query, is this operation's.
     fn is_at(&self, path: &str) -> bool {
         let (ours, theirs): (Vec<_>, Vec<_>) = (self.template.split('/').collect(), path.split('/').collect());

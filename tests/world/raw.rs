@@ -174,7 +174,7 @@ impl<'w> Raw<'w> {
     }
 }
 
-impl<'w> Shot<'w> {
+impl Shot<'_> {
     pub(crate) fn json(self, body: &Value) -> Self {
         self.text(&body.to_string())
     }
@@ -285,6 +285,11 @@ impl RawPhone {
         json!({"kty": "EC", "crv": "P-256", "x": b64u(&point[1..33]), "y": b64u(&point[33..])})
     }
 
+    /// The public key as Web Push writes it.
+    pub(crate) fn p256dh(&self) -> String {
+        b64u(self.key.public_key().as_ref())
+    }
+
     /// A compact JWS with any header and claims.
     pub(crate) fn jws(&self, header: &Value, claims: &Value) -> String {
         let input = format!("{}.{}", b64u(header.to_string()), b64u(claims.to_string()));
@@ -345,7 +350,7 @@ impl RawPhone {
 
     pub(crate) async fn sign_in(&self, raw: &Raw<'_>) {
         let reply = self.try_sign_in(raw).await.expect(200);
-        *self.token.lock().unwrap() = reply.body["access_token"].as_str().expect("a token").to_owned();
+        reply.body["access_token"].as_str().expect("a token").clone_into(&mut self.token.lock().unwrap());
     }
 
     /// The body that ends a passkey ceremony.

@@ -2,7 +2,7 @@
 
 use std::io::ErrorKind;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use zeroize::Zeroizing;
 
@@ -63,7 +63,7 @@ fn master_key(config: &Config) -> Finding {
 }
 
 /// No key: fine before the first start, a disaster after it.
-fn missing(config: &Config, path: &PathBuf) -> Finding {
+fn missing(config: &Config, path: &Path) -> Finding {
     let shown = path.display();
     if config.master_key_file.is_some() {
         return fail(MASTER_KEY, format!("{shown} is not there: correct master_key_file, or put the key there"));

@@ -100,13 +100,11 @@ fn lock(config: &Config) -> Result<Option<std::fs::File>, Finding> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(fail(SERVER, format!("{}: {error}", path.display()))),
     };
-    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => Ok(Some(file)),
-        Err(_) => {
-            let why = "a server holds the data directory and does not answer on its socket";
-            Err(fail(SERVER, format!("{why}: is it starting or stopping? Look at its log")))
-        }
+    if flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
+        let why = "a server holds the data directory and does not answer on its socket";
+        return Err(fail(SERVER, format!("{why}: is it starting or stopping? Look at its log")));
     }
+    Ok(Some(file))
 }
 
 async fn clock(store: &Store) -> Finding {

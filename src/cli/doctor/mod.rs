@@ -77,7 +77,7 @@ impl Doctor {
         if self.json {
             out.json(&json!(findings));
         } else {
-            findings.iter().for_each(|finding| out.line(finding.line()));
+            out.lines(findings.iter().map(Finding::line));
         }
         let failed = findings.iter().any(|finding| finding.level == Level::Fail);
         Ok(if failed { Outcome::Failed } else { Outcome::Done })

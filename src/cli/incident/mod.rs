@@ -19,7 +19,7 @@ use words::{Incident, Verb};
 
 /// List, show, acknowledge and resolve incidents
 ///
-/// As the bot whose token is in PHONEOPS_TOKEN or in the file that PHONEOPS_TOKEN_FILE names.
+/// As the bot whose token is in `PHONEOPS_TOKEN` or in the file that `PHONEOPS_TOKEN_FILE` names.
 #[derive(Debug, Args)]
 #[command(arg_required_else_help = true)]
 pub(super) struct Command {
@@ -126,7 +126,7 @@ impl List {
 
 fn print(incidents: &[Value], now: Timestamp, out: &mut Out) -> Result<(), Failure> {
     let rows: Result<Vec<_>, Failure> = incidents.iter().map(|body| Ok(read::<Incident>(body)?.row(now))).collect();
-    table(&rows?).iter().for_each(|row| out.line(row));
+    out.lines(table(&rows?));
     Ok(())
 }
 
@@ -137,7 +137,7 @@ impl Show {
             out.json(&reply.body);
         } else {
             let incident: Incident = read(&reply.body)?;
-            incident.story(now(&reply)).iter().for_each(|line| out.line(line));
+            out.lines(incident.story(now(&reply)));
         }
         Ok(Outcome::Done)
     }
@@ -175,8 +175,25 @@ async fn over(client: &Client, incident: &Reference, refused: Error) -> Failure 
 
 /// The server's clock, by which its times are to be read; ours when a proxy took `Date` away.
 fn now(reply: &Reply) -> Timestamp {
-    reply.date.unwrap_or_else(|| Clock::system().now())
+    reply.date.as_deref().and_then(http_date).unwrap_or_else(|| Clock::system().now())
+}
+
+/// IMF-fixdate (RFC 9110 section 5.6.7) is also a date of RFC 2822.
+fn http_date(text: &str) -> Option<Timestamp> {
+    let date = jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(text).ok()?;
+    Some(Timestamp::from_seconds(date.as_second()))
 }
 
 /// `Date` counts whole seconds.
 const DATE_PRECISION: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_servers_clock_is_read_and_nonsense_is_not() {
+        assert_eq!(http_date("Sun, 01 Mar 2026 10:10:00 GMT"), Some("2026-03-01T10:10:00Z".parse().unwrap()));
+        assert_eq!(http_date("yesterday"), None);
+    }
+}

@@ -24,7 +24,7 @@ const EXAMPLE: &str = "Example:\n  phoneops request deploy production --for @yan
 
 /// Ask a person's phone whether something may be done
 ///
-/// As the bot whose token is in PHONEOPS_TOKEN or in the file that PHONEOPS_TOKEN_FILE names. Exits with 0 when approved, 3 denied, 4 not
+/// As the bot whose token is in `PHONEOPS_TOKEN` or in the file that `PHONEOPS_TOKEN_FILE` names. Exits with 0 when approved, 3 denied, 4 not
 /// authorised, 5 expired, 6 cancelled, 8 still pending (always without --wait). Ctrl-C cancels the request and exits with 130.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLE)]

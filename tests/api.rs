@@ -1,0 +1,141 @@
+//! A walk over every route, each reply held against the OpenAPI document (`world/contract.rs` does so for every raw request).
+
+mod support;
+mod world;
+
+world::stories! { the_whole_house }
+
+mod stories {
+    use std::collections::BTreeSet;
+
+    use phoneops::secret::b64u;
+    use serde_json::json;
+
+    use crate::world::contract::{OPERATIONS, SEEN};
+    use crate::world::raw::{As, Raw, RawBot, RawPhone};
+    use crate::world::{World, deploy};
+
+    /// Statuses of success that the document promises and this walk cannot bring about, with the reason.
+    const NOT_WALKED: &[&str] = &[
+        // The clock of a test stands still, and the node refuses to serve when PostgreSQL's clock says something else.
+        "GET /readyz 200",
+    ];
+
+    pub(crate) async fn the_whole_house(world: &World) {
+        let raw = Raw::new(world);
+        let (bot, phone) = (raw.able_bot("heimdall").await, raw.person("yannick", "admin").await);
+        people_and_devices(&raw, &phone).await;
+        approvals(&raw, &bot, &phone).await;
+        incidents(&raw, &bot, &phone).await;
+        the_rest(&raw, &bot, &phone).await;
+        let seen: BTreeSet<_> = SEEN.lock().unwrap().iter().cloned().collect();
+        let mut missed = BTreeSet::new();
+        for operation in OPERATIONS.iter() {
+            for status in operation.successes() {
+                let promised = format!("{} {} {status}", operation.method, operation.template);
+                if !seen.contains(&promised) && !NOT_WALKED.contains(&promised.as_str()) {
+                    missed.insert(promised);
+                }
+            }
+        }
+        assert!(missed.is_empty(), "documented and never seen: {missed:#?}");
+    }
+
+    async fn people_and_devices(raw: &Raw<'_>, phone: &RawPhone) {
+        let admin = As::Phone(phone);
+        raw.post(admin, "/v1/users", &json!({"handle": "ys", "name": "Ys Example"})).await.expect(201);
+        raw.post(admin, "/v1/users", &json!({"handle": "ys", "name": "Ys Again"})).await.expect_refusal(409, "handle_taken");
+        raw.get(admin, "/v1/users").await.expect(200);
+        raw.post(admin, "/v1/enrollments", &json!({"user": "@ys"})).await.expect(201);
+        let code = raw.code("ys").await;
+        let mut second = RawPhone::blank(raw.world.clock.clone(), raw.issuer());
+        let claimed = raw.post(As::Nobody, "/v1/enrollments/claim", &second.claim(&code)).await.expect(201);
+        let again = raw.post(As::Nobody, "/v1/enrollments/claim", &second.claim(&code)).await.expect(200);
+        assert_eq!(again.body, claimed.body);
+        second.belongs_to(&claimed);
+        second.sign_in(raw).await;
+        let passkey = second.make_passkey(raw).await;
+        raw.get(As::Phone(&second), "/v1/me").await.expect(200);
+        raw.get(As::Phone(&second), "/v1/passkeys").await.expect(200);
+        raw.get(As::Phone(&second), "/v1/devices").await.expect(200);
+        let keys = json!({"p256dh": second.p256dh(), "auth": b64u([7; 16])});
+        let push = json!({"kind": "web_push", "endpoint": "https://push.example/x", "keys": keys});
+        raw.shot(As::Phone(&second), "PUT", &format!("/v1/devices/{}/push", second.device)).json(&push).fire().await.expect(200);
+        raw.delete(As::Phone(&second), &format!("/v1/passkeys/{passkey}")).await.expect(204);
+        raw.delete(admin, &format!("/v1/devices/{}", second.device)).await.expect(204);
+        raw.delete(admin, "/v1/users/@ys").await.expect(204);
+        // A call that is repeated under one key says everything but the secret.
+        let make = |path: &str, body: &serde_json::Value| {
+            raw.shot(admin, "POST", path).json(body).header("idempotency-key", path).fire()
+        };
+        let body = json!({"name": "loki", "scopes": ["events:read"]});
+        let (first, second) = (make("/v1/bots", &body).await.expect(201), make("/v1/bots", &body).await.expect(201));
+        assert!(first.body["token"].is_string() && second.body["token"].is_null() && first.body["id"] == second.body["id"]);
+        let body = json!({"user": "@yannick"});
+        let (first, second) =
+            (make("/v1/enrollments", &body).await.expect(201), make("/v1/enrollments", &body).await.expect(201));
+        assert!(first.body["code"].is_string() && second.body["code"].is_null() && second.body["link"].is_null());
+        raw.get(admin, "/v1/bots").await.expect(200);
+        raw.delete(
+            admin,
+            &format!("/v1/bots/{}", make("/v1/bots", &json!({"name": "loki", "scopes": ["events:read"]})).await.id()),
+        )
+        .await
+        .expect(204);
+    }
+
+    async fn approvals(raw: &Raw<'_>, bot: &RawBot, phone: &RawPhone) {
+        let action = deploy("api", "production");
+        let (asked, grant) = raw.granted(bot, phone, "yannick", &action).await;
+        raw.post(As::Bot(bot), "/v1/grants/redeem", &json!({"grant": grant, "action": action})).await.expect(200);
+        raw.get(As::Phone(phone), &format!("/v1/approvals/{asked}")).await.expect(200);
+        let full = json!({"action": action, "requester": "@yannick", "reason": "a release \u{202e}", "expires_in": 60,
+            "origin": {"platform": "slack", "workspace": "T1", "room": "C1"}});
+        let waiting = raw.post(As::Bot(bot), "/v1/approvals?wait=20", &full);
+        let denying = async {
+            loop {
+                let inbox = raw.get(As::Phone(phone), "/v1/approvals?for=me").await.expect(200);
+                if let Some(id) = inbox.body["approvals"][0]["id"].as_str() {
+                    let mut answer = phone.prepare(raw, id, "deny").await;
+                    answer["reason"] = json!("no");
+                    return phone.send(raw, id, &answer).await.expect(200);
+                }
+            }
+        };
+        let (told, _) = futures_util::future::join(waiting, denying).await;
+        // Decided while the bot waited: 200, not 201.
+        assert_eq!(told.expect(200).body["state"], "denied");
+        let cancelled = raw.ask(bot, "yannick", &action).await;
+        raw.delete(As::Bot(bot), &format!("/v1/approvals/{cancelled}")).await.expect(204);
+        raw.get(As::Bot(bot), &format!("/v1/approvals/{cancelled}")).await.expect(200);
+    }
+
+    async fn incidents(raw: &Raw<'_>, bot: &RawBot, phone: &RawPhone) {
+        let page = json!({"title": "Down", "to": ["@yannick"], "details": "all of it", "urgency": "low",
+            "links": ["https://ops.example/"], "actor": "@yannick"});
+        let reference = raw.post(As::Bot(bot), "/v1/incidents", &page).await.expect(201).body["ref"].as_str().unwrap().to_owned();
+        let path = format!("/v1/incidents/{reference}");
+        raw.get(As::Bot(bot), &path).await.expect(200);
+        raw.post(As::Bot(bot), &format!("{path}/acknowledge"), &json!({"actor": "@yannick"})).await.expect(200);
+        raw.post(As::Phone(phone), &format!("{path}/not-me"), &json!({})).await.expect(204);
+        raw.post(As::Phone(phone), &format!("{path}/acknowledge"), &json!({})).await.expect(200);
+        raw.post(As::Phone(phone), &format!("{path}/resolve"), &json!({})).await.expect(200);
+        raw.page(bot, "yannick").await;
+        raw.page(bot, "yannick").await;
+        let first = raw.get(As::Bot(bot), "/v1/incidents?all=true&limit=2").await.expect(200);
+        let next = format!("/v1/incidents?all=true&cursor={}", first.body["next"].as_str().unwrap());
+        assert_eq!(raw.get(As::Bot(bot), &next).await.expect(200).body["incidents"][0]["ref"], reference.as_str());
+    }
+
+    async fn the_rest(raw: &Raw<'_>, bot: &RawBot, phone: &RawPhone) {
+        raw.post(As::Phone(phone), "/v1/me/test-page", &json!({})).await.expect(200);
+        raw.world.journal().await;
+        raw.get(As::Operator, "/v1/journal?limit=500").await.expect(200);
+        raw.get(As::Nobody, "/.well-known/jwks.json").await.expect(200);
+        raw.get(As::Nobody, "/healthz").await.expect(200);
+        raw.get(As::Nobody, "/readyz").await;
+        raw.get(As::Bot(bot), "/nothing/here").await.expect_refusal(404, "not_found");
+        let served = raw.world.http.get(format!("{}/openapi.json", raw.issuer())).send().await.unwrap();
+        assert_eq!(served.json::<serde_json::Value>().await.unwrap(), phoneops::http::document());
+    }
+}

@@ -1,0 +1,119 @@
+//! Every route that takes a body, with a body that is good.
+
+use phoneops::secret::b64u;
+use serde_json::{Value, json};
+
+use crate::world::raw::{As, Raw, RawBot, RawPhone, Seen};
+
+/// Who calls in these tests.
+pub(crate) struct Cast {
+    pub(crate) bot: RawBot,
+    pub(crate) phone: RawPhone,
+}
+
+#[derive(Clone, Copy)]
+pub(crate) enum Who {
+    Nobody,
+    Operator,
+    Bot,
+    Phone,
+}
+
+/// One route and a body for it that is good, at least once.
+pub(crate) struct Good {
+    pub(crate) who: Who,
+    pub(crate) method: &'static str,
+    pub(crate) path: String,
+    pub(crate) body: Value,
+}
+
+impl Cast {
+    pub(crate) async fn of(raw: &Raw<'_>) -> Self {
+        Self { bot: raw.able_bot("heimdall").await, phone: raw.person("yannick", "member").await }
+    }
+
+    fn caller(&self, who: Who) -> As<'_> {
+        match who {
+            Who::Nobody => As::Nobody,
+            Who::Operator => As::Operator,
+            Who::Bot => As::Bot(&self.bot),
+            Who::Phone => As::Phone(&self.phone),
+        }
+    }
+
+    pub(crate) async fn send(&self, raw: &Raw<'_>, good: &Good, body: &[u8]) -> Seen {
+        let shot = raw.shot(self.caller(good.who), good.method, &good.path).bytes(body.to_vec());
+        shot.header("content-type", "application/json").fire().await
+    }
+
+    pub(crate) async fn send_as(&self, raw: &Raw<'_>, good: &Good, kind: Option<&str>, body: &[u8]) -> Seen {
+        let shot = raw.shot(self.caller(good.who), good.method, &good.path).bytes(body.to_vec());
+        match kind {
+            Some(kind) => shot.header("content-type", kind).fire().await,
+            None => shot.fire().await,
+        }
+    }
+}
+
+/// The good bodies. What they change is made for them.
+pub(crate) async fn good(raw: &Raw<'_>, cast: &Cast) -> Vec<Good> {
+    let Cast { bot, phone } = cast;
+    let action = json!({"type": "deploy", "target": "production",
+        "params": {"app": "api", "count": 3, "dry": true, "hosts": ["a", "b"], "map": {"key": "value"}}});
+    let (_, grant) = raw.granted(bot, phone, "yannick", &action).await;
+    let asked = raw.ask(bot, "yannick", &action).await;
+    let mut answer = phone.prepare(raw, &asked, "deny").await;
+    answer["reason"] = json!("not on a Friday");
+    let reference = raw.page(bot, "yannick").await;
+    let blank = RawPhone::blank(raw.world.clock.clone(), raw.issuer());
+    let keys = json!({"p256dh": blank.p256dh(), "auth": b64u([7; 16])});
+    let passkey = json!({"ceremony": format!("cer_{:032x}", 1), "name": "Face ID", "credential": answer["credential"]});
+    let page = json!({"title": "Down", "to": ["@yannick"], "details": "all of it", "urgency": "high",
+        "links": ["https://ops.example/runbook"], "actor": "@yannick"});
+    let ask = json!({"action": action, "requester": "@yannick", "reason": "a release", "expires_in": 300,
+        "origin": {"platform": "slack", "workspace": "T1", "room": "C1", "message": "1.2"}});
+    let incident = |verb: &str| format!("/v1/incidents/{reference}/{verb}");
+    let route = |who, method, path: &str, body| Good { who, method, path: path.to_owned(), body };
+    vec![
+        route(Who::Bot, "POST", "/v1/approvals", ask),
+        route(Who::Phone, "POST", &format!("/v1/approvals/{asked}/challenge"), json!({"verdict": "approve"})),
+        route(Who::Phone, "POST", &format!("/v1/approvals/{asked}/answers"), answer),
+        route(Who::Bot, "POST", "/v1/grants/redeem", json!({"grant": grant, "action": action})),
+        route(Who::Bot, "POST", "/v1/incidents", page),
+        route(Who::Bot, "POST", &incident("acknowledge"), json!({"actor": "@yannick"})),
+        route(Who::Bot, "POST", &incident("resolve"), json!({"actor": "@yannick"})),
+        route(Who::Phone, "POST", &incident("not-me"), json!({})),
+        route(Who::Operator, "POST", "/v1/enrollments", json!({"user": "@yannick"})),
+        route(Who::Nobody, "POST", "/v1/enrollments/claim", blank.claim(&raw.code("yannick").await)),
+        route(
+            Who::Phone,
+            "PUT",
+            &format!("/v1/devices/{}/push", phone.device),
+            json!({"kind": "web_push", "endpoint": "https://push.example/x", "keys": keys}),
+        ),
+        route(Who::Phone, "POST", "/v1/passkeys/challenge", json!({})),
+        route(Who::Phone, "POST", "/v1/passkeys", passkey),
+        route(Who::Phone, "POST", "/v1/me/test-page", json!({})),
+        route(Who::Operator, "POST", "/v1/users", json!({"handle": "ys", "name": "Ys Example", "role": "member"})),
+        route(Who::Operator, "POST", "/v1/bots", json!({"name": "loki", "scopes": ["events:read"]})),
+    ]
+}
+
+/// Every place in a body, as JSON pointers, its own root apart.
+pub(crate) fn places(value: &Value, at: &str, out: &mut Vec<String>) {
+    let mut below = |name: &str, value: &Value| {
+        let place = format!("{at}/{}", name.replace('~', "~0").replace('/', "~1"));
+        out.push(place.clone());
+        places(value, &place, out);
+    };
+    match value {
+        Value::Object(members) => members.iter().for_each(|(name, value)| below(name, value)),
+        Value::Array(items) => items.iter().enumerate().for_each(|(at, value)| below(&at.to_string(), value)),
+        _ => {}
+    }
+}
+
+/// The member of the body that a place is in.
+pub(crate) fn top(place: &str) -> &str {
+    place.split('/').nth(1).unwrap_or_default()
+}
