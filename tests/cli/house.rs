@@ -158,7 +158,8 @@ impl House {
     /// The first administrator, with passkey and push: Yannick.
     pub(crate) async fn yannick(&self) -> Phone {
         let phone = self.phone();
-        phone.enrol(&self.first_code(), "Yannick's phone", Some(("yannick", "Yannick Schutz"))).await.unwrap();
+        let enrolled = phone.enrol(&self.first_code(), "Yannick's phone", Some(("yannick", "Yannick Schutz"))).await;
+        enrolled.unwrap_or_else(|error| panic!("{error:?}: {}", self.log()));
         phone.create_passkey("Face ID").await.unwrap();
         phone.register_push().await.unwrap();
         phone

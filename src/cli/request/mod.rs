@@ -17,7 +17,7 @@ use super::reply::read;
 use super::{Failure, Out, Outcome};
 use crate::approvals::Action;
 use crate::identity::UserRef;
-use wait::{Ended, Waiting};
+use wait::{Asked, Ended, Waiting};
 use words::{Approval, State};
 
 const EXAMPLE: &str = "Example:\n  phoneops request deploy production --for @yannick --param app=api --param ref=new_auth --wait";
@@ -66,9 +66,12 @@ impl Request {
         let ask = self.ask()?;
         let client = self.at.bot()?;
         let mut waiting = Waiting::new(client, Interrupt::watch()?);
-        let Some(reply) = waiting.ask(&ask).await? else {
-            out.note("Interrupted before the server answered: if it took the request, that ends by itself");
-            return Ok(Outcome::Interrupted);
+        let reply = match waiting.ask(&ask).await? {
+            Asked::Taken(body) => body,
+            Asked::Interrupted(how) => {
+                out.note(how);
+                return Ok(Outcome::Interrupted);
+            }
         };
         let asked: Approval = read(&reply)?;
         if !self.wait || asked.state != State::Pending {

@@ -27,6 +27,15 @@ const GRACE: Duration = Duration::from_secs(30);
 /// How long an interrupted command goes on for the sake of good order.
 const PARTING: Duration = Duration::from_secs(5);
 
+/// What came of asking.
+#[derive(Debug)]
+pub(super) enum Asked {
+    /// The server took the request; the approval's body.
+    Taken(Value),
+    /// A signal came first; says what became of the request.
+    Interrupted(String),
+}
+
 /// How a wait ended.
 #[derive(Debug)]
 pub(super) enum Ended {
@@ -48,19 +57,21 @@ impl Waiting {
         Self { client, interrupt, clock: Clock::system() }
     }
 
-    /// Asks, and gives the approval's body; none when interrupted and the server did not answer soon.
-    pub(super) async fn ask(&mut self, ask: &Value) -> Result<Option<Value>, Failure> {
+    /// Asks, and gives the approval's body.
+    pub(super) async fn ask(&mut self, ask: &Value) -> Result<Asked, Failure> {
         let asking = self.client.post("/v1/approvals", ask);
         tokio::pin!(asking);
         tokio::select! {
-            reply = &mut asking => return Ok(Some(reply?.body)),
+            reply = &mut asking => return Ok(Asked::Taken(reply?.body)),
             () = self.interrupt.signalled() => {}
         }
         // The request may be there already: only with its id can it be cancelled.
-        let Ok(reply) = tokio::time::timeout(PARTING, asking).await else { return Ok(None) };
+        let Ok(reply) = tokio::time::timeout(PARTING, asking).await else {
+            let why = "Interrupted before the server answered: if it took the request, that ends by itself";
+            return Ok(Asked::Interrupted(why.into()));
+        };
         let asked: Approval = read(&reply?.body)?;
-        self.cancel(&asked).await;
-        Ok(None)
+        Ok(Asked::Interrupted(self.cancel(&asked).await))
     }
 
     /// Waits until `asked` is decided, showing what is left of its time.
