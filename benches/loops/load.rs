@@ -1,0 +1,185 @@
+//! Load: the same loop by many clients, as fast as they can (closed) or at a rate (open), and the times it takes.
+//!
+//! **Invariants**
+//! - An open loop's time runs from when it was due, not from when it got its turn: a queue inside this program shows.
+//! - What ran before the warm-up was over is not counted.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::task::JoinSet;
+
+use crate::Failure;
+
+/// How long a load takes.
+#[derive(Clone, Copy)]
+pub(crate) struct Span {
+    pub(crate) warm_up: Duration,
+    pub(crate) counted: Duration,
+}
+
+/// A stopwatch for one loop.
+pub(crate) struct Laps {
+    began: Instant,
+    last: Instant,
+    laps: Vec<(&'static str, Duration)>,
+}
+
+impl Laps {
+    /// Due at `began`.
+    pub(crate) fn since(began: Instant) -> Self {
+        Self { began, last: Instant::now(), laps: Vec::with_capacity(8) }
+    }
+
+    /// What was done since the last lap.
+    pub(crate) fn lap(&mut self, name: &'static str) {
+        let now = Instant::now();
+        self.laps.push((name, now - self.last));
+        self.last = now;
+    }
+}
+
+/// Times of one kind, to be asked for percentiles.
+#[derive(Default)]
+pub(crate) struct Times(Vec<Duration>);
+
+impl Times {
+    pub(crate) fn push(&mut self, time: Duration) {
+        self.0.push(time);
+    }
+
+    pub(crate) fn count(&self) -> usize {
+        self.0.len()
+    }
+
+    /// The time that `per_mille` of a thousand do not exceed, in milliseconds.
+    pub(crate) fn percentile(&mut self, per_mille: usize) -> f64 {
+        self.0.sort_unstable();
+        let at = (self.0.len() * per_mille).div_ceil(1000).saturating_sub(1);
+        self.0.get(at).map_or(f64::NAN, |time| time.as_secs_f64() * 1e3)
+    }
+}
+
+/// The times of a load.
+#[derive(Default)]
+pub(crate) struct Samples {
+    pub(crate) whole: Times,
+    pub(crate) calls: BTreeMap<&'static str, Times>,
+    order: Vec<&'static str>,
+}
+
+impl Samples {
+    fn add(&mut self, laps: Laps) {
+        self.whole.push(laps.last - laps.began);
+        for (name, time) in laps.laps {
+            if !self.calls.contains_key(name) {
+                self.order.push(name);
+            }
+            self.calls.entry(name).or_default().push(time);
+        }
+    }
+
+    fn join(&mut self, other: Self) {
+        self.whole.0.extend(other.whole.0);
+        for name in other.order {
+            if !self.order.contains(&name) {
+                self.order.push(name);
+            }
+        }
+        for (name, times) in other.calls {
+            self.calls.entry(name).or_default().0.extend(times.0);
+        }
+    }
+
+    /// The calls in the order in which a loop makes them.
+    pub(crate) fn in_order(&mut self) -> Vec<(&'static str, &mut Times)> {
+        let mut calls: Vec<_> = self.calls.iter_mut().map(|(name, times)| (*name, times)).collect();
+        calls.sort_by_key(|(name, _)| self.order.iter().position(|known| known == name));
+        calls
+    }
+}
+
+/// `clients` clients, each beginning its next loop when the last is done.
+pub(crate) async fn closed<F, L>(
+    clients: usize,
+    span: Span,
+    counted: impl FnOnce() + Send + 'static,
+    one: F,
+) -> Result<Samples, Failure>
+where
+    F: Fn(usize, Laps) -> L + Send + Sync + 'static,
+    L: Future<Output = Result<Laps, Failure>> + Send,
+{
+    let one = Arc::new(one);
+    let from = Instant::now() + span.warm_up;
+    let until = from + span.counted;
+    let mut running = JoinSet::new();
+    for client in 0..clients {
+        let one = one.clone();
+        running.spawn(async move {
+            let mut samples = Samples::default();
+            while Instant::now() < until {
+                let laps = one(client, Laps::since(Instant::now())).await?;
+                if laps.last >= from && laps.last < until {
+                    samples.add(laps);
+                }
+            }
+            Ok::<_, Failure>(samples)
+        });
+    }
+    tokio::time::sleep_until(from.into()).await;
+    counted();
+    gather(running).await
+}
+
+/// `rate` loops a second, whatever becomes of those before.
+pub(crate) async fn open<F, L>(
+    clients: usize,
+    rate: u32,
+    span: Span,
+    counted: impl FnOnce() + Send + 'static,
+    one: F,
+) -> Result<Samples, Failure>
+where
+    F: Fn(usize, Laps) -> L + Send + Sync + 'static,
+    L: Future<Output = Result<Laps, Failure>> + Send,
+{
+    let one = Arc::new(one);
+    let start = Instant::now();
+    let from = start + span.warm_up;
+    let until = from + span.counted;
+    let mut running = JoinSet::new();
+    let mut counted = Some(counted);
+    for number in 0.. {
+        let due = start + Duration::from_secs(1) * number / rate;
+        if due >= until {
+            break;
+        }
+        tokio::time::sleep_until(due.into()).await;
+        if due >= from
+            && let Some(counted) = counted.take()
+        {
+            counted();
+        }
+        let (one, client) = (one.clone(), number as usize % clients);
+        running.spawn(async move {
+            let laps = one(client, Laps::since(due)).await?;
+            let mut samples = Samples::default();
+            if due >= from {
+                samples.add(laps);
+            }
+            Ok(samples)
+        });
+    }
+    gather(running).await
+}
+
+async fn gather(mut running: JoinSet<Result<Samples, Failure>>) -> Result<Samples, Failure> {
+    let mut all = Samples::default();
+    while let Some(done) = running.join_next().await {
+        all.join(done??);
+    }
+    Ok(all)
+}

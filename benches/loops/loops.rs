@@ -1,0 +1,140 @@
+//! The two loops, call by call.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::load::{self, Laps, Samples};
+use crate::report::{Report, millis};
+use crate::world::{Person, World};
+use crate::{Failure, Options, process};
+use phoneops::client::Client;
+
+/// Which loop.
+#[derive(Clone, Copy)]
+pub(crate) enum Kind {
+    Approve,
+    Page,
+}
+
+impl Kind {
+    fn title(self) -> &'static str {
+        match self {
+            Self::Approve => "approve",
+            Self::Page => "page",
+        }
+    }
+}
+
+/// Measures one loop, closed and open.
+pub(crate) async fn measure(
+    engine: &str,
+    world: &World,
+    kind: Kind,
+    options: &Options,
+    report: &mut Report,
+) -> Result<(), Failure> {
+    for rate in [None, Some(options.rate)] {
+        let pace = rate.map_or_else(|| format!("{} clients", options.clients), |rate| format!("{rate} loops/s"));
+        report.section(format!("{engine}: {} loop, {pace}", kind.title()));
+        run(world, kind, rate, options, report).await?;
+        world.server.quiet().await?;
+    }
+    Ok(())
+}
+
+async fn run(world: &World, kind: Kind, rate: Option<u32>, options: &Options, report: &mut Report) -> Result<(), Failure> {
+    let (people, bot) = (world.people.clone(), world.bot.clone());
+    let one = move |client: usize, laps: Laps| {
+        let (people, bot) = (people.clone(), bot.clone());
+        async move {
+            let person = &people[client % people.len()];
+            match kind {
+                Kind::Approve => approve(person, &bot, laps).await,
+                Kind::Page => page(person, &bot, laps).await,
+            }
+        }
+    };
+    let before = Arc::new(Mutex::new(None));
+    let (set, pid) = (before.clone(), world.server.pid());
+    let counted = move || *set.lock().unwrap_or_else(PoisonError::into_inner) = Some(Cpu::now(pid));
+    let span = options.span();
+    let pushes = world.pushes();
+    let mut samples = match rate {
+        None => load::closed(options.clients, span, counted, one).await?,
+        Some(rate) => load::open(options.clients, rate, span, counted, one).await?,
+    };
+    let used = before.lock().unwrap_or_else(PoisonError::into_inner).take().ok_or("the warm-up was not over")?;
+    let spent = used?.until(Cpu::now(pid)?);
+    describe(&mut samples, span.counted, &spent, report);
+    report.add("pushes the push service met, warm-up included", (world.pushes() - pushes) as f64, "pushes");
+    report.add("server memory", world.server.resident()? as f64 / 1e6, "MB");
+    Ok(())
+}
+
+fn describe(samples: &mut Samples, counted: Duration, spent: &Cpu, report: &mut Report) {
+    let loops = samples.whole.count() as f64;
+    report.add("loops", loops / counted.as_secs_f64(), "loops/s");
+    report.times("whole loop", &mut samples.whole);
+    for (name, times) in samples.in_order() {
+        report.times(name, times);
+    }
+    report.add("server's processor time", millis(spent.server) / loops, "ms/loop");
+    report.add("load generator's and push service's processor time", millis(spent.generator) / loops, "ms/loop");
+    report.add("loops a server alone on one processor could do", loops / spent.server.as_secs_f64(), "loops/s");
+}
+
+/// Processor time of both sides.
+struct Cpu {
+    server: Duration,
+    generator: Duration,
+}
+
+impl Cpu {
+    fn now(server: u32) -> Result<Self, Failure> {
+        Ok(Self { server: process::cpu(server)?, generator: process::cpu(std::process::id())? })
+    }
+
+    fn until(&self, later: Self) -> Self {
+        Self { server: later.server - self.server, generator: later.generator - self.generator }
+    }
+}
+
+/// Asked, shown, challenged, signed, answered, collected, redeemed: seven laps, six calls.
+async fn approve(person: &Person, bot: &Client, mut laps: Laps) -> Result<Laps, Failure> {
+    let action = json!({"type": "deploy", "target": "production", "params": {"app": "api", "ref": "new_auth"}});
+    let asked = bot.post("/v1/approvals", &json!({"action": action, "requester": person.handle})).await?;
+    laps.lap("POST /v1/approvals");
+    let path = format!("/v1/approvals/{}", text(&asked.body["id"])?);
+    person.phone.get(&path).await?.accepted()?;
+    laps.lap("GET /v1/approvals/{id}, phone");
+    let challenge = person.phone.post(&format!("{path}/challenge"), &json!({"verdict": "approve"})).await?.accepted()?;
+    laps.lap("POST …/challenge");
+    let credential = person.phone.use_passkey(&challenge["public_key"])?;
+    laps.lap("(the phone signs)");
+    let answer = json!({"challenge": challenge["challenge"], "credential": credential});
+    let answered = person.phone.post(&format!("{path}/answers"), &answer).await?.accepted()?;
+    laps.lap("POST …/answers");
+    let collected = bot.get(&path).await?;
+    laps.lap("GET /v1/approvals/{id}, bot");
+    bot.post("/v1/grants/redeem", &json!({"grant": text(&collected.body["grant"])?, "action": action})).await?;
+    laps.lap("POST /v1/grants/redeem");
+    if answered["state"] == "approved" { Ok(laps) } else { Err(format!("not approved: {answered}").into()) }
+}
+
+/// Paged, acknowledged, resolved.
+async fn page(person: &Person, bot: &Client, mut laps: Laps) -> Result<Laps, Failure> {
+    let paged = bot.post("/v1/incidents", &json!({"title": "All your apps are down", "to": [person.handle]})).await?;
+    laps.lap("POST /v1/incidents");
+    let reference = text(&paged.body["ref"])?;
+    person.phone.acknowledge(reference).await?;
+    laps.lap("POST …/acknowledge");
+    let resolved = person.phone.resolve(reference).await?;
+    laps.lap("POST …/resolve");
+    if resolved["state"] == "resolved" { Ok(laps) } else { Err(format!("not resolved: {resolved}").into()) }
+}
+
+fn text(value: &Value) -> Result<&str, Failure> {
+    value.as_str().ok_or_else(|| format!("expected a text, got {value}").into())
+}

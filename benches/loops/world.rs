@@ -1,0 +1,110 @@
+//! Who takes part: a server, people with phones, one bot, one push service.
+
+use std::sync::Arc;
+
+use phoneops::client::Client;
+use phoneops::clock::Clock;
+use phoneops::secret::{Secret, random};
+use phoneops::sim::phone::{self, Phone};
+use phoneops::sim::push_service::PushService;
+use serde_json::json;
+use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
+use tempfile::TempDir;
+
+use crate::Failure;
+use crate::server::Running;
+
+/// A directory on the disk that is built on: `/tmp` may be memory, where a sync costs nothing.
+pub(crate) fn directory() -> Result<TempDir, Failure> {
+    Ok(tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))?)
+}
+
+/// A `PostgreSQL` database of the run's own.
+pub(crate) struct Database {
+    server: String,
+    name: String,
+    pub(crate) url: String,
+}
+
+impl Database {
+    pub(crate) async fn create(server: &str) -> Result<Self, Failure> {
+        let name = format!("phoneops_bench_{:016x}", u64::from_ne_bytes(random()));
+        let mut url: url::Url = server.parse()?;
+        url.set_path(&name);
+        let database = Self { server: server.to_owned(), name, url: url.into() };
+        database.on_server("create database").await?;
+        Ok(database)
+    }
+
+    pub(crate) async fn remove(&self) -> Result<(), Failure> {
+        self.on_server("drop database").await
+    }
+
+    async fn on_server(&self, verb: &str) -> Result<(), Failure> {
+        let mut connection = PgConnection::connect(&self.server).await?;
+        let force = if verb.starts_with("drop") { " with (force)" } else { "" };
+        sqlx::raw_sql(AssertSqlSafe(format!("{verb} {}{force}", self.name))).execute(&mut connection).await?;
+        Ok(())
+    }
+}
+
+/// A person with a phone.
+pub(crate) struct Person {
+    pub(crate) handle: String,
+    pub(crate) phone: Phone,
+}
+
+/// Everybody.
+pub(crate) struct World {
+    pub(crate) server: Running,
+    pub(crate) clock: Clock,
+    pub(crate) people: Arc<Vec<Person>>,
+    pub(crate) bot: Client,
+    pub(crate) bot_token: Secret,
+    pub(crate) push_service: PushService,
+    _data: TempDir,
+}
+
+impl World {
+    /// `people` people, each with a phone that has a passkey and takes pushes, and a bot with every scope.
+    pub(crate) async fn start(database: Option<&Database>, people: usize) -> Result<Self, Failure> {
+        let data = directory()?;
+        let server = Running::start(data.path(), database.map(|database| database.url.as_str())).await?;
+        let clock = Clock::system();
+        let push_service = PushService::start(clock.clone()).await?;
+        let operator = Client::local(&server.socket)?;
+        let http = phone::client()?;
+        let mut enrolled = Vec::with_capacity(people);
+        for number in 0..people {
+            let phone = Phone::with_client(http.clone(), clock.clone(), &server.issuer, push_service.url());
+            enrolled.push(person(&operator, phone, &format!("person-{number}")).await?);
+        }
+        let scopes = ["approvals:request", "grants:redeem", "incidents:write", "incidents:read"];
+        let made = operator.post("/v1/bots", &json!({"name": "heimdall", "scopes": scopes})).await?;
+        let bot_token = Secret::new(made.body["token"].as_str().ok_or("a bot without a token")?.to_owned());
+        let bot = Client::bot(&server.issuer, bot_token.clone())?;
+        Ok(Self { server, clock, people: Arc::new(enrolled), bot, bot_token, push_service, _data: data })
+    }
+
+    /// How many pushes the push service has met.
+    pub(crate) fn pushes(&self) -> u64 {
+        self.push_service.journal().last().map_or(0, |entry| entry.number)
+    }
+
+    pub(crate) async fn stop(self) -> Result<(), Failure> {
+        self.server.stop().await?;
+        self.push_service.stop().await;
+        Ok(())
+    }
+}
+
+async fn person(operator: &Client, phone: Phone, handle: &str) -> Result<Person, Failure> {
+    operator.post("/v1/users", &json!({"handle": handle, "name": handle})).await?;
+    let handle = format!("@{handle}");
+    let enrollment = operator.post("/v1/enrollments", &json!({"user": handle})).await?;
+    let code = enrollment.body["code"].as_str().ok_or("an enrolment without a code")?;
+    phone.enrol(code, "A phone", None).await?;
+    phone.create_passkey("Face ID").await?;
+    phone.register_push().await?;
+    Ok(Person { handle, phone })
+}
