@@ -2,11 +2,12 @@
 //!
 //! **Invariants**
 //! - An open loop's time runs from when it was due, not from when it got its turn: a queue inside this program shows.
-//! - What ran before the warm-up was over is not counted.
+//! - What ran before the warm-up was over is not counted. A loop's times count when it began after that; its work counts for the
+//!   processor time when it ended between the two readings of `meter`.
 
 use std::collections::BTreeMap;
 use std::future::Future;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::task::JoinSet;
@@ -68,6 +69,40 @@ pub(crate) struct Samples {
     pub(crate) whole: Times,
     pub(crate) calls: BTreeMap<&'static str, Times>,
     order: Vec<&'static str>,
+    /// Loops that ended between the two readings of the meter.
+    pub(crate) ended: usize,
+    /// How long it was between them.
+    pub(crate) metered: Duration,
+}
+
+/// Read twice: when the warm-up is over, and when counting ends.
+pub(crate) type Meter = Arc<dyn Fn() + Send + Sync>;
+
+/// Between which instants the meter is read.
+#[derive(Default)]
+struct Window(Mutex<(Option<Instant>, Option<Instant>)>);
+
+impl Window {
+    fn begin(&self, meter: &Meter) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).0 = Some(Instant::now());
+        meter();
+    }
+
+    fn end(&self, meter: &Meter) {
+        meter();
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).1 = Some(Instant::now());
+    }
+
+    /// Whether `now` is between the two.
+    fn is_open(&self, now: Instant) -> bool {
+        let (from, until) = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        from.is_some_and(|from| from <= now) && until.is_none_or(|until| now < until)
+    }
+
+    fn length(&self) -> Duration {
+        let (from, until) = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        from.zip(until).map_or(Duration::ZERO, |(from, until)| until - from)
+    }
 }
 
 impl Samples {
@@ -82,6 +117,7 @@ impl Samples {
     }
 
     fn join(&mut self, other: Self) {
+        self.ended += other.ended;
         self.whole.0.extend(other.whole.0);
         for name in other.order {
             if !self.order.contains(&name) {
@@ -102,27 +138,23 @@ impl Samples {
 }
 
 /// `clients` clients, each beginning its next loop when the last is done.
-pub(crate) async fn closed<F, L>(
-    clients: usize,
-    span: Span,
-    counted: impl FnOnce() + Send + 'static,
-    one: F,
-) -> Result<Samples, Failure>
+pub(crate) async fn closed<F, L>(clients: usize, span: Span, meter: Meter, one: F) -> Result<Samples, Failure>
 where
     F: Fn(usize, Laps) -> L + Send + Sync + 'static,
     L: Future<Output = Result<Laps, Failure>> + Send,
 {
-    let one = Arc::new(one);
+    let (one, window) = (Arc::new(one), Arc::new(Window::default()));
     let from = Instant::now() + span.warm_up;
     let until = from + span.counted;
     let mut running = JoinSet::new();
     for client in 0..clients {
-        let one = one.clone();
+        let (one, window) = (one.clone(), window.clone());
         running.spawn(async move {
             let mut samples = Samples::default();
             while Instant::now() < until {
                 let laps = one(client, Laps::since(Instant::now())).await?;
-                if laps.last >= from && laps.last < until {
+                samples.ended += usize::from(window.is_open(laps.last));
+                if laps.began >= from {
                     samples.add(laps);
                 }
             }
@@ -130,50 +162,50 @@ where
         });
     }
     tokio::time::sleep_until(from.into()).await;
-    counted();
-    gather(running).await
+    window.begin(&meter);
+    tokio::time::sleep_until(until.into()).await;
+    window.end(&meter);
+    let mut all = gather(running).await?;
+    all.metered = window.length();
+    Ok(all)
 }
 
-/// `rate` loops a second, whatever becomes of those before.
-pub(crate) async fn open<F, L>(
-    clients: usize,
-    rate: u32,
-    span: Span,
-    counted: impl FnOnce() + Send + 'static,
-    one: F,
-) -> Result<Samples, Failure>
+/// `rate` loops a second, whatever becomes of those before. The meter runs until the last is done, so a queue shows there too.
+pub(crate) async fn open<F, L>(clients: usize, rate: u32, span: Span, meter: Meter, one: F) -> Result<Samples, Failure>
 where
     F: Fn(usize, Laps) -> L + Send + Sync + 'static,
     L: Future<Output = Result<Laps, Failure>> + Send,
 {
-    let one = Arc::new(one);
+    let (one, window) = (Arc::new(one), Arc::new(Window::default()));
     let start = Instant::now();
     let from = start + span.warm_up;
     let until = from + span.counted;
     let mut running = JoinSet::new();
-    let mut counted = Some(counted);
+    let mut warm = false;
     for number in 0.. {
         let due = start + Duration::from_secs(1) * number / rate;
         if due >= until {
             break;
         }
         tokio::time::sleep_until(due.into()).await;
-        if due >= from
-            && let Some(counted) = counted.take()
-        {
-            counted();
+        if due >= from && !warm {
+            warm = true;
+            window.begin(&meter);
         }
-        let (one, client) = (one.clone(), number as usize % clients);
+        let (one, window, client) = (one.clone(), window.clone(), number as usize % clients);
         running.spawn(async move {
             let laps = one(client, Laps::since(due)).await?;
-            let mut samples = Samples::default();
+            let mut samples = Samples { ended: usize::from(window.is_open(laps.last)), ..Samples::default() };
             if due >= from {
                 samples.add(laps);
             }
             Ok(samples)
         });
     }
-    gather(running).await
+    let mut all = gather(running).await?;
+    window.end(&meter);
+    all.metered = window.length();
+    Ok(all)
 }
 
 async fn gather(mut running: JoinSet<Result<Samples, Failure>>) -> Result<Samples, Failure> {

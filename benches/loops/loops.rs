@@ -56,33 +56,32 @@ async fn run(world: &World, kind: Kind, rate: Option<u32>, options: &Options, re
             }
         }
     };
-    let before = Arc::new(Mutex::new(None));
-    let (set, pid) = (before.clone(), world.server.pid());
-    let counted = move || *set.lock().unwrap_or_else(PoisonError::into_inner) = Some(Cpu::now(pid));
-    let span = options.span();
+    let readings: Arc<Mutex<Vec<Result<Cpu, Failure>>>> = Arc::default();
+    let (into, pid) = (readings.clone(), world.server.pid());
+    let meter = Arc::new(move || into.lock().unwrap_or_else(PoisonError::into_inner).push(Cpu::now(pid)));
     let pushes = world.pushes();
     let mut samples = match rate {
-        None => load::closed(options.clients, span, counted, one).await?,
-        Some(rate) => load::open(options.clients, rate, span, counted, one).await?,
+        None => load::closed(options.clients, options.span(), meter, one).await?,
+        Some(rate) => load::open(options.clients, rate, options.span(), meter, one).await?,
     };
-    let used = before.lock().unwrap_or_else(PoisonError::into_inner).take().ok_or("the warm-up was not over")?;
-    let spent = used?.until(Cpu::now(pid)?);
-    describe(&mut samples, span.counted, &spent, report);
+    let mut readings = std::mem::take(&mut *readings.lock().unwrap_or_else(PoisonError::into_inner)).into_iter();
+    let (Some(first), Some(last)) = (readings.next(), readings.next()) else { return Err("the warm-up was not over".into()) };
+    describe(&mut samples, &first?.until(last?), report);
     report.add("pushes the push service met, warm-up included", (world.pushes() - pushes) as f64, "pushes");
     report.add("server memory", world.server.resident()? as f64 / 1e6, "MB");
     Ok(())
 }
 
-fn describe(samples: &mut Samples, counted: Duration, spent: &Cpu, report: &mut Report) {
-    let loops = samples.whole.count() as f64;
-    report.add("loops", loops / counted.as_secs_f64(), "loops/s");
+fn describe(samples: &mut Samples, spent: &Cpu, report: &mut Report) {
+    let loops = samples.ended as f64;
+    report.add("loops", loops / samples.metered.as_secs_f64(), "loops/s");
     report.times("whole loop", &mut samples.whole);
     for (name, times) in samples.in_order() {
         report.times(name, times);
     }
     report.add("server's processor time", millis(spent.server) / loops, "ms/loop");
     report.add("load generator's and push service's processor time", millis(spent.generator) / loops, "ms/loop");
-    report.add("loops a server alone on one processor could do", loops / spent.server.as_secs_f64(), "loops/s");
+    report.add("loops for each processor the server has to itself", loops / spent.server.as_secs_f64(), "loops/s");
 }
 
 /// Processor time of both sides.

@@ -128,6 +128,7 @@ fn main() -> ExitCode {
 async fn measure(options: &Options, report: &mut Report) -> Result<(), Failure> {
     if options.wants(Section::Raw) {
         raw::disk(report)?;
+        raw::processor(report)?;
     }
     if options.wants(Section::Start) {
         start::measure(report).await?;

@@ -33,7 +33,7 @@ pub(crate) async fn measure(engine: &str, world: &World, options: &Options, repo
             Ok(laps)
         }
     };
-    let pages = load::open(options.clients, options.push_rate, options.span(), || (), one).await?;
+    let pages = load::open(options.clients, options.push_rate, options.span(), Arc::new(|| ()), one).await?;
     world.server.quiet().await?;
     let marks = std::mem::take(&mut *marks.lock().unwrap_or_else(PoisonError::into_inner));
     let (mut from_reply, mut from_request, mut early) = (Times::default(), Times::default(), 0);

@@ -1,11 +1,18 @@
-//! What lies below the server: the disk's syncs, and the engine's transactions of the same size as a loop's.
+//! What lies below the server: the disk's syncs, the processor's signature checks, and the engine's transactions of the same size as a loop's.
 
 use std::fs::OpenOptions;
+use std::hint::black_box;
 use std::io::Write as _;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _};
 use phoneops::db::{self, Store};
+use phoneops::identity::{DeviceKey, Handle, PersonName, RelyingParty};
 use phoneops::secret::{Secret, random};
+use phoneops::sim::authenticator::Authenticator;
+use url::Url;
 
 use crate::load::{self, Laps, Times};
 use crate::report::Report;
@@ -31,6 +38,42 @@ pub(crate) fn disk(report: &mut Report) -> Result<(), Failure> {
     report.add("syncs", times.count() as f64 / began.elapsed().as_secs_f64(), "syncs/s");
     report.times("each", &mut times);
     Ok(())
+}
+
+/// The two signature checks of a loop, one after the other: a yardstick for how fast the processor is at this hour.
+pub(crate) fn processor(report: &mut Report) -> Result<(), Failure> {
+    report.section("The processor: checking one signature");
+    let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING)?;
+    let key = DeviceKey::from_sec1(pair.public_key().as_ref())?;
+    let signature: [u8; 64] = pair.sign(&SystemRandom::new(), b"message")?.as_ref().try_into()?;
+    let mut times = Times::default();
+    for _ in 0..2_000 {
+        let before = Instant::now();
+        black_box(key.verify(b"message", &signature))?;
+        times.push(before.elapsed());
+    }
+    report.times("ES256 with aws-lc-rs, as for each DPoP proof", &mut times);
+    report.times("a passkey's assertion with webauthn-rs, which uses RustCrypto", &mut assertions()?);
+    Ok(())
+}
+
+fn assertions() -> Result<Times, Failure> {
+    let origin: Url = "https://phoneops.example".parse()?;
+    let origin_text = origin.origin().ascii_serialization();
+    let party = RelyingParty::new("phoneops.example", &origin, "PhoneOps")?;
+    let (handle, name): (Handle, PersonName) = ("ys".parse()?, "ys".parse()?);
+    let mut phone = Authenticator::default();
+    let (options, state) = party.start_registration(uuid::Uuid::nil(), &handle, &name, &[]);
+    let passkey = party.finish_registration(&state, &phone.create(&options, &origin_text)?)?;
+    let mut times = Times::default();
+    for _ in 0..500 {
+        let (options, state) = party.start_assertion(std::slice::from_ref(&passkey), random());
+        let answer = phone.get(&options, &origin_text)?;
+        let before = Instant::now();
+        black_box(party.finish_assertion(&state, &answer, &passkey))?;
+        times.push(before.elapsed());
+    }
+    Ok(times)
 }
 
 /// The same `Store::write` that the server uses, with nothing around it.
@@ -60,8 +103,8 @@ pub(crate) async fn engine(
             Ok(laps)
         }
     };
-    let mut samples = load::closed(options.clients, options.span(), || (), one).await?;
-    report.add("transactions", samples.whole.count() as f64 / options.seconds as f64, "transactions/s");
+    let mut samples = load::closed(options.clients, options.span(), Arc::new(|| ()), one).await?;
+    report.add("transactions", samples.ended as f64 / samples.metered.as_secs_f64(), "transactions/s");
     report.times("each", &mut samples.whole);
     Ok(())
 }

@@ -105,9 +105,9 @@ impl fmt::Display for Report {
             writeln!(f, "\n{} (load average {:.1})", section.title, section.load_average)?;
             for Row { name, figure } in &section.rows {
                 match figure {
-                    Figure::One { value, unit } => writeln!(f, "  {name:<58} {value:>12.2} {unit}")?,
-                    Figure::Times { p50, p99 } => writeln!(f, "  {name:<58} {p50:>12.2} ms p50 {p99:>9.2} ms p99")?,
-                    Figure::Words(words) => writeln!(f, "  {name:<58} {words}")?,
+                    Figure::One { value, unit } => writeln!(f, "  {name:<62} {value:>12.2} {unit}")?,
+                    Figure::Times { p50, p99 } => writeln!(f, "  {name:<62} {p50:>12.3} ms p50 {p99:>10.3} ms p99")?,
+                    Figure::Words(words) => writeln!(f, "  {name:<62} {words}")?,
                 }
             }
         }
