@@ -1,4 +1,4 @@
-//! The grant: a JWT that proves what was approved, for whom, by whom (DESIGN section 5).
+//! The grant: a JWT that proves what was approved, for whom, by whom.
 //!
 //! **Invariants**
 //! - `typ` is `phoneops-grant+jwt`; the key signs nothing else.

@@ -1,4 +1,4 @@
-//! The exact bytes an answer signs (DESIGN section 5, `api-spec/device-protocol.md` section 6).
+//! The exact bytes an answer signs (`api-spec/device-protocol.md` section 6).
 
 use serde::{Deserialize, Serialize};
 

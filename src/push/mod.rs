@@ -5,7 +5,7 @@
 //! by who called.
 //!
 //! **Invariants**
-//! - This room knows no database and no domain: it imports `clock`, `secret` and nothing else of the crate.
+//! - This room knows no database and no domain: it imports `clock`, `id`, `secret` and nothing else of the crate.
 //! - A carrier writes nothing and repeats nothing: one call is one try.
 //! - A message whose life is over is never handed on.
 //! - A target is a secret (whoever holds it can ring that phone), and so is what a message says: neither reaches a

@@ -92,7 +92,7 @@ impl Room {
     }
 }
 
-/// Whoever widens the table is stopped here: these are DESIGN, not bookkeeping.
+/// Whoever widens the table is stopped here: these are decisions, not bookkeeping.
 #[test]
 fn the_table_itself_keeps_the_walls() {
     let only = |name: &str, allowed: &[&str]| {
