@@ -115,12 +115,6 @@ impl Client {
         Ok(Self { token: None, ..Self::bot(base, Secret::new(String::new()))? })
     }
 
-    /// The same connections as another bot.
-    #[must_use]
-    pub fn with_token(&self, token: Secret) -> Self {
-        Self { token: Some(token), ..self.clone() }
-    }
-
     /// `GET`.
     ///
     /// # Errors

@@ -66,7 +66,7 @@ async fn run(world: &World, kind: Kind, rate: Option<u32>, options: &Options, re
     };
     let mut readings = std::mem::take(&mut *readings.lock().unwrap_or_else(PoisonError::into_inner)).into_iter();
     let (Some(first), Some(last)) = (readings.next(), readings.next()) else { return Err("the warm-up was not over".into()) };
-    describe(&mut samples, &first?.until(last?), report);
+    describe(&mut samples, &first?.until(&last?), report);
     report.add("pushes the push service met, warm-up included", (world.pushes() - pushes) as f64, "pushes");
     report.add("server memory", world.server.resident()? as f64 / 1e6, "MB");
     Ok(())
@@ -95,8 +95,8 @@ impl Cpu {
         Ok(Self { server: process::cpu(server)?, generator: process::cpu(std::process::id())? })
     }
 
-    fn until(&self, later: Self) -> Self {
-        Self { server: later.server - self.server, generator: later.generator - self.generator }
+    fn until(&self, later: &Self) -> Self {
+        Self { server: later.server.saturating_sub(self.server), generator: later.generator.saturating_sub(self.generator) }
     }
 }
 

@@ -13,6 +13,8 @@
 //! - A loop that fails ends the run: there is no figure for work that was not done.
 //! - Every section shows the machine's load average, without which a figure says little.
 
+#![expect(clippy::cast_precision_loss, reason = "figures are for people")]
+
 mod idle;
 mod load;
 mod loops;

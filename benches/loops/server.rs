@@ -114,7 +114,7 @@ impl Running {
         loop {
             let before = self.cpu()?;
             tokio::time::sleep(Duration::from_millis(700)).await;
-            if self.cpu()? - before <= Duration::from_millis(20) {
+            if self.cpu()?.saturating_sub(before) <= Duration::from_millis(20) {
                 return Ok(());
             }
         }

@@ -9,7 +9,6 @@ use super::model::Passkey;
 use super::service::{Error, Identity, Refusal, record};
 use super::store;
 use super::webauthn::Credential;
-use crate::db;
 use crate::id::{CeremonyId, PasskeyId};
 
 /// How long a registration may take.
@@ -107,13 +106,5 @@ impl Identity {
             })
         })
         .await
-    }
-
-    /// Whether the person could sign an approval now.
-    ///
-    /// # Errors
-    /// Storage errors.
-    pub async fn has_passkey(db: &mut db::Db<'_>, user: crate::id::UserId) -> db::Result<bool> {
-        Ok(!store::usable_passkeys(db, user).await?.is_empty())
     }
 }
