@@ -140,7 +140,7 @@ async fn build(
     store: &Store,
     metrics: Option<PrometheusHandle>,
     closing: CancellationToken,
-) -> Result<(http::Ground, Engine, crate::jobs::Handoff), Error> {
+) -> Result<(http::App, Engine, crate::jobs::Handoff), Error> {
     let now = clock.now();
     let issuer = config.public_url.as_str().trim_end_matches('/').to_owned();
     let journal = Journal::default();
@@ -173,7 +173,7 @@ async fn build(
         queue: queue.clone(),
         delivery: delivery.clone(),
         hub: hub.clone(),
-        issuer,
+        issuer: issuer.clone(),
     };
     let approvals = Arc::new(Approvals::new(ground, relying_party(config)?, &grant));
     let parts = paging::Parts { journal: journal.clone(), queue: queue.clone(), delivery: delivery.clone(), hub: hub.clone() };
@@ -189,10 +189,10 @@ async fn build(
         paging: paging.clone(),
         delivery: delivery.clone(),
     };
-    let ground = http::Ground {
+    let app = http::App {
         store: store.clone(),
         clock: clock.clone(),
-        issuer: config.public_url.clone(),
+        issuer,
         vapid_public_key,
         allow_private_networks: config.web_push.allow_private_networks,
         identity,
@@ -201,8 +201,9 @@ async fn build(
         delivery,
         metrics,
         closing,
+        seen: http::SeenProofs::default(),
     };
-    Ok((ground, engine, handoff))
+    Ok((app, engine, handoff))
 }
 
 fn relying_party(config: &Config) -> Result<RelyingParty, Error> {

@@ -214,7 +214,7 @@ fn once(parts: &Parts, body: &[u8]) -> Result<Option<Once>, Problem> {
 
 /// The proofs this node has seen and that could still be replayed.
 #[derive(Default)]
-pub(super) struct SeenProofs(Mutex<HashMap<[u8; 32], Timestamp>>);
+pub struct SeenProofs(Mutex<HashMap<[u8; 32], Timestamp>>);
 
 impl SeenProofs {
     fn first_time(&self, proof: &dpop::Proof, now: Timestamp) -> bool {

@@ -32,14 +32,13 @@ use std::time::Duration;
 use aide::axum::ApiRouter;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use url::Url;
 
 use crate::clock::Clock;
 use crate::db::Store;
 use crate::delivery::Delivery;
 use crate::identity::Identity;
 
-pub use caller::LocalSocket;
+pub use caller::{LocalSocket, SeenProofs};
 pub use problem::Problem;
 pub use spec::document;
 
@@ -67,7 +66,8 @@ pub struct App {
     pub metrics: Option<metrics_exporter_prometheus::PrometheusHandle>,
     /// Ends long polls when the house closes.
     pub closing: tokio_util::sync::CancellationToken,
-    seen: caller::SeenProofs,
+    /// The DPoP proofs this node has seen.
+    pub seen: SeenProofs,
 }
 
 /// The shared [`App`].
@@ -79,48 +79,9 @@ const MAX_WAIT: Duration = Duration::from_secs(60);
 /// The largest body, bytes.
 const MAX_BODY: usize = 64 * 1024;
 
-/// What an [`App`] is made of besides its memory.
-pub struct Ground {
-    /// See [`App::store`].
-    pub store: Store,
-    /// See [`App::clock`].
-    pub clock: Clock,
-    /// See [`App::issuer`].
-    pub issuer: Url,
-    /// See [`App::vapid_public_key`].
-    pub vapid_public_key: String,
-    /// See [`App::allow_private_networks`].
-    pub allow_private_networks: bool,
-    /// See [`App::identity`].
-    pub identity: Arc<Identity>,
-    /// See [`App::approvals`].
-    pub approvals: Arc<crate::approvals::Approvals>,
-    /// See [`App::paging`].
-    pub paging: Arc<crate::paging::Paging>,
-    /// See [`App::delivery`].
-    pub delivery: Delivery,
-    /// See [`App::metrics`].
-    pub metrics: Option<metrics_exporter_prometheus::PrometheusHandle>,
-    /// See [`App::closing`].
-    pub closing: tokio_util::sync::CancellationToken,
-}
-
 /// The whole API, ready to serve.
-pub fn router(ground: Ground) -> Router {
-    let app: State = Arc::new(App {
-        store: ground.store,
-        clock: ground.clock,
-        issuer: ground.issuer.as_str().trim_end_matches('/').to_owned(),
-        vapid_public_key: ground.vapid_public_key,
-        allow_private_networks: ground.allow_private_networks,
-        identity: ground.identity,
-        approvals: ground.approvals,
-        paging: ground.paging,
-        delivery: ground.delivery,
-        metrics: ground.metrics,
-        closing: ground.closing,
-        seen: caller::SeenProofs::default(),
-    });
+pub fn router(app: App) -> Router {
+    let app: State = Arc::new(app);
     let (document, routes) = spec::finish(api());
     let routes = routes.merge(spec::router(&document));
     middleware::around(routes, &app).layer(DefaultBodyLimit::max(MAX_BODY)).with_state(app)
