@@ -408,7 +408,7 @@ impl Approvals {
         let user = call.person()?.user.id;
         let now = self.clock.now();
         self.store
-            .read(move |db| {
+            .scan(move |db| {
                 Box::pin(async move {
                     let mut views = Vec::new();
                     for approval in store::waiting_for(db, user, now, INBOX).await? {

@@ -221,7 +221,7 @@ impl Delivery {
     /// Storage errors; the job's lease runs out then and it is tried again.
     pub async fn perform(&self, job: &Job) -> Result<()> {
         let attempt = AttemptId(job.subject);
-        let due: Option<Due> = self.store.read(move |db| Box::pin(store::find_due(db, attempt))).await?;
+        let due: Option<Due> = self.store.look(move |db| Box::pin(store::find_due(db, attempt))).await?;
         crate::crash_point!("push-found");
         let now = self.clock.now();
         let conclusion = match due {

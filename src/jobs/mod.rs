@@ -170,7 +170,7 @@ impl Queue {
 /// # Errors
 /// Storage errors.
 pub async fn next_due(store: &Store) -> Result<Option<Timestamp>> {
-    store.read(|db| Box::pin(store::next_due(db))).await
+    store.look(|db| Box::pin(store::next_due(db))).await
 }
 
 /// Ends a job in `tx`; `false` when the lease was lost, and then the caller must change nothing else.
@@ -213,7 +213,7 @@ pub struct Depth {
 /// # Errors
 /// Storage errors.
 pub async fn depth(store: &Store) -> Result<Vec<Depth>> {
-    store.read(|db| Box::pin(store::depth(db))).await
+    store.scan(|db| Box::pin(store::depth(db))).await
 }
 
 /// The error for a job whose kind this program does not know.

@@ -292,7 +292,7 @@ impl Paging {
     pub async fn list(&self, call: &Call, all: bool, before: Option<IncidentId>, limit: u32) -> Result<(Vec<View>, bool), Error> {
         call.person_or_bot(Scope::IncidentsRead)?;
         self.store
-            .read(move |db| {
+            .scan(move |db| {
                 Box::pin(async move {
                     let mut incidents = store::list(db, all, before, limit.saturating_add(1)).await?;
                     let more = incidents.len() > limit as usize;
