@@ -17,7 +17,7 @@ use crate::config::Config;
 use crate::db::{self, Store};
 use crate::delivery::Delivery;
 use crate::engine::{self, Engine};
-use crate::http::{self, LocalSocket};
+use crate::http::{self, LocalSocket, Tls};
 use crate::hub::Hub;
 use crate::identity::code::EnrollmentCode;
 use crate::identity::webauthn::RelyingPartyInvalid;
@@ -43,14 +43,14 @@ pub enum Error {
     MasterKey(PathBuf),
     #[error("the database: {0}")]
     Database(#[from] db::Error),
-    #[error("public_url: {0}")]
+    #[error("rp_id: {0}")]
     RelyingParty(#[from] RelyingPartyInvalid),
+    #[error("tls_cert_file, tls_key_file: {0}")]
+    Tls(#[from] http::TlsError),
     #[error("web_push: {0}")]
     WebPush(#[from] SetupError),
     #[error("paging.fallback: {0}")]
     Fallback(String),
-    #[error("public_url: {0}")]
-    PublicUrl(String),
 }
 
 /// A running server.
@@ -82,6 +82,7 @@ impl Server {
     ) -> Result<Self, Error> {
         let lock = prepare(&config.data_dir)?;
         let master = master_key(config)?;
+        let tls = config.tls.clone().map(Tls::load).transpose()?;
         let store = open(config).await?;
         let closing = CancellationToken::new();
         let (parts, engine, handoff) = build(config, &clock, &master, &store, metrics, closing.clone()).await?;
@@ -93,7 +94,10 @@ impl Server {
         let socket = config.data_dir.join(SOCKET);
         let local = bind(&socket)?;
         tasks.spawn(http::serve::unix(local, router.clone().layer(axum::Extension(LocalSocket)), closing.clone()));
-        tasks.spawn(http::serve::tcp(listener, router, closing.clone()));
+        if let Some(tls) = tls.clone() {
+            tasks.spawn(tls.follow(closing.clone()));
+        }
+        tasks.spawn(http::serve::tcp(listener, tls, router, closing.clone()));
         tasks.close();
         let public_url = config.public_url.clone();
         Ok(Self { public_url, store, engine: running, first_admin, closing, tasks, socket, _lock: lock })
@@ -207,8 +211,7 @@ async fn build(
 }
 
 fn relying_party(config: &Config) -> Result<RelyingParty, Error> {
-    let host = config.public_url.host_str().ok_or_else(|| Error::PublicUrl("it has no host".into()))?;
-    Ok(RelyingParty::new(host, &config.public_url, "PhoneOps")?)
+    Ok(RelyingParty::new(&config.rp_id, &config.public_url, "PhoneOps")?)
 }
 
 fn settings(config: &Config) -> Result<paging::Settings, Error> {

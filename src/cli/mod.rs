@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | operator | `user`, `bot`, `enroll`, `doctor` | the server's Unix socket |
 //! | bot | `request`, `page`, `incident` | HTTP, with a token from the environment |
-//! | nobody | `healthcheck`, `openapi` | HTTP, or not at all |
+//! | nobody | `healthcheck`, `openapi`, `completions` | HTTP, or not at all |
 //!
 //! **Invariants**
 //! - It never opens the database of a running server.
@@ -13,6 +13,7 @@
 //! - An output that nobody reads any more changes no outcome.
 
 mod bot;
+mod completions;
 mod connect;
 mod demo;
 mod doctor;
@@ -60,6 +61,7 @@ enum Command {
     Healthcheck(healthcheck::Healthcheck),
     Doctor(doctor::Doctor),
     Openapi(openapi::Openapi),
+    Completions(completions::Completions),
 }
 
 /// Parses `arguments` (the first is the program's own name), does what they say, and tells stderr why not.
@@ -103,6 +105,7 @@ async fn perform(command: Command, out: &mut Out) -> Result<Outcome, Failure> {
         Command::Healthcheck(healthcheck) => healthcheck.run().await,
         Command::Doctor(doctor) => doctor.run(out).await,
         Command::Openapi(openapi) => openapi.run(out),
+        Command::Completions(completions) => Ok(completions.run(out)),
     }
 }
 

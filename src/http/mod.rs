@@ -23,6 +23,7 @@ mod people;
 mod problem;
 pub mod serve;
 mod spec;
+mod tls;
 mod token;
 mod users;
 
@@ -41,6 +42,7 @@ use crate::identity::Identity;
 pub use caller::{LocalSocket, SeenProofs};
 pub use problem::Problem;
 pub use spec::document;
+pub use tls::{Tls, TlsError, examine_certificate};
 
 /// What handlers work with.
 pub struct App {
