@@ -1,7 +1,7 @@
 //! Putting the house together: configuration in, a running server out.
 
 use std::io;
-use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,6 +28,16 @@ use crate::paging::{self, Paging};
 use crate::push::web_push::{SetupError, WebPush, WebPushConfig};
 use crate::secret::MasterKey;
 
+mod restore;
+
+pub use restore::{Restored, is_occupied, restore, void_dump};
+
+/// SQLite's name in the data directory.
+pub const DATABASE: &str = "phoneops.sqlite";
+
+/// A directory in the data directory that every start empties.
+const SCRATCH: &str = "tmp";
+
 /// The Unix socket's name in the data directory.
 pub const SOCKET: &str = "phoneops.sock";
 
@@ -41,6 +51,12 @@ pub enum Error {
     InUse(PathBuf),
     #[error("{0} does not hold a master key: 43 characters of base64url are expected")]
     MasterKey(PathBuf),
+    #[error("{0} is not the key that the database was sealed with")]
+    OtherMasterKey(PathBuf),
+    #[error("{0}")]
+    Restore(String),
+    #[error("a restore was interrupted in {0}, and the files there may not belong together: run `phoneops restore` again")]
+    RestoreUnfinished(PathBuf),
     #[error("the database: {0}")]
     Database(#[from] db::Error),
     #[error("rp_id: {0}")]
@@ -130,7 +146,7 @@ impl Server {
 /// [`Error::Database`].
 pub async fn open(config: &Config) -> Result<Store, Error> {
     let options = match &config.database_url {
-        None => db::Options::Lite { path: config.data_dir.join("phoneops.sqlite") },
+        None => db::Options::Lite { path: config.data_dir.join(DATABASE) },
         Some(url) => db::Options::Pg { url: url.clone(), connections: config.database_connections },
     };
     Ok(Store::open(&options).await?)
@@ -195,6 +211,7 @@ async fn build(
     };
     let app = http::App {
         store: store.clone(),
+        scratch: config.data_dir.join(SCRATCH),
         clock: clock.clone(),
         issuer,
         vapid_public_key,
@@ -224,8 +241,15 @@ fn settings(config: &Config) -> Result<paging::Settings, Error> {
     })
 }
 
-/// Makes the data directory, and keeps other servers out of it for as long as the returned file lives.
+/// As [`prepare_to`], once no restore is unfinished.
 fn prepare(data_dir: &Path) -> Result<std::fs::File, Error> {
+    let lock = prepare_to(data_dir)?;
+    restore::finished(data_dir)?;
+    Ok(lock)
+}
+
+/// Makes the data directory, empties its scratch, and keeps other servers out of it for as long as the returned file lives.
+fn prepare_to(data_dir: &Path) -> Result<std::fs::File, Error> {
     let failed = |source| Error::File { path: data_dir.to_owned(), source };
     if !data_dir.exists() {
         std::fs::create_dir_all(data_dir).map_err(failed)?;
@@ -236,12 +260,22 @@ fn prepare(data_dir: &Path) -> Result<std::fs::File, Error> {
     let file = file.map_err(|source| Error::File { path, source })?;
     rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive)
         .map_err(|_| Error::InUse(data_dir.to_owned()))?;
+    let scratch = data_dir.join(SCRATCH);
+    match std::fs::remove_dir_all(&scratch) {
+        Err(source) if source.kind() != io::ErrorKind::NotFound => return Err(Error::File { path: scratch, source }),
+        _ => {}
+    }
+    std::fs::DirBuilder::new().mode(0o700).create(&scratch).map_err(|source| Error::File { path: scratch, source })?;
     Ok(file)
+}
+
+fn master_key_path(config: &Config) -> PathBuf {
+    config.master_key_file.clone().unwrap_or_else(|| config.data_dir.join("master.key"))
 }
 
 /// The master key: from its file, or made there on the first start.
 fn master_key(config: &Config) -> Result<MasterKey, Error> {
-    let path = config.master_key_file.clone().unwrap_or_else(|| config.data_dir.join("master.key"));
+    let path = master_key_path(config);
     if !path.exists() && config.master_key_file.is_none() {
         let key = MasterKey::generate();
         keep(&path, &key).map_err(|source| Error::File { path, source })?;

@@ -31,8 +31,8 @@ const INBOX: u32 = 100;
 
 /// Approvals. Cheap to share behind an `Arc`.
 pub struct Approvals {
-    store: Store,
-    clock: Clock,
+    pub(super) store: Store,
+    pub(super) clock: Clock,
     journal: Journal,
     queue: Queue,
     delivery: Delivery,
@@ -212,7 +212,7 @@ impl Approvals {
         json!({"keys": [self.grant_key.jwk()]})
     }
 
-    fn parts(&self) -> Parts {
+    pub(super) fn parts(&self) -> Parts {
         Parts { journal: self.journal.clone(), queue: self.queue.clone(), delivery: self.delivery.clone(), hub: self.hub.clone() }
     }
 

@@ -2,7 +2,8 @@
 //!
 //! | who | commands | how they reach the server |
 //! |---|---|---|
-//! | operator | `user`, `bot`, `enroll`, `doctor` | the server's Unix socket |
+//! | operator | `user`, `bot`, `enroll`, `doctor`, `backup` | the server's Unix socket |
+//! | operator | `restore` | the database, which no server may have open |
 //! | bot | `request`, `page`, `incident` | HTTP, with a token from the environment |
 //! | nobody | `healthcheck`, `openapi`, `completions` | HTTP, or not at all |
 //!
@@ -12,6 +13,7 @@
 //! - What a program reads is on stdout; what only a person wants to know about it is on stderr.
 //! - An output that nobody reads any more changes no outcome.
 
+mod backup;
 mod bot;
 mod completions;
 mod connect;
@@ -28,6 +30,7 @@ mod page;
 mod qr;
 mod reply;
 mod request;
+mod restore;
 mod serve;
 mod telemetry;
 mod user;
@@ -60,6 +63,8 @@ enum Command {
     Incident(incident::Command),
     Healthcheck(healthcheck::Healthcheck),
     Doctor(doctor::Doctor),
+    Backup(backup::Backup),
+    Restore(restore::Restore),
     Openapi(openapi::Openapi),
     Completions(completions::Completions),
 }
@@ -104,6 +109,8 @@ async fn perform(command: Command, out: &mut Out) -> Result<Outcome, Failure> {
         Command::Incident(incident) => incident.run(out).await,
         Command::Healthcheck(healthcheck) => healthcheck.run().await,
         Command::Doctor(doctor) => doctor.run(out).await,
+        Command::Backup(backup) => backup.run(out).await,
+        Command::Restore(restore) => restore.run(out).await,
         Command::Openapi(openapi) => openapi.run(out),
         Command::Completions(completions) => Ok(completions.run(out)),
     }

@@ -141,6 +141,11 @@ impl Readers {
         Self { path, idle: Mutex::default(), scans: Semaphore::new(SCANS) }
     }
 
+    /// The database file.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Runs `op` against one snapshot.
     fn run<T, E, F>(&self, op: F) -> Result<T, E>
     where
@@ -177,7 +182,7 @@ fn execute(connection: &Connection, sql: &str) -> Result<()> {
     Ok(connection.prepare_cached(sql)?.raw_execute().map(|_| ())?)
 }
 
-fn open_reader(path: &Path) -> Result<Connection> {
+pub(super) fn open_reader(path: &Path) -> Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(super::open::BUSY)?;

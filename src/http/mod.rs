@@ -6,6 +6,7 @@
 //! - Replies carry the house's own clock in `Date`, so that a phone can set itself by it.
 
 mod approvals;
+mod backup;
 mod bots;
 mod caller;
 mod devices;
@@ -48,6 +49,8 @@ pub use tls::{Tls, TlsError, examine_certificate};
 pub struct App {
     /// The database, for the health checks.
     pub store: Store,
+    /// A directory for files that nobody needs after a moment.
+    pub scratch: std::path::PathBuf,
     /// The time.
     pub clock: Clock,
     /// The `public_url` without a trailing slash.
@@ -104,4 +107,5 @@ fn api() -> ApiRouter<State> {
         .merge(bots::router())
         .merge(journal::router())
         .merge(health::router())
+        .merge(backup::router())
 }

@@ -151,6 +151,8 @@ fn decided(reply: Result<Result<Reply, Error>, tokio::time::error::Elapsed>) -> 
 fn passes(error: &Error) -> bool {
     match error {
         Error::Unreachable { .. } => true,
+        // Of a download, and this is none.
+        Error::Unwritten(_) => false,
         Error::Refused(refusal) => refusal.status == 429 || refusal.status >= 500,
         // A proxy in front of a server that is away answers with a page of its own.
         Error::NotPhoneOps { status, .. } => *status == 429 || *status >= 500,
