@@ -27,13 +27,20 @@ const MISCONFIGURED_PAUSE: Duration = Duration::from_secs(30);
 /// Tells people. Cheap to clone.
 #[derive(Clone)]
 pub struct Delivery {
-    store: Store,
-    clock: Clock,
-    journal: Journal,
-    queue: Queue,
-    master: MasterKey,
-    web_push: Arc<dyn Carrier>,
-    issuer: Url,
+    /// The database.
+    pub store: Store,
+    /// The time.
+    pub clock: Clock,
+    /// The record.
+    pub journal: Journal,
+    /// Work for later.
+    pub queue: Queue,
+    /// What seals how phones are reached.
+    pub master: MasterKey,
+    /// The way to browsers, installed web apps and UnifiedPush.
+    pub web_push: Arc<dyn Carrier>,
+    /// The installation's address, below which a tap opens something.
+    pub issuer: Url,
 }
 
 /// One person to be told about one subject.
@@ -97,20 +104,6 @@ impl Registration {
 }
 
 impl Delivery {
-    /// Delivers through `web_push`; `issuer` is what a tap opens.
-    #[must_use]
-    pub fn new(
-        store: Store,
-        clock: Clock,
-        journal: Journal,
-        queue: Queue,
-        master: MasterKey,
-        web_push: Arc<dyn Carrier>,
-        issuer: Url,
-    ) -> Self {
-        Self { store, clock, journal, queue, master, web_push, issuer }
-    }
-
     /// Remembers how the caller's device is reached, in place of what was known before.
     ///
     /// # Errors
