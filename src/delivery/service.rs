@@ -261,13 +261,13 @@ impl Delivery {
 
     async fn conclude(&self, job: Job, attempt: AttemptId, conclusion: Conclusion) -> Result<()> {
         let now = self.clock.now();
-        let journal = self.journal.clone();
+        let (journal, queue) = (self.journal.clone(), self.queue.clone());
         self.store
             .write(move |tx| {
                 Box::pin(async move {
                     let (state, detail) = match &conclusion {
                         Conclusion::Again(at, why) => {
-                            jobs::retry(tx, &job, *at, why).await?;
+                            queue.retry(tx, &job, *at, why).await?;
                             return Ok::<_, Error>(());
                         }
                         Conclusion::Settled => (None, None),
