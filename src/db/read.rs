@@ -35,10 +35,11 @@ impl Store {
                 let pool = readers.clone();
                 tokio::task::spawn_blocking(move || pool.run(op)).await.unwrap_or_else(|_| Err(gone().into()))
             }
-            Backend::Pg { pool, .. } => {
-                let pool = pool.clone();
+            Backend::Pg { requests, .. } => {
+                let (place, pool) = (requests.admit()?, requests.pool.clone());
                 // Detached: a connection dropped in the middle of an answer would have to be thrown away.
                 let task = tokio::spawn(async move {
+                    let _place = place;
                     let mut transaction = pool.begin_with(SNAPSHOT).await.map_err(Error::from)?;
                     let out = op(&mut Db::pg(&mut transaction)).await;
                     // There is nothing to lose; a rollback that fails closes the connection.

@@ -214,7 +214,7 @@ impl Delivery {
     /// Storage errors; the job's lease runs out then and it is tried again.
     pub async fn perform(&self, job: &Job) -> Result<()> {
         let attempt = AttemptId(job.subject);
-        let due: Option<Due> = self.store.read(move |db| Box::pin(store::find_due(db, attempt))).await?;
+        let due: Option<Due> = self.store.for_workers().read(move |db| Box::pin(store::find_due(db, attempt))).await?;
         crate::crash_point!("push-found");
         let now = self.clock.now();
         let conclusion = match due {
@@ -263,6 +263,7 @@ impl Delivery {
         let now = self.clock.now();
         let (journal, queue) = (self.journal.clone(), self.queue.clone());
         self.store
+            .for_workers()
             .write(move |tx| {
                 Box::pin(async move {
                     let (state, detail) = match &conclusion {
