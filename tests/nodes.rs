@@ -197,10 +197,9 @@ mod postgres {
         let phoneops::client::Error::Refused(refused) = refused else { panic!("{refused}") };
         assert_eq!((refused.status, &*refused.code, refused.retry_after), (503, "unavailable", Some(seconds(1))));
 
-        let began = Instant::now();
+        // No request gives its connection back before this is over.
         world.advance(seconds(60)).await;
         yannick.expect_push(&world, "All your apps are down").await;
-        assert!(began.elapsed() < Duration::from_secs(4), "it waited for a request: {:?}", began.elapsed());
         over.cancel();
         join_all(flood).await;
         yannick.phone.resolve(&reference).await.unwrap();

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::mpsc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures_util::future::join_all;
 use phoneops::db::{Engine, Error, Result};
@@ -90,11 +90,10 @@ async fn flood_of_operations(db: TestDb) {
     let waiting = at_once.iter().filter(|out| out.is_none()).count();
     assert_eq!(refused + waiting, writes.len(), "something else came back at once");
     assert!(refused > 0 && waiting > 1_000, "{refused} were refused, {waiting} wait");
-    let began = Instant::now();
-    let read: Result<i64> = store.read(|db| Box::pin(async { db.query("select n from numbers").one().await })).await;
-    assert!(matches!(read, Err(Error::Unavailable(_))) && began.elapsed() < Duration::from_secs(1), "{read:?}");
+    let read = store.read::<i64, Error, _>(|db| Box::pin(async { db.query("select n from numbers").one().await }));
+    let read = futures_util::FutureExt::now_or_never(read);
+    assert!(matches!(read, Some(Err(Error::Unavailable(_)))), "reads are refused as well: {read:?}");
     put(&store.for_workers(), FLOOD).await.expect("workers have connections of their own");
-    assert!(began.elapsed() < Duration::from_secs(4), "the workers did not wait for requests");
 
     go_on.add_permits(CONNECTIONS as usize);
     assert!(join_all(stuck).await.into_iter().all(|out| out.unwrap().is_ok()));
