@@ -69,6 +69,9 @@ pub struct Refusal {
     pub code: String,
     /// For people; begins with the field it is about, if there is one.
     pub detail: String,
+    /// How long the server asks to wait before the next try: its `Retry-After` (RFC 9110 section 10.2.3), where that is a number of
+    /// seconds.
+    pub retry_after: Option<Duration>,
     /// The whole problem.
     pub body: Value,
 }
@@ -189,7 +192,9 @@ impl Client {
     async fn read(&self, response: reqwest::Response) -> Result<Reply, Error> {
         let unreachable = |source| Error::Unreachable { base: self.base.clone(), source };
         let status = response.status().as_u16();
-        let date = response.headers().get(reqwest::header::DATE).and_then(|date| date.to_str().ok()).map(str::to_owned);
+        let text = |name| response.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
+        let date = text(reqwest::header::DATE);
+        let retry_after = text(reqwest::header::RETRY_AFTER).and_then(|seconds| seconds.parse().ok()).map(Duration::from_secs);
         let bytes = response.bytes().await.map_err(unreachable)?;
         if bytes.is_empty() && (200..300).contains(&status) {
             return Ok(Reply { status, body: Value::Null, date });
@@ -197,15 +202,15 @@ impl Client {
         let Ok(body) = serde_json::from_slice::<Value>(&bytes) else {
             return Err(Error::NotPhoneOps { base: self.base.clone(), status });
         };
-        if (200..300).contains(&status) { Ok(Reply { status, body, date }) } else { Err(refused(status, body)) }
+        if (200..300).contains(&status) { Ok(Reply { status, body, date }) } else { Err(refused(status, retry_after, body)) }
     }
 }
 
-fn refused(status: u16, body: Value) -> Error {
+fn refused(status: u16, retry_after: Option<Duration>, body: Value) -> Error {
     let text = |name: &str| body[name].as_str().unwrap_or_default().to_owned();
     let detail = match body["field"].as_str() {
         Some(field) if !text("detail").starts_with(field) => format!("{field}: {}", text("detail")),
         _ => text("detail"),
     };
-    Error::Refused(Box::new(Refusal { status, code: text("code"), detail, body }))
+    Error::Refused(Box::new(Refusal { status, code: text("code"), detail, retry_after, body }))
 }

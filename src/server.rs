@@ -175,15 +175,15 @@ async fn build(
         ca_pem: config.web_push.ca_file.as_deref().map(read).transpose()?,
     })?;
     let vapid_public_key = web_push.public_key();
-    let delivery = Delivery::new(
-        store.clone(),
-        clock.clone(),
-        journal.clone(),
-        queue.clone(),
-        master.clone(),
-        Arc::new(web_push),
-        config.public_url.clone(),
-    );
+    let delivery = Delivery {
+        store: store.clone(),
+        clock: clock.clone(),
+        journal: journal.clone(),
+        queue: queue.clone(),
+        master: master.clone(),
+        web_push: Arc::new(web_push),
+        issuer: config.public_url.clone(),
+    };
     let identity =
         Arc::new(Identity::new(store.clone(), clock.clone(), journal.clone(), master, &issuer, relying_party(config)?));
     let ground = approvals::Ground {

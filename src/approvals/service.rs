@@ -359,6 +359,7 @@ impl Approvals {
         let (now, parts) = (self.clock.now(), self.parts());
         let rung: Result<(), Error> = self
             .store
+            .for_workers()
             .write(move |tx| {
                 Box::pin(async move {
                     if !crate::jobs::complete(tx, &done).await? {

@@ -23,6 +23,7 @@ mod enroll;
 mod healthcheck;
 mod incident;
 mod interrupt;
+mod noun;
 mod openapi;
 mod outcome;
 mod output;

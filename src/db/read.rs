@@ -14,6 +14,7 @@ use futures_util::future::BoxFuture;
 use rusqlite::{Connection, OpenFlags};
 use tokio::sync::Semaphore;
 
+use super::admission::Lane;
 use super::open::Backend;
 use super::{Db, Error, Result, Sql, Store};
 use crate::clock::Timestamp;
@@ -37,7 +38,7 @@ impl Store {
     {
         match &self.backend {
             Backend::Lite { readers, .. } => readers.run(op),
-            Backend::Pg { pool, .. } => read_pg(pool, op).await,
+            Backend::Pg { requests, .. } => read_pg(requests, op).await,
         }
     }
 
@@ -57,7 +58,7 @@ impl Store {
                 let readers = readers.clone();
                 tokio::task::spawn_blocking(move || readers.run(op)).await.unwrap_or_else(|_| Err(gone().into()))
             }
-            Backend::Pg { pool, .. } => read_pg(pool, op).await,
+            Backend::Pg { requests, .. } => read_pg(requests, op).await,
         }
     }
 
@@ -75,9 +76,10 @@ impl Store {
             Backend::Lite { readers, .. } => {
                 readers.with(|connection| op(&mut Db::lite(connection).for_one_look()).now_or_never())
             }
-            Backend::Pg { pool, .. } => {
-                let pool = pool.clone();
+            Backend::Pg { requests, .. } => {
+                let (place, pool) = (requests.admit()?, requests.pool.clone());
                 let looking = tokio::spawn(async move {
+                    let _place = place;
                     let mut connection = pool.acquire().await.map_err(Error::from)?;
                     op(&mut Db::pg(&mut connection).for_one_look()).await
                 });
@@ -88,14 +90,15 @@ impl Store {
 }
 
 /// Detached: a connection dropped in the middle of an answer would have to be thrown away.
-async fn read_pg<T, E, F>(pool: &sqlx::PgPool, op: F) -> Result<T, E>
+async fn read_pg<T, E, F>(lane: &Lane, op: F) -> Result<T, E>
 where
     T: Send + 'static,
     E: From<Error> + Send + 'static,
     F: for<'a> FnOnce(&'a mut Db<'_>) -> BoxFuture<'a, Result<T, E>> + Send + 'static,
 {
-    let pool = pool.clone();
+    let (place, pool) = (lane.admit()?, lane.pool.clone());
     let reading = tokio::spawn(async move {
+        let _place = place;
         let mut transaction = pool.begin_with(SNAPSHOT).await.map_err(Error::from)?;
         let out = op(&mut Db::pg(&mut transaction)).await;
         // There is nothing to lose; a rollback that fails closes the connection.

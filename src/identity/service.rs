@@ -246,7 +246,7 @@ impl Identity {
     /// Storage errors.
     pub async fn sweep(&self) -> db::Result<()> {
         let now = self.clock.now();
-        self.store.write(move |tx| Box::pin(store::sweep(tx, now))).await
+        self.store.for_workers().write(move |tx| Box::pin(store::sweep(tx, now))).await
     }
 }
 

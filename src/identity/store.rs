@@ -270,6 +270,14 @@ pub(super) async fn claim_enrollment(tx: &mut Tx<'_>, id: EnrollmentId, device: 
     Ok(())
 }
 
+/// Nodes that start together on an empty database wait here for each other until the end of the transaction ("frst" in ASCII), so
+/// that each sees the codes of those before it.
+pub(super) async fn lock_first_codes(tx: &mut Tx<'_>) -> Result<()> {
+    const WAIT: Sql = Sql::either("select 1", "select 1::bigint from (select pg_advisory_xact_lock(1718776692)) as waited");
+    tx.query(WAIT).one::<i64>().await?;
+    Ok(())
+}
+
 /// Ends the first-administrator codes that nobody claimed.
 pub(super) async fn expire_first_codes(tx: &mut Tx<'_>, now: Timestamp) -> Result<()> {
     tx.query("update enrollments set expires_at = $1 where user_id is null and claimed_at is null and expires_at > $1")

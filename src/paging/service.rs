@@ -217,6 +217,7 @@ impl Paging {
         let (now, parts) = (self.clock.now(), self.parts.clone());
         let rung: Result<(), Error> = self
             .store
+            .for_workers()
             .write(move |tx| {
                 Box::pin(async move {
                     if !jobs::complete(tx, &job).await? {
@@ -243,6 +244,7 @@ impl Paging {
     pub async fn mend(&self) -> Result<usize, db::Error> {
         let (now, queue) = (self.clock.now(), self.parts.queue.clone());
         self.store
+            .for_workers()
             .write(move |tx| {
                 Box::pin(async move {
                     let lost = store::without_timer(tx, now.before(OVERDUE)).await?;
