@@ -13,7 +13,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::approvals::{self, Approvals};
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{AndroidApp, Config};
 use crate::db::{self, Store};
 use crate::delivery::Delivery;
 use crate::engine::{self, Engine};
@@ -215,6 +215,8 @@ async fn build(
         clock: clock.clone(),
         issuer,
         vapid_public_key,
+        ios_apps: config.ios_apps.clone(),
+        android_apps: config.android_apps.clone(),
         allow_private_networks: config.web_push.allow_private_networks,
         identity,
         approvals,
@@ -228,7 +230,16 @@ async fn build(
 }
 
 fn relying_party(config: &Config) -> Result<RelyingParty, Error> {
-    Ok(RelyingParty::new(&config.rp_id, &config.public_url, "PhoneOps")?)
+    let mut apps: Vec<_> = config.android_apps.iter().map(AndroidApp::origin).collect();
+    if !config.ios_apps.is_empty() {
+        // Apple's apps sign for the associated domain.
+        let domain = format!("https://{}", config.rp_id).parse();
+        apps.push(domain.map_err(|_| RelyingPartyInvalid::NotAnEffectiveDomain {
+            rp_id: config.rp_id.clone(),
+            origin: config.public_url.clone(),
+        })?);
+    }
+    Ok(RelyingParty::with_apps(&config.rp_id, &config.public_url, "PhoneOps", &apps)?)
 }
 
 fn settings(config: &Config) -> Result<paging::Settings, Error> {

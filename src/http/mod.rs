@@ -27,6 +27,7 @@ mod spec;
 mod tls;
 mod token;
 mod users;
+mod well_known;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -36,6 +37,7 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 
 use crate::clock::Clock;
+use crate::config::{AndroidApp, IosApp};
 use crate::db::Store;
 use crate::delivery::Delivery;
 use crate::identity::Identity;
@@ -57,6 +59,10 @@ pub struct App {
     pub issuer: String,
     /// The VAPID public key, base64url.
     pub vapid_public_key: String,
+    /// iOS apps that may use these passkeys and open these links.
+    pub ios_apps: Vec<IosApp>,
+    /// Android apps that may.
+    pub android_apps: Vec<AndroidApp>,
     /// Whether phones may register push addresses in private networks.
     pub allow_private_networks: bool,
     /// People.
@@ -108,4 +114,5 @@ fn api() -> ApiRouter<State> {
         .merge(journal::router())
         .merge(health::router())
         .merge(backup::router())
+        .merge(well_known::router())
 }

@@ -5,7 +5,7 @@
 //! - Everybody talks HTTP; nothing is done behind the server's back but reading the database to check it.
 //! - A push that no story expected, a due job that nobody did, a broken journal: each fails its test.
 
-#![allow(dead_code, reason = "every test program uses a part of it")]
+#![allow(dead_code, unused_imports, unused_macros, reason = "every test program uses a part of it")]
 
 pub(crate) mod contract;
 pub(crate) mod raw;
