@@ -11,6 +11,7 @@ mod action;
 mod deciding;
 mod grant;
 mod machine;
+pub mod policy;
 mod service;
 mod statement;
 mod store;
