@@ -22,7 +22,7 @@ mod order;
 mod requirement;
 mod set;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 use std::collections::BTreeMap;
 

@@ -54,7 +54,8 @@ pub(super) fn rank(policy: &Policy) -> Rank {
 
 impl Require {
     /// What holds while there is no policy: the requester's own passkey. The bot says for how long, up to an hour.
-    pub(super) fn builtin() -> Self {
+    #[must_use]
+    pub fn builtin() -> Self {
         Self {
             requester: true,
             groups: Vec::new(),
