@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::code::{self, Tried};
 use super::machine::{Approval, Effect, Event, State, Verdict, VerifiedAnswer};
 use super::policies::{Policies, demands, resolve};
-use super::policy::{BUILTIN, Factor, Facts, Given, SignedWith};
+use super::policy::{BUILTIN, Factor, Facts, SignedWith};
 use super::refused::{Error, Refused};
 use super::service::{Answer, Ask, Proof};
 use super::store::{self, StoredAnswer, StoredChallenge, StoredGrant};

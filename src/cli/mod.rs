@@ -2,7 +2,7 @@
 //!
 //! | who | commands | how they reach the server |
 //! |---|---|---|
-//! | operator | `user`, `bot`, `enroll`, `doctor` | the server's Unix socket |
+//! | operator | `user`, `bot`, `team`, `policy`, `enroll`, `doctor` | the server's Unix socket |
 //! | bot | `request`, `page`, `incident` | HTTP, with a token from the environment |
 //! | nobody | `healthcheck`, `openapi` | HTTP, or not at all |
 //!
@@ -24,10 +24,12 @@ mod openapi;
 mod outcome;
 mod output;
 mod page;
+mod policy;
 mod qr;
 mod reply;
 mod request;
 mod serve;
+mod team;
 mod telemetry;
 mod user;
 mod words;
@@ -53,6 +55,8 @@ enum Command {
     Demo(demo::Demo),
     User(user::Command),
     Bot(bot::Command),
+    Team(team::Command),
+    Policy(policy::Command),
     Enroll(enroll::Enroll),
     Request(request::Request),
     Page(page::Page),
@@ -96,6 +100,8 @@ async fn perform(command: Command, out: &mut Out) -> Result<Outcome, Failure> {
         Command::Demo(demo) => demo.run().await,
         Command::User(user) => user.run(out).await,
         Command::Bot(bot) => bot.run(out).await,
+        Command::Team(team) => team.run(out).await,
+        Command::Policy(policy) => policy.run(out).await,
         Command::Enroll(enroll) => enroll.run(out).await,
         Command::Request(request) => request.run(out).await,
         Command::Page(page) => page.run(out).await,

@@ -19,6 +19,7 @@
 
 mod glob;
 mod order;
+mod read;
 mod requirement;
 mod set;
 #[cfg(test)]
@@ -76,14 +77,14 @@ pub struct Match {
     #[schemars(length(min = 1, max = 64))]
     pub targets: Option<Vec<String>>,
     /// For each named param: patterns, integers or booleans, one of which must match. A list or a map in an action matches none.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty", deserialize_with = "read::params")]
     pub params: BTreeMap<String, Vec<Accepted>>,
     /// Names of bots.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 64))]
     pub bots: Option<Vec<Handle>>,
     /// Rooms in chat. An action that was asked for nowhere matches none.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "read::optional_objects")]
     #[schemars(length(min = 1, max = 64))]
     pub rooms: Option<Vec<Room>>,
 }
@@ -120,7 +121,7 @@ pub struct Require {
     #[serde(default)]
     pub requester: bool,
     /// Who else must approve. The first is asked; another only after nobody answered, and then either is enough.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "read::objects")]
     #[schemars(length(max = 5))]
     pub groups: Vec<Group>,
     /// The least factor an approval needs.
