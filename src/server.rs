@@ -11,7 +11,7 @@ use tokio::net::{TcpListener, UnixListener};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::approvals::{self, Approvals};
+use crate::approvals::{self, Approvals, Policies};
 use crate::clock::Clock;
 use crate::config::{AndroidApp, Config};
 use crate::db::{self, Store};
@@ -186,6 +186,7 @@ async fn build(
     };
     let identity =
         Arc::new(Identity::new(store.clone(), clock.clone(), journal.clone(), master, &issuer, relying_party(config)?));
+    let policies = Arc::new(Policies::new(store.clone(), clock.clone(), journal.clone(), issuer.clone(), relying_party(config)?));
     let ground = approvals::Ground {
         store: store.clone(),
         clock: clock.clone(),
@@ -193,6 +194,8 @@ async fn build(
         queue: queue.clone(),
         delivery: delivery.clone(),
         hub: hub.clone(),
+        policies: policies.clone(),
+        master: master.clone(),
         issuer: issuer.clone(),
     };
     let approvals = Arc::new(Approvals::new(ground, relying_party(config)?, &grant));
@@ -220,6 +223,7 @@ async fn build(
         allow_private_networks: config.web_push.allow_private_networks,
         identity,
         approvals,
+        policies,
         paging,
         delivery,
         metrics,

@@ -7,7 +7,8 @@
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use serde::{Deserialize, Serialize};
 
-use super::machine::{Approval, Factor};
+use super::machine::Approval;
+use super::policy::{BUILTIN, Factor};
 use super::store::StoredGrant;
 use super::{Action, Refused};
 use crate::clock::Timestamp;
@@ -35,7 +36,7 @@ pub struct GrantClaims {
     pub exp: i64,
     /// How strongly the weakest needed answer was signed.
     pub acr: String,
-    /// By what means (RFC 8176): `hwk` or `swk` is not claimed; `pop` and `user` are.
+    /// By what means, by the weakest answer (RFC 8176): `pop`, and `user` for passkeys, `otp` and `mca` for codes.
     pub amr: Vec<String>,
     /// The action, as RFC 9396 carries it.
     pub authorization_details: Vec<AuthorizationDetail>,
@@ -89,8 +90,9 @@ impl GrantKey {
         &self.jwk
     }
 
-    pub(super) fn mint(&self, issuer: &str, approval: &Approval, grant: &StoredGrant, approver: UserId) -> String {
-        let Factor::Passkey = approval.requirement.factor;
+    /// A grant for `approval`. Its `acr` is the weakest factor that any of its approvers used.
+    pub(super) fn mint(&self, issuer: &str, approval: &Approval, grant: &StoredGrant) -> String {
+        let weakest = approval.given.iter().map(|given| given.factor).min().unwrap_or(Factor::Tap);
         let claims = GrantClaims {
             iss: issuer.to_owned(),
             aud: grant.bot,
@@ -98,15 +100,15 @@ impl GrantKey {
             jti: grant.id,
             iat: grant.issued_at.as_seconds(),
             exp: grant.expires_at.as_seconds(),
-            acr: "phoneops:passkey".to_owned(),
-            amr: vec!["pop".to_owned(), "user".to_owned()],
+            acr: format!("phoneops:{}", weakest.as_str()),
+            amr: methods(weakest).iter().map(|&method| method.to_owned()).collect(),
             authorization_details: vec![AuthorizationDetail {
                 kind: "phoneops_action".to_owned(),
                 action: approval.action.clone(),
             }],
             action_sha256: b64u(approval.action.sha256()),
             approval: approval.id,
-            approvers: vec![approver],
+            approvers: approval.given.iter().map(|given| given.by).collect(),
         };
         jsonwebtoken::encode(&self.header, &claims, &self.signing).expect("claims of strings are signed by a valid key")
     }
@@ -138,13 +140,19 @@ impl GrantKey {
     }
 }
 
+/// What every answer of this strength shows (RFC 8176): a key was held; its user was verified; a code came by another channel.
+fn methods(factor: Factor) -> &'static [&'static str] {
+    match factor {
+        Factor::Passkey => &["pop", "user"],
+        Factor::Code => &["pop", "otp", "mca"],
+        Factor::Tap => &["pop"],
+    }
+}
+
 /// The built-in policy, which holds while no other exists: the requester's own passkey.
 pub(super) fn builtin_policy() -> super::PolicyRef {
     let document = serde_json::json!(
-        {"name": "builtin/requester-passkey", "approvers": "requester", "quorum": 1, "factor": "passkey"});
+        {"name": BUILTIN, "approvers": "requester", "quorum": 1, "factor": "passkey"});
     let canonical = super::action::canonical(&document);
-    super::PolicyRef {
-        name: "builtin/requester-passkey".to_owned(),
-        sha256: b64u(tagged_sha256("phoneops.policy.v1", &canonical)),
-    }
+    super::PolicyRef { name: BUILTIN.to_owned(), sha256: b64u(tagged_sha256("phoneops.policy.v1", &canonical)) }
 }

@@ -2,7 +2,7 @@
 //!
 //! | who | commands | how they reach the server |
 //! |---|---|---|
-//! | operator | `user`, `bot`, `enroll`, `doctor`, `backup` | the server's Unix socket |
+//! | operator | `user`, `bot`, `team`, `policy`, `enroll`, `doctor`, `backup` | the server's Unix socket |
 //! | operator | `restore` | the database, which no server may have open |
 //! | bot | `request`, `page`, `incident` | HTTP, with a token from the environment |
 //! | nobody | `healthcheck`, `openapi`, `completions` | HTTP, or not at all |
@@ -28,11 +28,13 @@ mod openapi;
 mod outcome;
 mod output;
 mod page;
+mod policy;
 mod qr;
 mod reply;
 mod request;
 mod restore;
 mod serve;
+mod team;
 mod telemetry;
 mod user;
 mod words;
@@ -58,6 +60,8 @@ enum Command {
     Demo(demo::Demo),
     User(user::Command),
     Bot(bot::Command),
+    Team(team::Command),
+    Policy(policy::Command),
     Enroll(enroll::Enroll),
     Request(request::Request),
     Page(page::Page),
@@ -104,6 +108,8 @@ async fn perform(command: Command, out: &mut Out) -> Result<Outcome, Failure> {
         Command::Demo(demo) => demo.run().await,
         Command::User(user) => user.run(out).await,
         Command::Bot(bot) => bot.run(out).await,
+        Command::Team(team) => team.run(out).await,
+        Command::Policy(policy) => policy.run(out).await,
         Command::Enroll(enroll) => enroll.run(out).await,
         Command::Request(request) => request.run(out).await,
         Command::Page(page) => page.run(out).await,

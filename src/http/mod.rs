@@ -5,6 +5,7 @@
 //! - No rule is decided here: handlers translate between JSON and the services.
 //! - Replies carry the house's own clock in `Date`, so that a phone can set itself by it.
 
+mod acts;
 mod approvals;
 mod backup;
 mod bots;
@@ -21,9 +22,11 @@ mod middleware;
 mod output;
 mod passkeys;
 mod people;
+mod policies;
 mod problem;
 pub mod serve;
 mod spec;
+mod teams;
 mod tls;
 mod token;
 mod users;
@@ -69,6 +72,8 @@ pub struct App {
     pub identity: Arc<Identity>,
     /// Approvals.
     pub approvals: Arc<crate::approvals::Approvals>,
+    /// Policies.
+    pub policies: Arc<crate::approvals::Policies>,
     /// Incidents.
     pub paging: Arc<crate::paging::Paging>,
     /// Pushes.
@@ -101,6 +106,7 @@ pub fn router(app: App) -> Router {
 /// Every documented route.
 fn api() -> ApiRouter<State> {
     ApiRouter::new()
+        .merge(acts::router())
         .merge(approvals::router())
         .merge(grants::router())
         .merge(incidents::router())
@@ -108,6 +114,8 @@ fn api() -> ApiRouter<State> {
         .merge(token::router())
         .merge(devices::router())
         .merge(passkeys::router())
+        .merge(policies::router())
+        .merge(teams::router())
         .merge(me::router())
         .merge(users::router())
         .merge(bots::router())

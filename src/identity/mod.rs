@@ -24,6 +24,7 @@ mod passkeys;
 mod service;
 mod store;
 pub mod strict_json;
+mod teams;
 pub mod webauthn;
 
 #[cfg(test)]
@@ -35,6 +36,7 @@ pub use enrollment::{CODE_LIFE, Claim, NewCode};
 pub use handle::{Handle, PersonName};
 pub use keys::{Purpose, SigningKey, load_or_create};
 pub use model::{Bot, Device, NotAUser, Passkey, Platform, Role, Scope, User, UserRef};
-pub use service::{Error, Identity, Refusal, active_device, active_user, known_bot, known_user};
+pub use service::{Error, Identity, Refusal, active_bot, active_device, active_user, known_bot, known_user};
 pub use store::{StoredPasskey, update_credential, usable_passkey_ids, usable_passkeys};
+pub use teams::{Reach, Team, add_member, find_team, reach, remove_member, team_members};
 pub use webauthn::{Credential, RelyingParty, WebauthnRefusal, credential_id};

@@ -33,6 +33,9 @@ pub enum Refusal {
     /// A bot has the name.
     #[error("the name {0} is taken")]
     NameTaken(String),
+    /// A team has the name.
+    #[error("the team {0} is there already")]
+    TeamTaken(String),
     /// No such person, or they left.
     #[error("there is no {0}")]
     UserUnknown(String),
@@ -302,6 +305,14 @@ pub async fn known_user(db: &mut Db<'_>, id: UserId) -> db::Result<User> {
 /// Storage errors; [`db::Error::Inconsistent`] when there never was one.
 pub async fn known_bot(db: &mut Db<'_>, id: BotId) -> db::Result<Bot> {
     store::find_bot(db, id).await?.ok_or_else(|| db::Error::inconsistent("bots", id, "referred to and not there"))
+}
+
+/// The bot of that name, unless it was revoked.
+///
+/// # Errors
+/// Storage errors.
+pub async fn active_bot(db: &mut Db<'_>, name: &Handle) -> db::Result<Option<Bot>> {
+    Ok(store::find_bot_by_name(db, name).await?.filter(|bot| bot.revoked_at.is_none()))
 }
 
 /// The device, unless it was revoked.

@@ -5,6 +5,7 @@ use serde::de::DeserializeOwned;
 
 use super::call::{Once, Person, UsedProof};
 use super::device_key::DeviceKey;
+use super::handle::Handle;
 use super::model::{Bot, Device, Passkey, Role, Scope, User, UserRef};
 use super::webauthn::Credential;
 use crate::clock::Timestamp;
@@ -153,6 +154,11 @@ pub(super) async fn find_bot_by_token(db: &mut Db<'_>, token_sha256: [u8; 32]) -
 
 pub(super) async fn find_bot(db: &mut Db<'_>, id: BotId) -> Result<Option<Bot>> {
     db.query("select * from bots where id = $1").bind(id).optional().await
+}
+
+/// The bot, revoked or not.
+pub(super) async fn find_bot_by_name(db: &mut Db<'_>, name: &Handle) -> Result<Option<Bot>> {
+    db.query("select * from bots where name = $1").bind(name.as_str()).optional().await
 }
 
 pub(super) async fn list_bots(db: &mut Db<'_>) -> Result<Vec<Bot>> {

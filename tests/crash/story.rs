@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use phoneops::client::{Client, Error, Reply};
-use phoneops::sim::phone::{Phone, Push, Verdict};
+use phoneops::sim::phone::{self, Factor, Phone, Push, Verdict};
 use serde_json::{Value, json};
 
 use crate::world::{World, eventually, insist};
@@ -51,7 +51,7 @@ async fn secret(operator: &Client, path: &str, member: &str, body: impl Fn(u32) 
 /// A person is made and enrols a phone with a passkey and push; a bot is made.
 pub(crate) async fn join(world: &World) -> Cast<'_> {
     let operator = world.operator().await;
-    let yannick = json!({"handle": "yannick", "name": "Yannick Schutz"});
+    let yannick = json!({"handle": "yannick", "name": "Yannick Schutz", "role": "admin"});
     insist("a user", || operator.post_once("/v1/users", "yannick", &yannick)).await;
     let scopes = ["approvals:request", "grants:redeem", "incidents:write", "incidents:read"];
     let bot = |attempt| json!({"name": format!("heimdall-{attempt}"), "scopes": scopes});
@@ -148,6 +148,40 @@ impl Cast<'_> {
     }
 }
 
+impl Cast<'_> {
+    /// A team and a policy are made, the latter under Yannick's passkey; he mistypes a code and takes his passkey instead.
+    async fn under_a_policy(&self) {
+        let operator = self.world.operator().await;
+        let team = json!({"name": "ops"});
+        insist("a team", || operator.post_once("/v1/teams", "team", &team)).await;
+        insist("a member", || async { operator.put("/v1/teams/ops/members/@yannick", &json!({})).await }).await;
+        let rule = json!({"match": {"types": ["wipe"]}, "require": {"factor": "code", "requester_excluded": false,
+            "groups": [{"quorum": 1, "teams": ["ops"]}]}});
+        let proposed = insist("a proposal", || async { operator.put("/v1/policies/wipes", &rule).await }).await;
+        assert_eq!(proposed.status, 202);
+        let confirm = || async { already(self.phone.confirm_act(&proposed.body).await, "act_done") };
+        insist("a confirmation", confirm).await;
+        let action = json!({"type": "wipe", "target": "staging", "params": {}});
+        let asked = self.ask(&action, 300).await;
+        let mistyped = || self.phone.prepare_answer_with(&asked, Verdict::Approve, Factor::Code("000000"), None);
+        let mistyped = insist("a code is typed", mistyped).await;
+        let send = || async { already(self.phone.post(&mistyped.path, &mistyped.body).await?.accepted(), "code_wrong") };
+        insist("a wrong code", send).await;
+        let answer = insist("an answer is prepared", || self.phone.prepare_answer(&asked, Verdict::Approve, None)).await;
+        let send = || async { self.phone.post(&answer.path, &answer.body).await?.accepted() };
+        assert_eq!(insist("the answer is taken", send).await["state"], "approved");
+    }
+}
+
+/// That it was done, now or before the reply was lost: then the refusal says so by this code.
+fn already(done: Result<Value, phone::Error>, code: &str) -> Result<(), phone::Error> {
+    match done {
+        Ok(_) => Ok(()),
+        Err(refused) if refused.code() == Some(code) => Ok(()),
+        Err(other) => Err(other),
+    }
+}
+
 /// The code with which a second redemption was refused.
 fn refusal(reply: Result<Reply, Error>) -> Result<String, Error> {
     match reply {
@@ -174,6 +208,7 @@ pub(crate) async fn play(world: &World, pace: Pace) {
         assert_eq!(insist("the expired approval", || cast.bot.get(&path)).await.body["state"], "expired");
     }
     cast.settle(&reference).await;
+    cast.under_a_policy().await;
     for path in [format!("/v1/incidents/{reference}"), format!("/v1/approvals/{asked}")] {
         let reply = insist(&path, || cast.bot.get(&path)).await;
         assert!(["resolved", "approved"].contains(&reply.body["state"].as_str().expect("a state")), "{:?}", reply.body);

@@ -72,6 +72,12 @@ pub(crate) async fn good(raw: &Raw<'_>, cast: &Cast) -> Vec<Good> {
         "links": ["https://ops.example/runbook"], "actor": "@yannick"});
     let ask = json!({"action": action, "requester": "@yannick", "reason": "a release", "expires_in": 300,
         "origin": {"platform": "slack", "workspace": "T1", "room": "C1", "message": "1.2"}});
+    let policy = json!({"match": {"types": ["deploy"], "targets": ["prod*"], "params": {"app": ["a*", 3, true]}, "bots": ["heimdall"],
+            "rooms": [{"platform": "slack", "workspace": "T1", "room": "*"}]},
+        "require": {"requester": true, "groups": [{"quorum": 1, "users": ["@yannick"], "teams": []}], "factor": "passkey",
+            "expires_in": 60, "requester_excluded": false, "executor": "heimdall", "delay": 60, "on_no_answer": "refuse"}});
+    let trial = json!({"action": action, "requester": "@yannick", "bot": "heimdall",
+        "origin": {"platform": "slack", "workspace": "T1", "room": "C1", "message": "1.2"}});
     let incident = |verb: &str| format!("/v1/incidents/{reference}/{verb}");
     let route = |who, method, path: &str, body| Good { who, method, path: path.to_owned(), body };
     vec![
@@ -95,6 +101,9 @@ pub(crate) async fn good(raw: &Raw<'_>, cast: &Cast) -> Vec<Good> {
         route(Who::Phone, "POST", "/v1/passkeys", passkey),
         route(Who::Phone, "POST", "/v1/me/test-page", json!({})),
         route(Who::Operator, "POST", "/v1/users", json!({"handle": "ys", "name": "Ys Example", "role": "member"})),
+        route(Who::Operator, "POST", "/v1/teams", json!({"name": "ops"})),
+        route(Who::Operator, "PUT", "/v1/policies/prod", policy),
+        route(Who::Operator, "POST", "/v1/policies/test", trial),
         route(Who::Operator, "POST", "/v1/bots", json!({"name": "loki", "scopes": ["events:read"]})),
     ]
 }

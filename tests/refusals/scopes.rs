@@ -41,6 +41,18 @@ const TABLE: &[(&str, &str)] = &[
     ("POST /v1/bots", "1 333333 3+ +"),
     ("GET /v1/bots", "1 333333 3+ +"),
     ("DELETE /v1/bots/{bot}", "1 333333 3+ +"),
+    ("POST /v1/teams", "1 333333 3+ +"),
+    ("GET /v1/teams", "1 333333 3+ +"),
+    ("PUT /v1/teams/{name}/members/{usr}", "1 333333 3+ +"),
+    ("DELETE /v1/teams/{name}/members/{usr}", "1 333333 3+ +"),
+    ("GET /v1/policies", "1 333333 3+ +"),
+    ("GET /v1/policies/{name}", "1 333333 3+ +"),
+    ("PUT /v1/policies/{name}", "1 333333 3+ +"),
+    ("DELETE /v1/policies/{name}", "1 333333 3+ +"),
+    ("POST /v1/policies/test", "1 333333 3+ +"),
+    ("GET /v1/acts", "1 333333 3+ +"),
+    ("POST /v1/acts/{act}/challenge", "1 333333 3+ 3"),
+    ("POST /v1/acts/{act}/confirm", "1 333333 3+ 3"),
     ("GET /v1/journal", "1 333333 3+ +"),
     ("GET /healthz", "+ ++++++ ++ +"),
     ("GET /readyz", "+ ++++++ ++ +"),
@@ -75,16 +87,23 @@ mod stories {
                 "keys": {"p256dh": RawPhone::blank(raw.world.clock.clone(), raw.issuer()).p256dh(), "auth": "AAAAAAAAAAAAAAAAAAAAAA"}}),
             "POST /v1/passkeys" => json!({"ceremony": format!("cer_{:032x}", 1), "name": "Face ID", "credential": credential}),
             "POST /v1/users" => json!({"handle": "yannick", "name": "Yannick Schutz"}),
+            "POST /v1/teams" => json!({"name": "ops"}),
+            // Of nobody that is there, so that nothing is made.
+            "PUT /v1/policies/{name}" => json!({"require": {"groups": [{"quorum": 1, "teams": ["nowhere"]}]}}),
+            "POST /v1/policies/test" => {
+                json!({"action": deploy("api", "production"), "requester": "@nobody", "bot": "heimdall"})
+            }
+            "POST /v1/acts/{act}/confirm" => json!({"challenge": format!("ach_{:032x}", 1), "credential": credential}),
             "POST /v1/bots" => json!({"name": "heimdall", "scopes": ["events:read"]}),
-            route if route.starts_with("POST") => json!({}),
+            route if route.starts_with("POST") || route.starts_with("PUT") => json!({}),
             _ => return None,
         })
     }
 
     /// Ids that parse and that nothing has.
     fn path(template: &str) -> String {
-        let mut path = template.replace("{ref}", "P000000");
-        for kind in ["apr", "dev", "pky", "usr", "bot"] {
+        let mut path = template.replace("{ref}", "P000000").replace("{name}", "nothing");
+        for kind in ["apr", "act", "dev", "pky", "usr", "bot"] {
             path = path.replace(&format!("{{{kind}}}"), &format!("{kind}_{:032x}", 1));
         }
         path

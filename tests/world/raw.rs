@@ -292,7 +292,12 @@ impl RawPhone {
 
     /// A compact JWS with any header and claims.
     pub(crate) fn jws(&self, header: &Value, claims: &Value) -> String {
-        let input = format!("{}.{}", b64u(header.to_string()), b64u(claims.to_string()));
+        self.jws_over(header, &claims.to_string())
+    }
+
+    /// A compact JWS over exactly this text.
+    pub(crate) fn jws_over(&self, header: &Value, payload: &str) -> String {
+        let input = format!("{}.{}", b64u(header.to_string()), b64u(payload));
         let signature = self.key.sign(&SystemRandom::new(), input.as_bytes()).expect("a signature");
         format!("{input}.{}", b64u(signature))
     }

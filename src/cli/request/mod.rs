@@ -4,7 +4,7 @@
 //! - Exit code 0 means that the server said `approved`; whatever is not that, or not known, is another.
 //! - An interrupted request is cancelled before the process ends, so that nobody approves what nobody waits for.
 
-mod params;
+pub(super) mod params;
 mod wait;
 mod words;
 
@@ -79,6 +79,7 @@ impl Request {
         }
         if !self.json {
             self.say(out, asked.waits());
+            self.show_code(&asked, out);
         }
         match waiting.until_decided(&asked, out).await? {
             Ended::Decided(body) => self.tell(&body, out),
@@ -102,6 +103,13 @@ impl Request {
         Ok(ask)
     }
 
+    /// The code for whoever approves, where one serves: the requester is who sees this.
+    fn show_code(&self, approval: &Approval, out: &mut Out) {
+        if let Some(code) = &approval.code {
+            self.say(out, format!("Code {}: whoever approves types it on their phone", code.expose()));
+        }
+    }
+
     /// A sentence, out of the way of the grant.
     fn say(&self, out: &mut Out, sentence: String) {
         if self.print_grant { out.note(sentence) } else { out.line(sentence) }
@@ -118,6 +126,7 @@ impl Request {
             return Ok(outcome);
         }
         self.say(out, approval.sentence());
+        self.show_code(&approval, out);
         if self.print_grant && outcome == Outcome::Done {
             let gone = || Failure::Other("the grant is not to be had any more: it was redeemed, or its time is over".into());
             out.line(approval.grant.ok_or_else(gone)?.expose());

@@ -39,6 +39,8 @@ pub(super) struct Approval {
     pub(super) decision: Option<Decision>,
     #[serde(default, deserialize_with = "secret")]
     pub(super) grant: Option<Secret>,
+    #[serde(default, deserialize_with = "secret")]
+    pub(super) code: Option<Secret>,
 }
 
 fn secret<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Secret>, D::Error> {
