@@ -19,6 +19,8 @@ mod refused;
 mod service;
 mod statement;
 mod store;
+#[cfg(test)]
+mod vectors;
 mod view;
 mod words;
 
