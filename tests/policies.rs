@@ -387,22 +387,21 @@ mod stories {
     }
 
     pub(crate) async fn an_act_is_for_its_moment(world: &World) {
-        let Scene { ada, yannick, ops, bot } = scene(world).await;
-        let asked = bot.ask(&yannick, deploy("api", "production")).await;
-        yannick.expect_push(world, "Approval needed").await;
+        let Scene { ada, ops, bot, .. } = scene(world).await;
+        let asked = bot.ask(&ada, deploy("api", "production")).await;
         let proposed = world.operator.put("/v1/policies/prod", &two_of_ops()).await.unwrap().body;
         let path = format!("/v1/acts/{}", proposed["id"].as_str().unwrap());
         let offered = ada.phone.post(&format!("{path}/challenge"), &json!({})).await.unwrap().accepted().unwrap();
-        // The passkey's answer to an approval is none to an act, nor the reverse.
-        let answer = yannick.phone.prepare_answer(&asked, Verdict::Approve, None).await.unwrap();
+        // The same passkey, for an approval of Ada's own: its answer is none to an act, nor the reverse.
+        let answer = ada.phone.prepare_answer(&asked, Verdict::Approve, None).await.unwrap();
         let confirm = |credential: Value| json!({"challenge": offered["challenge"], "credential": credential});
         let wrong = ada.phone.post(&format!("{path}/confirm"), &confirm(answer.body["credential"].clone())).await.unwrap();
-        assert_eq!((wrong.status, wrong.code()), (403, "passkey_unknown"));
+        assert_eq!((wrong.status, wrong.code()), (403, "challenge_mismatch"));
         let good = ada.phone.use_passkey(&offered["public_key"]).unwrap();
         let stray = json!({"challenge": answer.body["challenge"], "credential": good});
-        let refused = yannick.phone.post(&answer.path, &stray).await.unwrap();
-        assert_eq!((refused.status, refused.code()), (403, "passkey_unknown"));
-        yannick.phone.deny(&asked, None).await.unwrap();
+        let refused = ada.phone.post(&answer.path, &stray).await.unwrap();
+        assert_eq!((refused.status, refused.code()), (403, "challenge_mismatch"));
+        ada.phone.deny(&asked, None).await.unwrap();
         world.advance(seconds(120)).await;
         let late = ada.phone.post(&format!("{path}/confirm"), &confirm(good)).await.unwrap();
         assert_eq!((late.status, late.code()), (409, "challenge_expired"));

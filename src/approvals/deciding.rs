@@ -81,7 +81,7 @@ async fn required(
     let longest = if builtin { ask.expires_in.unwrap_or(300) } else { ask.expires_in.unwrap_or(u32::MAX) };
     require.expires_in = require.expires_in.min(longest);
     let resolved = resolve(tx.db(), &require, reference, &requester).await?;
-    if let Some(why) = resolved.unreachable {
+    if let Some(why) = resolved.unreachable(tx.db(), &require, &requester).await? {
         return Err(if builtin {
             Refused::RequesterHasNoPasskey(requester.full_name()).into()
         } else {

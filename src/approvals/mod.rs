@@ -20,6 +20,8 @@ mod restored;
 mod service;
 mod statement;
 mod store;
+#[cfg(test)]
+mod vectors;
 mod view;
 mod words;
 

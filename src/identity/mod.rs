@@ -28,7 +28,7 @@ mod teams;
 pub mod webauthn;
 
 #[cfg(test)]
-mod vectors;
+pub(crate) mod vectors;
 
 pub use call::{Call, CallRefusal, Caller, Failure, Once, Person, UsedProof};
 pub use device_key::DeviceKey;

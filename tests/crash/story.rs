@@ -155,7 +155,7 @@ impl Cast<'_> {
         let team = json!({"name": "ops"});
         insist("a team", || operator.post_once("/v1/teams", "team", &team)).await;
         insist("a member", || async { operator.put("/v1/teams/ops/members/@yannick", &json!({})).await }).await;
-        let rule = json!({"match": {"types": ["wipe"]}, "require": {"factor": "code", "requester_excluded": false,
+        let rule = json!({"match": {"types": ["wipe"]}, "require": {"factor": "code", "requester_excluded": false, "delay": 1,
             "groups": [{"quorum": 1, "teams": ["ops"]}]}});
         let proposed = insist("a proposal", || async { operator.put("/v1/policies/wipes", &rule).await }).await;
         assert_eq!(proposed.status, 202);
@@ -169,7 +169,14 @@ impl Cast<'_> {
         insist("a wrong code", send).await;
         let answer = insist("an answer is prepared", || self.phone.prepare_answer(&asked, Verdict::Approve, None)).await;
         let send = || async { self.phone.post(&answer.path, &answer.body).await?.accepted() };
-        assert_eq!(insist("the answer is taken", send).await["state"], "approved");
+        let held = insist("the answer is taken", send).await;
+        assert!(held["holds_until"].is_string() || held["state"] == "approved", "{held}");
+        let path = format!("/v1/approvals/{asked}");
+        let approved = || async {
+            let found = insist("the approval", || self.bot.get(&path)).await;
+            (found.body["state"] == "approved").then_some(())
+        };
+        eventually("the delay is over", approved).await;
     }
 }
 

@@ -389,6 +389,15 @@ impl RawPhone {
         json!({"challenge": offered.body["challenge"], "credential": self.sign(&offered.body, Misbehaviour::default())})
     }
 
+    /// A good answer by the device's key, not yet sent.
+    pub(crate) async fn prepare_jws(&self, raw: &Raw<'_>, approval: &str, verdict: &str, factor: &str) -> Value {
+        let body = json!({"verdict": verdict, "factor": factor});
+        let offered = raw.post(As::Phone(self), &format!("/v1/approvals/{approval}/challenge"), &body).await.expect(200).body;
+        let header = json!({"alg": "ES256", "typ": "phoneops-answer+jws"});
+        let jws = self.jws_over(&header, offered["statement"].as_str().expect("a statement"));
+        json!({"challenge": offered["challenge"], "jws": jws})
+    }
+
     pub(crate) async fn send(&self, raw: &Raw<'_>, approval: &str, answer: &Value) -> Seen {
         raw.post(As::Phone(self), &format!("/v1/approvals/{approval}/answers"), answer).await
     }

@@ -187,6 +187,10 @@ impl Policies {
                 })
             })
             .await?;
+        // Before the signature: whoever comes too late hears that, not what a later counter makes of their passkey.
+        if now >= offered.expires_at {
+            return Err(Refused::ChallengeExpired.into());
+        }
         let named = identity::credential_id(&credential).map_err(Refused::Webauthn)?;
         let passkey = passkeys.iter().find(|passkey| passkey.credential.id() == named);
         let passkey = passkey.ok_or(Refused::Webauthn(WebauthnRefusal::PasskeyUnknown))?;

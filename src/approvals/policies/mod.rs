@@ -147,9 +147,7 @@ impl Policies {
         if let Some((_, set)) = known.filter(|(known, _)| *known == version) {
             return Ok(set);
         }
-        let policies = store::list(db).await?.into_iter().map(|stored| stored.policy).collect();
-        let broken = |name| db::Error::inconsistent("policies", name, "its patterns do not parse");
-        let set = Arc::new(PolicySet::new(policies).map_err(broken)?);
+        let set = Arc::new(compiled(store::list(db).await?)?);
         *self.compiled.lock().unwrap_or_else(PoisonError::into_inner) = Some((version, set.clone()));
         Ok(set)
     }
@@ -269,33 +267,39 @@ impl Policies {
     /// Only administrators may ask; the requester must be there.
     pub async fn test(&self, call: &Call, trial: Trial) -> Result<Judgement, Error> {
         call.admin()?;
-        let (set, requester) = {
-            let who = trial.requester.clone();
-            let (policies, requester) = self
-                .store
-                .read(move |db| {
-                    Box::pin(async move {
-                        let requester = identity::active_user(db, &who).await?;
-                        let requester = requester.ok_or_else(|| Refused::NotFound(who.to_string()))?;
-                        Ok::<_, Error>((store::list(db).await?, requester))
-                    })
+        let who = trial.requester.clone();
+        let (policies, requester) = self
+            .store
+            .read(move |db| {
+                Box::pin(async move {
+                    let requester = identity::active_user(db, &who).await?;
+                    let requester = requester.ok_or_else(|| Refused::NotFound(who.to_string()))?;
+                    Ok::<_, Error>((store::list(db).await?, requester))
                 })
-                .await?;
-            let policies = policies.into_iter().map(|stored| stored.policy).collect();
-            let broken = |name| db::Error::inconsistent("policies", name, "its patterns do not parse");
-            (PolicySet::new(policies).map_err(broken)?, requester)
-        };
+            })
+            .await?;
+        let set = compiled(policies)?;
         let facts = Facts { action: &trial.action, bot: trial.bot.as_str(), origin: trial.origin.as_ref() };
         let policies = explained(&set, &facts);
         let Some((require, reference)) = demands(&set, &facts) else { return Ok(Judgement { asked: None, policies }) };
         let who = requester.clone();
-        let resolved: Resolved = self
+        let (Resolved { requirement, groups }, unreachable) = self
             .store
-            .read::<_, db::Error, _>(move |db| Box::pin(async move { resolve(db, &require, reference, &who).await }))
+            .read::<_, db::Error, _>(move |db| {
+                Box::pin(async move {
+                    let resolved = resolve(db, &require, reference, &who).await?;
+                    let unreachable = resolved.unreachable(db, &require, &who).await?;
+                    Ok((resolved, unreachable))
+                })
+            })
             .await?;
-        let Resolved { requirement, groups, unreachable } = resolved;
         Ok(Judgement { asked: Some(Asked { requirement, groups, requester, unreachable }), policies })
     }
+}
+
+fn compiled(policies: Vec<Stored>) -> db::Result<PolicySet> {
+    let broken = |name| db::Error::inconsistent("policies", name, "its patterns do not parse");
+    PolicySet::new(policies.into_iter().map(|stored| stored.policy).collect()).map_err(broken)
 }
 
 /// What the policies demand of an action, and by which name; `None` when it is refused.

@@ -12,8 +12,6 @@ pub(in crate::approvals) struct Resolved {
     pub(in crate::approvals) requirement: Requirement,
     /// The people of each group.
     pub(in crate::approvals) groups: Vec<Vec<User>>,
-    /// Why it could not be met, if it could not.
-    pub(in crate::approvals) unreachable: Option<String>,
 }
 
 /// Everybody a policy means, now, for a request of `requester`.
@@ -24,30 +22,14 @@ pub(in crate::approvals) async fn resolve(
     requester: &User,
 ) -> db::Result<Resolved> {
     let mut groups = Vec::new();
-    let mut unreachable = None;
-    if require.requester && !can_answer(db, requester.id, require.factor).await? {
-        unreachable = Some(format!("{} must approve and has no {}", requester.full_name(), means(require.factor)));
-    }
-    for (at, group) in require.groups.iter().enumerate() {
+    for group in &require.groups {
         let mut members = people(db, group).await?;
-        let excluded = require.requester_excluded && members.iter().any(|member| member.id == requester.id);
-        if excluded {
-            members.retain(|member| member.id != requester.id);
-        }
-        let why = short(db, require, group, &members).await?;
-        let why = why.map(|why| if excluded { format!("{why}; {} is the requester", requester.full_name()) } else { why });
-        unreachable = unreachable.or_else(|| why.map(|why| format!("group {}: {why}", at + 1)));
+        members.retain(|member| !(require.requester_excluded && member.id == requester.id));
         groups.push(members);
     }
     let executor = match &require.executor {
         None => None,
-        Some(name) => {
-            let bot = identity::active_bot(db, name).await?;
-            if bot.is_none() {
-                unreachable = unreachable.or_else(|| Some(format!("there is no bot {name} to redeem it")));
-            }
-            bot.map(|bot| bot.id)
-        }
+        Some(name) => identity::active_bot(db, name).await?.map(|bot| bot.id),
     };
     let quorum = |(group, members): (&Group, &Vec<User>)| Quorum {
         needed: group.quorum,
@@ -63,7 +45,35 @@ pub(in crate::approvals) async fn resolve(
         delay_seconds: require.delay,
         executor,
     };
-    Ok(Resolved { requirement, groups, unreachable })
+    Ok(Resolved { requirement, groups })
+}
+
+impl Resolved {
+    /// Why nobody could approve or redeem this, if nobody could.
+    pub(in crate::approvals) async fn unreachable(
+        &self,
+        db: &mut Db<'_>,
+        require: &Require,
+        requester: &User,
+    ) -> db::Result<Option<String>> {
+        if require.requester && !can_answer(db, requester.id, require.factor).await? {
+            return Ok(Some(format!("{} must approve and has no {}", requester.full_name(), means(require.factor))));
+        }
+        for (at, (group, members)) in require.groups.iter().zip(&self.groups).enumerate() {
+            if let Some(why) = short(db, require, group, members).await? {
+                let excluded = require.requester_excluded && names(db, group, requester).await?;
+                let also = if excluded { format!("; {} is the requester", requester.full_name()) } else { String::new() };
+                return Ok(Some(format!("group {}: {why}{also}", at + 1)));
+            }
+        }
+        let nobody = require.executor.as_ref().filter(|_| self.requirement.executor.is_none());
+        Ok(nobody.map(|name| format!("there is no bot {name} to redeem it")))
+    }
+}
+
+/// Whether a group names this person, alone or in a team.
+async fn names(db: &mut Db<'_>, group: &Group, who: &User) -> db::Result<bool> {
+    Ok(people(db, group).await?.iter().any(|member| member.id == who.id))
 }
 
 /// The people of a group who have not left, each once.

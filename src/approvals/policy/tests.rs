@@ -33,14 +33,9 @@ fn members(group: &Group) -> Vec<usize> {
 }
 
 /// What is frozen of a policy, with this organisation.
-pub(in crate::approvals) fn resolved(require: &Require, policy: PolicyRef, requester: UserId) -> Requirement {
-    let quorum = |group: &Group| {
-        let people = members(group).into_iter().map(person);
-        Quorum {
-            needed: group.quorum,
-            members: people.filter(|who| !(require.requester_excluded && *who == requester)).collect(),
-        }
-    };
+pub(in crate::approvals) fn resolved(require: &Require, policy: PolicyRef) -> Requirement {
+    // With the requester wherever the policy names them: that they do not count must not rest on their having been left out.
+    let quorum = |group: &Group| Quorum { needed: group.quorum, members: members(group).into_iter().map(person).collect() };
     Requirement {
         policy,
         factor: require.factor,
@@ -328,7 +323,7 @@ proptest! {
     fn a_requirement_is_met_exactly_when_the_policy_says(require in a_require(), case in a_case()) {
         let reference = PolicyRef { name: "p".into(), sha256: String::new() };
         let requester = person(case.requester);
-        let requirement = resolved(&require, reference, requester);
+        let requirement = resolved(&require, reference);
         let asked = asked_by(&require, case.elapsed);
         // Here a person may answer twice and a key be shared: for quorums of two counting both sides is exact all the same.
         prop_assert_eq!(requirement.is_met(requester, asked, &case.given), satisfied(&require, &case));

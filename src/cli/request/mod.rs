@@ -47,9 +47,9 @@ pub(super) struct Request {
     /// Why, in the requester's own words
     #[arg(long, value_name = "TEXT")]
     reason: Option<String>,
-    /// Seconds it may be answered
-    #[arg(long, value_name = "SECONDS", default_value_t = 300, value_parser = clap::value_parser!(u32).range(10..=3600))]
-    expires_in: u32,
+    /// Seconds it may be answered at most [default: what the policy says, or 300]
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(10..=3600))]
+    expires_in: Option<u32>,
     /// Wait until it is decided
     #[arg(long)]
     wait: bool,
@@ -96,7 +96,10 @@ impl Request {
         let action = json!({"type": self.action, "target": self.target, "params": params});
         let action: Action = serde_path_to_error::deserialize(&action)
             .map_err(|error| Failure::Usage(format!("{}: {}", error.path(), error.inner())))?;
-        let mut ask = json!({"action": action, "requester": self.requester, "expires_in": self.expires_in});
+        let mut ask = json!({"action": action, "requester": self.requester});
+        if let Some(seconds) = self.expires_in {
+            ask["expires_in"] = json!(seconds);
+        }
         if let Some(reason) = &self.reason {
             ask["reason"] = json!(reason);
         }
@@ -161,7 +164,7 @@ mod tests {
         let asked = ask("--param ref=new_auth --param-json count=3 --reason soon --expires-in 60").unwrap();
         let action = json!({"type": "deploy", "target": "production", "params": {"ref": "new_auth", "count": 3}});
         assert_eq!(asked, json!({"action": action, "requester": "@yannick", "reason": "soon", "expires_in": 60}));
-        assert_eq!(ask("").unwrap()["expires_in"], 300);
+        assert!(ask("").unwrap()["expires_in"].is_null(), "the policy says how long");
     }
 
     #[test]
