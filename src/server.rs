@@ -21,7 +21,7 @@ use crate::http::{self, LocalSocket};
 use crate::hub::Hub;
 use crate::identity::code::EnrollmentCode;
 use crate::identity::webauthn::RelyingPartyInvalid;
-use crate::identity::{Identity, Purpose, RelyingParty, load_or_create};
+use crate::identity::{Identity, IssuerKeys, Purpose, RelyingParty, load_or_create};
 use crate::jobs::Queue;
 use crate::journal::Journal;
 use crate::paging::{self, Paging};
@@ -147,7 +147,7 @@ async fn build(
     let hub = Hub::default();
     let (queue, handoff) = Queue::new(clock.clone(), Duration::from_secs(config.job_lease_seconds.into()));
     let vapid = load_or_create(store, master, Purpose::Vapid, now).await?;
-    let grant = load_or_create(store, master, Purpose::Grant, now).await?;
+    let keys = IssuerKeys::open(store, master, &issuer, now).await?;
     let web_push = WebPush::new(WebPushConfig {
         vapid_private_key: vapid.private,
         subject: config.web_push.subject.clone(),
@@ -165,7 +165,8 @@ async fn build(
         config.public_url.clone(),
     );
     let identity =
-        Arc::new(Identity::new(store.clone(), clock.clone(), journal.clone(), master, &issuer, relying_party(config)?));
+        Arc::new(Identity::new(store.clone(), clock.clone(), journal.clone(), master, keys.clone(), relying_party(config)?));
+    identity.attest_all().await?;
     let ground = approvals::Ground {
         store: store.clone(),
         clock: clock.clone(),
@@ -175,7 +176,7 @@ async fn build(
         hub: hub.clone(),
         issuer: issuer.clone(),
     };
-    let approvals = Arc::new(Approvals::new(ground, relying_party(config)?, &grant));
+    let approvals = Arc::new(Approvals::new(ground, relying_party(config)?, keys));
     let parts = paging::Parts { journal: journal.clone(), queue: queue.clone(), delivery: delivery.clone(), hub: hub.clone() };
     let paging = Arc::new(Paging::new(store.clone(), clock.clone(), settings(config)?, parts));
     let engine = Engine {

@@ -11,6 +11,8 @@ mod action;
 mod deciding;
 mod grant;
 mod machine;
+mod outcome;
+pub mod receipt;
 mod service;
 mod statement;
 mod store;
@@ -21,6 +23,7 @@ pub use grant::GrantClaims;
 pub use machine::{
     Approval, Decision, Effect, Event, Factor, GRANT_TTL, Origin, PolicyRef, Refusal, Requirement, State, Verdict, VerifiedAnswer,
 };
+pub use outcome::{Outcome, Reported};
 pub use service::{Answer, Approvals, Ask, Challenge, Error, Ground, Redeemed, Refused, View};
 pub use statement::Statement;
 pub use words::{Display, DisplayRow};

@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::deciding::{By, Deciding, Parts, Redeeming, Signed, apply, decide, redeem, request, same_answer};
 use super::grant::GrantKey;
 use super::machine::{Approval, Decision, Event, Origin, Refusal, State, Verdict};
+use super::outcome::{self, Reported};
 use super::statement::{self, Statement};
 use super::store::{self, StoredChallenge};
 use super::{Action, Display};
@@ -17,7 +18,7 @@ use crate::delivery::Delivery;
 use crate::hub::Hub;
 use crate::id::{ApprovalId, BotId, ChallengeId, GrantId, UserId};
 use crate::identity::{
-    self, Bot, Call, Caller, Credential, Failure, RelyingParty, Scope, SigningKey, User, UserRef, WebauthnRefusal,
+    self, Bot, Call, Caller, Credential, Failure, IssuerKeys, RelyingParty, Scope, User, UserRef, WebauthnRefusal,
 };
 use crate::jobs::Queue;
 use crate::journal::{Actor, Journal};
@@ -31,14 +32,15 @@ const INBOX: u32 = 100;
 
 /// Approvals. Cheap to share behind an `Arc`.
 pub struct Approvals {
-    store: Store,
-    clock: Clock,
+    pub(super) store: Store,
+    pub(super) clock: Clock,
     journal: Journal,
     queue: Queue,
     delivery: Delivery,
     hub: Hub,
-    issuer: String,
-    relying_party: RelyingParty,
+    pub(super) issuer: String,
+    pub(super) relying_party: RelyingParty,
+    pub(super) keys: IssuerKeys,
     grant_key: GrantKey,
 }
 
@@ -109,6 +111,8 @@ pub struct View {
     pub display: Display,
     /// The grant, for the bot that asked, while it can be redeemed.
     pub grant: Option<String>,
+    /// What became of it, once the bot told.
+    pub outcome: Option<Reported>,
 }
 
 /// Why approvals said no.
@@ -162,6 +166,18 @@ pub enum Refused {
     /// Who approved, or with what, is not trusted any more.
     #[error("the person, device or passkey that approved is not trusted any more")]
     GrantRevoked,
+    /// Nothing can have come of it yet.
+    #[error("the grant was not redeemed")]
+    GrantNotRedeemed,
+    /// What became of it was told before.
+    #[error("the outcome was reported before")]
+    OutcomeReported {
+        /// When.
+        at: Timestamp,
+    },
+    /// There is nothing to have a receipt of yet.
+    #[error("the request is still waiting for an answer")]
+    Undecided,
 }
 
 /// What approvals' services return when they do not do as they were asked.
@@ -200,19 +216,13 @@ pub struct Ground {
 impl Approvals {
     /// Approvals of one installation.
     #[must_use]
-    pub fn new(ground: Ground, relying_party: RelyingParty, grant_key: &SigningKey) -> Self {
+    pub fn new(ground: Ground, relying_party: RelyingParty, keys: IssuerKeys) -> Self {
         let Ground { store, clock, journal, queue, delivery, hub, issuer } = ground;
-        let grant_key = GrantKey::new(grant_key);
-        Self { store, clock, journal, queue, delivery, hub, issuer, relying_party, grant_key }
+        let grant_key = GrantKey::new(keys.clone());
+        Self { store, clock, journal, queue, delivery, hub, issuer, relying_party, keys, grant_key }
     }
 
-    /// The public keys that grants verify with, as a JWK set (RFC 7517).
-    #[must_use]
-    pub fn jwks(&self) -> Value {
-        json!({"keys": [self.grant_key.jwk()]})
-    }
-
-    fn parts(&self) -> Parts {
+    pub(super) fn parts(&self) -> Parts {
         Parts { journal: self.journal.clone(), queue: self.queue.clone(), delivery: self.delivery.clone(), hub: self.hub.clone() }
     }
 
@@ -388,6 +398,7 @@ impl Approvals {
             return Ok(redeemed);
         }
         let (now, parts, actor) = (self.clock.now(), self.parts(), call.actor(None));
+        self.grant_key.hear_of(grant).await?;
         let claims = self.grant_key.verify(grant, &self.issuer, bot, action, now)?;
         crate::crash_point!("grant-verified");
         let action_sha256 = action.sha256();
@@ -482,7 +493,7 @@ enum Viewer {
 }
 
 /// The approval, when `user` is one of those it concerns. To others it does not exist.
-async fn visible_to(db: &mut Db<'_>, id: ApprovalId, user: UserId) -> Result<Approval, Error> {
+pub(super) async fn visible_to(db: &mut Db<'_>, id: ApprovalId, user: UserId) -> Result<Approval, Error> {
     let found = store::find(db, id).await?;
     let found = found.filter(|approval| approval.requester == user || approval.requirement.approvers.contains(&user));
     found.ok_or_else(|| Refused::NotFound(id.to_string()).into())
@@ -498,7 +509,7 @@ pub(super) fn open(approval: &Approval, now: Timestamp) -> Result<(), Refusal> {
     }
 }
 
-async fn view(db: &mut Db<'_>, approval: Approval) -> Result<View, db::Error> {
+pub(super) async fn view(db: &mut Db<'_>, approval: Approval) -> Result<View, db::Error> {
     let requester = identity::known_user(db, approval.requester).await?;
     let bot = identity::known_bot(db, approval.bot).await?;
     let mut approvers = Vec::new();
@@ -517,5 +528,6 @@ async fn view(db: &mut Db<'_>, approval: Approval) -> Result<View, db::Error> {
         _ => None,
     };
     let display = Display::of(&approval.action, &requester.full_name(), bot.name.as_str(), approval.reason.as_deref());
-    Ok(View { approval, requester, bot, approvers, decided_by, display, grant: None })
+    let outcome = outcome::of(db, &approval).await?;
+    Ok(View { approval, requester, bot, approvers, decided_by, display, grant: None, outcome })
 }

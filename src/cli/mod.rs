@@ -2,9 +2,9 @@
 //!
 //! | who | commands | how they reach the server |
 //! |---|---|---|
-//! | operator | `user`, `bot`, `enroll`, `doctor` | the server's Unix socket |
+//! | operator | `user`, `bot`, `enroll`, `keys`, `doctor` | the server's Unix socket |
 //! | bot | `request`, `page`, `incident` | HTTP, with a token from the environment |
-//! | nobody | `healthcheck`, `openapi` | HTTP, or not at all |
+//! | nobody | `healthcheck`, `openapi`, `verify` | HTTP, or not at all |
 //!
 //! **Invariants**
 //! - It never opens the database of a running server.
@@ -20,6 +20,7 @@ mod enroll;
 mod healthcheck;
 mod incident;
 mod interrupt;
+mod keys;
 mod openapi;
 mod outcome;
 mod output;
@@ -30,6 +31,7 @@ mod request;
 mod serve;
 mod telemetry;
 mod user;
+mod verify;
 mod words;
 
 use std::ffi::OsString;
@@ -57,6 +59,8 @@ enum Command {
     Request(request::Request),
     Page(page::Page),
     Incident(incident::Command),
+    Keys(keys::Command),
+    Verify(verify::Verify),
     Healthcheck(healthcheck::Healthcheck),
     Doctor(doctor::Doctor),
     Openapi(openapi::Openapi),
@@ -100,6 +104,8 @@ async fn perform(command: Command, out: &mut Out) -> Result<Outcome, Failure> {
         Command::Request(request) => request.run(out).await,
         Command::Page(page) => page.run(out).await,
         Command::Incident(incident) => incident.run(out).await,
+        Command::Keys(keys) => keys.run(out).await,
+        Command::Verify(verify) => verify.run(out),
         Command::Healthcheck(healthcheck) => healthcheck.run().await,
         Command::Doctor(doctor) => doctor.run(out).await,
         Command::Openapi(openapi) => openapi.run(out),

@@ -15,6 +15,7 @@ mod health;
 mod incidents;
 mod input;
 mod journal;
+mod keys;
 mod me;
 mod middleware;
 mod output;
@@ -100,6 +101,7 @@ fn api() -> ApiRouter<State> {
         .merge(me::router())
         .merge(users::router())
         .merge(bots::router())
+        .merge(keys::router())
         .merge(journal::router())
         .merge(health::router())
 }
