@@ -3,7 +3,7 @@
 //! | who | commands | how they reach the server |
 //! |---|---|---|
 //! | operator | `user`, `bot`, `enroll`, `keys`, `doctor` | the server's Unix socket |
-//! | bot | `request`, `page`, `incident` | HTTP, with a token from the environment |
+//! | bot | `request`, `exec`, `page`, `incident` | HTTP, with a token from the environment |
 //! | nobody | `healthcheck`, `openapi`, `verify` | HTTP, or not at all |
 //!
 //! **Invariants**
@@ -17,6 +17,7 @@ mod connect;
 mod demo;
 mod doctor;
 mod enroll;
+mod exec;
 mod healthcheck;
 mod incident;
 mod interrupt;
@@ -38,7 +39,7 @@ use std::ffi::OsString;
 
 use clap::{Parser, Subcommand};
 
-pub use outcome::{Failure, Outcome};
+pub use outcome::{Failure, NotRun, Outcome};
 pub use output::Out;
 
 /// Pages and approvals on the phone: push, passkeys and grants for ChatOps, in one binary.
@@ -57,6 +58,7 @@ enum Command {
     Bot(bot::Command),
     Enroll(enroll::Enroll),
     Request(request::Request),
+    Exec(exec::Exec),
     Page(page::Page),
     Incident(incident::Command),
     Keys(keys::Command),
@@ -68,9 +70,15 @@ enum Command {
 
 /// Parses `arguments` (the first is the program's own name), does what they say, and tells stderr why not.
 pub async fn run(arguments: impl IntoIterator<Item = OsString>) -> Outcome {
-    let cli = match Cli::try_parse_from(arguments) {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let cli = match Cli::try_parse_from(&arguments) {
         Ok(cli) => cli,
-        Err(error) => return refused(&error),
+        Err(error) => {
+            let outcome = refused(&error);
+            // The codes of `exec` are apart from those that its command may have.
+            let exec = arguments.get(1).is_some_and(|name| name == "exec");
+            return if exec && outcome == Outcome::Usage { Outcome::NotRun(NotRun::Usage) } else { outcome };
+        }
     };
     let mut out = Out::system();
     let outcome = perform(cli.command, &mut out).await.unwrap_or_else(|failure| {
@@ -102,6 +110,7 @@ async fn perform(command: Command, out: &mut Out) -> Result<Outcome, Failure> {
         Command::Bot(bot) => bot.run(out).await,
         Command::Enroll(enroll) => enroll.run(out).await,
         Command::Request(request) => request.run(out).await,
+        Command::Exec(exec) => Ok(exec.run(out).await),
         Command::Page(page) => page.run(out).await,
         Command::Incident(incident) => incident.run(out).await,
         Command::Keys(keys) => keys.run(out).await,

@@ -4,9 +4,9 @@
 //! - Exit code 0 means that the server said `approved`; whatever is not that, or not known, is another.
 //! - An interrupted request is cancelled before the process ends, so that nobody approves what nobody waits for.
 
-mod params;
-mod wait;
-mod words;
+pub(super) mod params;
+pub(super) mod wait;
+pub(super) mod words;
 
 use clap::Args;
 use serde_json::{Value, json};
@@ -15,7 +15,7 @@ use super::connect::At;
 use super::interrupt::Interrupt;
 use super::reply::read;
 use super::{Failure, Out, Outcome};
-use crate::approvals::Action;
+use crate::approvals::{Action, Params};
 use crate::identity::UserRef;
 use wait::{Asked, Ended, Waiting};
 use words::{Approval, State};
@@ -92,9 +92,7 @@ impl Request {
     /// The request's body; what the server would refuse in an action is refused here already.
     fn ask(&self) -> Result<Value, Failure> {
         let params = params::collect(&self.params, &self.json_params).map_err(Failure::Usage)?;
-        let action = json!({"type": self.action, "target": self.target, "params": params});
-        let action: Action = serde_path_to_error::deserialize(&action)
-            .map_err(|error| Failure::Usage(format!("{}: {}", error.path(), error.inner())))?;
+        let action = action(&self.action, &self.target, &params)?;
         let mut ask = json!({"action": action, "requester": self.requester, "expires_in": self.expires_in});
         if let Some(reason) = &self.reason {
             ask["reason"] = json!(reason);
@@ -124,6 +122,12 @@ impl Request {
         }
         Ok(outcome)
     }
+}
+
+/// An action that the server would not refuse.
+pub(super) fn action(kind: &str, target: &str, params: &Params) -> Result<Action, Failure> {
+    let action = json!({"type": kind, "target": target, "params": params});
+    serde_path_to_error::deserialize(&action).map_err(|error| Failure::Usage(format!("{}: {}", error.path(), error.inner())))
 }
 
 #[cfg(test)]
