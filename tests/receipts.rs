@@ -80,6 +80,9 @@ mod stories {
         let verified = holds(&signed, &jwks(world).await);
         assert_eq!(verified.state, Ended::Approved);
         let receipt = &signed["receipt"];
+        let attestation = receipt["answers"][0]["attestation"].as_str().unwrap();
+        let no_grant = heimdall.redeem(attestation, &deploy("api/new_auth", "production")).await;
+        refused(no_grant, "grant_invalid");
         assert_eq!(receipt["approval"]["action"], deploy("api/new_auth", "production"));
         assert_eq!(receipt["people"][0]["handle"], "yannick");
         assert_eq!((&receipt["grant"]["jti"], &receipt["outcome"]["outcome"]), (&json!(grant), &json!("succeeded")));

@@ -22,7 +22,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa, utils
 
-LIMIT = 1024 * 1024
+LIMIT = 4 * 1024 * 1024
 SAFE = 2**53 - 1
 SKEW = 5_000_000  # microseconds
 STRENGTH = {"tap": 0, "code": 1, "passkey": 2}
@@ -290,9 +290,9 @@ def cose(data):
 class Jws:
     """A JWS whose header is exactly alg, typ and, when named, kid. Nothing vouches for it until `verify`."""
 
-    def __init__(self, token, typ, named):
+    def __init__(self, token, typ, named, limit=8192):
         parts = token.split(".")
-        if len(token.encode("utf-8")) > 8192 or len(parts) != 3:
+        if len(token.encode("utf-8")) > limit or len(parts) != 3:
             raise NotPlain("not a compact JWS")
         self.head, self.payload, signature = parts
         self.signature = unbase64url(signature)
@@ -526,7 +526,7 @@ def webauthn(receipt, answer, key, verifier):
 
 def device_signed(answer, public):
     try:
-        jws = Jws(answer["signature"]["jws"], "phoneops-answer+jws", named=False)
+        jws = Jws(answer["signature"]["jws"], "phoneops-answer+jws", named=False, limit=LIMIT)
         if unbase64url(jws.payload) != answer["statement"].encode("utf-8"):
             raise NotPlain("it is over another statement")
         jws.verify(public)
@@ -629,7 +629,7 @@ def verify(data, keys, issuer=None):
     """The state of the approval and the receipt; raises Wrong. `keys` is a trust root, or None."""
     try:
         if len(data) > LIMIT:
-            raise NotPlain("it is larger than 1 MiB")
+            raise NotPlain("it is larger than 4 MiB")
         document = plain_json(data)
     except NotPlain as error:
         raise Wrong("malformed", error) from error

@@ -1,6 +1,9 @@
 //! `phoneops exec` and `phoneops verify`: real processes, real signals, and a server that fails on demand.
 
+use std::io::Write as _;
+use std::os::unix::process::CommandExt as _;
 use std::path::Path;
+use std::process::Stdio;
 use std::time::Duration;
 
 use phoneops::client::Client;
@@ -11,7 +14,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
-use super::house::{House, Ran, eventually, waiting};
+use super::house::{House, Ran, Running, eventually, waiting};
 
 /// A shell command behind a request for a deployment.
 fn exec<'a>(more: &[&'a str], script: &'a str) -> Vec<&'a str> {
@@ -152,12 +155,46 @@ async fn signals_reach_the_command() {
         std::fs::remove_file(&ready).unwrap();
     }
     // A command that a signal ends gives what a shell would give.
-    let running = house.start(&token, &exec(&[], &format!("touch {}; exec sleep 60", ready.display())));
+    // Apart from the terminal that the tests may run in, for whose Ctrl-C exec does nothing.
+    let script = format!("touch {}; exec sleep 60", ready.display());
+    let running = Running::start(house.command(Some(&token), &exec(&[], &script)).process_group(0));
     let asked = approve(&yannick).await;
     eventually("the command runs", || async { ready.exists().then_some(()) }).await;
     running.signal(Signal::INT);
     assert_eq!(running.ended().await.code, Some(130));
     assert_eq!(outcome(&house, &token, &asked).await["detail"], "exit code 130: signal 2");
+}
+
+/// In a terminal, Ctrl-C reaches the whole foreground group: the command hears it once and not twice.
+#[tokio::test(flavor = "multi_thread")]
+async fn ctrl_c_in_a_terminal_is_heard_once() {
+    let house = House::open().await;
+    let (yannick, token) = (house.yannick().await, house.heimdall().await);
+    let ready = house.dir.path().join("ready");
+    let script = house.dir.path().join("script");
+    let heard = house.dir.path().join("heard");
+    let (touch, note) = (ready.display(), heard.display());
+    // Busy, so that each signal is heard when it comes: two that come while a shell waits are one.
+    let busy = "i=0\nwhile [ $i -lt 1000000 ]; do i=$((i+1)); done";
+    let text = format!("trap 'echo heard >> {note}' INT\ntouch {touch}\n{busy}\nexit 5\n");
+    std::fs::write(&script, text).unwrap();
+    // util-linux's script gives it a terminal of its own.
+    let line = format!(
+        "{} exec --action deploy --target production --requester @yannick -- sh {}",
+        env!("CARGO_BIN_EXE_phoneops"),
+        script.display()
+    );
+    let mut command = std::process::Command::new("script");
+    command.args(["-qec", &line, "/dev/null"]).env("PHONEOPS_SERVER", &house.issuer).env("PHONEOPS_TOKEN", &token);
+    let mut terminal = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut keys = terminal.stdin.take().unwrap();
+    let running = Running::from(terminal);
+    approve(&yannick).await;
+    eventually("the command runs", || async { ready.exists().then_some(()) }).await;
+    keys.write_all(b"\x03").unwrap();
+    let ran = running.ended().await;
+    assert_eq!(ran.code, Some(5), "{ran:?}");
+    assert_eq!(std::fs::read_to_string(heard).unwrap(), "heard\n", "{ran:?}");
 }
 
 /// What a proxy between the command and the server does to one kind of call.
@@ -290,7 +327,8 @@ async fn a_receipt_is_verified_offline() {
     let receipt = client.get(&format!("/v1/approvals/{asked}/receipt")).await.unwrap().body;
     let keys = client.get("/.well-known/jwks.json").await.unwrap().body;
     let file = |name: &str, value: &Value| std::fs::write(house.dir.path().join(name), value.to_string()).unwrap();
-    (file("receipt.json", &receipt), file("keys.json", &keys));
+    file("receipt.json", &receipt);
+    file("keys.json", &keys);
 
     let ran = house.run(&["verify", "receipt.json", "--issuer-keys", "keys.json"]).await;
     assert_eq!(ran.code, Some(0), "{ran:?}");

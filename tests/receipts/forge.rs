@@ -90,14 +90,23 @@ pub(crate) struct Draft {
 /// Everybody's keys.
 pub(crate) struct Forge {
     /// The first two are in the trust root.
-    pub(crate) issuers: Vec<Key>,
-    pub(crate) people: Vec<Key>,
+    issuers: Vec<Key>,
+    people: Vec<Key>,
+    pub(crate) receipt_typ: &'static str,
+    pub(crate) attestation_typ: &'static str,
+    pub(crate) answer_typ: &'static str,
 }
 
 impl Forge {
     pub(crate) fn new() -> Self {
         let keys = |count| (0..count).map(|_| Key::generate()).collect();
-        Self { issuers: keys(3), people: keys(4) }
+        Self {
+            issuers: keys(3),
+            people: keys(4),
+            receipt_typ: "phoneops-receipt+jws",
+            attestation_typ: "phoneops-attestation+jwt",
+            answer_typ: "phoneops-answer+jws",
+        }
     }
 
     pub(crate) fn trust_root(&self) -> Value {
@@ -223,10 +232,10 @@ impl Forge {
             json!({"kind": "webauthn", "credential_id": credential_id(piece.signer), "client_data_json": b64u(client_data),
                 "authenticator_data": b64u(&piece.authenticator_data), "signature": b64u(Key::signed(&key.asn1, &signed))})
         } else {
-            let header = json!({"alg": "ES256", "typ": "phoneops-answer+jws"});
+            let header = json!({"alg": "ES256", "typ": self.answer_typ});
             json!({"kind": "jws", "jws": key.jws(&header, statement.as_bytes())})
         };
-        let header = json!({"alg": "ES256", "kid": kid(piece.attested_by), "typ": "phoneops-attestation+jwt"});
+        let header = json!({"alg": "ES256", "kid": kid(piece.attested_by), "typ": self.attestation_typ});
         let mut answer = piece.fields.clone();
         answer["statement"] = json!(statement);
         answer["signature"] = signature;
@@ -243,7 +252,7 @@ impl Forge {
 
     /// A receipt as it is, signed by the issuer.
     pub(crate) fn seal(&self, receipt: &Value, signed_by: usize) -> Value {
-        let header = json!({"alg": "ES256", "kid": kid(signed_by), "typ": "phoneops-receipt+jws"});
+        let header = json!({"alg": "ES256", "kid": kid(signed_by), "typ": self.receipt_typ});
         let whole = self.issuers[signed_by].jws(&header, &canonical(receipt));
         let (signed, signature) = whole.rsplit_once('.').unwrap();
         json!({"receipt": receipt, "signature": format!("{}..{signature}", signed.split('.').next().unwrap())})

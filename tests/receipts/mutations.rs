@@ -66,6 +66,43 @@ fn both_verifiers_agree_on_whatever_is_changed() {
     assert!(seen["valid"] * 50 > MUTANTS, "too few are valid: {seen:?}");
 }
 
+/// Signed rightly, by the right key, as something else.
+#[test]
+fn no_kind_of_signature_passes_for_another() {
+    let kinds = [
+        "phoneops-receipt+jws",
+        "phoneops-attestation+jwt",
+        "phoneops-answer+jws",
+        "phoneops-grant+jwt",
+        "phoneops-enrollment+jwt",
+        "phoneops-assertion+jwt",
+        "phoneops-access+jwt",
+        "dpop+jwt",
+        "JWT",
+    ];
+    let mut forge = Forge::new();
+    let keys = forge.trust_root();
+    let root = TrustRoot::parse(keys.to_string().as_bytes()).unwrap();
+    let ours_of = (forge.receipt_typ, forge.attestation_typ, forge.answer_typ);
+    for kind in kinds {
+        for (at, (own, check)) in
+            [(ours_of.0, Check::ReceiptSignature), (ours_of.1, Check::AttestationInvalid), (ours_of.2, Check::AnswerSignature)]
+                .into_iter()
+                .enumerate()
+        {
+            (forge.receipt_typ, forge.attestation_typ, forge.answer_typ) = ours_of;
+            *[&mut forge.receipt_typ, &mut forge.attestation_typ, &mut forge.answer_typ][at] = kind;
+            let bytes = forge.finish(&forge.approved(&["tap"])).to_string().into_bytes();
+            let expected = if kind == own { "valid" } else { check.code() };
+            assert_eq!(
+                (ours(&bytes, &root).as_str(), python::verdict(&bytes, Some(&keys)).as_str()),
+                (expected, expected),
+                "{kind}"
+            );
+        }
+    }
+}
+
 fn base(forge: &Forge, dice: &mut Dice) -> Draft {
     match dice.roll(8) {
         0 | 1 => forge.approved(&["passkey"]),

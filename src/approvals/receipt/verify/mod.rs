@@ -24,7 +24,7 @@ use crate::identity::jws::{self, JwsRefusal};
 use crate::secret::{b64u, tagged_sha256};
 
 /// The largest receipt that is looked at, bytes.
-pub const MAX_BYTES: usize = 1024 * 1024;
+pub const MAX_BYTES: usize = 4 * 1024 * 1024;
 
 /// How far apart the clocks of two nodes may be: what one of them wrote down may seem to be so much earlier than its cause.
 const SKEW: Duration = Duration::from_secs(5);
@@ -72,7 +72,7 @@ macro_rules! checks {
 }
 
 checks! {
-    /// It is plain JSON of at most 1 MiB.
+    /// It is plain JSON of at most 4 MiB.
     Malformed = "malformed",
     /// It is of this version.
     Version = "version",
@@ -180,7 +180,7 @@ fn named_key(jwk: &Value) -> Option<(String, DeviceKey)> {
 /// [`Fault`]: the first thing that is wrong.
 pub fn verify(bytes: &[u8], root: Option<&TrustRoot>, issuer: Option<&str>) -> Result<Verified, Fault> {
     if bytes.len() > MAX_BYTES {
-        return Err(Check::Malformed.because("it is larger than 1 MiB"));
+        return Err(Check::Malformed.because("it is larger than 4 MiB"));
     }
     let document = plain::parse(bytes).map_err(|why| Check::Malformed.because(why))?;
     let document = Members::of(&document);
