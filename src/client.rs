@@ -47,6 +47,9 @@ pub enum Error {
     /// The server said no.
     #[error("{}", .0.detail)]
     Refused(Box<Refusal>),
+    /// A download did not get into its file whole.
+    #[error("the file could not be written: {0}")]
+    Unwritten(std::io::Error),
     /// What answered is not PhoneOps.
     #[error("{base} answered {status} with something that is not JSON: is this PhoneOps?")]
     NotPhoneOps {
@@ -66,6 +69,9 @@ pub struct Refusal {
     pub code: String,
     /// For people; begins with the field it is about, if there is one.
     pub detail: String,
+    /// How long the server asks to wait before the next try: its `Retry-After` (RFC 9110 section 10.2.3), where that is a number of
+    /// seconds.
+    pub retry_after: Option<Duration>,
     /// The whole problem.
     pub body: Value,
 }
@@ -147,6 +153,28 @@ impl Client {
         self.send(self.http.delete(self.url(path))).await
     }
 
+    /// `GET`, into `file`; `progress` hears how many bytes have come and how many will.
+    ///
+    /// # Errors
+    /// [`Error`]; [`Error::Unwritten`] when the file cannot be written, or the answer ended early.
+    pub async fn download(&self, path: &str, file: &mut std::fs::File, mut progress: impl FnMut(u64, u64)) -> Result<u64, Error> {
+        use std::io::Write as _;
+        let unreachable = |source| Error::Unreachable { base: self.base.clone(), source };
+        let mut response = self.http.get(self.url(path)).send().await.map_err(unreachable)?;
+        if !response.status().is_success() {
+            return Err(self.read(response).await.err().unwrap_or(Error::NotPhoneOps { base: self.base.clone(), status: 200 }));
+        }
+        let expected = response.content_length().unwrap_or_default();
+        let mut came = 0;
+        while let Some(chunk) = response.chunk().await.map_err(unreachable)? {
+            file.write_all(&chunk).map_err(Error::Unwritten)?;
+            came += chunk.len() as u64;
+            progress(came, expected);
+        }
+        file.sync_all().map_err(Error::Unwritten)?;
+        if came == expected { Ok(came) } else { Err(Error::Unwritten(std::io::ErrorKind::UnexpectedEof.into())) }
+    }
+
     fn url(&self, path: &str) -> String {
         format!("{}{path}", self.base)
     }
@@ -158,8 +186,15 @@ impl Client {
         };
         let unreachable = |source| Error::Unreachable { base: self.base.clone(), source };
         let response = request.send().await.map_err(unreachable)?;
+        self.read(response).await
+    }
+
+    async fn read(&self, response: reqwest::Response) -> Result<Reply, Error> {
+        let unreachable = |source| Error::Unreachable { base: self.base.clone(), source };
         let status = response.status().as_u16();
-        let date = response.headers().get(reqwest::header::DATE).and_then(|date| date.to_str().ok()).map(str::to_owned);
+        let text = |name| response.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
+        let date = text(reqwest::header::DATE);
+        let retry_after = text(reqwest::header::RETRY_AFTER).and_then(|seconds| seconds.parse().ok()).map(Duration::from_secs);
         let bytes = response.bytes().await.map_err(unreachable)?;
         if bytes.is_empty() && (200..300).contains(&status) {
             return Ok(Reply { status, body: Value::Null, date });
@@ -167,15 +202,15 @@ impl Client {
         let Ok(body) = serde_json::from_slice::<Value>(&bytes) else {
             return Err(Error::NotPhoneOps { base: self.base.clone(), status });
         };
-        if (200..300).contains(&status) { Ok(Reply { status, body, date }) } else { Err(refused(status, body)) }
+        if (200..300).contains(&status) { Ok(Reply { status, body, date }) } else { Err(refused(status, retry_after, body)) }
     }
 }
 
-fn refused(status: u16, body: Value) -> Error {
+fn refused(status: u16, retry_after: Option<Duration>, body: Value) -> Error {
     let text = |name: &str| body[name].as_str().unwrap_or_default().to_owned();
     let detail = match body["field"].as_str() {
         Some(field) if !text("detail").starts_with(field) => format!("{field}: {}", text("detail")),
         _ => text("detail"),
     };
-    Error::Refused(Box::new(Refusal { status, code: text("code"), detail, body }))
+    Error::Refused(Box::new(Refusal { status, code: text("code"), detail, retry_after, body }))
 }

@@ -5,6 +5,8 @@
 //! - Every key can be given as `PHONEOPS_…` and, for secrets kept in files, as `PHONEOPS_…_FILE`.
 //! - Secrets do not print.
 
+mod apps;
+
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
@@ -13,13 +15,23 @@ use url::Url;
 
 use crate::secret::Secret;
 
+pub use apps::{AndroidApp, IosApp, NotAnApp};
+
 /// Everything that can be configured, defaults filled in.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// Where the server listens.
     pub listen: SocketAddr,
-    /// How phones and bots reach it. Also the issuer, and its host the passkeys' `rp_id`.
+    /// How phones and bots reach it. Also the issuer.
     pub public_url: Url,
+    /// What passkeys are bound to (WebAuthn section 4, RP ID): the host of `public_url`, or a domain above it.
+    pub rp_id: String,
+    /// iOS apps that may use these passkeys and open these links.
+    pub ios_apps: Vec<IosApp>,
+    /// Android apps that may.
+    pub android_apps: Vec<AndroidApp>,
+    /// The certificate chain, PEM, and its private key; plain HTTP when absent.
+    pub tls: Option<TlsFiles>,
     /// Where SQLite, the master key and the Unix socket are.
     pub data_dir: PathBuf,
     /// `postgres://…`; SQLite in `data_dir` when absent.
@@ -35,6 +47,15 @@ pub struct Config {
     pub web_push: WebPush,
     /// Paging.
     pub paging: Paging,
+}
+
+/// `tls_cert_file` and `tls_key_file`, which come together.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// The certificate chain, the server's own first.
+    pub certificate: PathBuf,
+    /// Its private key.
+    pub key: PathBuf,
 }
 
 /// `[web_push]`
@@ -98,6 +119,11 @@ pub enum Error {
 struct File {
     listen: Option<SocketAddr>,
     public_url: Option<Url>,
+    rp_id: Option<String>,
+    ios_apps: Vec<String>,
+    android_apps: Vec<String>,
+    tls_cert_file: Option<PathBuf>,
+    tls_key_file: Option<PathBuf>,
     data_dir: Option<PathBuf>,
     database_url: Option<String>,
     database_connections: Option<u32>,
@@ -186,6 +212,11 @@ impl File {
         match key {
             "LISTEN" => self.listen = parsed(name, value)?,
             "PUBLIC_URL" => self.public_url = parsed(name, value)?,
+            "IOS_APPS" => self.ios_apps = list(value),
+            "ANDROID_APPS" => self.android_apps = list(value),
+            "RP_ID" => self.rp_id = parsed(name, value)?,
+            "TLS_CERT_FILE" => self.tls_cert_file = parsed(name, value)?,
+            "TLS_KEY_FILE" => self.tls_key_file = parsed(name, value)?,
             "DATA_DIR" => self.data_dir = parsed(name, value)?,
             "DATABASE_URL" => self.database_url = parsed(name, value)?,
             "DATABASE_CONNECTIONS" => self.database_connections = parsed(name, value)?,
@@ -205,10 +236,12 @@ impl File {
 
     fn finish(self) -> Result<Config, Error> {
         let listen = self.listen.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 8080)));
+        let tls = tls(self.tls_cert_file, self.tls_key_file)?;
+        let scheme = if tls.is_some() { "https" } else { "http" };
         let public_url = match self.public_url {
             Some(url) => origin(url)?,
             None => origin(
-                format!("http://localhost:{}", listen.port())
+                format!("{scheme}://localhost:{}", listen.port())
                     .parse()
                     .map_err(|why: url::ParseError| Error::Value { key: "listen".into(), why: why.to_string() })?,
             )?,
@@ -226,9 +259,14 @@ impl File {
             )?,
             fallback: self.paging.fallback,
         };
+        let rp_id = self.rp_id.unwrap_or_else(|| public_url.host_str().unwrap_or_default().to_owned());
         Ok(Config {
             listen,
             public_url,
+            rp_id,
+            ios_apps: apps("ios_apps", &self.ios_apps)?,
+            android_apps: apps("android_apps", &self.android_apps)?,
+            tls,
             data_dir: self.data_dir.unwrap_or_else(|| "phoneops-data".into()),
             database_url: self.database_url.map(Secret::new),
             database_connections: within("database_connections", self.database_connections, 16, 1, 1000)?,
@@ -241,6 +279,26 @@ impl File {
             },
             paging,
         })
+    }
+}
+
+/// `a,b`, as lists are written in the environment.
+fn list(value: &str) -> Vec<String> {
+    value.split(',').map(|item| item.trim().to_owned()).filter(|item| !item.is_empty()).collect()
+}
+
+fn apps<T: std::str::FromStr<Err = NotAnApp>>(key: &str, named: &[String]) -> Result<Vec<T>, Error> {
+    let refused = |why: NotAnApp| Error::Value { key: key.to_owned(), why: why.to_string() };
+    named.iter().map(|app| app.parse().map_err(refused)).collect()
+}
+
+fn tls(certificate: Option<PathBuf>, key: Option<PathBuf>) -> Result<Option<TlsFiles>, Error> {
+    let alone = |key: &str, other: &str| Error::Value { key: key.into(), why: format!("needs {other} beside it") };
+    match (certificate, key) {
+        (None, None) => Ok(None),
+        (Some(certificate), Some(key)) => Ok(Some(TlsFiles { certificate, key })),
+        (Some(_), None) => Err(alone("tls_cert_file", "tls_key_file")),
+        (None, Some(_)) => Err(alone("tls_key_file", "tls_cert_file")),
     }
 }
 

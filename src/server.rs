@@ -1,7 +1,7 @@
 //! Putting the house together: configuration in, a running server out.
 
 use std::io;
-use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,11 +13,11 @@ use tokio_util::task::TaskTracker;
 
 use crate::approvals::{self, Approvals};
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{AndroidApp, Config};
 use crate::db::{self, Store};
 use crate::delivery::Delivery;
 use crate::engine::{self, Engine};
-use crate::http::{self, LocalSocket};
+use crate::http::{self, LocalSocket, Tls};
 use crate::hub::Hub;
 use crate::identity::code::EnrollmentCode;
 use crate::identity::webauthn::RelyingPartyInvalid;
@@ -27,6 +27,16 @@ use crate::journal::Journal;
 use crate::paging::{self, Paging};
 use crate::push::web_push::{SetupError, WebPush, WebPushConfig};
 use crate::secret::MasterKey;
+
+mod restore;
+
+pub use restore::{Restored, is_occupied, restore, void_dump};
+
+/// SQLite's name in the data directory.
+pub const DATABASE: &str = "phoneops.sqlite";
+
+/// A directory in the data directory that every start empties.
+const SCRATCH: &str = "tmp";
 
 /// The Unix socket's name in the data directory.
 pub const SOCKET: &str = "phoneops.sock";
@@ -41,16 +51,22 @@ pub enum Error {
     InUse(PathBuf),
     #[error("{0} does not hold a master key: 43 characters of base64url are expected")]
     MasterKey(PathBuf),
+    #[error("{0} is not the key that the database was sealed with")]
+    OtherMasterKey(PathBuf),
+    #[error("{0}")]
+    Restore(String),
+    #[error("a restore was interrupted in {0}, and the files there may not belong together: run `phoneops restore` again")]
+    RestoreUnfinished(PathBuf),
     #[error("the database: {0}")]
     Database(#[from] db::Error),
-    #[error("public_url: {0}")]
+    #[error("rp_id: {0}")]
     RelyingParty(#[from] RelyingPartyInvalid),
+    #[error("tls_cert_file, tls_key_file: {0}")]
+    Tls(#[from] http::TlsError),
     #[error("web_push: {0}")]
     WebPush(#[from] SetupError),
     #[error("paging.fallback: {0}")]
     Fallback(String),
-    #[error("public_url: {0}")]
-    PublicUrl(String),
 }
 
 /// A running server.
@@ -82,6 +98,7 @@ impl Server {
     ) -> Result<Self, Error> {
         let lock = prepare(&config.data_dir)?;
         let master = master_key(config)?;
+        let tls = config.tls.clone().map(Tls::load).transpose()?;
         let store = open(config).await?;
         let closing = CancellationToken::new();
         let (parts, engine, handoff) = build(config, &clock, &master, &store, metrics, closing.clone()).await?;
@@ -93,7 +110,10 @@ impl Server {
         let socket = config.data_dir.join(SOCKET);
         let local = bind(&socket)?;
         tasks.spawn(http::serve::unix(local, router.clone().layer(axum::Extension(LocalSocket)), closing.clone()));
-        tasks.spawn(http::serve::tcp(listener, router, closing.clone()));
+        if let Some(tls) = tls.clone() {
+            tasks.spawn(tls.follow(closing.clone()));
+        }
+        tasks.spawn(http::serve::tcp(listener, tls, router, closing.clone()));
         tasks.close();
         let public_url = config.public_url.clone();
         Ok(Self { public_url, store, engine: running, first_admin, closing, tasks, socket, _lock: lock })
@@ -126,7 +146,7 @@ impl Server {
 /// [`Error::Database`].
 pub async fn open(config: &Config) -> Result<Store, Error> {
     let options = match &config.database_url {
-        None => db::Options::Lite { path: config.data_dir.join("phoneops.sqlite") },
+        None => db::Options::Lite { path: config.data_dir.join(DATABASE) },
         Some(url) => db::Options::Pg { url: url.clone(), connections: config.database_connections },
     };
     Ok(Store::open(&options).await?)
@@ -155,15 +175,15 @@ async fn build(
         ca_pem: config.web_push.ca_file.as_deref().map(read).transpose()?,
     })?;
     let vapid_public_key = web_push.public_key();
-    let delivery = Delivery::new(
-        store.clone(),
-        clock.clone(),
-        journal.clone(),
-        queue.clone(),
-        master.clone(),
-        Arc::new(web_push),
-        config.public_url.clone(),
-    );
+    let delivery = Delivery {
+        store: store.clone(),
+        clock: clock.clone(),
+        journal: journal.clone(),
+        queue: queue.clone(),
+        master: master.clone(),
+        web_push: Arc::new(web_push),
+        issuer: config.public_url.clone(),
+    };
     let identity =
         Arc::new(Identity::new(store.clone(), clock.clone(), journal.clone(), master, keys.clone(), relying_party(config)?));
     identity.attest_all().await?;
@@ -192,9 +212,12 @@ async fn build(
     };
     let app = http::App {
         store: store.clone(),
+        scratch: config.data_dir.join(SCRATCH),
         clock: clock.clone(),
         issuer,
         vapid_public_key,
+        ios_apps: config.ios_apps.clone(),
+        android_apps: config.android_apps.clone(),
         allow_private_networks: config.web_push.allow_private_networks,
         identity,
         approvals,
@@ -208,8 +231,16 @@ async fn build(
 }
 
 fn relying_party(config: &Config) -> Result<RelyingParty, Error> {
-    let host = config.public_url.host_str().ok_or_else(|| Error::PublicUrl("it has no host".into()))?;
-    Ok(RelyingParty::new(host, &config.public_url, "PhoneOps")?)
+    let mut apps: Vec<_> = config.android_apps.iter().map(AndroidApp::origin).collect();
+    if !config.ios_apps.is_empty() {
+        // Apple's apps sign for the associated domain.
+        let domain = format!("https://{}", config.rp_id).parse();
+        apps.push(domain.map_err(|_| RelyingPartyInvalid::NotAnEffectiveDomain {
+            rp_id: config.rp_id.clone(),
+            origin: config.public_url.clone(),
+        })?);
+    }
+    Ok(RelyingParty::with_apps(&config.rp_id, &config.public_url, "PhoneOps", &apps)?)
 }
 
 fn settings(config: &Config) -> Result<paging::Settings, Error> {
@@ -222,8 +253,15 @@ fn settings(config: &Config) -> Result<paging::Settings, Error> {
     })
 }
 
-/// Makes the data directory, and keeps other servers out of it for as long as the returned file lives.
+/// As [`prepare_to`], once no restore is unfinished.
 fn prepare(data_dir: &Path) -> Result<std::fs::File, Error> {
+    let lock = prepare_to(data_dir)?;
+    restore::finished(data_dir)?;
+    Ok(lock)
+}
+
+/// Makes the data directory, empties its scratch, and keeps other servers out of it for as long as the returned file lives.
+fn prepare_to(data_dir: &Path) -> Result<std::fs::File, Error> {
     let failed = |source| Error::File { path: data_dir.to_owned(), source };
     if !data_dir.exists() {
         std::fs::create_dir_all(data_dir).map_err(failed)?;
@@ -234,12 +272,22 @@ fn prepare(data_dir: &Path) -> Result<std::fs::File, Error> {
     let file = file.map_err(|source| Error::File { path, source })?;
     rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive)
         .map_err(|_| Error::InUse(data_dir.to_owned()))?;
+    let scratch = data_dir.join(SCRATCH);
+    match std::fs::remove_dir_all(&scratch) {
+        Err(source) if source.kind() != io::ErrorKind::NotFound => return Err(Error::File { path: scratch, source }),
+        _ => {}
+    }
+    std::fs::DirBuilder::new().mode(0o700).create(&scratch).map_err(|source| Error::File { path: scratch, source })?;
     Ok(file)
+}
+
+fn master_key_path(config: &Config) -> PathBuf {
+    config.master_key_file.clone().unwrap_or_else(|| config.data_dir.join("master.key"))
 }
 
 /// The master key: from its file, or made there on the first start.
 fn master_key(config: &Config) -> Result<MasterKey, Error> {
-    let path = config.master_key_file.clone().unwrap_or_else(|| config.data_dir.join("master.key"));
+    let path = master_key_path(config);
     if !path.exists() && config.master_key_file.is_none() {
         let key = MasterKey::generate();
         keep(&path, &key).map_err(|source| Error::File { path, source })?;

@@ -61,9 +61,13 @@ mod stories {
         let keys = json!({"p256dh": second.p256dh(), "auth": b64u([7; 16])});
         let push = json!({"kind": "web_push", "endpoint": "https://push.example/x", "keys": keys});
         raw.shot(As::Phone(&second), "PUT", &format!("/v1/devices/{}/push", second.device)).json(&push).fire().await.expect(200);
+        has(raw, phone, 1, 1).await;
         raw.delete(As::Phone(&second), &format!("/v1/passkeys/{passkey}")).await.expect(204);
+        has(raw, phone, 1, 0).await;
         raw.delete(admin, &format!("/v1/devices/{}", second.device)).await.expect(204);
+        has(raw, phone, 0, 0).await;
         raw.delete(admin, "/v1/users/@ys").await.expect(204);
+        raw.get(admin, "/v1/users/@ys").await.expect_refusal(404, "not_found");
         // A call that is repeated under one key says everything but the secret.
         let make = |path: &str, body: &serde_json::Value| {
             raw.shot(admin, "POST", path).json(body).header("idempotency-key", path).fire()
@@ -82,6 +86,15 @@ mod stories {
         )
         .await
         .expect(204);
+    }
+
+    /// What `@ys` has to be reached on and to approve with.
+    async fn has(raw: &Raw<'_>, admin: &RawPhone, push_devices: u64, passkeys: u64) {
+        let found = raw.get(As::Phone(admin), "/v1/users/@ys").await.expect(200).body;
+        assert_eq!(
+            (&found["handle"], &found["push_devices"], &found["passkeys"]),
+            (&json!("ys"), &json!(push_devices), &json!(passkeys))
+        );
     }
 
     async fn approvals(raw: &Raw<'_>, bot: &RawBot, phone: &RawPhone) {

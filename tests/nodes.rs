@@ -8,15 +8,21 @@ mod world;
 mod postgres {
     use std::time::{Duration, Instant};
 
+    use futures_util::future::join_all;
+    use phoneops::clock::{Clock, Timestamp};
     use phoneops::config::Config;
-    use phoneops::db::Engine;
+    use phoneops::db::{Engine, Error, Result};
+    use phoneops::identity::{Identity, IssuerKeys, RelyingParty};
+    use phoneops::journal::Journal;
+    use phoneops::secret::MasterKey;
     use phoneops::server::Server;
     use serde_json::json;
     use tempfile::TempDir;
+    use tokio_util::sync::CancellationToken;
 
     use crate::support::{TestDb, run};
     use crate::world::raw::{As, Raw};
-    use crate::world::{World, deploy};
+    use crate::world::{World, deploy, phone_refused, seconds};
 
     /// Another node of the same house: where it listens, and what keeps it running.
     async fn another(world: &World) -> (String, Server, TempDir) {
@@ -92,6 +98,130 @@ mod postgres {
         }
         node.stop().await;
         world.end().await;
+    }
+
+    /// What time the database says it is.
+    async fn theirs(db: &TestDb) -> Timestamp {
+        let now = db.number("select (extract(epoch from clock_timestamp()) * 1000000)::bigint").await;
+        Timestamp::from_micros(now)
+    }
+
+    /// Turns the node's clock to the database's time and `ahead` beyond.
+    async fn set(world: &World, ahead: Duration) {
+        let time = theirs(&world.db).await.after(ahead);
+        world.clock.advance(world.clock.now().until(time));
+    }
+
+    async fn a_node_whose_clock_differs_is_not_ready(db: TestDb) {
+        let start = theirs(&db).await.before(seconds(20));
+        let world = World::start_at(db, start, &[]).await;
+        {
+            let raw = Raw::new(&world);
+            let ready = || raw.get(As::Nobody, "/readyz");
+            let behind = ready().await.expect_refusal(503, "clock_skew");
+            assert!(behind.headers.contains_key("retry-after"), "{behind:?}");
+            set(&world, Duration::from_millis(1_500)).await;
+            ready().await.expect(200);
+            set(&world, seconds(6)).await;
+            ready().await.expect_refusal(503, "clock_skew");
+            // This node's clock stands still until the database's has caught up.
+            let began = Instant::now();
+            while ready().await.status != 200 {
+                assert!(began.elapsed() < Duration::from_secs(30), "it never recovers");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        }
+        world.end().await;
+    }
+
+    async fn one_of_many_first_codes_works(db: TestDb) {
+        const NODES: usize = 12;
+        let world = World::start(db).await;
+        let stores = join_all((0..NODES).map(|_| world.db.store())).await;
+        let nodes = join_all(stores.into_iter().map(|store| node(&world, store))).await;
+        let codes = join_all(nodes.iter().map(Identity::first_admin_code)).await;
+        let codes: Vec<_> = codes.into_iter().map(|code| code.unwrap().expect("there is nobody yet").expose_grouped()).collect();
+        let live = format!(
+            "select count(*) from enrollments where user_id is null and claimed_at is null and expires_at > {}",
+            world.clock.now().as_micros()
+        );
+        assert_eq!(world.db.number(&live).await, 1, "codes that work");
+
+        let mut enrolled = 0;
+        for code in &codes {
+            let phone = world.blank_phone();
+            match phone.enrol(code, "My phone", Some(("yannick", "Yannick Schutz"))).await {
+                Ok(_) => enrolled += 1,
+                refused => phone_refused(refused, "enrollment_unknown"),
+            }
+        }
+        assert_eq!(enrolled, 1, "one of the codes that were printed is the one that works");
+        world.end().await;
+    }
+
+    /// What a node has of identity, on connections of its own.
+    async fn node(world: &World, store: phoneops::db::Store) -> Identity {
+        let relying_party = RelyingParty::new("localhost", &world.server.public_url, "PhoneOps").unwrap();
+        let (clock, journal): (Clock, _) = (world.clock.clone(), Journal::default());
+        let master = std::fs::read_to_string(world.server.socket().with_file_name("master.key")).unwrap();
+        let master = MasterKey::parse(&master).unwrap();
+        let keys = IssuerKeys::open(&store, &master, world.server.issuer(), clock.now()).await.unwrap();
+        Identity::new(store, clock, journal, &master, keys, relying_party)
+    }
+
+    /// As many connections as requests have, and more requests than may wait for them.
+    const FLOOD: usize = 5_000;
+
+    async fn a_flood_of_requests_keeps_no_phone_from_ringing(db: TestDb) {
+        let world = World::start(db).await;
+        let yannick = world.person("yannick", "Yannick Schutz").await;
+        let heimdall = world.bot("heimdall").await;
+        let reference = heimdall.page(&yannick, "All your apps are down").await;
+        yannick.expect_push(&world, "All your apps are down").await;
+
+        let over = CancellationToken::new();
+        let flood: Vec<_> = (0..FLOOD)
+            .map(|_| {
+                let (store, over) = (world.server.store.clone(), over.clone());
+                tokio::spawn(async move {
+                    let held: Result<(), Error> = store
+                        .write(move |_| {
+                            Box::pin(async move {
+                                over.cancelled().await;
+                                Ok(())
+                            })
+                        })
+                        .await;
+                    held
+                })
+            })
+            .collect();
+        let refused = heimdall.client.get(&format!("/v1/incidents/{reference}")).await.unwrap_err();
+        let phoneops::client::Error::Refused(refused) = refused else { panic!("{refused}") };
+        assert_eq!((refused.status, &*refused.code, refused.retry_after), (503, "unavailable", Some(seconds(1))));
+
+        // No request gives its connection back before this is over.
+        world.advance(seconds(60)).await;
+        yannick.expect_push(&world, "All your apps are down").await;
+        over.cancel();
+        join_all(flood).await;
+        yannick.phone.resolve(&reference).await.unwrap();
+        world.end().await;
+    }
+
+    #[test]
+    fn a_clock_that_differs_is_noticed() {
+        run(Engine::Pg, a_node_whose_clock_differs_is_not_ready);
+    }
+
+    #[test]
+    fn one_first_administrator() {
+        run(Engine::Pg, one_of_many_first_codes_works);
+    }
+
+    #[test]
+    fn a_flood_does_not_silence_phones() {
+        run(Engine::Pg, a_flood_of_requests_keeps_no_phone_from_ringing);
     }
 
     #[test]

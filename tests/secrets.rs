@@ -3,7 +3,10 @@
 mod support;
 mod world;
 
-world::stories! { nothing_leaks }
+world::stories! {
+    nothing_leaks
+    the_log_names_routes_and_never_paths
+}
 
 mod stories {
     use std::io::Write;
@@ -14,6 +17,7 @@ mod stories {
     use phoneops::secret::{b64u, from_b64u, random};
     use serde_json::json;
     use sqlx::Row as _;
+    use tracing_subscriber::fmt::format::FmtSpan;
 
     use crate::world::raw::{As, Raw, RawPhone};
     use crate::world::{World, deploy, seconds};
@@ -37,6 +41,8 @@ mod stories {
         static ONCE: OnceLock<()> = OnceLock::new();
         ONCE.get_or_init(|| {
             let everything = tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE).with_ansi(false);
+            // The span of every request becomes a line.
+            let everything = everything.with_span_events(FmtSpan::CLOSE);
             everything.with_writer(|| Log(LOG.lock().unwrap())).init();
         });
     }
@@ -110,6 +116,38 @@ mod stories {
             }
         }
         assert!(found.is_empty(), "{found:#?}");
+    }
+
+    pub(crate) async fn the_log_names_routes_and_never_paths(world: &World) {
+        listen();
+        let raw = Raw::new(world);
+        let (bot, phone) = (raw.able_bot("heimdall").await, raw.person("yannick", "member").await);
+        let asked = raw.ask(&bot, "yannick", &deploy("api", "production")).await;
+        let reference = raw.page(&bot, "yannick").await;
+        let code = raw.code("yannick").await;
+        let mut paths = Vec::new();
+        for (by, method, path, route) in [
+            (As::Bot(&bot), "GET", format!("/v1/approvals/{asked}"), "/v1/approvals/{id}"),
+            (As::Bot(&bot), "DELETE", format!("/v1/approvals/{asked}"), "/v1/approvals/{id}"),
+            (As::Phone(&phone), "GET", format!("/v1/incidents/{reference}"), "/v1/incidents/{ref}"),
+            (As::Operator, "GET", format!("/v1/users/{}", phone.user), "/v1/users/{user}"),
+            (As::Operator, "DELETE", format!("/v1/bots/{}", bot.id), "/v1/bots/{id}"),
+            (As::Phone(&phone), "DELETE", format!("/v1/devices/{}", phone.device), "/v1/devices/{id}"),
+            (As::Nobody, "GET", format!("/v1/approvals/{asked}?wait=1&after={code}"), "/v1/approvals/{id}"),
+            (As::Nobody, "GET", format!("/enroll/{code}"), "\"-\""),
+            (As::Nobody, "PATCH", format!("/v1/approvals/{asked}"), "/v1/approvals/{id}"),
+        ] {
+            raw.shot(by, method, &path).fire().await;
+            paths.push((method, path, route));
+        }
+        let log = String::from_utf8_lossy(&LOG.lock().unwrap()).into_owned();
+        let spans = |route: &str| log.lines().filter(|line| line.contains("request{") && line.contains(route)).count();
+        for (method, path, route) in paths {
+            assert!(spans(route) > 0, "{method} {route} left no line: {}", log.lines().take(20).collect::<Vec<_>>().join("\n"));
+            let quoted: Vec<_> = log.lines().filter(|line| line.contains(path.split('?').next().unwrap())).collect();
+            assert!(quoted.is_empty(), "{method} {path} is in the log: {quoted:#?}");
+        }
+        assert!(!log.contains(&code), "the code of a path or a query is in the log");
     }
 
     /// Does everything, and gives every secret that came up.

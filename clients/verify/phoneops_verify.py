@@ -331,6 +331,8 @@ def shape(document):
     receipt = document["receipt"]
     text_of(receipt, "issuer")
     instant_of(receipt, "issued_at")
+    if not all(isinstance(origin, str) for origin in list_of(receipt, "origins")):
+        raise NotPlain("origins is not a list of strings")
 
     approval = object_of(receipt, "approval")
     id_of(approval, "id", "apr"), id_of(approval, "bot", "bot"), id_of(approval, "requester", "usr")
@@ -508,7 +510,7 @@ def webauthn(receipt, answer, key, verifier):
         raise Wrong("client_data", "its type is not webauthn.get")
     if said.get("challenge") != tagged("phoneops.answer.v1", answer["statement"].encode("utf-8")):
         raise Wrong("challenge", "another statement was signed")
-    if said.get("origin") != receipt["issuer"]:
+    if not any(said.get("origin") == origin for origin in receipt["origins"]):
         raise Wrong("origin", "it was signed at another origin")
     crossed = said.get("crossOrigin")
     if not (crossed is None or crossed is False) or "topOrigin" in said:

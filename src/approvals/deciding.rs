@@ -30,7 +30,7 @@ pub(super) struct Parts {
 pub(super) async fn request(tx: &mut Tx<'_>, parts: &Parts, bot: &Bot, ask: Ask, now: Timestamp) -> Result<ApprovalId, Error> {
     let unknown = || Refused::RequesterUnknown(ask.requester.to_string());
     let requester = identity::active_user(tx.db(), &ask.requester).await?.ok_or_else(unknown)?;
-    if identity::usable_passkeys(tx.db(), requester.id).await?.is_empty() {
+    if identity::usable_passkey_ids(tx.db(), requester.id).await?.is_empty() {
         return Err(Refused::RequesterHasNoPasskey(requester.full_name()).into());
     }
     let approval = Approval {
@@ -91,8 +91,8 @@ pub(super) async fn decide(tx: &mut Tx<'_>, parts: &Parts, deciding: Deciding) -
     // Looked up again under the lock: the right to answer must hold now, not when the signature was checked.
     let trusted = identity::active_device(tx.db(), device).await?.is_some()
         && identity::active_user(tx.db(), &UserRef::Id(approver)).await?.is_some();
-    let usable = identity::usable_passkeys(tx.db(), approver).await?;
-    if !trusted || !usable.iter().any(|passkey| passkey.id == signed.passkey) {
+    let usable = identity::usable_passkey_ids(tx.db(), approver).await?;
+    if !trusted || !usable.contains(&signed.passkey) {
         return Err(Refused::Webauthn(WebauthnRefusal::PasskeyUnknown).into());
     }
     if let Some(before) = store::find_answer(tx.db(), answer.challenge).await? {

@@ -13,6 +13,7 @@ mod grant;
 mod machine;
 mod outcome;
 pub mod receipt;
+mod restored;
 mod service;
 mod statement;
 mod store;
@@ -24,6 +25,7 @@ pub use machine::{
     Approval, Decision, Effect, Event, Factor, GRANT_TTL, Origin, PolicyRef, Refusal, Requirement, State, Verdict, VerifiedAnswer,
 };
 pub use outcome::{Outcome, Reported};
+pub use restored::Voided;
 pub use service::{Answer, Approvals, Ask, Challenge, Error, Ground, Redeemed, Refused, View};
 pub use statement::Statement;
 pub use words::{Display, DisplayRow};

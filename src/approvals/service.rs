@@ -369,6 +369,7 @@ impl Approvals {
         let (now, parts) = (self.clock.now(), self.parts());
         let rung: Result<(), Error> = self
             .store
+            .for_workers()
             .write(move |tx| {
                 Box::pin(async move {
                     if !crate::jobs::complete(tx, &done).await? {
@@ -419,7 +420,7 @@ impl Approvals {
         let user = call.person()?.user.id;
         let now = self.clock.now();
         self.store
-            .read(move |db| {
+            .scan(move |db| {
                 Box::pin(async move {
                     let mut views = Vec::new();
                     for approval in store::waiting_for(db, user, now, INBOX).await? {

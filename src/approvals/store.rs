@@ -100,6 +100,11 @@ pub(super) async fn save_outcome(tx: &mut Tx<'_>, approval: &Approval) -> Result
     Ok(rows == 1)
 }
 
+/// Every request that waits for an answer.
+pub(super) async fn pending(db: &mut Db<'_>) -> Result<Vec<ApprovalId>> {
+    db.query("select id from approvals where state = 'pending' order by created_at").all().await
+}
+
 /// What waits for a person, the most urgent (first to expire) first. Each requires its requester's own passkey today.
 pub(super) async fn waiting_for(db: &mut Db<'_>, user: UserId, now: Timestamp, limit: u32) -> Result<Vec<Approval>> {
     db.query(
@@ -253,6 +258,11 @@ pub(super) async fn insert_grant(tx: &mut Tx<'_>, grant: &StoredGrant) -> Result
 
 pub(super) async fn find_grant(db: &mut Db<'_>, approval: ApprovalId) -> Result<Option<StoredGrant>> {
     db.query("select * from grants where approval_id = $1").bind(approval).optional().await
+}
+
+/// Ends every grant that was not redeemed.
+pub(super) async fn void_grants(tx: &mut Tx<'_>, now: Timestamp) -> Result<Vec<GrantId>> {
+    tx.query("update grants set expires_at = $1 where redeemed_at is null and expires_at > $1 returning id").bind(now).all().await
 }
 
 /// The grant, locked: redeemers come one after the other.

@@ -5,8 +5,8 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::connect::Operator;
+use super::noun::{List, tell};
 use super::reply::read;
-use super::words::table;
 use super::{Failure, Out, Outcome};
 use crate::client::Client;
 use crate::id::BotId;
@@ -52,15 +52,6 @@ struct Add {
 }
 
 #[derive(Debug, Args)]
-struct List {
-    #[command(flatten)]
-    operator: Operator,
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
-}
-
-#[derive(Debug, Args)]
 struct Revoke {
     #[command(flatten)]
     operator: Operator,
@@ -77,6 +68,14 @@ struct Bot {
     scopes: Vec<String>,
 }
 
+/// A bot with its token, as it is shown once. Never printed with `Debug`.
+#[derive(Deserialize)]
+struct Added {
+    name: String,
+    scopes: Vec<String>,
+    token: String,
+}
+
 #[derive(Deserialize)]
 struct Bots {
     bots: Vec<Bot>,
@@ -86,7 +85,7 @@ impl Command {
     pub(super) async fn run(self, out: &mut Out) -> Result<Outcome, Failure> {
         match self.act {
             Act::Add(add) => add.run(out).await,
-            Act::List(list) => list.run(out).await,
+            Act::List(list) => list.run("bots", row, "There is no bot yet: `phoneops bot add NAME` makes one", out).await,
             Act::Revoke(revoke) => revoke.run(out).await,
         }
     }
@@ -96,33 +95,16 @@ impl Add {
     async fn run(self, out: &mut Out) -> Result<Outcome, Failure> {
         let body = json!({"name": self.name, "scopes": self.scopes});
         let reply = self.operator.connect()?.post("/v1/bots", &body).await?;
-        if self.json {
-            out.json(&reply.body);
-            return Ok(Outcome::Done);
-        }
-        let bot: Bot = read(&reply.body)?;
-        let token = reply.body["token"].as_str().unwrap_or_default();
-        out.line(format_args!("Added bot {}: it may {}", bot.name, bot.scopes.join(", ")));
-        out.line(format_args!("Token: {token}"));
-        out.note("Keep the token now: it is not shown again. The bot's commands read it from PHONEOPS_TOKEN.");
-        Ok(Outcome::Done)
+        tell(out, self.json, &reply.body, |out, bot: Added| {
+            out.line(format_args!("Added bot {}: it may {}", bot.name, bot.scopes.join(", ")));
+            out.line(format_args!("Token: {}", bot.token));
+            out.note("Keep the token now: it is not shown again. The bot's commands read it from PHONEOPS_TOKEN.");
+        })
     }
 }
 
-impl List {
-    async fn run(self, out: &mut Out) -> Result<Outcome, Failure> {
-        let reply = self.operator.connect()?.get("/v1/bots").await?;
-        if self.json {
-            out.json(&reply.body["bots"]);
-            return Ok(Outcome::Done);
-        }
-        let rows: Vec<_> = bots(&reply.body)?.into_iter().map(|bot| vec![bot.name, bot.id, bot.scopes.join(",")]).collect();
-        out.lines(table(&rows));
-        if rows.is_empty() {
-            out.note("There is no bot yet: `phoneops bot add NAME` makes one");
-        }
-        Ok(Outcome::Done)
-    }
+fn row(bot: Bot) -> Vec<String> {
+    vec![bot.name, bot.id, bot.scopes.join(",")]
 }
 
 fn bots(body: &Value) -> Result<Vec<Bot>, Failure> {

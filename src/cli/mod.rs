@@ -2,9 +2,10 @@
 //!
 //! | who | commands | how they reach the server |
 //! |---|---|---|
-//! | operator | `user`, `bot`, `enroll`, `keys`, `doctor` | the server's Unix socket |
+//! | operator | `user`, `bot`, `enroll`, `keys`, `doctor`, `backup` | the server's Unix socket |
+//! | operator | `restore` | the database, which no server may have open |
 //! | bot | `request`, `exec`, `page`, `incident` | HTTP, with a token from the environment |
-//! | nobody | `healthcheck`, `openapi`, `verify` | HTTP, or not at all |
+//! | nobody | `healthcheck`, `openapi`, `completions`, `verify` | HTTP, or not at all |
 //!
 //! **Invariants**
 //! - It never opens the database of a running server.
@@ -12,7 +13,9 @@
 //! - What a program reads is on stdout; what only a person wants to know about it is on stderr.
 //! - An output that nobody reads any more changes no outcome.
 
+mod backup;
 mod bot;
+mod completions;
 mod connect;
 mod demo;
 mod doctor;
@@ -22,6 +25,7 @@ mod healthcheck;
 mod incident;
 mod interrupt;
 mod keys;
+mod noun;
 mod openapi;
 mod outcome;
 mod output;
@@ -29,6 +33,7 @@ mod page;
 mod qr;
 mod reply;
 mod request;
+mod restore;
 mod serve;
 mod telemetry;
 mod user;
@@ -65,7 +70,10 @@ enum Command {
     Verify(verify::Verify),
     Healthcheck(healthcheck::Healthcheck),
     Doctor(doctor::Doctor),
+    Backup(backup::Backup),
+    Restore(restore::Restore),
     Openapi(openapi::Openapi),
+    Completions(completions::Completions),
 }
 
 /// Parses `arguments` (the first is the program's own name), does what they say, and tells stderr why not.
@@ -117,7 +125,10 @@ async fn perform(command: Command, out: &mut Out) -> Result<Outcome, Failure> {
         Command::Verify(verify) => verify.run(out),
         Command::Healthcheck(healthcheck) => healthcheck.run().await,
         Command::Doctor(doctor) => doctor.run(out).await,
+        Command::Backup(backup) => backup.run(out).await,
+        Command::Restore(restore) => restore.run(out).await,
         Command::Openapi(openapi) => openapi.run(out),
+        Command::Completions(completions) => Ok(completions.run(out)),
     }
 }
 

@@ -165,9 +165,16 @@ impl Failure {
     }
 }
 
-/// A client's error with its deepest cause, which is the one that tells people something: "Connection refused".
+/// A client's error with what helps people: its deepest cause ("Connection refused"), or when to try again.
 fn said(error: &client::Error) -> String {
-    let client::Error::Unreachable { base, source } = error else { return error.to_string() };
+    let (base, source) = match error {
+        client::Error::Unreachable { base, source } => (base, source),
+        client::Error::Refused(refusal) => {
+            let Some(pause) = refusal.retry_after else { return error.to_string() };
+            return format!("{error}; try again in {} s", pause.as_secs());
+        }
+        client::Error::NotPhoneOps { .. } | client::Error::Unwritten(_) => return error.to_string(),
+    };
     if source.is_timeout() {
         return format!("{base} does not answer in time");
     }
@@ -193,17 +200,24 @@ mod tests {
         assert_eq!(O::Ran(7).code(), 7);
     }
 
+    fn refused(status: u16, retry_after: Option<std::time::Duration>) -> Failure {
+        let body = serde_json::Value::Null;
+        let refusal = client::Refusal { status, code: String::new(), detail: "not now".into(), retry_after, body };
+        Failure::from(client::Error::Refused(Box::new(refusal)))
+    }
+
     #[test]
     fn only_a_server_that_says_who_may_is_not_authorised() {
-        let refused = |status| {
-            let body = serde_json::Value::Null;
-            let refusal = client::Refusal { status, code: String::new(), detail: "no".into(), body };
-            Failure::from(client::Error::Refused(Box::new(refusal))).outcome()
-        };
-        assert_eq!([400, 401, 403, 404, 409, 503].map(refused), {
+        assert_eq!([400, 401, 403, 404, 409, 503].map(|status| refused(status, None).outcome()), {
             use Outcome::{Failed, NotAuthorised};
             [Failed, NotAuthorised, NotAuthorised, Failed, Failed, Failed]
         });
+    }
+
+    #[test]
+    fn a_server_that_says_when_to_try_again_is_quoted() {
+        let said = |pause: Option<u64>| refused(503, pause.map(std::time::Duration::from_secs)).to_string();
+        assert_eq!((said(None), said(Some(3))), ("not now".into(), "not now; try again in 3 s".into()));
     }
 
     #[tokio::test]

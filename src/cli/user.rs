@@ -5,8 +5,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::connect::Operator;
-use super::reply::read;
-use super::words::table;
+use super::noun::{List, tell};
 use super::{Failure, Out, Outcome};
 use crate::identity::{Handle, PersonName, UserRef};
 use crate::text::line;
@@ -50,15 +49,6 @@ struct Add {
 }
 
 #[derive(Debug, Args)]
-struct List {
-    #[command(flatten)]
-    operator: Operator,
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
-}
-
-#[derive(Debug, Args)]
 struct Remove {
     #[command(flatten)]
     operator: Operator,
@@ -75,16 +65,13 @@ struct User {
     role: String,
 }
 
-#[derive(Deserialize)]
-struct Users {
-    users: Vec<User>,
-}
+const NOBODY: &str = "There is nobody yet: the link that `phoneops serve` prints makes the first administrator";
 
 impl Command {
     pub(super) async fn run(self, out: &mut Out) -> Result<Outcome, Failure> {
         match self.act {
             Act::Add(add) => add.run(out).await,
-            Act::List(list) => list.run(out).await,
+            Act::List(list) => list.run("users", row, NOBODY, out).await,
             Act::Remove(remove) => remove.run(out).await,
         }
     }
@@ -95,36 +82,16 @@ impl Add {
         let role = if self.admin { "admin" } else { "member" };
         let body = json!({"handle": self.handle, "name": self.name, "role": role});
         let reply = self.operator.connect()?.post("/v1/users", &body).await?;
-        if self.json {
-            out.json(&reply.body);
-            return Ok(Outcome::Done);
-        }
-        let user: User = read(&reply.body)?;
-        out.line(format_args!("Added {} (@{})", line(&user.name, 80), user.handle));
-        out.note(format_args!("Give them a phone next: phoneops enroll @{}", user.handle));
-        Ok(Outcome::Done)
+        tell(out, self.json, &reply.body, |out, user: User| {
+            out.line(format_args!("Added {} (@{})", line(&user.name, 80), user.handle));
+            out.note(format_args!("Give them a phone next: phoneops enroll @{}", user.handle));
+        })
     }
 }
 
-impl List {
-    async fn run(self, out: &mut Out) -> Result<Outcome, Failure> {
-        let reply = self.operator.connect()?.get("/v1/users").await?;
-        if self.json {
-            out.json(&reply.body["users"]);
-            return Ok(Outcome::Done);
-        }
-        let Users { users } = read(&reply.body)?;
-        let row = |user: &User| {
-            let role = if user.role == "member" { String::new() } else { user.role.clone() };
-            vec![format!("@{}", user.handle), line(&user.name, 80), role]
-        };
-        let rows: Vec<_> = users.iter().map(row).collect();
-        out.lines(table(&rows));
-        if rows.is_empty() {
-            out.note("There is nobody yet: the link that `phoneops serve` prints makes the first administrator");
-        }
-        Ok(Outcome::Done)
-    }
+fn row(user: User) -> Vec<String> {
+    let role = if user.role == "member" { String::new() } else { user.role };
+    vec![format!("@{}", user.handle), line(&user.name, 80), role]
 }
 
 impl Remove {

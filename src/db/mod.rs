@@ -11,6 +11,8 @@
 //! - An I/O error of the database ends the process: after a failed sync SQLite would go on acknowledging what it may have lost.
 //! - What runs after a commit ([`Tx::after_commit`]) is a hint (a wake-up); losing it loses time, never data.
 
+mod admission;
+mod backup;
 mod error;
 mod migrate;
 mod notify;

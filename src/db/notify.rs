@@ -18,7 +18,7 @@ impl Store {
     /// When the connection is lost.
     pub async fn listen(&self, heard: impl Fn(Uuid) + Send) -> Result<()> {
         let Backend::Pg { workers, .. } = &self.backend else { return std::future::pending().await };
-        let mut listener = PgListener::connect_with(workers).await?;
+        let mut listener = PgListener::connect_with(&workers.pool).await?;
         listener.listen(CHANNEL).await?;
         loop {
             let message = listener.recv().await?;
@@ -34,7 +34,7 @@ impl Store {
         let Backend::Pg { workers, .. } = &self.backend else { return Ok(()) };
         for some in subjects.chunks(A_MESSAGE) {
             let payload = some.iter().map(|subject| subject.simple().to_string()).collect::<Vec<_>>().join(",");
-            sqlx::query("select pg_notify($1, $2)").bind(CHANNEL).bind(payload).execute(workers).await?;
+            sqlx::query("select pg_notify($1, $2)").bind(CHANNEL).bind(payload).execute(&workers.pool).await?;
         }
         Ok(())
     }

@@ -5,12 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rusqlite::Connection;
-use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use tokio::sync::mpsc;
 
+use super::admission::{Lane, QUEUE};
 use super::error::die_of_io_error;
 use super::read::Readers;
-use super::write::{LiteWork, QUEUE, lite_writer};
+use super::write::{LiteWork, lite_writer};
 use super::{Error, Result, migrate};
 
 /// How long SQLite waits for a process outside this one; inside there is only one writer.
@@ -21,6 +22,9 @@ const CHECKPOINT_PAGES: i32 = 1000;
 
 /// Prepared statements kept per connection: more than there are in the source.
 pub(super) const STATEMENTS: usize = 256;
+
+/// PostgreSQL connections that are reserved for background work. One of them listens for what other nodes say.
+const WORKERS: u32 = 8;
 
 /// Which database, and how large a share of it.
 #[derive(Clone, Debug)]
@@ -57,7 +61,7 @@ pub struct Store {
 #[derive(Clone)]
 pub(super) enum Backend {
     Lite { writer: mpsc::Sender<Box<dyn LiteWork>>, readers: Arc<Readers> },
-    Pg { pool: PgPool, workers: PgPool },
+    Pg { requests: Lane, workers: Lane },
 }
 
 impl Store {
@@ -82,7 +86,7 @@ impl Store {
     pub fn for_workers(&self) -> Self {
         match &self.backend {
             Backend::Lite { .. } => self.clone(),
-            Backend::Pg { workers, .. } => Self { backend: Backend::Pg { pool: workers.clone(), workers: workers.clone() } },
+            Backend::Pg { workers, .. } => Self { backend: Backend::Pg { requests: workers.clone(), workers: workers.clone() } },
         }
     }
 
@@ -138,10 +142,11 @@ async fn open_pg(url: &str, connections: u32) -> Result<Backend> {
         .application_name("phoneops")
         // Never weaker than the promise, whatever the server's default is.
         .options([("synchronous_commit", "on"), ("statement_timeout", "10s"), ("lock_timeout", "5s")]);
-    let pool = |size: u32| {
-        PgPoolOptions::new().max_connections(size).acquire_timeout(Duration::from_secs(5)).connect_with(options.clone())
+    let lane = async |size: u32| -> Result<Lane> {
+        let pool = PgPoolOptions::new().max_connections(size).acquire_timeout(Duration::from_secs(5));
+        Ok(Lane::new(pool.connect_with(options.clone()).await?, size))
     };
-    let workers = pool(4).await?;
-    migrate::pg(&workers).await?;
-    Ok(Backend::Pg { pool: pool(connections).await?, workers })
+    let workers = lane(WORKERS).await?;
+    migrate::pg(&workers.pool).await?;
+    Ok(Backend::Pg { requests: lane(connections).await?, workers })
 }

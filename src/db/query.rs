@@ -34,6 +34,9 @@ impl From<&'static str> for Sql {
 pub struct Db<'c> {
     driver: Driver<'c>,
     spoilt: bool,
+    /// Without a transaction: for one statement, which has run or not.
+    one_look: bool,
+    looked: bool,
 }
 
 enum Driver<'c> {
@@ -44,11 +47,16 @@ enum Driver<'c> {
 
 impl<'c> Db<'c> {
     pub(super) fn lite(connection: &'c mut rusqlite::Connection) -> Self {
-        Self { driver: Driver::Lite(connection), spoilt: false }
+        Self { driver: Driver::Lite(connection), spoilt: false, one_look: false, looked: false }
     }
 
     pub(super) fn pg(connection: &'c mut PgConnection) -> Self {
-        Self { driver: Driver::Pg(connection), spoilt: false }
+        Self { driver: Driver::Pg(connection), spoilt: false, one_look: false, looked: false }
+    }
+
+    /// Without a transaction around it, so that a second statement would see another snapshot.
+    pub(super) fn for_one_look(self) -> Self {
+        Self { one_look: true, ..self }
     }
 
     /// A statement to bind parameters to and run.
@@ -60,6 +68,21 @@ impl<'c> Db<'c> {
     pub(super) fn unspoilt(&self) -> Result<()> {
         if self.spoilt {
             return Err(Error::Failed("an earlier statement of this transaction failed".into()));
+        }
+        Ok(())
+    }
+
+    /// Lets the next statement run, unless one failed before it. A look, which no transaction confines, has one and it is a query.
+    fn admit(&mut self, sql: Sql) -> Result<()> {
+        self.unspoilt()?;
+        if !self.one_look {
+            return Ok(());
+        }
+        if std::mem::replace(&mut self.looked, true) {
+            return Err(Error::Failed("a look has one statement; this is its second".into()));
+        }
+        if !sql.pg.trim_start().starts_with("select ") {
+            return Err(Error::Failed(format!("a look only reads: {}", sql.pg)));
         }
         Ok(())
     }
@@ -91,7 +114,7 @@ impl Query<'_, '_> {
     /// Storage errors.
     pub async fn execute(self) -> Result<u64> {
         let Self { db, sql, values } = self;
-        db.unspoilt()?;
+        db.admit(sql)?;
         let done = match &mut db.driver {
             Driver::Lite(connection) => lite_execute(connection, sql.lite, &values),
             Driver::Pg(connection) => pg_execute(connection, sql.pg, values).await,
@@ -105,7 +128,7 @@ impl Query<'_, '_> {
     /// Storage errors, and rows that make no sense.
     pub async fn all<T: FromRow + Send>(self) -> Result<Vec<T>> {
         let Self { db, sql, values } = self;
-        db.unspoilt()?;
+        db.admit(sql)?;
         let done = match &mut db.driver {
             Driver::Lite(connection) => lite_all(connection, sql.lite, &values),
             Driver::Pg(connection) => pg_all(connection, sql.pg, values).await,
@@ -119,7 +142,7 @@ impl Query<'_, '_> {
     /// Storage errors, and a row that makes no sense.
     pub async fn optional<T: FromRow + Send>(self) -> Result<Option<T>> {
         let Self { db, sql, values } = self;
-        db.unspoilt()?;
+        db.admit(sql)?;
         let done = match &mut db.driver {
             Driver::Lite(connection) => lite_optional(connection, sql.lite, &values),
             Driver::Pg(connection) => pg_optional(connection, sql.pg, values).await,

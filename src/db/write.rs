@@ -17,9 +17,6 @@ use super::{Db, Error, Query, Result, Sql, Store};
 /// At most so many operations share a commit; measured, larger groups gain nothing.
 const GROUP: usize = 64;
 
-/// At most so many operations wait for SQLite's writer; beyond that a write is refused as unavailable.
-pub(super) const QUEUE: usize = 4096;
-
 /// A hint to be given once the transaction is durable.
 type AfterCommit = Box<dyn FnOnce() + Send>;
 
@@ -60,7 +57,7 @@ impl Store {
     /// ignored. It runs to its end even when the returned future is dropped.
     ///
     /// # Errors
-    /// What `op` returned, or a storage error in its clothes.
+    /// What `op` returned, or a storage error in its clothes: [`Error::Unavailable`] at once when too much is waiting already.
     pub async fn write<T, E, F>(&self, op: F) -> Result<T, E>
     where
         T: Send + 'static,
@@ -74,9 +71,12 @@ impl Store {
                 writer.try_send(Box::new(work)).map_err(|error| turned_away(&error))?;
                 answer.await.unwrap_or_else(|_| Err(died().into()))
             }
-            Backend::Pg { pool, .. } => {
-                let pool = pool.clone();
-                let task = tokio::spawn(async move { write_pg(&pool, op).await });
+            Backend::Pg { requests, .. } => {
+                let (place, pool) = (requests.admit()?, requests.pool.clone());
+                let task = tokio::spawn(async move {
+                    let _place = place;
+                    write_pg(&pool, op).await
+                });
                 task.await.unwrap_or_else(|_| Err(died().into()))
             }
         }

@@ -10,10 +10,12 @@
 //! - A notification, its attempts and their jobs are written in the transaction of what they tell about: no page without its push.
 //! - Nothing is sent after its deadline or after it was withdrawn: that is looked up again just before sending.
 //! - A retry of a round has the round's own tag, so a phone shows it once; the next round has another and rings again.
-//! - A dead target retires only the registration it was tried with; one made since then stays.
+//! - A dead target retires only the registration it was tried with; one made since then stays, however late the provider answers.
 //! - Where a phone is reached is a secret: it is stored sealed.
 
+mod reach;
 mod service;
 mod store;
 
+pub use reach::{Reach, reach};
 pub use service::{Content, Delivery, Notice, Registration, Words};

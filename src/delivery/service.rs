@@ -8,7 +8,7 @@ use serde_json::json;
 use url::Url;
 use uuid::Uuid;
 
-use super::store::{self, Due};
+use super::store::{self, Address, Due};
 use crate::clock::{Clock, Timestamp};
 use crate::db::{Error, Result, Store, Tx};
 use crate::id::{AttemptId, DeviceId, NotificationId, UserId};
@@ -27,13 +27,20 @@ const MISCONFIGURED_PAUSE: Duration = Duration::from_secs(30);
 /// Tells people. Cheap to clone.
 #[derive(Clone)]
 pub struct Delivery {
-    store: Store,
-    clock: Clock,
-    journal: Journal,
-    queue: Queue,
-    master: MasterKey,
-    web_push: Arc<dyn Carrier>,
-    issuer: Url,
+    /// The database.
+    pub store: Store,
+    /// The time.
+    pub clock: Clock,
+    /// The record.
+    pub journal: Journal,
+    /// Work for later.
+    pub queue: Queue,
+    /// What seals how phones are reached.
+    pub master: MasterKey,
+    /// The way to browsers, installed web apps and UnifiedPush.
+    pub web_push: Arc<dyn Carrier>,
+    /// The installation's address, below which a tap opens something.
+    pub issuer: Url,
 }
 
 /// One person to be told about one subject.
@@ -97,20 +104,6 @@ impl Registration {
 }
 
 impl Delivery {
-    /// Delivers through `web_push`; `issuer` is what a tap opens.
-    #[must_use]
-    pub fn new(
-        store: Store,
-        clock: Clock,
-        journal: Journal,
-        queue: Queue,
-        master: MasterKey,
-        web_push: Arc<dyn Carrier>,
-        issuer: Url,
-    ) -> Self {
-        Self { store, clock, journal, queue, master, web_push, issuer }
-    }
-
     /// Remembers how the caller's device is reached, in place of what was known before.
     ///
     /// # Errors
@@ -221,7 +214,7 @@ impl Delivery {
     /// Storage errors; the job's lease runs out then and it is tried again.
     pub async fn perform(&self, job: &Job) -> Result<()> {
         let attempt = AttemptId(job.subject);
-        let due: Option<Due> = self.store.read(move |db| Box::pin(store::find_due(db, attempt))).await?;
+        let due: Option<Due> = self.store.for_workers().look(move |db| Box::pin(store::find_due(db, attempt))).await?;
         crate::crash_point!("push-found");
         let now = self.clock.now();
         let conclusion = match due {
@@ -230,15 +223,15 @@ impl Delivery {
             Some(due) if now >= due.expires_at => Conclusion::Failed("its time was over before it could be sent".into()),
             Some(due) => match &due.address {
                 None => Conclusion::Failed("the device has no push registration".into()),
-                Some(sealed) => self.send(job, &due, sealed, now).await?,
+                Some(address) => self.send(job, &due, address, now).await?,
             },
         };
         self.conclude(job.clone(), attempt, conclusion).await
     }
 
-    async fn send(&self, job: &Job, due: &Due, sealed: &[u8], now: Timestamp) -> Result<Conclusion> {
+    async fn send(&self, job: &Job, due: &Due, address: &Address, now: Timestamp) -> Result<Conclusion> {
         let inconsistent = |what: String| Error::inconsistent("push_registrations", due.device, what);
-        let plain = self.master.open(&place(due.device), sealed).map_err(|error| inconsistent(error.to_string()))?;
+        let plain = self.master.open(&place(due.device), &address.sealed).map_err(|error| inconsistent(error.to_string()))?;
         let registration: Registration = serde_json::from_slice(&plain).map_err(|error| inconsistent(error.to_string()))?;
         let message = self.message(due)?;
         crate::crash_point!("push-built");
@@ -246,7 +239,7 @@ impl Delivery {
         crate::crash_point!("push-sent");
         metrics::counter!("phoneops_push_total", "carrier" => self.web_push.name(), "outcome" => word(&outcome)).increment(1);
         tracing::debug!(attempt = %AttemptId(job.subject), tries = job.tries, outcome = word(&outcome), "push");
-        Ok(Conclusion::of(outcome, due, job.tries, now))
+        Ok(Conclusion::of(outcome, due, address, job.tries, now))
     }
 
     fn message(&self, due: &Due) -> Result<Message> {
@@ -268,13 +261,14 @@ impl Delivery {
 
     async fn conclude(&self, job: Job, attempt: AttemptId, conclusion: Conclusion) -> Result<()> {
         let now = self.clock.now();
-        let journal = self.journal.clone();
+        let (journal, queue) = (self.journal.clone(), self.queue.clone());
         self.store
+            .for_workers()
             .write(move |tx| {
                 Box::pin(async move {
                     let (state, detail) = match &conclusion {
                         Conclusion::Again(at, why) => {
-                            jobs::retry(tx, &job, *at, why).await?;
+                            queue.retry(tx, &job, *at, why).await?;
                             return Ok::<_, Error>(());
                         }
                         Conclusion::Settled => (None, None),
@@ -287,8 +281,8 @@ impl Delivery {
                     }
                     let Some(state) = state else { return Ok(()) };
                     store::finish_attempt(tx, attempt, state, detail.as_deref(), now).await?;
-                    if let Conclusion::Gone { device, registered_before, .. } = conclusion {
-                        store::retire(tx, device, registered_before, now).await?;
+                    if let Conclusion::Gone { device, tried, .. } = conclusion {
+                        store::retire(tx, device, &tried, now).await?;
                     }
                     if state == "failed" {
                         let data = json!({"why": detail});
@@ -319,23 +313,27 @@ enum Conclusion {
     Withdrawn,
     /// It will not work.
     Failed(String),
-    /// The target is dead.
-    Gone { device: DeviceId, registered_before: Timestamp, why: String },
+    /// The target is dead: the registration that was tried is of no more use.
+    Gone { device: DeviceId, tried: Vec<u8>, why: String },
     /// Try again then.
     Again(Timestamp, String),
 }
 
 impl Conclusion {
-    fn of(outcome: Outcome, due: &Due, tries: u32, now: Timestamp) -> Self {
+    fn of(outcome: Outcome, due: &Due, address: &Address, tries: u32, now: Timestamp) -> Self {
         let again = |pause: Duration, why: String| {
             let at = now.after(pause);
             if at < due.expires_at { Self::Again(at, why) } else { Self::Failed(why) }
         };
         match outcome {
             Outcome::Accepted { id } => Self::Accepted(id),
-            Outcome::Gone { since } => Self::Gone {
+            // What the provider found dead before it was registered here may live again.
+            Outcome::Gone { since: Some(since) } if since < address.registered_at => {
+                Self::Failed("the push service says that the registration was gone before it was made".into())
+            }
+            Outcome::Gone { .. } => Self::Gone {
                 device: due.device,
-                registered_before: since.unwrap_or(now),
+                tried: address.sealed.clone(),
                 why: "the push service says the registration is gone".into(),
             },
             Outcome::RetryAfter(pause) => again(pause, "the push service asked to wait".into()),

@@ -18,11 +18,11 @@ pub(super) async fn register(tx: &mut Tx<'_>, device: DeviceId, sealed: &[u8], n
     Ok(())
 }
 
-/// Retires a registration unless it was made after the provider found its predecessor dead.
-pub(super) async fn retire(tx: &mut Tx<'_>, device: DeviceId, registered_before: Timestamp, now: Timestamp) -> Result<()> {
-    tx.query("update push_registrations set retired_at = $3 where device_id = $1 and registered_at <= $2 and retired_at is null")
+/// Retires the registration that was tried, and no other: what a device registers anew is sealed anew, even when it is the same.
+pub(super) async fn retire(tx: &mut Tx<'_>, device: DeviceId, tried: &[u8], now: Timestamp) -> Result<()> {
+    tx.query("update push_registrations set retired_at = $3 where device_id = $1 and address_sealed = $2 and retired_at is null")
         .bind(device)
-        .bind(registered_before)
+        .bind(tried)
         .bind(now)
         .execute()
         .await?;
@@ -88,11 +88,19 @@ pub(super) struct Due {
     pub(super) expires_at: Timestamp,
     pub(super) withdrawn: bool,
     pub(super) replaces: Option<NotificationId>,
-    pub(super) address: Option<Vec<u8>>,
+    pub(super) address: Option<Address>,
+}
+
+/// How a device is reached, as it is stored.
+pub(super) struct Address {
+    pub(super) sealed: Vec<u8>,
+    pub(super) registered_at: Timestamp,
 }
 
 impl FromRow for Due {
     fn from_row(row: &Row<'_>) -> Result<Self> {
+        let sealed: Option<Vec<u8>> = row.get("address_sealed")?;
+        let registered_at: Option<Timestamp> = row.get("registered_at")?;
         Ok(Self {
             notification: row.get("notification_id")?,
             device: row.get("device_id")?,
@@ -101,14 +109,15 @@ impl FromRow for Due {
             expires_at: row.get("expires_at")?,
             withdrawn: row.get::<Option<Timestamp>>("withdrawn_at")?.is_some(),
             replaces: row.get("replaces_id")?,
-            address: row.get("address_sealed")?,
+            address: sealed.zip(registered_at).map(|(sealed, registered_at)| Address { sealed, registered_at }),
         })
     }
 }
 
 pub(super) async fn find_due(db: &mut Db<'_>, attempt: AttemptId) -> Result<Option<Due>> {
     db.query(
-        "select notification_id, attempts.device_id, round, content, expires_at, withdrawn_at, replaces_id, address_sealed
+        "select notification_id, attempts.device_id, round, content, expires_at, withdrawn_at, replaces_id, address_sealed,
+             registered_at
          from attempts
          join notifications on notifications.id = attempts.notification_id
          join devices on devices.id = attempts.device_id

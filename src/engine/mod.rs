@@ -3,6 +3,7 @@
 //! **Invariants**
 //! - A job is done by whoever holds its lease; everything it changes is written together with its completion.
 //! - Slow pushes never keep a timer from ringing: each has places of its own.
+//! - A flood of requests never does either: what is performed here goes through the connections reserved for workers.
 //! - A job that keeps failing is buried, which is an alarm; what it was for is still guarded by its subject's own timer.
 //! - Waking up late loses time, never work: what is due is looked up, not remembered.
 

@@ -6,6 +6,7 @@
 //! - Replies carry the house's own clock in `Date`, so that a phone can set itself by it.
 
 mod approvals;
+mod backup;
 mod bots;
 mod caller;
 mod devices;
@@ -24,8 +25,10 @@ mod people;
 mod problem;
 pub mod serve;
 mod spec;
+mod tls;
 mod token;
 mod users;
+mod well_known;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,6 +38,7 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 
 use crate::clock::Clock;
+use crate::config::{AndroidApp, IosApp};
 use crate::db::Store;
 use crate::delivery::Delivery;
 use crate::identity::Identity;
@@ -42,17 +46,24 @@ use crate::identity::Identity;
 pub use caller::{LocalSocket, SeenProofs};
 pub use problem::Problem;
 pub use spec::document;
+pub use tls::{Tls, TlsError, examine_certificate};
 
 /// What handlers work with.
 pub struct App {
     /// The database, for the health checks.
     pub store: Store,
+    /// A directory for files that nobody needs after a moment.
+    pub scratch: std::path::PathBuf,
     /// The time.
     pub clock: Clock,
     /// The `public_url` without a trailing slash.
     pub issuer: String,
     /// The VAPID public key, base64url.
     pub vapid_public_key: String,
+    /// iOS apps that may use these passkeys and open these links.
+    pub ios_apps: Vec<IosApp>,
+    /// Android apps that may.
+    pub android_apps: Vec<AndroidApp>,
     /// Whether phones may register push addresses in private networks.
     pub allow_private_networks: bool,
     /// People.
@@ -104,4 +115,6 @@ fn api() -> ApiRouter<State> {
         .merge(keys::router())
         .merge(journal::router())
         .merge(health::router())
+        .merge(backup::router())
+        .merge(well_known::router())
 }

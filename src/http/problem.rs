@@ -163,7 +163,7 @@ impl From<db::Error> for Problem {
         match error {
             db::Error::Unavailable(why) => {
                 tracing::warn!(why, "the database is unavailable");
-                Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "not now; try again shortly")
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "not now: the database is away, or has too much to do")
             }
             other => Self::internal(&other),
         }

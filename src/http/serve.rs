@@ -11,10 +11,12 @@ use axum::extract::Request;
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, UnixListener};
+use tokio::net::{TcpListener, TcpStream, UnixListener};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt as _;
+
+use super::tls::Tls;
 
 /// How long a client may take to send a request's head; also how long a connection may idle between requests.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(75);
@@ -22,8 +24,8 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(75);
 /// How long closing waits for requests that are under way.
 const CLOSING: Duration = Duration::from_secs(10);
 
-/// Serves `router` on TCP until `closing`, and returns when its connections are closed.
-pub async fn tcp(listener: TcpListener, router: Router, closing: CancellationToken) {
+/// Serves `router` on TCP until `closing`, by TLS where there is a certificate, and returns when its connections are closed.
+pub async fn tcp(listener: TcpListener, tls: Option<Tls>, router: Router, closing: CancellationToken) {
     let connections = TaskTracker::new();
     loop {
         let accepted = tokio::select! {
@@ -34,7 +36,10 @@ pub async fn tcp(listener: TcpListener, router: Router, closing: CancellationTok
             Ok((stream, _)) => {
                 // Replies are small and somebody waits for each.
                 let _ = stream.set_nodelay(true);
-                connections.spawn(connection(stream, router.clone(), closing.clone()));
+                match tls.clone() {
+                    None => drop(connections.spawn(connection(stream, router.clone(), closing.clone()))),
+                    Some(tls) => drop(connections.spawn(encrypted(stream, tls, router.clone(), closing.clone()))),
+                }
             }
             Err(error) => pause(&error).await,
         }
@@ -68,6 +73,12 @@ async fn finish(connections: TaskTracker) {
     connections.close();
     if tokio::time::timeout(CLOSING, connections.wait()).await.is_err() {
         tracing::warn!("some requests were still under way when the server closed");
+    }
+}
+
+async fn encrypted(stream: TcpStream, tls: Tls, router: Router, closing: CancellationToken) {
+    if let Some(stream) = tls.accept(stream).await {
+        connection(stream, router, closing).await;
     }
 }
 

@@ -13,6 +13,7 @@ use super::input::Path;
 use super::output::{Created, NoContent};
 use super::problem::Problem;
 use crate::clock::Timestamp;
+use crate::delivery::Reach;
 use crate::id::UserId;
 use crate::identity::{Handle, PersonName, Role, User, UserRef};
 
@@ -27,7 +28,8 @@ pub(super) fn router() -> ApiRouter<State> {
             "/v1/users/{user}",
             delete_with(remove, |op| {
                 op.id("removeUser").tag("users").summary("Remove a person: they may do nothing from now on")
-            }),
+            })
+            .get_with(find, |op| op.id("getUser").tag("users").summary("A person, and whether a page would reach them")),
         )
 }
 
@@ -56,6 +58,17 @@ pub(super) struct UserBody {
     created_at: Timestamp,
 }
 
+/// A person, and what they have to be reached on and to approve with.
+#[derive(Serialize, JsonSchema)]
+struct ReachBody {
+    #[serde(flatten)]
+    user: UserBody,
+    /// How many of their devices a push can be sent to. Without any, no page reaches them.
+    push_devices: usize,
+    /// How many passkeys they could approve with.
+    passkeys: usize,
+}
+
 #[derive(Serialize, JsonSchema)]
 struct List {
     users: Vec<UserBody>,
@@ -74,6 +87,15 @@ async fn create(Extract(app): Extract<State>, Write(call, body): Write<Request>)
 async fn list(Extract(app): Extract<State>, Read(call): Read) -> Result<Json<List>, Problem> {
     let users = app.identity.users(&call).await?.into_iter().map(UserBody::from).collect();
     Ok(Json(List { users }))
+}
+
+async fn find(
+    Extract(app): Extract<State>,
+    Path(ByUser { user }): Path<ByUser>,
+    Read(call): Read,
+) -> Result<Json<ReachBody>, Problem> {
+    let Reach { user, push_devices, passkeys } = app.delivery.reach(&call, user).await?;
+    Ok(Json(ReachBody { user: user.into(), push_devices, passkeys }))
 }
 
 async fn remove(

@@ -230,7 +230,7 @@ impl Call {
         let (caller, proof) = (self.key_space(), self.proof);
         let key = once.key.clone();
         let found: db::Result<Option<store::Kept>> =
-            store.read(move |db| Box::pin(async move { store::find_outcome(db, &caller, &key).await })).await;
+            store.look(move |db| Box::pin(async move { store::find_outcome(db, &caller, &key).await })).await;
         let Some(kept) = found? else { return Ok(None) };
         if let Some(proof) = proof {
             let fresh: db::Result<bool> =

@@ -2,7 +2,7 @@
 //!
 //! **Invariants**
 //! - A code is good for ten minutes and one device; claiming again with the same key is a retry, with another key a refusal.
-//! - The first administrator's code exists only while there is no user at all.
+//! - The first administrator's code exists only while there is no user at all, and at most one of them works.
 
 use std::time::Duration;
 
@@ -94,7 +94,8 @@ impl Identity {
         Ok(NewCode { id, code: (id == made).then_some(code), expires_at })
     }
 
-    /// A code that makes the first administrator, while there is no user at all. Earlier ones end.
+    /// A code that makes the first administrator, while there is no user at all. Earlier ones end, those of other nodes too: of
+    /// nodes that start together, the last to come here has the one that works.
     ///
     /// # Errors
     /// Storage errors.
@@ -106,6 +107,7 @@ impl Identity {
             .store
             .write(move |tx| {
                 Box::pin(async move {
+                    store::lock_first_codes(tx).await?;
                     if !store::no_user_yet(tx.db()).await? {
                         return Ok::<_, db::Error>(false);
                     }

@@ -39,5 +39,5 @@ pub use issuer::{IssuerKey, IssuerKeys};
 pub use keys::{Purpose, SigningKey, load_or_create};
 pub use model::{Bot, Device, NotAUser, Passkey, Platform, Role, Scope, User, UserRef};
 pub use service::{Error, Identity, Refusal, active_device, active_user, known_bot, known_user};
-pub use store::{StoredPasskey, update_credential, usable_passkeys};
+pub use store::{StoredPasskey, update_credential, usable_passkey_ids, usable_passkeys};
 pub use webauthn::{Credential, RelyingParty, WebauthnRefusal, credential_id};

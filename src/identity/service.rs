@@ -157,7 +157,7 @@ impl Identity {
     /// Only administrators may see them all.
     pub async fn users(&self, call: &Call) -> Result<Vec<User>, Error> {
         call.admin()?;
-        Ok(self.store.read(|db| Box::pin(store::list_users(db))).await?)
+        Ok(self.store.scan(|db| Box::pin(store::list_users(db))).await?)
     }
 
     /// Removes a person: from now on they may do nothing and are paged for nothing.
@@ -212,7 +212,7 @@ impl Identity {
     }
 
     async fn bot_by_id(&self, id: BotId) -> Result<Bot, Error> {
-        let found: Option<Bot> = self.store.read(move |db| Box::pin(store::find_bot(db, id))).await?;
+        let found: Option<Bot> = self.store.look(move |db| Box::pin(store::find_bot(db, id))).await?;
         found.ok_or_else(|| Refusal::NotFound(id.to_string()).into())
     }
 
@@ -222,7 +222,7 @@ impl Identity {
     /// Only administrators may see them.
     pub async fn bots(&self, call: &Call) -> Result<Vec<Bot>, Error> {
         call.admin()?;
-        Ok(self.store.read(|db| Box::pin(store::list_bots(db))).await?)
+        Ok(self.store.scan(|db| Box::pin(store::list_bots(db))).await?)
     }
 
     /// Ends a bot's token.
@@ -249,7 +249,7 @@ impl Identity {
     /// [`CallRefusal::Unauthenticated`] for any token that does not work.
     pub async fn authenticate_bot(&self, token: &Secret) -> Result<Caller, Error> {
         let digest = token.hash();
-        let bot: Option<Bot> = self.store.read(move |db| Box::pin(store::find_bot_by_token(db, digest))).await?;
+        let bot: Option<Bot> = self.store.look(move |db| Box::pin(store::find_bot_by_token(db, digest))).await?;
         bot.map(|bot| Caller::Bot(Box::new(bot))).ok_or_else(|| CallRefusal::Unauthenticated.into())
     }
 
@@ -266,20 +266,8 @@ impl Identity {
     /// # Errors
     /// [`CallRefusal::Unauthenticated`] when the device was revoked or the person left.
     pub async fn authenticate_person(&self, user: UserId, device: DeviceId) -> Result<Caller, Error> {
-        let found: Option<(User, Device)> = self
-            .store
-            .read(move |db| {
-                Box::pin(async move {
-                    let user = active_user(db, &UserRef::Id(user)).await?;
-                    let device = store::find_device(db, device).await?.filter(|device| device.revoked_at.is_none());
-                    Ok::<_, db::Error>(user.zip(device))
-                })
-            })
-            .await?;
-        match found {
-            Some((user, device)) if device.user == user.id => Ok(Caller::Person(Box::new(Person { user, device }))),
-            _ => Err(CallRefusal::Unauthenticated.into()),
-        }
+        let found: Option<Person> = self.store.look(move |db| Box::pin(store::find_person(db, user, device))).await?;
+        found.map(|person| Caller::Person(Box::new(person))).ok_or_else(|| CallRefusal::Unauthenticated.into())
     }
 
     /// Forgets proofs, idempotency keys and ceremonies that are over, and hears of keys that another node made.
@@ -289,7 +277,7 @@ impl Identity {
     pub async fn sweep(&self) -> db::Result<()> {
         let now = self.clock.now();
         self.keys.refresh().await?;
-        self.store.write(move |tx| Box::pin(store::sweep(tx, now))).await
+        self.store.for_workers().write(move |tx| Box::pin(store::sweep(tx, now))).await
     }
 }
 

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::call::{Once, UsedProof};
+use super::call::{Once, Person, UsedProof};
 use super::device_key::DeviceKey;
 use super::model::{Bot, Device, Passkey, Role, Scope, User, UserRef};
 use super::webauthn::Credential;
@@ -55,6 +55,22 @@ impl FromRow for Device {
             enrolled_at: row.get("enrolled_at")?,
             revoked_at: row.get("revoked_at")?,
         })
+    }
+}
+
+/// A person and their device, of [`find_person`].
+impl FromRow for Person {
+    fn from_row(row: &Row<'_>) -> Result<Self> {
+        let id: UserId = row.get("user_id")?;
+        let user = User {
+            id,
+            handle: word("users", id, row.get("handle")?)?,
+            name: word("users", id, row.get("user_name")?)?,
+            role: word("users", id, row.get("role")?)?,
+            created_at: row.get("created_at")?,
+            removed_at: None,
+        };
+        Ok(Self { user, device: Device::from_row(row)? })
     }
 }
 
@@ -175,6 +191,19 @@ pub(super) async fn find_device(db: &mut Db<'_>, id: DeviceId) -> Result<Option<
     db.query("select * from devices where id = $1").bind(id).optional().await
 }
 
+/// Who is on the device, when it is theirs and in use and they have not left.
+pub(super) async fn find_person(db: &mut Db<'_>, user: UserId, device: DeviceId) -> Result<Option<Person>> {
+    db.query(
+        "select devices.*, handle, users.name as user_name, role, created_at
+         from devices join users on users.id = devices.user_id
+         where devices.id = $1 and users.id = $2 and revoked_at is null and removed_at is null",
+    )
+    .bind(device)
+    .bind(user)
+    .optional()
+    .await
+}
+
 pub(super) async fn list_devices(db: &mut Db<'_>, user: UserId) -> Result<Vec<Device>> {
     db.query("select * from devices where user_id = $1 and revoked_at is null order by enrolled_at").bind(user).all().await
 }
@@ -239,6 +268,14 @@ pub(super) async fn claim_enrollment(tx: &mut Tx<'_>, id: EnrollmentId, device: 
         .bind(device)
         .execute()
         .await?;
+    Ok(())
+}
+
+/// Nodes that start together on an empty database wait here for each other until the end of the transaction ("frst" in ASCII), so
+/// that each sees the codes of those before it.
+pub(super) async fn lock_first_codes(tx: &mut Tx<'_>) -> Result<()> {
+    const WAIT: Sql = Sql::either("select 1", "select 1::bigint from (select pg_advisory_xact_lock(1718776692)) as waited");
+    tx.query(WAIT).one::<i64>().await?;
     Ok(())
 }
 
@@ -326,6 +363,20 @@ const UPDATE_CREDENTIAL: Sql = Sql::either(
     "update passkeys set credential = $2 where id = $1 and ($3 = 0 or json_extract(credential, '$.counter') < $3)",
     "update passkeys set credential = $2 where id = $1 and ($3 = 0 or (credential ->> 'counter')::bigint < $3)",
 );
+
+/// The ids of [`usable_passkeys`], for whoever needs to know only that there is one, or that it is this one.
+///
+/// # Errors
+/// Storage errors.
+pub async fn usable_passkey_ids(db: &mut Db<'_>, user: UserId) -> Result<Vec<PasskeyId>> {
+    db.query(
+        "select passkeys.id from passkeys join devices on devices.id = passkeys.device_id
+         where passkeys.user_id = $1 and passkeys.revoked_at is null and devices.revoked_at is null order by passkeys.created_at",
+    )
+    .bind(user)
+    .all()
+    .await
+}
 
 /// Stores what an assertion taught about a passkey: its signature counter. `false` when a later one was stored meanwhile.
 ///

@@ -7,7 +7,7 @@
 //! **Invariants**
 //! - User verification is required, in every registration and every assertion.
 //! - What was made in a cross-origin frame is refused, whichever of `crossOrigin` and `topOrigin` says so.
-//! - The origin matches exactly: scheme, host and port, with nothing after them.
+//! - The origin matches exactly: scheme, host and port, with nothing after them, or a native app's as a whole.
 //! - An assertion is believed only from a passkey that its ceremony offered.
 //! - An authenticator's counter, once used, must rise, and its backup eligibility may not change (section 7.2, steps 17 and 22).
 
@@ -158,7 +158,7 @@ pub enum RelyingPartyInvalid {
 pub struct RelyingParty {
     webauthn: Webauthn,
     id: String,
-    origin: String,
+    origins: Vec<String>,
     request_options: Value,
     assertion_state: Value,
 }
@@ -178,12 +178,22 @@ impl RelyingParty {
     /// # Errors
     /// [`RelyingPartyInvalid`] when the id does not belong to the origin.
     pub fn new(rp_id: &str, origin: &Url, rp_name: &str) -> Result<Self, RelyingPartyInvalid> {
+        Self::with_apps(rp_id, origin, rp_name, &[])
+    }
+
+    /// The same, where native apps may sign too; `apps` are the origins that their platforms put into what they sign.
+    ///
+    /// # Errors
+    /// As [`RelyingParty::new`].
+    pub fn with_apps(rp_id: &str, origin: &Url, rp_name: &str, apps: &[Url]) -> Result<Self, RelyingPartyInvalid> {
         let webauthn = WebauthnBuilder::new(rp_id, origin)
-            .and_then(|builder| builder.rp_name(rp_name).build())
+            .and_then(|builder| apps.iter().fold(builder.rp_name(rp_name), WebauthnBuilder::append_allowed_origin).build())
             .map_err(|_| RelyingPartyInvalid::NotAnEffectiveDomain { rp_id: rp_id.to_owned(), origin: origin.clone() })?;
         let (request_options, assertion_state) = templates(&webauthn).ok_or(RelyingPartyInvalid::StateFormat)?;
-        let (id, origin) = (rp_id.to_owned(), origin.origin().ascii_serialization());
-        Ok(Self { webauthn, id, origin, request_options, assertion_state })
+        let apps =
+            apps.iter().map(|app| if app.cannot_be_a_base() { app.to_string() } else { app.origin().ascii_serialization() });
+        let origins = [origin.origin().ascii_serialization()].into_iter().chain(apps).collect();
+        Ok(Self { webauthn, id: rp_id.to_owned(), origins, request_options, assertion_state })
     }
 
     /// The id that passkeys are made for.
@@ -285,7 +295,7 @@ impl RelyingParty {
         if data.cross_origin == Some(true) || data.top_origin {
             return Err(WebauthnRefusal::CrossOriginRefused);
         }
-        if data.origin != self.origin {
+        if !self.origins.contains(&data.origin) {
             return Err(WebauthnRefusal::OriginMismatch);
         }
         Ok(())
@@ -294,7 +304,7 @@ impl RelyingParty {
 
 impl fmt::Debug for RelyingParty {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "RelyingParty({})", self.origin)
+        write!(f, "RelyingParty({})", self.origins.join(" "))
     }
 }
 

@@ -153,13 +153,23 @@ impl Queue {
         Ok(())
     }
 
+    /// Makes a job due again at `due_at`, and lets this node's worker know; `false` when the lease was lost.
+    ///
+    /// # Errors
+    /// Storage errors.
+    pub async fn retry(&self, tx: &mut Tx<'_>, job: &Job, due_at: Timestamp, why: &str) -> Result<bool> {
+        let changed = self.changed.clone();
+        tx.after_commit(move || changed.notify_one());
+        store::release(tx, job, due_at, why).await
+    }
+
     /// Whether no job that was handed over on this node is still to be done.
     #[must_use]
     pub fn idle(&self) -> bool {
         self.room.available_permits() == HANDOFF
     }
 
-    /// Returns when a job with a due time of its own may have been enqueued on this node.
+    /// Returns when a job with a due time of its own may have been enqueued or put off on this node.
     pub async fn changed(&self) {
         self.changed.notified().await;
     }
@@ -170,7 +180,7 @@ impl Queue {
 /// # Errors
 /// Storage errors.
 pub async fn next_due(store: &Store) -> Result<Option<Timestamp>> {
-    store.read(|db| Box::pin(store::next_due(db))).await
+    store.look(|db| Box::pin(store::next_due(db))).await
 }
 
 /// Ends a job in `tx`; `false` when the lease was lost, and then the caller must change nothing else.
@@ -179,14 +189,6 @@ pub async fn next_due(store: &Store) -> Result<Option<Timestamp>> {
 /// Storage errors.
 pub async fn complete(tx: &mut Tx<'_>, job: &Job) -> Result<bool> {
     store::delete(tx, job).await
-}
-
-/// Makes a job due again at `due_at`; `false` when the lease was lost.
-///
-/// # Errors
-/// Storage errors.
-pub async fn retry(tx: &mut Tx<'_>, job: &Job, due_at: Timestamp, why: &str) -> Result<bool> {
-    store::release(tx, job, due_at, why).await
 }
 
 /// Takes a job out of circulation and keeps it for a human to see; `false` when the lease was lost.
@@ -213,7 +215,7 @@ pub struct Depth {
 /// # Errors
 /// Storage errors.
 pub async fn depth(store: &Store) -> Result<Vec<Depth>> {
-    store.read(|db| Box::pin(store::depth(db))).await
+    store.scan(|db| Box::pin(store::depth(db))).await
 }
 
 /// The error for a job whose kind this program does not know.

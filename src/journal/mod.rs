@@ -128,7 +128,7 @@ pub async fn seal(store: &Store) -> Result<usize> {
 /// # Errors
 /// Storage errors.
 pub async fn read(store: &Store, after: i64, limit: u32) -> Result<Vec<Sealed>> {
-    store.read(move |db| Box::pin(store::list(db, after, limit))).await
+    store.scan(move |db| Box::pin(store::list(db, after, limit))).await
 }
 
 /// Checks the whole chain against itself and against the head; the number of the last entry.
@@ -140,7 +140,7 @@ pub async fn verify(store: &Store) -> Result<i64> {
     loop {
         // The first page starts at the very beginning, so that a number below 1 is found too.
         let after = if last.seq == 0 { i64::MIN } else { last.seq };
-        let (page, head) = store.read(move |db| Box::pin(store::links(db, after, 500))).await?;
+        let (page, head) = store.scan(move |db| Box::pin(store::links(db, after, 500))).await?;
         if page.is_empty() {
             // Both were read from one snapshot, so that entries sealed meanwhile do not look like a difference.
             return last.must_be(&head).map(|()| last.seq);

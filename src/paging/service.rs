@@ -217,6 +217,7 @@ impl Paging {
         let (now, parts) = (self.clock.now(), self.parts.clone());
         let rung: Result<(), Error> = self
             .store
+            .for_workers()
             .write(move |tx| {
                 Box::pin(async move {
                     if !jobs::complete(tx, &job).await? {
@@ -243,6 +244,7 @@ impl Paging {
     pub async fn mend(&self) -> Result<usize, db::Error> {
         let (now, queue) = (self.clock.now(), self.parts.queue.clone());
         self.store
+            .for_workers()
             .write(move |tx| {
                 Box::pin(async move {
                     let lost = store::without_timer(tx, now.before(OVERDUE)).await?;
@@ -292,7 +294,7 @@ impl Paging {
     pub async fn list(&self, call: &Call, all: bool, before: Option<IncidentId>, limit: u32) -> Result<(Vec<View>, bool), Error> {
         call.person_or_bot(Scope::IncidentsRead)?;
         self.store
-            .read(move |db| {
+            .scan(move |db| {
                 Box::pin(async move {
                     let mut incidents = store::list(db, all, before, limit.saturating_add(1)).await?;
                     let more = incidents.len() > limit as usize;

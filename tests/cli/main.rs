@@ -1,6 +1,7 @@
 //! The command line as people and scripts use it: the real binary, a real server, simulated phones with real keys.
 
 mod administration;
+mod backups;
 mod exec;
 mod house;
 mod operation;

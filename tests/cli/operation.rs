@@ -135,7 +135,16 @@ async fn the_doctor_looks_at_a_running_server_and_at_a_stopped_one() {
     let missing = doctor(&house, Some("@yannick")).await;
     assert_eq!(missing.code, Some(1), "{missing:?}");
     assert!(missing.stdout.contains("FAIL  fallback: there is no @yannick"), "{missing:?}");
-    house.yannick().await;
+    let phone = house.phone();
+    phone.enrol(&house.first_code(), "Yannick's phone", Some(("yannick", "Yannick Schutz"))).await.unwrap();
+    let silent = doctor(&house, Some("@yannick")).await;
+    let why = "FAIL  fallback: @yannick is paged when nobody else answers, and has no device that rings";
+    assert!(silent.code == Some(1) && silent.stdout.contains(why), "{silent:?}");
+    phone.register_push().await.unwrap();
+    let unable = doctor(&house, Some("@yannick")).await;
+    let why = "warn  fallback: @yannick is paged when nobody else answers, and has no passkey";
+    assert!(unable.code == Some(0) && unable.stdout.contains(why), "{unable:?}");
+    phone.create_passkey("Face ID").await.unwrap();
     let found = doctor(&house, Some("@yannick")).await;
     let files = ["ok config", "ok data_dir", "ok master key", "ok public_url", "ok rp_id", "warn web_push"];
     let running = ["ok server", "ok database", "ok clock", "ok fallback"];

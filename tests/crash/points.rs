@@ -162,6 +162,8 @@ fn find(folder: &Path, names: &mut Vec<String>) {
         } else if !path.ends_with("crash.rs") && path.extension().is_some_and(|extension| extension == "rs") {
             let text = std::fs::read_to_string(&path).expect("a source");
             let named = text.split("crash_point!(\"").skip(1).filter_map(|rest| rest.split('"').next());
+            // No server is running there: `tests/cli/backups.rs` kills the command.
+            let named = named.filter(|name| !name.starts_with("restore-"));
             names.extend(named.map(str::to_owned));
         }
     }

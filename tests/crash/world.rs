@@ -124,7 +124,7 @@ impl Passing for client::Error {
         match self {
             Self::Unreachable { .. } => true,
             Self::Refused(refusal) => refusal.status == 503,
-            Self::NotPhoneOps { .. } => false,
+            Self::NotPhoneOps { .. } | Self::Unwritten(_) => false,
         }
     }
 }

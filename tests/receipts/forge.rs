@@ -162,6 +162,7 @@ impl Forge {
             "requester": "Yannick Schutz (@yannick)", "bot": "heimdall"});
         let receipt = json!({
             "type": "phoneops.receipt.v1", "issuer": ISSUER, "issued_at": "2026-03-01T11:00:00Z",
+            "origins": [ISSUER, "android:apk-key-hash:pNiP5iKyQ8JwgGOaKA1zGPUPJIS-0H1xKCQcfIoGLck"],
             "approval": {
                 "id": format!("apr_{:032x}", 5), "tag": "R7K2", "state": state, "bot": format!("bot_{:032x}", 7), "requester": user(0),
                 "reason": "release day", "action": action, "action_sha256": "", "display": display, "display_sha256": "",

@@ -283,8 +283,9 @@ fn twist_signed(draft: &mut Draft, dice: &mut Dice) {
         7 => piece.authenticator_data.truncate(dice.roll(40)),
         _ => {
             let place = *dice.pick(&["/crossOrigin", "/topOrigin", "/origin", "/type", "/challenge"]);
+            let app = json!("android:apk-key-hash:pNiP5iKyQ8JwgGOaKA1zGPUPJIS-0H1xKCQcfIoGLck");
             let value =
-                dice.pick(&[json!(true), json!(null), json!("https://phoneops.example"), json!("webauthn.create")]).clone();
+                dice.pick(&[json!(true), json!(null), json!("https://phoneops.example"), json!("webauthn.create"), app]).clone();
             piece.client_data[&place[1..]] = value;
         }
     }

@@ -40,6 +40,7 @@ const TABLE: &[(&str, &str)] = &[
     ("POST /v1/me/test-page", "1 333333 ++ 3"),
     ("POST /v1/users", "1 333333 3+ +"),
     ("GET /v1/users", "1 333333 3+ +"),
+    ("GET /v1/users/{usr}", "1 333333 3+ +"),
     ("DELETE /v1/users/{usr}", "1 333333 3+ +"),
     ("POST /v1/bots", "1 333333 3+ +"),
     ("GET /v1/bots", "1 333333 3+ +"),

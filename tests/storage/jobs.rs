@@ -23,6 +23,7 @@ engines! {
     a_lease_that_ran_out_makes_the_job_due_again
     a_lost_lease_changes_nothing
     a_retried_job_counts_its_tries
+    a_retry_wakes_the_worker_that_sleeps_until_something_later
     a_buried_job_is_kept_and_never_claimed
     the_longest_due_come_first
     jobs_of_every_kind_come_back_as_they_went
@@ -55,8 +56,8 @@ async fn complete(store: &Store, job: &Job) -> bool {
 }
 
 async fn retry(store: &Store, job: &Job, due_at: Timestamp) -> bool {
-    let job = job.clone();
-    store.write::<_, Error, _>(move |tx| Box::pin(async move { jobs::retry(tx, &job, due_at, "503").await })).await.unwrap()
+    let (job, (queue, _handoff)) = (job.clone(), Queue::new(Clock::manual(NOW), LEASE));
+    store.write::<_, Error, _>(move |tx| Box::pin(async move { queue.retry(tx, &job, due_at, "503").await })).await.unwrap()
 }
 
 async fn bury(store: &Store, job: &Job) -> bool {
@@ -240,6 +241,18 @@ async fn a_retried_job_counts_its_tries(db: TestDb) {
     }
     assert!(leases.is_sorted_by(|a, b| a < b), "{leases:?}");
     assert_eq!(db.number("select count(*) from jobs where last_error = '503'").await, 1);
+}
+
+async fn a_retry_wakes_the_worker_that_sleeps_until_something_later(db: TestDb) {
+    let (store, queue, _handoff) = house(&db).await;
+    enqueue(&store, &queue, Kind::Push, NOW.after(SECOND)).await;
+    queue.changed().await;
+    let job = claim_one(&store, NOW.after(SECOND)).await;
+    let (worker, again) = (queue.clone(), NOW.after(SECOND * 2));
+    let told: Result<bool, Error> =
+        store.write(move |tx| Box::pin(async move { worker.retry(tx, &job, again, "503").await })).await;
+    assert!(told.unwrap());
+    tokio::time::timeout(Duration::from_secs(5), queue.changed()).await.expect("the worker hears of it");
 }
 
 async fn a_buried_job_is_kept_and_never_claimed(db: TestDb) {

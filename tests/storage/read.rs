@@ -12,11 +12,13 @@ engines! {
     a_read_sees_one_snapshot
     a_read_does_not_wait_for_the_writer
     a_read_cannot_write
+    a_look_has_one_statement
     a_read_that_panics_harms_no_other
     a_read_may_be_dropped_half_way
 }
 
-/// Waits for the test's word inside an operation. SQLite's never wait, but their thread may be held up.
+/// Waits for the test's word inside a write or a scan. SQLite's never wait, but their thread, which is not the runtime's, may be
+/// held up.
 async fn told(engine: Engine, word: oneshot::Receiver<()>) {
     match engine {
         Engine::Lite => word.blocking_recv(),
@@ -39,7 +41,7 @@ async fn a_read_sees_one_snapshot(db: TestDb) {
     let reader = store.clone();
     let read = tokio::spawn(async move {
         reader
-            .read::<(i64, i64), Error, _>(move |db| {
+            .scan::<(i64, i64), Error, _>(move |db| {
                 Box::pin(async move {
                     let before = db.query(COUNT).one().await?;
                     began.send(()).expect("the test waits");
@@ -84,19 +86,44 @@ async fn a_read_does_not_wait_for_the_writer(db: TestDb) {
     assert_eq!(numbers(&store).await, [1]);
 }
 
+const INSERT: &str = "insert into numbers (n) values (1) returning n";
+
 async fn a_read_cannot_write(db: TestDb) {
     let store = with_numbers(&db).await;
-    let out: Result<u64> =
-        store.read(|db| Box::pin(async { db.query("insert into numbers (n) values (1)").execute().await })).await;
-    assert!(matches!(out, Err(Error::Failed(_))), "{out:?}");
+    let read: Result<i64> = store.read(|db| Box::pin(db.query(INSERT).one())).await;
+    let scan: Result<i64> = store.scan(|db| Box::pin(db.query(INSERT).one())).await;
+    let look: Result<i64> = store.look(|db| Box::pin(db.query(INSERT).one())).await;
+    for out in [read, scan, look] {
+        assert!(matches!(out, Err(Error::Failed(_))), "{out:?}");
+    }
     assert!(numbers(&store).await.is_empty());
+}
+
+async fn a_look_has_one_statement(db: TestDb) {
+    let store = with_numbers(&db).await;
+    put(&store, 1).await.unwrap();
+    let one: Result<i64> = store.look(|db| Box::pin(db.query(COUNT).one())).await;
+    assert_eq!(one.unwrap(), 1);
+    let two: Result<i64> = store
+        .look(|db| {
+            Box::pin(async move {
+                let _: i64 = db.query(COUNT).one().await?;
+                db.query(COUNT).one().await
+            })
+        })
+        .await;
+    assert!(matches!(two, Err(Error::Failed(_))), "{two:?}");
 }
 
 async fn a_read_that_panics_harms_no_other(db: TestDb) {
     let store = with_numbers(&db).await;
     for _ in 0..20 {
-        let out: Result<()> = store.read(|_| Box::pin(async { panic!("on purpose: a read that panics") })).await;
-        assert!(matches!(out, Err(Error::Failed(_))), "{out:?}");
+        let read: Result<()> = store.read(|_| Box::pin(async { panic!("on purpose: a read that panics") })).await;
+        let scan: Result<()> = store.scan(|_| Box::pin(async { panic!("on purpose: a scan that panics") })).await;
+        let look: Result<()> = store.look(|_| Box::pin(async { panic!("on purpose: a look that panics") })).await;
+        for out in [read, scan, look] {
+            assert!(matches!(out, Err(Error::Failed(_))), "{out:?}");
+        }
     }
     assert!(numbers(&store).await.is_empty());
 }

@@ -5,7 +5,7 @@
 //! - Everybody talks HTTP; nothing is done behind the server's back but reading the database to check it.
 //! - A push that no story expected, a due job that nobody did, a broken journal: each fails its test.
 
-#![allow(dead_code, reason = "every test program uses a part of it")]
+#![allow(dead_code, unused_imports, unused_macros, reason = "every test program uses a part of it")]
 
 pub(crate) mod contract;
 pub(crate) mod raw;
@@ -86,8 +86,13 @@ impl World {
 
     /// With settings as the environment would give them.
     pub(crate) async fn start_with(db: TestDb, settings: &[(&str, &str)]) -> Self {
+        Self::start_at(db, Timestamp::from_seconds(1_800_000_000), settings).await
+    }
+
+    /// As [`World::start_with`], with a clock that stands at `start`.
+    pub(crate) async fn start_at(db: TestDb, start: Timestamp, settings: &[(&str, &str)]) -> Self {
         let data = tempfile::tempdir().expect("a temporary directory");
-        let clock = Clock::manual(Timestamp::from_seconds(1_800_000_000));
+        let clock = Clock::manual(start);
         let push_service = PushService::start(clock.clone()).await.expect("the push service starts");
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let port = listener.local_addr().expect("an address").port();

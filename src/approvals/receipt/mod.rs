@@ -23,7 +23,7 @@ use crate::clock::Timestamp;
 use crate::db::{self, Db};
 use crate::id::{ApprovalId, BotId, DeviceId, UserId};
 use crate::identity::{Call, Caller, Scope, User};
-use crate::secret::b64u;
+use crate::secret::{b64u, from_b64u};
 
 /// The `type` of this version of receipts.
 pub const TYPE: &str = "phoneops.receipt.v1";
@@ -50,6 +50,8 @@ pub struct Receipt {
     pub issuer: String,
     /// When this receipt was written.
     pub issued_at: Timestamp,
+    /// Where the installation accepted what passkeys signed: at its own address, and in these native apps.
+    pub origins: Vec<String>,
     /// What was asked.
     pub approval: Asked,
     /// What it took.
@@ -295,6 +297,7 @@ async fn readable(db: &mut Db<'_>, reader: Reader, id: ApprovalId) -> Result<sup
 fn build(issuer: &str, sources: Sources, now: Timestamp) -> Result<Receipt, db::Error> {
     let Sources { view, evidence, grant } = sources;
     let id = view.approval.id;
+    let origins = origins(issuer, &evidence);
     let answers = evidence.into_iter().map(|evidence| answer(id, evidence)).collect::<Result<Vec<_>, _>>()?;
     let decision = decision(&view.approval.state);
     let redemption = grant.as_ref().and_then(|grant| Some(Redemption { by: grant.bot, at: grant.redeemed_at? }));
@@ -305,6 +308,7 @@ fn build(issuer: &str, sources: Sources, now: Timestamp) -> Result<Receipt, db::
         kind: TYPE.to_owned(),
         issuer: issuer.to_owned(),
         issued_at: now,
+        origins,
         requirement: Needed { policy: view.approval.requirement.policy.clone(), groups: groups(&view.approval.requirement) },
         outcome: view.outcome.clone(),
         approval: asked(view)?,
@@ -385,6 +389,23 @@ impl Signature {
             signature: part("signature")?,
         })
     }
+}
+
+/// The installation's own origin, and those of native apps that answers were signed in: each was accepted when it came, though the app
+/// may be allowed no more.
+fn origins(issuer: &str, evidence: &[Evidence]) -> Vec<String> {
+    let signed_at = |evidence: &Evidence| {
+        let client_data = from_b64u(evidence.credential["response"]["clientDataJSON"].as_str()?)?;
+        let client_data: Value = serde_json::from_slice(&client_data).ok()?;
+        client_data["origin"].as_str().map(str::to_owned)
+    };
+    let mut origins = vec![issuer.to_owned()];
+    for origin in evidence.iter().filter_map(signed_at) {
+        if !origins.contains(&origin) {
+            origins.push(origin);
+        }
+    }
+    origins
 }
 
 /// Everybody whose id is in the receipt, once each.

@@ -4,15 +4,18 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use rustix::fs::{FlockOperation, flock};
+use serde::Deserialize;
 
 use super::super::Failure;
 use super::super::connect::local;
+use super::super::reply::read;
 use super::{Finding, fail, ok, warn};
 use crate::client::{Client, Error};
 use crate::clock::{Clock, Timestamp};
 use crate::config::Config;
 use crate::db::{self, Store};
-use crate::identity::{self, UserRef};
+use crate::delivery::{self, Reach};
+use crate::identity::UserRef;
 use crate::server;
 
 const SERVER: &str = "server";
@@ -48,25 +51,29 @@ async fn running(config: &Config, client: &Client) -> Vec<Finding> {
         }
         Err(error) => vec![fail(SERVER, format!("it runs and is not ready: {}", Failure::from(error)))],
     };
-    let exists = match handle(config) {
+    let found = match handle(config) {
         Ok(None) => None,
-        Ok(Some(handle)) => Some(match client.get("/v1/users").await {
-            Ok(reply) => Ok(listed(&reply.body, &handle)),
-            Err(error) => Err(Failure::from(error).to_string()),
-        }),
+        Ok(Some(handle)) => Some(reach(client, &handle).await),
         Err(finding) => return [findings, vec![finding]].concat(),
     };
-    findings.push(fallback(config, exists));
+    findings.push(fallback(config, found));
     findings
 }
 
-/// Whether `who` is among the people.
-fn listed(body: &serde_json::Value, who: &UserRef) -> bool {
-    let users = body["users"].as_array().map(Vec::as_slice).unwrap_or_default();
-    users.iter().any(|user| match who {
-        UserRef::Id(id) => user["id"] == id.to_string(),
-        UserRef::Handle(handle) => user["handle"] == handle.as_str(),
-    })
+/// What a person has to be reached on and to approve with.
+#[derive(Clone, Copy, Debug, Deserialize)]
+struct Has {
+    push_devices: usize,
+    passkeys: usize,
+}
+
+/// What `who` has, as the server says; none when there is no such person. The error is for people.
+async fn reach(client: &Client, who: &UserRef) -> Result<Option<Has>, String> {
+    match client.get(&format!("/v1/users/{who}")).await {
+        Ok(reply) => read(&reply.body).map(Some).map_err(|failure| failure.to_string()),
+        Err(Error::Refused(refusal)) if refusal.code == "not_found" => Ok(None),
+        Err(error) => Err(Failure::from(error).to_string()),
+    }
 }
 
 async fn stopped(config: &Config) -> Vec<Finding> {
@@ -136,21 +143,36 @@ async fn fallback_in(config: &Config, store: &Store) -> Finding {
         Err(finding) => return finding,
     };
     let Some(handle) = handle else { return fallback(config, None) };
-    let found: db::Result<_> =
-        store.read(move |db| Box::pin(async move { Ok(identity::active_user(db, &handle).await?.is_some()) })).await;
-    fallback(config, Some(found.map_err(|error| error.to_string())))
+    let found: db::Result<Option<Reach>> =
+        store.read(move |db| Box::pin(async move { delivery::reach(db, &handle).await })).await;
+    let has = |reach: Reach| Has { push_devices: reach.push_devices, passkeys: reach.passkeys };
+    fallback(config, Some(found.map(|found| found.map(has)).map_err(|error| error.to_string())))
 }
 
-/// `exists` is whether the person of the setting was found, or why that is not known.
-fn fallback(config: &Config, exists: Option<Result<bool, String>>) -> Finding {
+/// `found` is what the person of the setting has, if there is one, or why that is not known.
+fn fallback(config: &Config, found: Option<Result<Option<Has>, String>>) -> Finding {
     let named = config.paging.fallback.as_deref().unwrap_or_default();
-    match exists {
+    match found {
         None => warn(FALLBACK, "nobody is paged when those who were paged do not answer: set paging.fallback"),
-        Some(Ok(true)) => ok(FALLBACK, format!("{named} is paged when nobody else answers")),
-        Some(Ok(false)) => {
+        Some(Ok(Some(has))) => reached(named, has),
+        Some(Ok(None)) => {
             fail(FALLBACK, format!("there is no {named}: correct paging.fallback, or add them with `phoneops user add`"))
         }
         Some(Err(why)) => fail(FALLBACK, format!("whether {named} is there is not known: {why}")),
+    }
+}
+
+fn reached(named: &str, has: Has) -> Finding {
+    match has {
+        Has { push_devices: 0, .. } => {
+            let why = format!("{named} is paged when nobody else answers, and has no device that rings");
+            fail(FALLBACK, format!("{why}: `phoneops enroll {named}`, then register for push on the phone"))
+        }
+        Has { passkeys: 0, .. } => {
+            let why = format!("{named} is paged when nobody else answers, and has no passkey");
+            warn(FALLBACK, format!("{why}: they could approve nothing; make one on their phone"))
+        }
+        Has { .. } => ok(FALLBACK, format!("{named} is paged when nobody else answers; they have push and a passkey")),
     }
 }
 
@@ -166,8 +188,6 @@ fn no_fallback_yet(config: &Config) -> Finding {
 #[cfg(test)]
 mod tests {
     use std::path::Path;
-
-    use serde_json::json;
 
     use super::super::Level;
     use super::*;
@@ -218,10 +238,8 @@ mod tests {
     }
 
     #[test]
-    fn a_person_is_found_by_handle_or_id() {
-        let body = json!({"users": [{"id": "usr_0197c0de00007000800000000000abcd", "handle": "ys"}]});
-        assert!(listed(&body, &"@ys".parse().unwrap()));
-        assert!(listed(&body, &"usr_0197c0de00007000800000000000abcd".parse().unwrap()));
-        assert!(!listed(&body, &"@yannick".parse().unwrap()));
+    fn a_fallback_person_is_of_use_only_when_a_phone_rings() {
+        let level = |push_devices, passkeys| reached("@ys", Has { push_devices, passkeys }).level;
+        assert_eq!([level(0, 0), level(0, 1), level(1, 0), level(1, 1)], [Level::Fail, Level::Fail, Level::Warn, Level::Ok]);
     }
 }

@@ -1,21 +1,31 @@
 //! Settings that load and would still not work: for phones, for passkeys, for push services.
 
+use std::time::Duration;
+
 use url::{Host, Url};
 
 use super::{Finding, fail, ok, warn};
-use crate::config::Config;
+use crate::clock::{Clock, Timestamp};
+use crate::config::{Config, TlsFiles};
+use crate::http::examine_certificate;
 use crate::identity::RelyingParty;
 use crate::push::web_push::{VapidKeyPair, WebPush, WebPushConfig};
 
 const PUBLIC_URL: &str = "public_url";
 const RP_ID: &str = "rp_id";
+const TLS: &str = "tls";
 const WEB_PUSH: &str = "web_push";
 
+/// ACME clients renew a month before the end; two weeks before it something is wrong.
+const RENEWED_BY: Duration = Duration::from_secs(14 * 86_400);
+
 pub(super) fn examine(config: &Config) -> Vec<Finding> {
-    vec![public_url(&config.public_url), rp_id(&config.public_url), web_push(config)]
+    let tls = config.tls.as_ref().map(|files| tls(files, &config.public_url, Clock::system().now()));
+    [public_url(config), rp_id(config)].into_iter().chain(tls).chain([web_push(config)]).collect()
 }
 
-fn public_url(url: &Url) -> Finding {
+fn public_url(config: &Config) -> Finding {
+    let url = &config.public_url;
     let shown = url.as_str().trim_end_matches('/');
     if url.scheme() == "https" {
         return ok(PUBLIC_URL, shown);
@@ -24,19 +34,45 @@ fn public_url(url: &Url) -> Finding {
         return ok(PUBLIC_URL, format!("{shown} is for trying things on this machine; phones need an https address"));
     }
     let why = "phones make no passkeys and take no pushes there";
-    warn(PUBLIC_URL, format!("{shown} is not https, so {why}: put a proxy with a certificate in front"))
+    warn(PUBLIC_URL, format!("{shown} is not https, so {why}: set tls_cert_file and tls_key_file, or put a proxy in front"))
 }
 
 fn is_this_machine(host: &str) -> bool {
     host == "localhost" || host.ends_with(".localhost")
 }
 
-fn rp_id(url: &Url) -> Finding {
-    let Some(host) = url.host_str() else { return fail(RP_ID, "public_url has no host") };
-    match RelyingParty::new(host, url, "PhoneOps") {
-        Ok(_) => ok(RP_ID, format!("passkeys are bound to {host}: under another name everybody needs new ones")),
-        Err(error) => fail(RP_ID, format!("public_url: {error}")),
+fn rp_id(config: &Config) -> Finding {
+    let id = &config.rp_id;
+    match RelyingParty::new(id, &config.public_url, "PhoneOps") {
+        Ok(_) => ok(RP_ID, format!("passkeys are bound to {id}: under another name everybody needs new ones")),
+        Err(error) => fail(RP_ID, error.to_string()),
     }
+}
+
+/// What phones will say of the certificate, and when.
+fn tls(files: &TlsFiles, public_url: &Url, now: Timestamp) -> Finding {
+    let certificate = match examine_certificate(files, public_url.host_str().unwrap_or_default()) {
+        Ok(certificate) => certificate,
+        Err(error) => return fail(TLS, error.to_string()),
+    };
+    let left = now.until(certificate.not_after);
+    let days = left.as_secs() / 86_400;
+    if !certificate.names_host {
+        return fail(
+            TLS,
+            format!("the certificate is not for {}, so phones refuse it", public_url.host_str().unwrap_or_default()),
+        );
+    }
+    if left.is_zero() {
+        return fail(TLS, "the certificate has expired, so phones refuse it: renew it");
+    }
+    if left < RENEWED_BY {
+        return warn(
+            TLS,
+            format!("the certificate expires in {days} days: is it renewed by itself? The server takes up new files"),
+        );
+    }
+    ok(TLS, format!("the certificate holds for {days} days"))
 }
 
 fn web_push(config: &Config) -> Finding {
@@ -80,9 +116,14 @@ mod tests {
     use super::super::Level;
     use super::*;
 
+    fn at(url: &str, more: &[(&str, &str)]) -> Config {
+        let all = [&[("PHONEOPS_PUBLIC_URL", url)], more].concat();
+        Config::load(None, all.into_iter().map(|(key, value)| (key.to_owned(), value.to_owned()))).unwrap()
+    }
+
     #[test]
     fn plain_http_is_for_this_machine_only() {
-        let level = |url: &str| public_url(&url.parse().unwrap()).level;
+        let level = |url: &str| public_url(&at(url, &[])).level;
         assert_eq!(level("https://phoneops.example"), Level::Ok);
         assert_eq!(level("http://localhost:8080"), Level::Ok);
         assert_eq!(level("http://phoneops.example"), Level::Warn);
@@ -91,9 +132,32 @@ mod tests {
 
     #[test]
     fn passkeys_need_a_name() {
-        let found = |url: &str| rp_id(&url.parse().unwrap());
+        let found = |url: &str| rp_id(&at(url, &[]));
         assert!(found("https://phoneops.example").why.contains("phoneops.example"));
         assert_eq!(found("https://192.0.2.7").level, Level::Fail);
+        let above = |id: &str| rp_id(&at("https://phones.ops.example", &[("PHONEOPS_RP_ID", id)])).level;
+        assert_eq!((above("ops.example"), above("other.example")), (Level::Ok, Level::Fail));
+    }
+
+    #[test]
+    fn a_certificate_is_for_this_host_and_holds() {
+        let folder = tempfile::tempdir().unwrap();
+        let files = TlsFiles { certificate: folder.path().join("cert.pem"), key: folder.path().join("key.pem") };
+        let key = rcgen::KeyPair::generate().unwrap();
+        let mut asked = rcgen::CertificateParams::new(["phoneops.example".to_owned()]).unwrap();
+        asked.not_after = rcgen::date_time_ymd(2030, 1, 31);
+        std::fs::write(&files.certificate, asked.self_signed(&key).unwrap().pem()).unwrap();
+        std::fs::write(&files.key, key.serialize_pem()).unwrap();
+        let found = |host: &str, day: &str| tls(&files, &host.parse().unwrap(), day.parse().unwrap());
+        let here = "https://phoneops.example";
+        let good = found(here, "2030-01-01T00:00:00Z");
+        assert!(good.level == Level::Ok && good.why.contains("30 days"), "{good:?}");
+        assert_eq!(found(here, "2030-01-20T00:00:00Z").level, Level::Warn);
+        assert_eq!(found(here, "2030-02-01T00:00:00Z").level, Level::Fail);
+        let elsewhere = found("https://other.example", "2030-01-01T00:00:00Z");
+        assert!(elsewhere.level == Level::Fail && elsewhere.why.contains("not for other.example"), "{elsewhere:?}");
+        std::fs::write(&files.key, rcgen::KeyPair::generate().unwrap().serialize_pem()).unwrap();
+        assert!(found(here, "2030-01-01T00:00:00Z").why.contains("is not the key"));
     }
 
     #[test]

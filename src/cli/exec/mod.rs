@@ -301,7 +301,8 @@ mod tests {
     #[test]
     fn only_a_clear_no_is_not_doubt() {
         let refused = |status| {
-            let refusal = client::Refusal { status, code: String::new(), detail: "no".into(), body: Value::Null };
+            let refusal =
+                client::Refusal { status, code: String::new(), detail: "no".into(), retry_after: None, body: Value::Null };
             Failure::from(client::Error::Refused(Box::new(refusal)))
         };
         let asking = |failure: &Failure| Stopped::asking(failure).0.code();

@@ -85,6 +85,7 @@ impl Waiting {
                 out.clear_progress();
                 return Ok(Ended::Interrupted(self.cancel(asked).await));
             };
+            let pause = reply.as_ref().err().map_or(PAUSE, pause_after);
             let overdue = since.until(self.clock.now()) > asked.life() + GRACE;
             match reply {
                 Ok(reply) if read::<Approval>(&reply.body)?.state != State::Pending => {
@@ -97,7 +98,7 @@ impl Waiting {
                 Err(error) => return Err(error.into()),
             }
             // A server that is closing answers at once: asking it again at once would be a storm.
-            let early = PAUSE.saturating_sub(polled_at.until(self.clock.now()));
+            let early = pause.saturating_sub(polled_at.until(self.clock.now()));
             if self.unless_interrupted(tokio::time::sleep(early), asked, since, out).await.is_none() {
                 out.clear_progress();
                 return Ok(Ended::Interrupted(self.cancel(asked).await));
@@ -151,9 +152,19 @@ fn decided(reply: Result<Result<Reply, Error>, tokio::time::error::Elapsed>) -> 
 fn passes(error: &Error) -> bool {
     match error {
         Error::Unreachable { .. } => true,
+        // Of a download, and this is none.
+        Error::Unwritten(_) => false,
         Error::Refused(refusal) => refusal.status == 429 || refusal.status >= 500,
         // A proxy in front of a server that is away answers with a page of its own.
         Error::NotPhoneOps { status, .. } => *status == 429 || *status >= 500,
+    }
+}
+
+/// How long a server that said no is left alone: as long as it asks for, within reason.
+fn pause_after(error: &Error) -> Duration {
+    match error {
+        Error::Refused(refusal) => refusal.retry_after.map_or(PAUSE, |asked| asked.clamp(PAUSE, GRACE)),
+        Error::Unreachable { .. } | Error::NotPhoneOps { .. } | Error::Unwritten(_) => PAUSE,
     }
 }
 
@@ -162,13 +173,23 @@ mod tests {
     use super::*;
     use crate::client::Refusal;
 
+    fn refused(status: u16, retry_after: Option<u64>) -> Error {
+        let (retry_after, body) = (retry_after.map(Duration::from_secs), Value::Null);
+        Error::Refused(Box::new(Refusal { status, code: String::new(), detail: String::new(), retry_after, body }))
+    }
+
     #[test]
     fn only_what_may_pass_is_tried_again() {
-        let refused = |status| {
-            passes(&Error::Refused(Box::new(Refusal { status, code: String::new(), detail: String::new(), body: Value::Null })))
-        };
+        let refused = |status| passes(&refused(status, None));
         assert_eq!([400, 401, 404, 409, 429, 500, 503].map(refused), [false, false, false, false, true, true, true]);
         let page = |status| passes(&Error::NotPhoneOps { base: String::new(), status });
         assert_eq!([200, 404, 502].map(page), [false, false, true]);
+    }
+
+    #[test]
+    fn a_server_is_left_alone_as_long_as_it_asks_for() {
+        let asked = [None, Some(0), Some(3), Some(86_400)];
+        let pauses = asked.map(|asked| pause_after(&refused(503, asked)).as_secs());
+        assert_eq!(pauses, [1, 1, 3, 30]);
     }
 }

@@ -172,7 +172,7 @@ fn client(shape: &Shape<'_>, answer: &Answer<'_>, bytes: &[u8]) -> Result<(), Fa
     if !is("challenge", &b64u(tagged_sha256("phoneops.answer.v1", answer.statement.as_bytes()))) {
         return Err(Check::Challenge.because("another statement was signed"));
     }
-    if !is("origin", shape.issuer) {
+    if !shape.origins.iter().any(|origin| is("origin", origin)) {
         return Err(Check::Origin.because("it was signed at another origin"));
     }
     let same_origin = matches!(data.get("crossOrigin"), None | Some(Value::Null | Value::Bool(false)));

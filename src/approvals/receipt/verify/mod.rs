@@ -106,7 +106,7 @@ checks! {
     ClientData = "client_data",
     /// It is over this statement.
     Challenge = "challenge",
-    /// It was made at the installation's own origin.
+    /// It was made at an origin that the installation accepts.
     Origin = "origin",
     /// `authenticatorData` is for the relying party.
     AuthenticatorData = "authenticator_data",

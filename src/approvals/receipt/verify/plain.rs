@@ -96,11 +96,17 @@ impl<'v> Members<'v> {
         if is_id(text, prefix) { Ok(text) } else { Err(format!("{} is no {prefix}_ id", self.path(name))) }
     }
 
+    /// A list of strings.
+    pub(super) fn texts(&self, name: &str) -> Result<Vec<&'v str>, String> {
+        let texts: Option<Vec<&str>> = self.list(name)?.iter().map(Value::as_str).collect();
+        texts.ok_or_else(|| format!("{} is not a list of strings", self.path(name)))
+    }
+
     /// A list of at least one id.
     pub(super) fn ids(&self, name: &str, prefix: &str) -> Result<Vec<&'v str>, String> {
-        let wrong = || format!("{} is not a list of {prefix}_ ids", self.path(name));
-        let ids: Option<Vec<&str>> = self.list(name)?.iter().map(Value::as_str).collect();
-        ids.filter(|ids| !ids.is_empty() && ids.iter().all(|id| is_id(id, prefix))).ok_or_else(wrong)
+        let ids = self.texts(name)?;
+        let good = !ids.is_empty() && ids.iter().all(|id| is_id(id, prefix));
+        if good { Ok(ids) } else { Err(format!("{} is not a list of {prefix}_ ids", self.path(name))) }
     }
 
     /// An instant from 1970 to 9998 in its one spelling.

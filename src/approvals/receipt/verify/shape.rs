@@ -14,6 +14,7 @@ const VERDICTS: &[&str] = &["approve", "deny", "report"];
 /// A receipt with everything in its place.
 pub(super) struct Shape<'v> {
     pub(super) issuer: &'v str,
+    pub(super) origins: Vec<&'v str>,
     pub(super) approval: Asked<'v>,
     pub(super) policy: &'v Value,
     pub(super) groups: Vec<Group<'v>>,
@@ -101,6 +102,7 @@ impl<'v> Shape<'v> {
         receipt.objects("people")?.iter().try_for_each(named)?;
         Ok(Self {
             issuer: receipt.text("issuer")?,
+            origins: receipt.texts("origins")?,
             approval: Asked::read(&receipt.object("approval")?)?,
             policy: requirement.get("policy")?,
             groups,

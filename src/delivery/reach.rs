@@ -1,0 +1,41 @@
+//! Whether a person would hear of anything: for operators, before it matters.
+
+use super::service::Delivery;
+use super::store;
+use crate::db::{self, Db};
+use crate::identity::{Call, Failure, Refusal, User, UserRef, active_user, usable_passkeys};
+
+/// What a person could be reached on and approve with.
+#[derive(Clone, Debug)]
+pub struct Reach {
+    /// The person.
+    pub user: User,
+    /// How many of their devices a push can be sent to.
+    pub push_devices: usize,
+    /// How many passkeys they could approve with.
+    pub passkeys: usize,
+}
+
+/// How a person can be reached; none when there is no such person, or they left.
+///
+/// # Errors
+/// Storage errors.
+pub async fn reach(db: &mut Db<'_>, who: &UserRef) -> db::Result<Option<Reach>> {
+    let Some(user) = active_user(db, who).await? else { return Ok(None) };
+    let push_devices = store::reachable(db, user.id).await?.len();
+    let passkeys = usable_passkeys(db, user.id).await?.len();
+    Ok(Some(Reach { user, push_devices, passkeys }))
+}
+
+impl Delivery {
+    /// As [`reach`], for an administrator.
+    ///
+    /// # Errors
+    /// Only administrators may see it; there may be no such person.
+    pub async fn reach(&self, call: &Call, who: UserRef) -> Result<Reach, Failure<Refusal>> {
+        call.admin()?;
+        let unknown = Refusal::UserUnknown(who.to_string());
+        let found: Option<Reach> = self.store.read(move |db| Box::pin(async move { reach(db, &who).await })).await?;
+        found.ok_or(Failure::Refused(unknown))
+    }
+}

@@ -1,0 +1,349 @@
+//! What is sent and what is not: withdrawn or late pushes, dead registrations, jobs that are given up. On both engines.
+
+mod support;
+mod world;
+
+world::stories! {
+    what_is_over_is_not_sent_though_its_job_was_claimed
+    what_is_over_is_not_sent_again
+    an_approval_is_not_sent_after_its_deadline
+    gone_retires_the_registration_that_was_tried
+    gone_leaves_a_registration_that_was_made_meanwhile
+    a_page_whose_push_is_buried_goes_on_to_the_next_person
+    a_page_whose_timer_is_buried_rings_again_once_it_can
+}
+
+mod stories {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::time::Duration;
+
+    use futures_util::future::BoxFuture;
+    use phoneops::clock::Timestamp;
+    use phoneops::delivery::Delivery;
+    use phoneops::jobs::{Job, Kind, LEASE, Queue};
+    use phoneops::journal::Journal;
+    use phoneops::push::{Carrier, Message, Outcome, Target};
+    use phoneops::secret::MasterKey;
+    use phoneops::sim::push_service::Fault;
+    use serde_json::json;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::{TcpListener, TcpStream};
+
+    use crate::world::raw::{As, Raw, RawBot, RawPhone};
+    use crate::world::{Bot, Person, World, deploy, minutes, seconds};
+
+    /// A carrier that counts what it was given.
+    #[derive(Default)]
+    struct Counting(AtomicUsize);
+
+    impl Carrier for Counting {
+        fn name(&self) -> &'static str {
+            "counting"
+        }
+
+        fn send<'a>(&'a self, _: &'a Message, _: &'a Target, _: Timestamp) -> BoxFuture<'a, Outcome> {
+            self.0.fetch_add(1, Ordering::SeqCst);
+            Box::pin(async { Outcome::Accepted { id: None } })
+        }
+    }
+
+    /// A worker of its own, beside the server's.
+    struct Worker {
+        queue: Queue,
+        delivery: Delivery,
+        carrier: Arc<Counting>,
+    }
+
+    impl Worker {
+        fn new(world: &World) -> Self {
+            let key = std::fs::read_to_string(world.server.socket().with_file_name("master.key")).unwrap();
+            let carrier = Arc::new(Counting::default());
+            let (queue, _) = Queue::new(world.clock.clone(), LEASE);
+            let delivery = Delivery {
+                store: world.server.store.clone(),
+                clock: world.clock.clone(),
+                journal: Journal::default(),
+                queue: queue.clone(),
+                master: MasterKey::parse(&key).unwrap(),
+                web_push: carrier.clone(),
+                issuer: world.server.public_url.clone(),
+            };
+            Self { queue, delivery, carrier }
+        }
+
+        /// Takes the one push that is to be tried again soon.
+        async fn claim(&self, world: &World) -> Job {
+            let soon = world.clock.now().after(seconds(5));
+            let claimed = self.queue.claim(&world.server.store, soon, 10).await.unwrap();
+            let pushes: Vec<_> = claimed.into_iter().filter(|job| job.kind == Kind::Push).collect();
+            let [push] = &pushes[..] else { panic!("one push: {pushes:?}") };
+            push.clone()
+        }
+
+        /// Performs it; how many messages were sent.
+        async fn perform(&self, job: &Job) -> usize {
+            self.delivery.perform(job).await.unwrap();
+            self.carrier.0.swap(0, Ordering::SeqCst)
+        }
+    }
+
+    const AWAY: Fault = Fault::Status { status: 503, retry_after: None };
+
+    /// The push service does not take this phone's next pushes.
+    fn away(world: &World, person: &Person, times: u32) {
+        world.push_service.script(&person.phone.subscription_id().unwrap(), AWAY, times).unwrap();
+    }
+
+    /// How many messages arrived at the push service under a title, taken or not.
+    fn arrived(world: &World, title: &str) -> usize {
+        world.push_service.journal().iter().filter(|entry| entry.title.as_deref() == Some(title)).count()
+    }
+
+    /// A page whose push failed once and waits to be tried again.
+    async fn page_that_waits(world: &World, heimdall: &Bot, yannick: &Person) -> String {
+        away(world, yannick, 1);
+        let reference = heimdall.page(yannick, "All your apps are down").await;
+        world.settle().await;
+        reference
+    }
+
+    /// As [`page_that_waits`], of an approval.
+    async fn request_that_waits(world: &World, heimdall: &Bot, yannick: &Person) -> String {
+        away(world, yannick, 1);
+        let asked = heimdall.ask(yannick, deploy("api", "production")).await;
+        world.settle().await;
+        asked
+    }
+
+    pub(crate) async fn what_is_over_is_not_sent_though_its_job_was_claimed(world: &World) {
+        let yannick = world.person("yannick", "Yannick Schutz").await;
+        let heimdall = world.bot("heimdall").await;
+        let worker = Worker::new(world);
+
+        let open = page_that_waits(world, &heimdall, &yannick).await;
+        let job = worker.claim(world).await;
+        assert_eq!(worker.perform(&job).await, 1, "what is not over is sent");
+        assert_eq!(worker.perform(&job).await, 0, "once");
+        yannick.phone.resolve(&open).await.unwrap();
+
+        let acknowledged = page_that_waits(world, &heimdall, &yannick).await;
+        let job = worker.claim(world).await;
+        yannick.phone.acknowledge(&acknowledged).await.unwrap();
+        assert_eq!(worker.perform(&job).await, 0, "after an acknowledgement");
+        yannick.phone.resolve(&acknowledged).await.unwrap();
+
+        let resolved = page_that_waits(world, &heimdall, &yannick).await;
+        let job = worker.claim(world).await;
+        yannick.phone.resolve(&resolved).await.unwrap();
+        assert_eq!(worker.perform(&job).await, 0, "after the end");
+
+        let decided = request_that_waits(world, &heimdall, &yannick).await;
+        let job = worker.claim(world).await;
+        yannick.phone.approve(&decided).await.unwrap();
+        assert_eq!(worker.perform(&job).await, 0, "after a decision");
+
+        let cancelled = request_that_waits(world, &heimdall, &yannick).await;
+        let job = worker.claim(world).await;
+        heimdall.client.delete(&format!("/v1/approvals/{cancelled}")).await.unwrap();
+        assert_eq!(worker.perform(&job).await, 0, "after it was cancelled");
+        yannick.expect_push(world, "Cancelled").await;
+
+        let late = request_that_waits(world, &heimdall, &yannick).await;
+        let job = worker.claim(world).await;
+        let life: Timestamp = serde_json::from_value(heimdall.approval(&late).await["expires_at"].clone()).unwrap();
+        world.clock.advance(world.clock.now().until(life));
+        assert_eq!(worker.perform(&job).await, 0, "at the deadline");
+        world.settle().await;
+        while let Some(push) = yannick.phone.next_push(Duration::ZERO).await.unwrap() {
+            assert_eq!(push.title(), "Expired");
+        }
+        let unfinished = world.db.number("select count(*) from attempts where state = 'waiting'").await;
+        assert_eq!(unfinished, 0, "each attempt knows how it ended");
+    }
+
+    pub(crate) async fn what_is_over_is_not_sent_again(world: &World) {
+        let yannick = world.person("yannick", "Yannick Schutz").await;
+        let heimdall = world.bot("heimdall").await;
+        let page = page_that_waits(world, &heimdall, &yannick).await;
+        yannick.phone.acknowledge(&page).await.unwrap();
+        world.advance(minutes(5)).await;
+        assert_eq!(arrived(world, "All your apps are down"), 1, "only the try that failed");
+        yannick.phone.resolve(&page).await.unwrap();
+
+        let request = request_that_waits(world, &heimdall, &yannick).await;
+        yannick.phone.deny(&request, None).await.unwrap();
+        world.advance(minutes(5)).await;
+        let cancelled = request_that_waits(world, &heimdall, &yannick).await;
+        heimdall.client.delete(&format!("/v1/approvals/{cancelled}")).await.unwrap();
+        yannick.expect_push(world, "Cancelled").await;
+        world.advance(minutes(5)).await;
+        assert_eq!(arrived(world, "Approval needed"), 2, "only the tries that failed");
+        yannick.expect_silence(world).await;
+    }
+
+    pub(crate) async fn an_approval_is_not_sent_after_its_deadline(world: &World) {
+        let yannick = world.person("yannick", "Yannick Schutz").await;
+        let heimdall = world.bot("heimdall").await;
+        let subscription = yannick.phone.subscription_id().unwrap();
+        away(world, &yannick, u32::MAX);
+        let asked = heimdall.ask(&yannick, deploy("api", "production")).await;
+        let deadline: Timestamp = serde_json::from_value(heimdall.approval(&asked).await["expires_at"].clone()).unwrap();
+        world.advance(world.clock.now().until(deadline.before(seconds(1)))).await;
+        let tried = arrived(world, "Approval needed");
+        assert!(tried > 5, "it was tried again and again: {tried}");
+        world.push_service.clear_faults(&subscription).unwrap();
+        world.advance(minutes(5)).await;
+        assert_eq!(arrived(world, "Approval needed"), tried, "not after the deadline");
+        assert_eq!(heimdall.approval(&asked).await["state"], "expired");
+    }
+
+    /// A push service that answers when the test says so.
+    struct Slow(TcpListener);
+
+    /// A push that waits for its answer.
+    struct Held {
+        path: String,
+        stream: TcpStream,
+    }
+
+    impl Slow {
+        async fn start() -> Self {
+            Self(TcpListener::bind("127.0.0.1:0").await.unwrap())
+        }
+
+        /// Registers a place here as the phone's.
+        async fn register(&self, raw: &Raw<'_>, phone: &RawPhone, place: &str) {
+            let endpoint = format!("http://{}/{place}", self.0.local_addr().unwrap());
+            let keys = json!({"p256dh": phone.p256dh(), "auth": "AAAAAAAAAAAAAAAAAAAAAA"});
+            let body = json!({"kind": "web_push", "endpoint": endpoint, "keys": keys});
+            let path = format!("/v1/devices/{}/push", phone.device);
+            raw.shot(As::Phone(phone), "PUT", &path).json(&body).fire().await.expect(200);
+        }
+
+        /// The next push. None of ours has a body that begins like a head's end.
+        async fn push(&self) -> Held {
+            let (mut stream, _) = tokio::time::timeout(Duration::from_secs(10), self.0.accept()).await.unwrap().unwrap();
+            let mut read = Vec::new();
+            while !read.windows(4).any(|end| end == b"\r\n\r\n") {
+                assert!(stream.read_buf(&mut read).await.unwrap() > 0, "a request");
+            }
+            let head = String::from_utf8_lossy(&read);
+            let path = head.split(' ').nth(1).unwrap().to_owned();
+            Held { path, stream }
+        }
+    }
+
+    impl Held {
+        async fn answer(mut self, status: &str) {
+            let reply = format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+            self.stream.write_all(reply.as_bytes()).await.unwrap();
+            // Closing with unread bytes of the body would take the answer back.
+            let _ = tokio::io::copy(&mut self.stream, &mut tokio::io::sink()).await;
+        }
+    }
+
+    /// How many registrations a push can be sent to.
+    async fn registered(world: &World) -> i64 {
+        world.db.number("select count(*) from push_registrations where retired_at is null").await
+    }
+
+    async fn resolve(raw: &Raw<'_>, phone: &RawPhone, reference: &str) {
+        raw.post(As::Phone(phone), &format!("/v1/incidents/{reference}/resolve"), &json!({})).await.expect(200);
+    }
+
+    async fn cast(raw: &Raw<'_>) -> (RawBot, RawPhone, Slow) {
+        (raw.able_bot("heimdall").await, raw.person("yannick", "member").await, Slow::start().await)
+    }
+
+    pub(crate) async fn gone_retires_the_registration_that_was_tried(world: &World) {
+        let raw = Raw::new(world);
+        let (bot, phone, service) = cast(&raw).await;
+        service.register(&raw, &phone, "old").await;
+        let reference = raw.page(&bot, "yannick").await;
+        service.push().await.answer("410 Gone").await;
+        world.settle().await;
+        assert_eq!((registered(world).await, world.recorded("push.failed").await), (0, 1));
+        resolve(&raw, &phone, &reference).await;
+    }
+
+    pub(crate) async fn gone_leaves_a_registration_that_was_made_meanwhile(world: &World) {
+        let raw = Raw::new(world);
+        let (bot, phone, service) = cast(&raw).await;
+        service.register(&raw, &phone, "old").await;
+        let reference = raw.page(&bot, "yannick").await;
+        let held = service.push().await;
+        assert_eq!(held.path, "/old");
+        service.register(&raw, &phone, "new").await;
+        held.answer("410 Gone").await;
+        world.settle().await;
+        assert_eq!(registered(world).await, 1, "the new address was never said to be gone");
+
+        world.clock.advance(seconds(60));
+        let again = service.push().await;
+        assert_eq!(again.path, "/new", "the next ring reaches the phone");
+        again.answer("201 Created").await;
+        world.settle().await;
+        resolve(&raw, &phone, &reference).await;
+    }
+
+    /// What an operator does with a buried job once it was seen.
+    async fn dig_up(world: &World, kind: &str) {
+        let seen = world.db.number(&format!("select count(*) from jobs where buried_at is not null and kind = '{kind}'")).await;
+        assert_eq!(seen, 1, "one job of kind {kind} is buried");
+        world.db.raw("delete from jobs where buried_at is not null").await;
+    }
+
+    /// Longer than a job is tried before it is buried: 25 leases.
+    const LONG: Duration = Duration::from_secs(9 * 60);
+
+    pub(crate) async fn a_page_whose_push_is_buried_goes_on_to_the_next_person(world: &World) {
+        let yannick = world.person("yannick", "Yannick Schutz").await;
+        let ys = world.person("ys", "Ys Example").await;
+        let heimdall = world.bot("heimdall").await;
+        let reference = page_that_waits(world, &heimdall, &yannick).await;
+        world.db.raw("update notifications set content = '{}'").await;
+        world.advance(seconds(60)).await;
+        yannick.expect_push(world, "All your apps are down").await;
+        ys.expect_silence(world).await;
+        world.advance(seconds(60)).await;
+        ys.expect_push(world, "All your apps are down").await;
+        yannick.expect_push(world, "All your apps are down").await;
+        ys.phone.acknowledge(&reference).await.unwrap();
+        yannick.expect_push(world, "Acknowledged by Ys Example").await;
+
+        assert_eq!(world.recorded("job.buried").await, 0, "not before it was tried often");
+        world.advance(LONG).await;
+        assert_eq!(world.recorded("job.buried").await, 1);
+        let buried = world.journal().await.into_iter().find(|entry| entry["kind"] == "job.buried").unwrap();
+        assert_eq!((&buried["data"]["kind"], &buried["data"]["tries"]), (&json!("push"), &json!(26)));
+        dig_up(world, "push").await;
+        ys.phone.resolve(&reference).await.unwrap();
+        yannick.expect_push(world, "Resolved by Ys Example").await;
+    }
+
+    pub(crate) async fn a_page_whose_timer_is_buried_rings_again_once_it_can(world: &World) {
+        let yannick = world.person("yannick", "Yannick Schutz").await;
+        let heimdall = world.bot("heimdall").await;
+        let reference = heimdall.page(&yannick, "All your apps are down").await;
+        yannick.expect_push(world, "All your apps are down").await;
+        // A row that makes no sense: every try to ring fails.
+        world.db.raw("update incidents set links = '{}'").await;
+        world.advance(LONG + minutes(1)).await;
+        yannick.expect_silence(world).await;
+        assert_eq!(world.recorded("job.buried").await, 1, "it is seen");
+        dig_up(world, "incident_timer").await;
+
+        world.db.raw("update incidents set links = '[]'").await;
+        let mut rung = None;
+        for _ in 0..12 {
+            world.advance(seconds(10)).await;
+            rung = yannick.phone.next_push(Duration::ZERO).await.unwrap();
+            if rung.is_some() {
+                break;
+            }
+        }
+        assert_eq!(rung.expect("it rings within two minutes").title(), "All your apps are down");
+        yannick.phone.resolve(&reference).await.unwrap();
+    }
+}
