@@ -350,10 +350,11 @@ def shape(document):
     requirement = object_of(receipt, "requirement")
     policy = object_of(requirement, "policy")
     text_of(policy, "name"), text_of(policy, "sha256")
-    groups = objects_of(requirement, "groups")
-    if not groups:
-        raise NotPlain("groups is empty")
-    for group in groups:
+    needs = objects_of(requirement, "needs")
+    groups = [objects_of(need, "any_of") for need in needs]
+    if not needs or not all(groups):
+        raise NotPlain("needs or any_of is empty")
+    for group in (group for any_of in groups for group in any_of):
         if not 1 <= integer_of(group, "count") <= 1000:
             raise NotPlain("count is not 1 to 1000")
         ids_of(group, "of", "usr"), word_of(group, "factor", list(STRENGTH))
@@ -564,14 +565,16 @@ def one_answer(receipt, answer, keys):
 def answers(receipt, keys):
     given = receipt["answers"]
     named = [one_answer(receipt, answer, keys) for answer in given]
-    people = {answer["approver"] for answer in given}
-    if len(people) != len(given):
-        raise Wrong("approver_repeated", "somebody answered twice")
-    if len(set(named)) != len(given):
-        raise Wrong("key_repeated", "one key signed two answers")
-    asked = {person for group in receipt["requirement"]["groups"] for person in group["of"]}
-    if people - asked:
-        raise Wrong("approver_not_eligible", "somebody answered who was not asked")
+    if len({(answer["approver"], answer["verdict"]) for answer in given}) != len(given):
+        raise Wrong("approver_repeated", "somebody said the same twice")
+    if len({(key, answer["approver"]) for key, answer in zip(named, given)}) != len(set(named)):
+        raise Wrong("key_repeated", "one key signed for two people")
+    groups = (group for need in receipt["requirement"]["needs"] for group in need["any_of"])
+    asked = {person for group in groups for person in group["of"]}
+    for answer in given:
+        unwanted = answer["approver"] == receipt["approval"]["requester"] and answer["verdict"] != "approve"
+        if answer["approver"] not in asked and not unwanted:
+            raise Wrong("approver_not_eligible", "somebody answered who was not asked")
 
 
 def ending(receipt):
@@ -593,11 +596,14 @@ def ending(receipt):
         raise Wrong("state_differs", "the decision does not follow from the answers")
     if not approved:
         return
-    for group in receipt["requirement"]["groups"]:
+
+    def met(group):
         least = STRENGTH[group["factor"]]
         counted = [one for one in given if one["approver"] in group["of"] and STRENGTH[one["factor"]] >= least]
-        if len(counted) < group["count"]:
-            raise Wrong("requirement_unmet", f"{len(counted)} of {group['count']} needed answers count")
+        return len(counted) >= group["count"]
+
+    if not all(any(map(met, need["any_of"])) for need in receipt["requirement"]["needs"]):
+        raise Wrong("requirement_unmet", "too few answers")
 
 
 def afterwards(receipt):

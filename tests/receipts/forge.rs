@@ -121,8 +121,11 @@ impl Forge {
     /// Approved by so many, with these factors in turn, redeemed, succeeded.
     pub(crate) fn approved(&self, factors: &[&'static str]) -> Draft {
         let people: Vec<_> = (0..factors.len()).map(user).collect();
-        let groups = json!([{"count": factors.len(), "of": people, "factor": "tap"}, {"count": 1, "of": [user(0), user(3)], "factor": factors[0]}]);
-        let mut draft = Self::draft("approved", &groups);
+        let everybody = json!({"count": factors.len(), "of": people, "factor": "tap"});
+        let never = json!({"count": 2, "of": [user(3)], "factor": "tap"});
+        let first = json!({"count": 1, "of": [user(0), user(3)], "factor": factors[0]});
+        let needs = json!([{"any_of": [everybody]}, {"any_of": [never, first]}]);
+        let mut draft = Self::draft("approved", &needs);
         let by = &people[people.len() - 1];
         draft.receipt["decision"] = json!({"verdict": "approve", "by": by, "at": "2026-03-01T10:00:30.5Z"});
         draft.pieces = factors.iter().enumerate().map(|(at, factor)| self.piece(at, factor, "approve")).collect();
@@ -141,7 +144,8 @@ impl Forge {
     }
 
     pub(crate) fn denied(&self, verdict: &'static str) -> Draft {
-        let mut draft = Self::draft("denied", &json!([{"count": 2, "of": [user(0), user(1)], "factor": "passkey"}]));
+        let mut draft =
+            Self::draft("denied", &json!([{"any_of": [{"count": 2, "of": [user(0), user(1)], "factor": "passkey"}]}]));
         draft.receipt["decision"] = json!({"verdict": verdict, "by": user(1), "at": "2026-03-01T10:00:30.5Z"});
         draft.pieces = vec![self.piece(0, "passkey", "approve"), self.piece(1, "passkey", verdict)];
         draft.pieces[1].fields["reason"] = json!("nicht am Freitag 🙅");
@@ -150,12 +154,12 @@ impl Forge {
     }
 
     pub(crate) fn ended(state: &str) -> Draft {
-        let mut draft = Self::draft(state, &json!([{"count": 1, "of": [user(0)], "factor": "code"}]));
+        let mut draft = Self::draft(state, &json!([{"any_of": [{"count": 1, "of": [user(0)], "factor": "code"}]}]));
         Self::sync(&mut draft);
         draft
     }
 
-    fn draft(state: &str, groups: &Value) -> Draft {
+    fn draft(state: &str, needs: &Value) -> Draft {
         let action = json!({"type": "deploy", "target": "production",
             "params": {"app": "api", "count": 3, "dry": false, "\u{10000}": "é", "\u{ffff}": ["a\n\"", -1], "map": {"k": "v"}}});
         let display = json!({"title": "deploy → production", "rows": [{"label": "app", "value": "api"}],
@@ -168,7 +172,7 @@ impl Forge {
                 "reason": "release day", "action": action, "action_sha256": "", "display": display, "display_sha256": "",
                 "created_at": "2026-03-01T10:00:00Z", "expires_at": "2026-03-01T10:05:00Z", "ended_at": "2026-03-01T10:00:30.5Z",
             },
-            "requirement": {"policy": {"name": "production", "sha256": b64u([7; 32])}, "groups": groups},
+            "requirement": {"policy": {"name": "production", "sha256": b64u([7; 32])}, "needs": needs},
             "answers": [], "people": [{"id": user(0), "handle": "yannick", "name": "Yannick Schutz"}],
         });
         Draft { receipt, pieces: Vec::new(), signed_by: 0 }

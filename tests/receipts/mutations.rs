@@ -359,9 +359,9 @@ fn twist_once(draft: &mut Draft, dice: &mut Dice) {
         }
         2 if receipt["decision"].is_object() => receipt["decision"]["verdict"] = dice.pick(&verdicts).clone(),
         3 if receipt["decision"].is_object() => receipt["decision"]["by"] = json!(user(dice.roll(4))),
-        4 => receipt["requirement"]["groups"][0]["count"] = json!(dice.roll(5)),
-        5 => receipt["requirement"]["groups"][0]["factor"] = dice.pick(&factors).clone(),
-        6 => receipt["requirement"]["groups"][0]["of"] = json!([user(dice.roll(3)), user(dice.roll(4))]),
+        4 => receipt["requirement"]["needs"][0]["any_of"][0]["count"] = json!(dice.roll(5)),
+        5 => receipt["requirement"]["needs"][0]["any_of"][0]["factor"] = dice.pick(&factors).clone(),
+        6 => receipt["requirement"]["needs"][0]["any_of"][0]["of"] = json!([user(dice.roll(3)), user(dice.roll(4))]),
         7 | 8 if receipt["grant"].is_object() => {
             let name = *dice.pick(&["iss", "aud", "sub", "iat", "exp", "acr", "approval", "approvers", "authorization_details"]);
             receipt["grant"][name] = changed(&receipt["grant"][name], dice);

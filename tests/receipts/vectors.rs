@@ -22,6 +22,11 @@ fn drafts(forge: &Forge) -> Vec<Vector> {
     valid("approved by three, with each factor", &forge.approved(&["passkey", "code", "tap"]));
     valid("denied", &forge.denied("deny"));
     valid("reported", &forge.denied("report"));
+    let mut second_thoughts = forge.denied("deny");
+    second_thoughts.receipt["decision"]["by"] = json!(user(0));
+    answered_as(&mut second_thoughts, 0);
+    Forge::sync(&mut second_thoughts);
+    valid("approved, and then denied by the same person with another key", &second_thoughts);
     valid("expired", &Forge::ended("expired"));
     valid("cancelled", &Forge::ended("cancelled"));
     for (name, check, change, again) in wrong_in_the_whole().into_iter().chain(wrong_in_an_answer()).chain(wrong_afterwards()) {
@@ -151,13 +156,13 @@ fn wrong_afterwards() -> Vec<Broken> {
         (
             "too few answers",
             Check::RequirementUnmet,
-            |d| d.receipt["requirement"]["groups"][0]["count"] = json!(3),
+            |d| d.receipt["requirement"]["needs"][0]["any_of"][0]["count"] = json!(3),
             Again::Signed,
         ),
         (
             "too weak a factor",
             Check::RequirementUnmet,
-            |d| d.receipt["requirement"]["groups"][0]["factor"] = json!("passkey"),
+            |d| d.receipt["requirement"]["needs"][0]["any_of"][0]["factor"] = json!("passkey"),
             Again::Signed,
         ),
         (

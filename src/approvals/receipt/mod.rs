@@ -120,13 +120,20 @@ pub enum Ended {
     Cancelled,
 }
 
-/// What it took to approve: enough answers in every group.
+/// What it took to approve.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct Needed {
     /// The policy that said so.
     pub policy: PolicyRef,
-    /// Each of them has to be satisfied.
-    pub groups: Vec<Group>,
+    /// All of these.
+    pub needs: Vec<Need>,
+}
+
+/// One thing it took: any of these groups.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Need {
+    /// Those that were asked.
+    pub any_of: Vec<Group>,
 }
 
 /// So many of these people, each with at least this factor.
@@ -162,6 +169,9 @@ pub struct SignedAnswer {
     pub signature: Signature,
     /// The installation's word on whose key that is: a compact JWS.
     pub attestation: String,
+    /// That the six digits were right, when the factor asks for them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub code_confirmed: Option<bool>,
 }
 
 /// A signature over a statement.
@@ -227,7 +237,7 @@ struct Sources {
 impl Sources {
     /// Whether a key that signed has no attestation yet.
     fn lacks_attestation(&self) -> bool {
-        self.evidence.iter().any(|it| it.passkey_attestation.is_none() || it.device_attestation.is_none())
+        self.evidence.iter().any(|it| it.attestation.is_none())
     }
 }
 
@@ -309,7 +319,7 @@ fn build(issuer: &str, sources: Sources, now: Timestamp) -> Result<Receipt, db::
         issuer: issuer.to_owned(),
         issued_at: now,
         origins,
-        requirement: Needed { policy: view.approval.requirement.policy.clone(), groups: groups(&view.approval.requirement) },
+        requirement: Needed { policy: view.approval.requirement.policy.clone(), needs: needs(&view.approval.requirement) },
         outcome: view.outcome.clone(),
         approval: asked(view)?,
         answers,
@@ -320,9 +330,9 @@ fn build(issuer: &str, sources: Sources, now: Timestamp) -> Result<Receipt, db::
     })
 }
 
-/// What a requirement asks for, as groups.
-fn groups(requirement: &Requirement) -> Vec<Group> {
-    vec![Group { count: 1, of: requirement.approvers.clone(), factor: requirement.factor }]
+/// What a requirement asks for, in the terms of a receipt.
+fn needs(requirement: &Requirement) -> Vec<Need> {
+    vec![Need { any_of: vec![Group { count: 1, of: requirement.approvers.clone(), factor: requirement.factor }] }]
 }
 
 fn asked(view: View) -> Result<Asked, db::Error> {
@@ -363,22 +373,20 @@ fn decision(state: &State) -> Option<Decided> {
 
 fn answer(approval: ApprovalId, evidence: Evidence) -> Result<SignedAnswer, db::Error> {
     let senseless = |what: &str| db::Error::inconsistent("answers", approval, what);
-    let Evidence { approver, device, verdict, reason, statement, credential, answered_at, .. } = evidence;
+    let Evidence { approver, device, verdict, reason, statement, credential, answered_at, attestation } = evidence;
     let signed: Statement = serde_json::from_str(&statement).map_err(|_| senseless("a statement that is none"))?;
     let signature = Signature::of(&credential).ok_or_else(|| senseless("a signature of no kind that is known"))?;
-    let attestation = match signature {
-        Signature::Webauthn { .. } => evidence.passkey_attestation,
-        Signature::Jws { .. } => evidence.device_attestation,
-    };
     let attestation = attestation.ok_or_else(|| senseless("a key that was never attested"))?;
     let factor = signed.factor;
-    Ok(SignedAnswer { approver, device, verdict, factor, reason, answered_at, statement, signature, attestation })
+    // An answer with a wrong code is never stored.
+    let code_confirmed = (serde_json::to_value(factor).is_ok_and(|factor| factor == "code")).then_some(true);
+    Ok(SignedAnswer { approver, device, verdict, factor, reason, answered_at, statement, signature, attestation, code_confirmed })
 }
 
 impl Signature {
     /// The signature in an answer's credential, as it was sent.
     fn of(credential: &Value) -> Option<Self> {
-        if let Some(jws) = credential["jws"].as_str() {
+        if let Some(jws) = credential.as_str() {
             return Some(Self::Jws { jws: jws.to_owned() });
         }
         let part = |name: &str| credential["response"][name].as_str().map(str::to_owned);

@@ -16,8 +16,8 @@ pub(super) struct Evidence {
     pub(super) statement: String,
     pub(super) credential: Value,
     pub(super) answered_at: Timestamp,
-    pub(super) passkey_attestation: Option<String>,
-    pub(super) device_attestation: Option<String>,
+    /// The attestation of the key that signed: the passkey's, or else the device's.
+    pub(super) attestation: Option<String>,
 }
 
 impl FromRow for Evidence {
@@ -32,8 +32,7 @@ impl FromRow for Evidence {
             statement: row.get("statement")?,
             credential: row.get::<Json<Value>>("credential")?.0,
             answered_at: row.get("answered_at")?,
-            passkey_attestation: row.get("passkey_attestation")?,
-            device_attestation: row.get("device_attestation")?,
+            attestation: row.get("attestation")?,
         })
     }
 }
@@ -41,7 +40,7 @@ impl FromRow for Evidence {
 /// The answers to an approval, in the order in which they came.
 pub(super) async fn evidence(db: &mut Db<'_>, approval: ApprovalId) -> Result<Vec<Evidence>> {
     db.query(
-        "select answers.*, passkeys.attestation as passkey_attestation, devices.attestation as device_attestation
+        "select answers.*, case when answers.passkey_id is null then devices.attestation else passkeys.attestation end as attestation
          from answers join devices on devices.id = answers.device_id left join passkeys on passkeys.id = answers.passkey_id
          where answers.approval_id = $1 order by answers.answered_at, answers.challenge_id",
     )

@@ -118,9 +118,9 @@ checks! {
     CodeUnconfirmed = "code_unconfirmed",
     /// It came in time.
     AnswerTime = "answer_time",
-    /// Nobody answered twice.
+    /// Nobody said the same twice.
     ApproverRepeated = "approver_repeated",
-    /// No key signed twice.
+    /// No key signed for two people.
     KeyRepeated = "key_repeated",
     /// Everybody who answered was asked.
     ApproverNotEligible = "approver_not_eligible",
@@ -231,16 +231,23 @@ fn digests(shape: &Shape<'_>) -> Result<(), Fault> {
 }
 
 fn distinct(shape: &Shape<'_>, keys: &[String]) -> Result<(), Fault> {
-    let people: BTreeSet<_> = shape.answers.iter().map(|answer| answer.approver).collect();
-    if people.len() != shape.answers.len() {
-        return Err(Check::ApproverRepeated.because("somebody answered twice"));
+    let said: BTreeSet<_> = shape.answers.iter().map(|answer| (answer.approver, answer.verdict)).collect();
+    if said.len() != shape.answers.len() {
+        return Err(Check::ApproverRepeated.because("somebody said the same twice"));
     }
-    if keys.iter().collect::<BTreeSet<_>>().len() != keys.len() {
-        return Err(Check::KeyRepeated.because("one key signed two answers"));
+    let mut owners = BTreeMap::new();
+    for (key, answer) in keys.iter().zip(&shape.answers) {
+        if *owners.entry(key).or_insert(answer.approver) != answer.approver {
+            return Err(Check::KeyRepeated.because("one key signed for two people"));
+        }
     }
-    let asked: BTreeSet<_> = shape.groups.iter().flat_map(|group| &group.of).collect();
-    match people.iter().find(|person| !asked.contains(person)) {
-        Some(stranger) => Err(Check::ApproverNotEligible.because(format!("{stranger} was not asked"))),
+    let asked: BTreeSet<_> = shape.needs.iter().flatten().flat_map(|group| &group.of).collect();
+    // Whoever an action is asked for may always say that they do not want it.
+    let may = |answer: &shape::Answer<'_>| {
+        asked.contains(&answer.approver) || (answer.approver == shape.approval.requester && answer.verdict != "approve")
+    };
+    match shape.answers.iter().find(|answer| !may(answer)) {
+        Some(answer) => Err(Check::ApproverNotEligible.because(format!("{} was not asked", answer.approver))),
         None => Ok(()),
     }
 }
@@ -277,15 +284,15 @@ fn requirement(shape: &Shape<'_>) -> Result<(), Fault> {
     if shape.approval.state != Ended::Approved {
         return Ok(());
     }
-    for group in &shape.groups {
+    let met = |group: &shape::Group<'_>| {
         let counts =
             |answer: &&shape::Answer<'_>| group.of.contains(&answer.approver) && strength(answer.factor) >= group.strength;
-        let found = shape.answers.iter().filter(counts).count();
-        if found < group.count {
-            return Err(Check::RequirementUnmet.because(format!("{found} of {} needed answers count", group.count)));
-        }
+        shape.answers.iter().filter(counts).count() >= group.count
+    };
+    match shape.needs.iter().position(|any_of| !any_of.iter().any(met)) {
+        Some(at) => Err(Check::RequirementUnmet.because(format!("too few answers for requirement.needs[{at}]"))),
+        None => Ok(()),
     }
-    Ok(())
 }
 
 fn grant(shape: &Shape<'_>) -> Result<(), Fault> {

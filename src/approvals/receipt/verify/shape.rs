@@ -17,7 +17,8 @@ pub(super) struct Shape<'v> {
     pub(super) origins: Vec<&'v str>,
     pub(super) approval: Asked<'v>,
     pub(super) policy: &'v Value,
-    pub(super) groups: Vec<Group<'v>>,
+    /// Each is met by any of its groups.
+    pub(super) needs: Vec<Vec<Group<'v>>>,
     pub(super) answers: Vec<Answer<'v>>,
     pub(super) decision: Option<Decision<'v>>,
     pub(super) grant: Option<Grant<'v>>,
@@ -95,9 +96,9 @@ impl<'v> Shape<'v> {
         let policy = requirement.object("policy")?;
         policy.text("name")?;
         policy.text("sha256")?;
-        let groups = requirement.objects("groups")?.iter().map(Group::read).collect::<Result<Vec<_>, _>>()?;
-        if groups.is_empty() {
-            return Err("requirement.groups is empty".into());
+        let needs = requirement.objects("needs")?.iter().map(any_of).collect::<Result<Vec<_>, _>>()?;
+        if needs.is_empty() {
+            return Err("requirement.needs is empty".into());
         }
         receipt.objects("people")?.iter().try_for_each(named)?;
         Ok(Self {
@@ -105,7 +106,7 @@ impl<'v> Shape<'v> {
             origins: receipt.texts("origins")?,
             approval: Asked::read(&receipt.object("approval")?)?,
             policy: requirement.get("policy")?,
-            groups,
+            needs,
             answers: receipt.objects("answers")?.iter().map(Answer::read).collect::<Result<_, _>>()?,
             decision: receipt.optional("decision", || Decision::read(&receipt.object("decision")?))?,
             grant: receipt.optional("grant", || Grant::read(&receipt.object("grant")?))?,
@@ -145,11 +146,16 @@ impl<'v> Asked<'v> {
     }
 }
 
+fn any_of<'v>(need: &Members<'v>) -> Result<Vec<Group<'v>>, String> {
+    let groups = need.objects("any_of")?.iter().map(Group::read).collect::<Result<Vec<_>, _>>()?;
+    if groups.is_empty() { Err("requirement.needs: any_of is empty".into()) } else { Ok(groups) }
+}
+
 impl<'v> Group<'v> {
     fn read(group: &Members<'v>) -> Result<Self, String> {
         let count = usize::try_from(group.integer("count")?).ok().filter(|count| (1..=1000).contains(count));
         Ok(Self {
-            count: count.ok_or("requirement.groups: a count is not 1 to 1000")?,
+            count: count.ok_or("requirement.needs: a count is not 1 to 1000")?,
             of: group.ids("of", "usr")?,
             strength: strength(group.word("factor", FACTORS)?),
         })
