@@ -21,7 +21,7 @@ use crate::http::{self, LocalSocket, Tls};
 use crate::hub::Hub;
 use crate::identity::code::EnrollmentCode;
 use crate::identity::webauthn::RelyingPartyInvalid;
-use crate::identity::{Identity, Purpose, RelyingParty, load_or_create};
+use crate::identity::{Identity, IssuerKeys, Purpose, RelyingParty, load_or_create};
 use crate::jobs::Queue;
 use crate::journal::Journal;
 use crate::paging::{self, Paging};
@@ -167,7 +167,7 @@ async fn build(
     let hub = Hub::default();
     let (queue, handoff) = Queue::new(clock.clone(), Duration::from_secs(config.job_lease_seconds.into()));
     let vapid = load_or_create(store, master, Purpose::Vapid, now).await?;
-    let grant = load_or_create(store, master, Purpose::Grant, now).await?;
+    let keys = IssuerKeys::open(store, master, &issuer, now).await?;
     let web_push = WebPush::new(WebPushConfig {
         vapid_private_key: vapid.private,
         subject: config.web_push.subject.clone(),
@@ -185,7 +185,8 @@ async fn build(
         issuer: config.public_url.clone(),
     };
     let identity =
-        Arc::new(Identity::new(store.clone(), clock.clone(), journal.clone(), master, &issuer, relying_party(config)?));
+        Arc::new(Identity::new(store.clone(), clock.clone(), journal.clone(), master, keys.clone(), relying_party(config)?));
+    identity.attest_all().await?;
     let policies = Arc::new(Policies::new(store.clone(), clock.clone(), journal.clone(), issuer.clone(), relying_party(config)?));
     let ground = approvals::Ground {
         store: store.clone(),
@@ -198,7 +199,7 @@ async fn build(
         master: master.clone(),
         issuer: issuer.clone(),
     };
-    let approvals = Arc::new(Approvals::new(ground, relying_party(config)?, &grant));
+    let approvals = Arc::new(Approvals::new(ground, relying_party(config)?, keys));
     let parts = paging::Parts { journal: journal.clone(), queue: queue.clone(), delivery: delivery.clone(), hub: hub.clone() };
     let paging = Arc::new(Paging::new(store.clone(), clock.clone(), settings(config)?, parts));
     let engine = Engine {

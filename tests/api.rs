@@ -106,6 +106,7 @@ mod stories {
         let (asked, grant) = raw.granted(bot, phone, "yannick", &action).await;
         raw.post(As::Bot(bot), "/v1/grants/redeem", &json!({"grant": grant, "action": action})).await.expect(200);
         raw.get(As::Phone(phone), &format!("/v1/approvals/{asked}")).await.expect(200);
+        outcome(raw, bot, phone, &asked).await;
         let full = json!({"action": action, "requester": "@yannick", "reason": "a release \u{202e}", "expires_in": 60,
             "origin": {"platform": "slack", "workspace": "T1", "room": "C1"}});
         let waiting = raw.post(As::Bot(bot), "/v1/approvals?wait=20", &full);
@@ -173,6 +174,17 @@ mod stories {
         assert!(held.body["holds_until"].is_string());
         let removed = raw.delete(admin, "/v1/policies/prod").await.expect(202);
         confirm(raw, phone, &removed.id()).await;
+    }
+
+    async fn outcome(raw: &Raw<'_>, bot: &RawBot, phone: &RawPhone, asked: &str) {
+        let receipt = format!("/v1/approvals/{asked}/receipt");
+        let grant = raw.get(As::Phone(phone), &receipt).await.expect(200).body["receipt"]["grant"]["jti"].clone();
+        let told = json!({"outcome": "failed", "detail": "exit code 3"});
+        raw.post(As::Bot(bot), &format!("/v1/grants/{}/outcome", grant.as_str().unwrap()), &told).await.expect(200);
+        raw.get(As::Bot(bot), &receipt).await.expect(200);
+        raw.get(As::Bot(bot), &format!("/v1/approvals/{asked}")).await.expect(200);
+        raw.get(As::Operator, "/v1/keys").await.expect(200);
+        raw.post(As::Operator, "/v1/keys/rotate", &json!({})).await.expect(200);
     }
 
     async fn incidents(raw: &Raw<'_>, bot: &RawBot, phone: &RawPhone) {

@@ -12,7 +12,7 @@ mod postgres {
     use phoneops::clock::{Clock, Timestamp};
     use phoneops::config::Config;
     use phoneops::db::{Engine, Error, Result};
-    use phoneops::identity::{Identity, RelyingParty};
+    use phoneops::identity::{Identity, IssuerKeys, RelyingParty};
     use phoneops::journal::Journal;
     use phoneops::secret::MasterKey;
     use phoneops::server::Server;
@@ -138,7 +138,7 @@ mod postgres {
         const NODES: usize = 12;
         let world = World::start(db).await;
         let stores = join_all((0..NODES).map(|_| world.db.store())).await;
-        let nodes: Vec<_> = stores.into_iter().map(|store| node(&world, store)).collect();
+        let nodes = join_all(stores.into_iter().map(|store| node(&world, store))).await;
         let codes = join_all(nodes.iter().map(Identity::first_admin_code)).await;
         let codes: Vec<_> = codes.into_iter().map(|code| code.unwrap().expect("there is nobody yet").expose_grouped()).collect();
         let live = format!(
@@ -160,10 +160,13 @@ mod postgres {
     }
 
     /// What a node has of identity, on connections of its own.
-    fn node(world: &World, store: phoneops::db::Store) -> Identity {
+    async fn node(world: &World, store: phoneops::db::Store) -> Identity {
         let relying_party = RelyingParty::new("localhost", &world.server.public_url, "PhoneOps").unwrap();
         let (clock, journal): (Clock, _) = (world.clock.clone(), Journal::default());
-        Identity::new(store, clock, journal, &MasterKey::generate(), world.server.issuer(), relying_party)
+        let master = std::fs::read_to_string(world.server.socket().with_file_name("master.key")).unwrap();
+        let master = MasterKey::parse(&master).unwrap();
+        let keys = IssuerKeys::open(&store, &master, world.server.issuer(), clock.now()).await.unwrap();
+        Identity::new(store, clock, journal, &master, keys, relying_party)
     }
 
     /// As many connections as requests have, and more requests than may wait for them.

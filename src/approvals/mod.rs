@@ -12,8 +12,10 @@ mod code;
 mod deciding;
 mod grant;
 mod machine;
+mod outcome;
 pub mod policies;
 pub mod policy;
+pub mod receipt;
 mod redeeming;
 mod refused;
 mod restored;
@@ -30,6 +32,7 @@ use grant::builtin_policy;
 
 pub use grant::GrantClaims;
 pub use machine::{Approval, Decision, Effect, Event, GRANT_TTL, Origin, Refusal, State, Verdict, VerifiedAnswer};
+pub use outcome::{Outcome, Reported};
 pub use policies::Policies;
 pub use policy::{Factor, Given, PolicyRef, Quorum, Requirement, SignedWith};
 pub use refused::{Error, Refused};

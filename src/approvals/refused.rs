@@ -98,6 +98,18 @@ pub enum Refused {
     /// Under the same policy, today's members would not be enough.
     #[error("who may approve has changed: under policy {0} these approvals are not enough today")]
     GrantMembershipChanged(String),
+    /// Nothing can have come of it yet.
+    #[error("the grant was not redeemed")]
+    GrantNotRedeemed,
+    /// What became of it was told before.
+    #[error("the outcome was reported before")]
+    OutcomeReported {
+        /// When.
+        at: Timestamp,
+    },
+    /// There is nothing to have a receipt of yet.
+    #[error("the request is still waiting for an answer")]
+    Undecided,
 }
 
 /// What approvals' services return when they do not do as they were asked.

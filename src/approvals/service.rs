@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::deciding::{By, Decided, Deciding, Parts, Signed, apply, decide, request, same_answer};
 use super::grant::GrantKey;
@@ -23,7 +23,7 @@ use crate::delivery::Delivery;
 use crate::hub::Hub;
 use crate::id::{ApprovalId, ChallengeId, GrantId};
 use crate::identity::{
-    self, Call, Caller, Credential, Failure, Person, Platform, RelyingParty, Scope, SigningKey, UserRef, WebauthnRefusal,
+    self, Call, Caller, Credential, Failure, IssuerKeys, Person, Platform, RelyingParty, Scope, UserRef, WebauthnRefusal,
 };
 use crate::jobs::Queue;
 use crate::journal::{Actor, Journal};
@@ -45,8 +45,9 @@ pub struct Approvals {
     hub: Hub,
     policies: Arc<Policies>,
     master: MasterKey,
-    issuer: String,
-    relying_party: RelyingParty,
+    pub(super) issuer: String,
+    pub(super) relying_party: RelyingParty,
+    pub(super) keys: IssuerKeys,
     grant_key: GrantKey,
 }
 
@@ -158,16 +159,10 @@ pub struct Ground {
 impl Approvals {
     /// Approvals of one installation.
     #[must_use]
-    pub fn new(ground: Ground, relying_party: RelyingParty, grant_key: &SigningKey) -> Self {
+    pub fn new(ground: Ground, relying_party: RelyingParty, keys: IssuerKeys) -> Self {
         let Ground { store, clock, journal, queue, delivery, hub, policies, master, issuer } = ground;
-        let grant_key = GrantKey::new(grant_key);
-        Self { store, clock, journal, queue, delivery, hub, policies, master, issuer, relying_party, grant_key }
-    }
-
-    /// The public keys that grants verify with, as a JWK set (RFC 7517).
-    #[must_use]
-    pub fn jwks(&self) -> Value {
-        json!({"keys": [self.grant_key.jwk()]})
+        let grant_key = GrantKey::new(keys.clone());
+        Self { store, clock, journal, queue, delivery, hub, policies, master, issuer, relying_party, keys, grant_key }
     }
 
     pub(super) fn parts(&self) -> Parts {
@@ -372,6 +367,7 @@ impl Approvals {
             return Ok(redeemed);
         }
         let (now, parts, actor) = (self.clock.now(), self.parts(), call.actor(None));
+        self.grant_key.hear_of(grant).await?;
         let claims = self.grant_key.verify(grant, &self.issuer, bot, action, now)?;
         crate::crash_point!("grant-verified");
         let action_sha256 = action.sha256();

@@ -4,9 +4,8 @@
 //! After a change: `PHONEOPS_WRITE_VECTORS=1 cargo test --lib approvals::vectors`, and review the difference.
 
 use aws_lc_rs::rand::SystemRandom;
-use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _};
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair};
 use serde_json::{Value, json};
-use zeroize::Zeroizing;
 
 use super::grant::GrantKey;
 use super::machine::{Approval, State, Verdict};
@@ -15,11 +14,12 @@ use super::statement::{JwsRefused, Statement, challenge, verify_jws};
 use super::store::StoredGrant;
 use super::{Action, Display, builtin_policy};
 use crate::clock::Timestamp;
+use crate::db::{Options, Store};
 use crate::id::DeviceId;
 use crate::identity::access_token::AccessTokens;
 use crate::identity::code::EnrollmentCode;
 use crate::identity::vectors::signer;
-use crate::identity::{SigningKey, assertion, dpop};
+use crate::identity::{IssuerKeys, assertion, dpop};
 use crate::secret::{MasterKey, b64u, from_b64u, sha256, tagged_sha256};
 
 const ISSUER: &str = "https://phoneops.example";
@@ -189,26 +189,21 @@ fn a_flipped_bit_of_an_answer_is_refused() {
     }
 }
 
-/// One of the installation's signing keys.
-fn installation_key() -> SigningKey {
-    let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).unwrap();
-    let private = Zeroizing::new(pair.to_pkcs8v1().unwrap().as_ref().to_vec());
-    SigningKey { id: "grant-1".into(), public: pair.public_key().as_ref().to_vec(), private }
-}
-
 type Verifier<'v> = Box<dyn Fn(&str) -> bool + 'v>;
 
 /// Every kind of signed text, offered to every verifier: only its own accepts. All are signed, where that is possible, by the very key
 /// that the verifier trusts.
-#[test]
-fn no_kind_of_signature_passes_for_another() {
+#[tokio::test]
+async fn no_kind_of_signature_passes_for_another() {
     let (now, device, approval) = (Timestamp::from_seconds(NOW), signer("device"), approval());
     let text = statement(Verdict::Approve, Factor::Tap);
     let master = MasterKey::generate();
     let tokens = AccessTokens::new(&master, ISSUER);
-    let key = installation_key();
-    let pair = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &key.private).unwrap();
-    let grants = GrantKey::new(&key);
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(&Options::Lite { path: folder.path().join("keys.sqlite") }).await.unwrap();
+    let keys = IssuerKeys::open(&store, &master, ISSUER, now).await.unwrap();
+    let pair = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, keys.current().private()).unwrap();
+    let grants = GrantKey::new(keys.clone());
     let stored = StoredGrant {
         id: id("grt_018bcfe568007000800000000000000d"),
         approval: approval.id,
@@ -235,6 +230,10 @@ fn no_kind_of_signature_passes_for_another() {
         signed.iter().map(|(kind, header, payload)| (*kind, device.token(header, payload))).collect();
     offered.push(("access", tokens.mint(approval.requester, id(DEVICE), &device.key.thumbprint(), now).expose().to_owned()));
     offered.push(("grant", grants.mint(ISSUER, &approval, &stored)));
+    // Two kinds whose verifier is that of receipts.
+    for typ in ["phoneops-attestation+jwt", "phoneops-receipt+jws"] {
+        offered.push(("receipt", keys.current().sign(typ, &json!({"iss": ISSUER}))));
+    }
     // The same texts, signed by the installation: what it trusts itself with must not pass either.
     for (_, header, payload) in &signed {
         let input = format!("{}.{}", b64u(header), b64u(payload));

@@ -2,6 +2,7 @@
 
 use super::Display;
 use super::machine::{Approval, Decision, State, Verdict};
+use super::outcome::{self, Reported};
 use super::policy::Given;
 use super::refused::{Error, Refused};
 use super::store;
@@ -28,6 +29,8 @@ pub struct View {
     pub display: Display,
     /// The grant, for the bot that asked, while it can be redeemed.
     pub grant: Option<String>,
+    /// What became of it, once the bot told.
+    pub outcome: Option<Reported>,
 }
 
 /// Who looks.
@@ -63,7 +66,8 @@ pub(super) async fn view(db: &mut Db<'_>, approval: Approval) -> Result<View, db
         State::Pending | State::Holding { .. } | State::Expired { .. } | State::Cancelled { .. } => None,
     };
     let display = Display::of(&approval.action, &requester.full_name(), bot.name.as_str(), approval.reason.as_deref());
-    Ok(View { approval, requester, bot, approvers, given, decided_by, display, grant: None })
+    let outcome = outcome::of(db, &approval).await?;
+    Ok(View { approval, requester, bot, approvers, given, decided_by, display, grant: None, outcome })
 }
 
 /// The person, looked up once.

@@ -2,10 +2,10 @@
 //!
 //! | who | commands | how they reach the server |
 //! |---|---|---|
-//! | operator | `user`, `bot`, `team`, `policy`, `enroll`, `doctor`, `backup` | the server's Unix socket |
+//! | operator | `user`, `bot`, `team`, `policy`, `enroll`, `keys`, `doctor`, `backup` | the server's Unix socket |
 //! | operator | `restore` | the database, which no server may have open |
-//! | bot | `request`, `page`, `incident` | HTTP, with a token from the environment |
-//! | nobody | `healthcheck`, `openapi`, `completions` | HTTP, or not at all |
+//! | bot | `request`, `exec`, `page`, `incident` | HTTP, with a token from the environment |
+//! | nobody | `healthcheck`, `openapi`, `completions`, `verify` | HTTP, or not at all |
 //!
 //! **Invariants**
 //! - It never opens the database of a running server.
@@ -20,9 +20,11 @@ mod connect;
 mod demo;
 mod doctor;
 mod enroll;
+mod exec;
 mod healthcheck;
 mod incident;
 mod interrupt;
+mod keys;
 mod noun;
 mod openapi;
 mod outcome;
@@ -37,13 +39,14 @@ mod serve;
 mod team;
 mod telemetry;
 mod user;
+mod verify;
 mod words;
 
 use std::ffi::OsString;
 
 use clap::{Parser, Subcommand};
 
-pub use outcome::{Failure, Outcome};
+pub use outcome::{Failure, NotRun, Outcome};
 pub use output::Out;
 
 /// Pages and approvals on the phone: push, passkeys and grants for ChatOps, in one binary.
@@ -64,8 +67,11 @@ enum Command {
     Policy(policy::Command),
     Enroll(enroll::Enroll),
     Request(request::Request),
+    Exec(exec::Exec),
     Page(page::Page),
     Incident(incident::Command),
+    Keys(keys::Command),
+    Verify(verify::Verify),
     Healthcheck(healthcheck::Healthcheck),
     Doctor(doctor::Doctor),
     Backup(backup::Backup),
@@ -76,9 +82,15 @@ enum Command {
 
 /// Parses `arguments` (the first is the program's own name), does what they say, and tells stderr why not.
 pub async fn run(arguments: impl IntoIterator<Item = OsString>) -> Outcome {
-    let cli = match Cli::try_parse_from(arguments) {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let cli = match Cli::try_parse_from(&arguments) {
         Ok(cli) => cli,
-        Err(error) => return refused(&error),
+        Err(error) => {
+            let outcome = refused(&error);
+            // The codes of `exec` are apart from those that its command may have.
+            let exec = arguments.get(1).is_some_and(|name| name == "exec");
+            return if exec && outcome == Outcome::Usage { Outcome::NotRun(NotRun::Usage) } else { outcome };
+        }
     };
     let mut out = Out::system();
     let outcome = perform(cli.command, &mut out).await.unwrap_or_else(|failure| {
@@ -112,8 +124,11 @@ async fn perform(command: Command, out: &mut Out) -> Result<Outcome, Failure> {
         Command::Policy(policy) => policy.run(out).await,
         Command::Enroll(enroll) => enroll.run(out).await,
         Command::Request(request) => request.run(out).await,
+        Command::Exec(exec) => Ok(exec.run(out).await),
         Command::Page(page) => page.run(out).await,
         Command::Incident(incident) => incident.run(out).await,
+        Command::Keys(keys) => keys.run(out).await,
+        Command::Verify(verify) => verify.run(out),
         Command::Healthcheck(healthcheck) => healthcheck.run().await,
         Command::Doctor(doctor) => doctor.run(out).await,
         Command::Backup(backup) => backup.run(out).await,

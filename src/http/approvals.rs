@@ -16,9 +16,10 @@ use super::input::{Path, Query, Wait, object, optional_object, optional_text};
 use super::output::{MadeOrNow, NoContent};
 use super::people::{BotName, Person};
 use super::problem::Problem;
+use crate::approvals::receipt::SignedReceipt;
 use crate::approvals::{
-    Action, Answer, Ask, Display, Error, Factor, Given, Origin, PolicyRef, Proof, Refusal, Refused, State as Outcome, Verdict,
-    View,
+    Action, Answer, Ask, Display, Error, Factor, Given, Origin, PolicyRef, Proof, Refusal, Refused, Reported, State as Outcome,
+    Verdict, View,
 };
 use crate::clock::Timestamp;
 use crate::id::{ApprovalId, ChallengeId, UserId};
@@ -47,6 +48,15 @@ pub(super) fn router() -> ApiRouter<State> {
                 )
             })
             .delete_with(cancel, |op| op.id("cancelApproval").tag("approvals").summary("Withdraw a request")),
+        )
+        .api_route(
+            "/v1/approvals/{id}/receipt",
+            get_with(receipt, |op| {
+                op.id("getReceipt").tag("approvals").summary("Everything it takes to check an approval offline").description(
+                    "Once it has ended; before that, 409 `approval_undecided`. For the bot that asked, the people it concerns, and \
+                     administrators. `api-spec/receipt.md` says how to check it, and `phoneops verify` does.",
+                )
+            }),
         )
         .api_route(
             "/v1/approvals/{id}/challenge",
@@ -146,6 +156,9 @@ struct ApprovalBody {
     /// The grant, for the bot that asked, while it can be redeemed.
     #[serde(skip_serializing_if = "Option::is_none")]
     grant: Option<String>,
+    /// What became of it, once the bot that redeemed the grant told.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    outcome: Option<Reported>,
 }
 
 /// So many of these people.
@@ -190,7 +203,7 @@ struct List {
 impl From<View> for ApprovalBody {
     fn from(view: View) -> Self {
         let quorums = quorums(&view);
-        let View { approval, requester, bot, approvers, given, decided_by, display, grant } = view;
+        let View { approval, requester, bot, approvers, given, decided_by, display, grant, outcome } = view;
         let answer_by = approval.answer_by();
         let holds_until = if let Outcome::Holding { until } = approval.state { Some(until) } else { None };
         let (state, decided) = match approval.state {
@@ -234,6 +247,7 @@ impl From<View> for ApprovalBody {
             code: None,
             decision,
             grant,
+            outcome,
         }
     }
 }
@@ -302,6 +316,14 @@ async fn waited(app: &State, call: &Call, id: ApprovalId, wait: Duration) -> Res
         found = app.approvals.wait(call, id, wait) => Ok(found?),
         () = app.closing.cancelled(), if !wait.is_zero() => Ok(app.approvals.find(call, id).await?),
     }
+}
+
+async fn receipt(
+    Extract(app): Extract<State>,
+    Path(ById { id }): Path<ById>,
+    Read(call): Read,
+) -> Result<Json<SignedReceipt>, Problem> {
+    Ok(Json(app.approvals.receipt(&call, id).await?))
 }
 
 async fn cancel(Extract(app): Extract<State>, Path(ById { id }): Path<ById>, Read(call): Read) -> Result<NoContent, Problem> {

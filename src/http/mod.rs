@@ -17,6 +17,7 @@ mod health;
 mod incidents;
 mod input;
 mod journal;
+mod keys;
 mod me;
 mod middleware;
 mod output;
@@ -119,6 +120,7 @@ fn api() -> ApiRouter<State> {
         .merge(me::router())
         .merge(users::router())
         .merge(bots::router())
+        .merge(keys::router())
         .merge(journal::router())
         .merge(health::router())
         .merge(backup::router())

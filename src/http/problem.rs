@@ -261,6 +261,9 @@ impl From<approvals::Refused> for Problem {
             R::GrantExpired => conflict("grant_expired"),
             R::GrantRedeemed { at } => conflict("grant_redeemed").with("redeemed_at", at),
             R::GrantRevoked => forbidden("grant_revoked"),
+            R::GrantNotRedeemed => conflict("grant_not_redeemed"),
+            R::OutcomeReported { at } => conflict("outcome_reported").with("reported_at", at),
+            R::Undecided => conflict("approval_undecided"),
         }
     }
 }

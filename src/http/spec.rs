@@ -49,6 +49,7 @@ fn describe(document: TransformOpenApi<'_>) -> TransformOpenApi<'_> {
         ("me", "The person who asks."),
         ("users", "People."),
         ("bots", "API clients."),
+        ("keys", "What the installation signs with."),
         ("journal", "Everything that happened."),
         ("health", "For load balancers."),
     ];

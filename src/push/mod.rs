@@ -82,6 +82,8 @@ pub enum Category {
     Acted,
     /// Replaces an earlier message: nothing is left to do.
     Answered,
+    /// What became of something this person approved.
+    Outcome,
     /// The person asked for it to see that it arrives.
     Test,
 }
@@ -95,6 +97,7 @@ impl Category {
             Self::Approval => "approval",
             Self::Acted => "acted",
             Self::Answered => "answered",
+            Self::Outcome => "outcome",
             Self::Test => "test",
         }
     }

@@ -112,6 +112,21 @@ impl Cast<'_> {
         self.rung("the page's push", is_it).await;
     }
 
+    /// The bot tells what became of it, and the phone hears; the keys change, and the receipt is there all the same.
+    async fn report(&self, grant: &str, approval: &str, pace: Pace) {
+        self.once(&format!("/v1/grants/{grant}/outcome"), &json!({"outcome": "succeeded"})).await;
+        if pace != Pace::Hurried {
+            self.rung("the outcome's push", |push| push.kind() == "outcome" && push.data()["subject"] == approval).await;
+        }
+        let operator = self.world.operator().await;
+        let nothing = json!({});
+        let rotate = || operator.post_once("/v1/keys/rotate", approval, &nothing);
+        insist("the keys are rotated", rotate).await;
+        let path = format!("/v1/approvals/{approval}/receipt");
+        let receipt = insist("the receipt", || self.bot.get(&path)).await;
+        assert_eq!(receipt.body["receipt"]["outcome"]["outcome"], "succeeded");
+    }
+
     /// The phone acknowledges, the bot resolves.
     pub(crate) async fn settle(&self, reference: &str) {
         let acknowledged = insist("acknowledge", || self.phone.acknowledge(reference)).await;
@@ -141,10 +156,11 @@ impl Cast<'_> {
         let path = format!("/v1/approvals/{id}");
         let approval = insist("the grant", || self.bot.get(&path)).await;
         let redeem = json!({"grant": text(&approval.body, "grant"), "action": action});
-        self.once("/v1/grants/redeem", &redeem).await;
+        let redeemed = self.once("/v1/grants/redeem", &redeem).await;
         let again = || async { refusal(self.bot.post("/v1/grants/redeem", &redeem).await) };
         let refused = insist("a second redemption", again).await;
         assert_eq!(refused, "grant_redeemed");
+        self.report(&text(&redeemed.body, "grant"), id, pace).await;
     }
 }
 

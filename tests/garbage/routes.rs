@@ -61,6 +61,9 @@ pub(crate) async fn good(raw: &Raw<'_>, cast: &Cast) -> Vec<Good> {
     let action = json!({"type": "deploy", "target": "production",
         "params": {"app": "api", "count": 3, "dry": true, "hosts": ["a", "b"], "map": {"key": "value"}}});
     let (_, grant) = raw.granted(bot, phone, "yannick", &action).await;
+    let (_, used) = raw.granted(bot, phone, "yannick", &action).await;
+    let redeem = json!({"grant": used, "action": action});
+    let used = raw.post(As::Bot(bot), "/v1/grants/redeem", &redeem).await.expect(200).body["grant"].as_str().unwrap().to_owned();
     let asked = raw.ask(bot, "yannick", &action).await;
     let mut answer = phone.prepare(raw, &asked, "deny").await;
     answer["reason"] = json!("not on a Friday");
@@ -85,6 +88,8 @@ pub(crate) async fn good(raw: &Raw<'_>, cast: &Cast) -> Vec<Good> {
         route(Who::Phone, "POST", &format!("/v1/approvals/{asked}/challenge"), json!({"verdict": "approve"})),
         route(Who::Phone, "POST", &format!("/v1/approvals/{asked}/answers"), answer),
         route(Who::Bot, "POST", "/v1/grants/redeem", json!({"grant": grant, "action": action})),
+        route(Who::Bot, "POST", &format!("/v1/grants/{used}/outcome"), json!({"outcome": "failed", "detail": "exit code 3"})),
+        route(Who::Operator, "POST", "/v1/keys/rotate", json!({})),
         route(Who::Bot, "POST", "/v1/incidents", page),
         route(Who::Bot, "POST", &incident("acknowledge"), json!({"actor": "@yannick"})),
         route(Who::Bot, "POST", &incident("resolve"), json!({"actor": "@yannick"})),

@@ -87,7 +87,7 @@ fn people() -> Vec<Sample> {
         }
         devices {
             id: DEVICE, user_id: USER, name: Text("Yannick's phone"), platform: Text("ios"), public_key: Bytes(4, 65), thumbprint: DIGEST,
-            enrolled_at: Int(NOW), revoked_at: Null,
+            enrolled_at: Int(NOW), revoked_at: Null, attestation: Text("eyJ.eyJ.c2ln"),
         }
         enrollments {
             id: Id(5), code_sha256: DIGEST, user_id: USER, created_at: Int(NOW), expires_at: Int(NOW + 10 * MINUTE),
@@ -96,12 +96,12 @@ fn people() -> Vec<Sample> {
         push_registrations { device_id: DEVICE, address_sealed: Bytes(0x5e, 180), registered_at: Int(NOW), retired_at: Null }
         passkeys {
             id: PASSKEY, user_id: USER, device_id: DEVICE, name: Text("iCloud"), credential_id: Bytes(0xc1, 20),
-            credential: Json(r#"{"cred":{"counter":0}}"#), created_at: Int(NOW), revoked_at: Null,
+            credential: Json(r#"{"cred":{"counter":0}}"#), created_at: Int(NOW), revoked_at: Null, attestation: Null,
         }
         ceremonies { id: Id(6), device_id: DEVICE, state: Json(r#"{"rs":{"challenge":"AAAA"}}"#), expires_at: Int(NOW + 5 * MINUTE) }
         signing_keys {
             id: Text("grant-2026-02"), purpose: Text("grant"), public_key: Bytes(4, 65), private_key_sealed: Bytes(0x5e, 60),
-            created_at: Int(NOW),
+            created_at: Int(NOW), retired_at: Int(NOW + MINUTE),
         }
         used_proofs { sha256: DIGEST, expires_at: Int(NOW + 2 * MINUTE) }
         idempotency_keys {
@@ -137,7 +137,7 @@ fn approvals() -> Vec<Sample> {
         }
         grants {
             id: Id(18), approval_id: approval.clone(), bot_id: BOT, issued_at: Int(NOW + MINUTE), expires_at: Int(NOW + 6 * MINUTE),
-            redeemed_at: Null,
+            redeemed_at: Int(NOW + MINUTE), outcome: Text("failed"), outcome_detail: Text("exit code 3"), outcome_at: Int(NOW + 2 * MINUTE),
         }
     }
 }
@@ -216,6 +216,10 @@ fn unloved() -> Vec<(&'static str, &'static str, Value)> {
         ("answers", "factor", Text("tap")),
         ("answers", "passkey_id", Null),
         ("acts", "done_by", Null),
+        ("grants", "outcome", Text("maybe")),
+        ("grants", "outcome", Null),
+        ("grants", "outcome_at", Null),
+        ("grants", "redeemed_at", Null),
         ("incidents", "timer_at", Null),
         ("incidents", "urgency", Text("medium")),
         ("attempts", "state", Text("lost")),

@@ -15,6 +15,10 @@ const TABLE: &[(&str, &str)] = &[
     ("POST /v1/approvals/{apr}/challenge", "1 333333 ++ 3"),
     ("POST /v1/approvals/{apr}/answers", "1 333333 ++ 3"),
     ("POST /v1/grants/redeem", "1 33+333 33 3"),
+    ("POST /v1/grants/{grt}/outcome", "1 33+333 33 3"),
+    ("GET /v1/approvals/{apr}/receipt", "1 3+3333 ++ +"),
+    ("GET /v1/keys", "1 333333 3+ +"),
+    ("POST /v1/keys/rotate", "1 333333 3+ +"),
     ("GET /.well-known/jwks.json", "+ ++++++ ++ +"),
     ("POST /v1/incidents", "1 333+33 ++ 3"),
     ("GET /v1/incidents", "1 3333+3 ++ 3"),
@@ -78,6 +82,7 @@ mod stories {
                 json!({"challenge": format!("chl_{:032x}", 1), "credential": credential})
             }
             "POST /v1/grants/redeem" => json!({"grant": "a.b.c", "action": deploy("api", "production")}),
+            "POST /v1/grants/{grt}/outcome" => json!({"outcome": "succeeded"}),
             "POST /v1/incidents" => json!({"title": "Down", "to": ["@nobody"]}),
             "POST /v1/enrollments" => json!({"user": "@nobody"}),
             "POST /v1/enrollments/claim" => {
@@ -103,7 +108,7 @@ mod stories {
     /// Ids that parse and that nothing has.
     fn path(template: &str) -> String {
         let mut path = template.replace("{ref}", "P000000").replace("{name}", "nothing");
-        for kind in ["apr", "act", "dev", "pky", "usr", "bot"] {
+        for kind in ["apr", "act", "dev", "pky", "usr", "bot", "grt"] {
             path = path.replace(&format!("{{{kind}}}"), &format!("{kind}_{:032x}", 1));
         }
         path

@@ -150,7 +150,7 @@ impl Requirement {
         if self.groups.is_empty() { self.requester } else { self.groups.iter().take(asked).any(enough) }
     }
 
-    fn counts(&self, requester: UserId, member: UserId) -> bool {
+    pub(in crate::approvals) fn counts(&self, requester: UserId, member: UserId) -> bool {
         !(self.requester_excluded && member == requester)
     }
 }

@@ -5,8 +5,8 @@
 //! - An interrupted request is cancelled before the process ends, so that nobody approves what nobody waits for.
 
 pub(super) mod params;
-mod wait;
-mod words;
+pub(super) mod wait;
+pub(super) mod words;
 
 use clap::Args;
 use serde_json::{Value, json};
@@ -15,7 +15,7 @@ use super::connect::At;
 use super::interrupt::Interrupt;
 use super::reply::read;
 use super::{Failure, Out, Outcome};
-use crate::approvals::Action;
+use crate::approvals::{Action, Params};
 use crate::identity::UserRef;
 use wait::{Asked, Ended, Waiting};
 use words::{Approval, State};
@@ -93,9 +93,7 @@ impl Request {
     /// The request's body; what the server would refuse in an action is refused here already.
     fn ask(&self) -> Result<Value, Failure> {
         let params = params::collect(&self.params, &self.json_params).map_err(Failure::Usage)?;
-        let action = json!({"type": self.action, "target": self.target, "params": params});
-        let action: Action = serde_path_to_error::deserialize(&action)
-            .map_err(|error| Failure::Usage(format!("{}: {}", error.path(), error.inner())))?;
+        let action = action(&self.action, &self.target, &params)?;
         let mut ask = json!({"action": action, "requester": self.requester});
         if let Some(seconds) = self.expires_in {
             ask["expires_in"] = json!(seconds);
@@ -136,6 +134,12 @@ impl Request {
         }
         Ok(outcome)
     }
+}
+
+/// An action that the server would not refuse.
+pub(super) fn action(kind: &str, target: &str, params: &Params) -> Result<Action, Failure> {
+    let action = json!({"type": kind, "target": target, "params": params});
+    serde_path_to_error::deserialize(&action).map_err(|error| Failure::Usage(format!("{}: {}", error.path(), error.inner())))
 }
 
 #[cfg(test)]
