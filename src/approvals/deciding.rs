@@ -143,12 +143,12 @@ pub(super) enum Decided {
 }
 
 pub(super) async fn decide(tx: &mut Tx<'_>, parts: &Parts, deciding: Deciding) -> Result<Decided, Error> {
-    let Deciding { id, approver, device, actor, offered, answer, signed, now } = deciding;
+    let Deciding { id, approver, device, actor, ref offered, ref answer, ref signed, now } = deciding;
     let approval = store::lock(tx, id).await?.ok_or_else(|| Refused::NotFound(id.to_string()))?;
     trusted(tx, approver, device, signed.key).await?;
     if let Some(before) = store::find_answer(tx.db(), answer.challenge).await? {
         // The reply was lost and the phone asks again, or somebody sends another answer to the same challenge.
-        same_answer(&before, &answer)?;
+        same_answer(&before, answer)?;
         return Ok(Decided::Answered);
     }
     approval.open(now)?;
@@ -161,22 +161,38 @@ pub(super) async fn decide(tx: &mut Tx<'_>, parts: &Parts, deciding: Deciding) -
     let verified = VerifiedAnswer::checked(approver, signed.key, offered.factor, offered.verdict, answer.reason.clone());
     // Asked before the code is compared: an answer that counts for nothing is no way to guess.
     approval.clone().step(Event::Answered(verified.clone()), now)?;
-    if let Proof::Device { code: Some(code), .. } = &answer.proof
-        && let Tried::Wrong { left } = code::attempt(tx, &parts.master, &approval, approver, code, now).await?
-    {
-        let data = json!({"by": approver, "tries_left": left});
-        parts.journal.append(tx, now, Entry { kind: "approval.code_wrong", actor, subject: id.to_string(), data }).await?;
-        crate::crash_point!("code-counted");
+    if let Some(left) = wrong_code(tx, parts, &approval, &deciding).await? {
         return Ok(Decided::CodeWrong { left });
     }
-    if !store::use_challenge(tx, answer.challenge, now).await? {
+    keep(tx, &approval, &deciding).await?;
+    apply(tx, parts, approval, Event::Answered(verified), &By { actor, device: Some(device) }, now).await?;
+    crate::crash_point!("answer-written");
+    Ok(Decided::Answered)
+}
+
+/// Compares the code, where the answer has one; how many more tries there are when it is not the one.
+async fn wrong_code(tx: &mut Tx<'_>, parts: &Parts, approval: &Approval, deciding: &Deciding) -> Result<Option<u32>, Error> {
+    let Proof::Device { code: Some(code), .. } = &deciding.answer.proof else { return Ok(None) };
+    let (approver, now) = (deciding.approver, deciding.now);
+    let Tried::Wrong { left } = code::attempt(tx, &parts.master, approval, approver, code, now).await? else { return Ok(None) };
+    let data = json!({"by": approver, "tries_left": left});
+    let entry = Entry { kind: "approval.code_wrong", actor: deciding.actor, subject: approval.id.to_string(), data };
+    parts.journal.append(tx, now, entry).await?;
+    crate::crash_point!("code-counted");
+    Ok(Some(left))
+}
+
+/// Uses the challenge up, keeps the answer as evidence, and what was learnt about the passkey.
+async fn keep(tx: &mut Tx<'_>, approval: &Approval, deciding: &Deciding) -> Result<(), Error> {
+    let Deciding { id, approver, device, offered, answer, signed, now, .. } = deciding;
+    if !store::use_challenge(tx, answer.challenge, *now).await? {
         return Err(Refused::ChallengeUsed.into());
     }
     let stored = StoredAnswer {
         challenge: answer.challenge,
-        approval: id,
-        approver,
-        device,
+        approval: *id,
+        approver: *approver,
+        device: *device,
         key: signed.key,
         verdict: offered.verdict,
         factor: offered.factor,
@@ -184,19 +200,17 @@ pub(super) async fn decide(tx: &mut Tx<'_>, parts: &Parts, deciding: Deciding) -
         statement: &offered.statement,
         credential: &answer.proof.evidence(),
     };
-    store::insert_answer(tx, &stored, now).await?;
+    store::insert_answer(tx, &stored, *now).await?;
     if let (SignedWith::Passkey(passkey), Some(updated)) = (signed.key, &signed.updated) {
         // Another answer of this passkey may have come in between: the counter must still rise.
         if !identity::update_credential(tx, passkey, updated).await? {
             return Err(Refused::Webauthn(WebauthnRefusal::SignatureInvalid("its counter did not rise")).into());
         }
     }
-    if offered.factor == Factor::Passkey && approval.requirement.factor <= Factor::Code {
-        store::clear_code_failures(tx, approver).await?;
+    if offered.factor == Factor::Passkey && offered.verdict == Verdict::Approve && approval.requirement.factor <= Factor::Code {
+        store::clear_code_failures(tx, *approver).await?;
     }
-    apply(tx, parts, approval, Event::Answered(verified), &By { actor, device: Some(device) }, now).await?;
-    crate::crash_point!("answer-written");
-    Ok(Decided::Answered)
+    Ok(())
 }
 
 /// Looked up again under the lock: the right to answer must hold now, not when the signature was checked.
