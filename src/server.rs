@@ -21,7 +21,7 @@ use crate::http::{self, LocalSocket, Tls};
 use crate::hub::Hub;
 use crate::identity::code::EnrollmentCode;
 use crate::identity::webauthn::RelyingPartyInvalid;
-use crate::identity::{Identity, IssuerKeys, Purpose, RelyingParty, load_or_create};
+use crate::identity::{BoundElsewhere, Identity, IssuerKeys, Purpose, RelyingParty, load_or_create};
 use crate::jobs::Queue;
 use crate::journal::Journal;
 use crate::paging::{self, Paging};
@@ -61,6 +61,8 @@ pub enum Error {
     Database(#[from] db::Error),
     #[error("rp_id: {0}")]
     RelyingParty(#[from] RelyingPartyInvalid),
+    #[error("{0}")]
+    BoundElsewhere(#[from] BoundElsewhere),
     #[error("tls_cert_file, tls_key_file: {0}")]
     Tls(#[from] http::TlsError),
     #[error("web_push: {0}")]
@@ -186,6 +188,7 @@ async fn build(
     };
     let identity =
         Arc::new(Identity::new(store.clone(), clock.clone(), journal.clone(), master, keys.clone(), relying_party(config)?));
+    identity.bind().await??;
     identity.attest_all().await?;
     let policies = Arc::new(Policies::new(store.clone(), clock.clone(), journal.clone(), issuer.clone(), relying_party(config)?));
     let ground = approvals::Ground {

@@ -1,9 +1,15 @@
-//! Native apps: what the platforms fetch to know which apps belong to this installation.
+//! Native apps: what the platforms fetch to know which apps belong to this installation; and what its passkeys are bound to.
 
 mod support;
 mod world;
 
+use std::path::Path;
+
+use phoneops::clock::Clock;
+use phoneops::config::Config;
+use phoneops::server::Server;
 use serde_json::{Value, json};
+use tokio::net::TcpListener;
 
 use support::TestDb;
 use world::World;
@@ -13,6 +19,7 @@ const FINGERPRINT: &str = "FA:C6:17:45:DC:09:03:78:6F:B9:ED:E6:2A:96:2B:39:9F:73
 crate::support::engines! {
     apps_that_are_configured_are_named_as_their_platforms_want
     without_apps_there_is_nothing
+    passkeys_stay_bound
 }
 
 async fn fetch(world: &World, path: &str) -> (u16, String, Value) {
@@ -48,4 +55,47 @@ async fn without_apps_there_is_nothing(db: TestDb) {
         assert_eq!(fetch(&world, path).await.0, 404);
     }
     world.end().await;
+}
+
+/// Starts a server on this database as somebody who changed the settings would; what it says when it does not start.
+async fn starts_as(db: &TestDb, data: &Path, host: &str, rp_id: &str) -> Result<(), String> {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut variables = vec![
+        ("PHONEOPS_PUBLIC_URL", format!("https://{host}")),
+        ("PHONEOPS_RP_ID", rp_id.to_owned()),
+        ("PHONEOPS_DATA_DIR", db.directory().unwrap_or(data).display().to_string()),
+    ];
+    variables.extend(db.url().map(|url| ("PHONEOPS_DATABASE_URL", url)));
+    let config = Config::load(None, variables.into_iter().map(|(key, value)| (key.to_owned(), value))).unwrap();
+    let server = Server::start(&config, Clock::system(), listener, None).await.map_err(|error| error.to_string())?;
+    server.stop().await;
+    Ok(())
+}
+
+async fn passkeys_stay_bound(db: TestDb) {
+    let data = tempfile::tempdir().unwrap();
+    let start = async |host, rp_id| starts_as(&db, data.path(), host, rp_id).await;
+    start("phones.ops.example", "phones.ops.example").await.unwrap();
+    // Nobody has a passkey yet: a better choice costs nothing.
+    start("phones.ops.example", "ops.example").await.unwrap();
+    let (id, digest) = if db.url().is_some() { ("gen_random_uuid()", "'\\x01'") } else { ("randomblob(16)", "x'01'") };
+    db.raw(&format!("insert into users (id, handle, name, role, created_at) values ({id}, 'ys', 'Ys Example', 'admin', 1)"))
+        .await;
+    db.raw(&format!(
+        "insert into devices (id, user_id, name, platform, public_key, thumbprint, enrolled_at, attestation)
+         select {id}, id, 'A phone', 'ios', {digest}, {digest}, 1, 'a' from users"
+    ))
+    .await;
+    db.raw(&format!(
+        "insert into passkeys (id, user_id, device_id, name, credential_id, credential, created_at, attestation)
+         select {id}, user_id, id, 'Face ID', {digest}, '{{}}', 1, 'a' from devices"
+    ))
+    .await;
+    let refused = start("phones.ops.example", "phones.ops.example").await.unwrap_err();
+    let why =
+        "rp_id is phones.ops.example, but 1 passkeys are bound to ops.example: set rp_id = \"ops.example\", or revoke them first";
+    assert_eq!(refused, why);
+    db.raw("update passkeys set revoked_at = 2").await;
+    db.raw("update devices set revoked_at = 2").await;
+    start("phones.ops.example", "phones.ops.example").await.unwrap();
 }

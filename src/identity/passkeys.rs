@@ -10,12 +10,47 @@ use super::model::Passkey;
 use super::service::{Error, Identity, Refusal, record};
 use super::store;
 use super::webauthn::Credential;
+use crate::db;
 use crate::id::{CeremonyId, PasskeyId};
 
 /// How long a registration may take.
 const CEREMONY_LIFE: Duration = Duration::from_secs(300);
 
+/// Passkeys that a changed `rp_id` would make useless.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("rp_id is {now}, but {passkeys} passkeys are bound to {bound}: set rp_id = \"{bound}\", or revoke them first")]
+pub struct BoundElsewhere {
+    /// What the settings say.
+    pub now: String,
+    /// What the passkeys are bound to.
+    pub bound: String,
+    /// How many there are.
+    pub passkeys: i64,
+}
+
 impl Identity {
+    /// Binds the installation to the configured `rp_id`, once and for as long as there is a passkey: under another, browsers would
+    /// find none of them (WebAuthn Level 3, section 5.1.4), and nobody would know why.
+    ///
+    /// # Errors
+    /// [`BoundElsewhere`], inside, and storage errors outside.
+    pub async fn bind(&self) -> db::Result<Result<(), BoundElsewhere>> {
+        let now = self.relying_party.id().to_owned();
+        self.store
+            .write(move |tx| {
+                Box::pin(async move {
+                    let bound = store::bound_rp_id(tx.db()).await?.filter(|bound| *bound != now);
+                    let passkeys = store::count_passkeys(tx.db()).await?;
+                    if let Some(bound) = bound.filter(|_| passkeys > 0) {
+                        return Ok(Err(BoundElsewhere { now, bound, passkeys }));
+                    }
+                    store::bind_rp_id(tx, &now).await?;
+                    Ok(Ok(()))
+                })
+            })
+            .await
+    }
+
     /// Begins a registration: its id, and `PublicKeyCredentialCreationOptions` as JSON.
     ///
     /// # Errors

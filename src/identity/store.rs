@@ -384,6 +384,26 @@ pub async fn usable_passkey_ids(db: &mut Db<'_>, user: UserId) -> Result<Vec<Pas
     .await
 }
 
+/// The `rp_id` that this installation's passkeys are bound to.
+pub(super) async fn bound_rp_id(db: &mut Db<'_>) -> Result<Option<String>> {
+    db.query("select value from installation where name = 'rp_id'").optional().await
+}
+
+pub(super) async fn bind_rp_id(tx: &mut Tx<'_>, id: &str) -> Result<()> {
+    tx.query(
+        "insert into installation (name, value) values ('rp_id', $1) on conflict (name) do update set value = excluded.value",
+    )
+    .bind(id)
+    .execute()
+    .await?;
+    Ok(())
+}
+
+/// How many passkeys can still be used.
+pub(super) async fn count_passkeys(db: &mut Db<'_>) -> Result<i64> {
+    db.query("select count(*) from passkeys where revoked_at is null").one().await
+}
+
 /// Stores what an assertion taught about a passkey: its signature counter. `false` when a later one was stored meanwhile.
 ///
 /// # Errors

@@ -103,6 +103,7 @@ fn people() -> Vec<Sample> {
             id: Text("grant-2026-02"), purpose: Text("grant"), public_key: Bytes(4, 65), private_key_sealed: Bytes(0x5e, 60),
             created_at: Int(NOW), retired_at: Int(NOW + MINUTE),
         }
+        installation { name: Text("rp_id"), value: Text("phoneops.example") }
         used_proofs { sha256: DIGEST, expires_at: Int(NOW + 2 * MINUTE) }
         idempotency_keys {
             caller: Text("bot_0199e5d0000070008000000000000002"), key: Text("deploy-42"), request_sha256: DIGEST,
