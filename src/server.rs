@@ -24,6 +24,7 @@ use crate::identity::webauthn::RelyingPartyInvalid;
 use crate::identity::{Identity, Purpose, RelyingParty, load_or_create};
 use crate::jobs::Queue;
 use crate::journal::Journal;
+use crate::listening::Listening;
 use crate::paging::{self, Paging};
 use crate::push::web_push::{SetupError, WebPush, WebPushConfig};
 use crate::secret::MasterKey;
@@ -198,6 +199,7 @@ async fn build(
     let approvals = Arc::new(Approvals::new(ground, relying_party(config)?, &grant));
     let parts = paging::Parts { journal: journal.clone(), queue: queue.clone(), delivery: delivery.clone(), hub: hub.clone() };
     let paging = Arc::new(Paging::new(store.clone(), clock.clone(), settings(config)?, parts));
+    let listening = Listening::new(store.clone(), clock.clone(), hub.clone());
     let engine = Engine {
         store: store.for_workers(),
         clock: clock.clone(),
@@ -208,6 +210,7 @@ async fn build(
         approvals: approvals.clone(),
         paging: paging.clone(),
         delivery: delivery.clone(),
+        listening: listening.clone(),
     };
     let app = http::App {
         store: store.clone(),
@@ -220,6 +223,7 @@ async fn build(
         approvals,
         paging,
         delivery,
+        listening,
         metrics,
         closing,
         seen: http::SeenProofs::default(),

@@ -144,6 +144,8 @@ mod stories {
         raw.post(As::Phone(phone), "/v1/me/test-page", &json!({})).await.expect(200);
         raw.world.journal().await;
         raw.get(As::Operator, "/v1/journal?limit=500").await.expect(200);
+        raw.get(As::Operator, "/v1/journal/verification").await.expect(200);
+        raw.get(As::Operator, "/v1/events?after=0").await.expect(200);
         raw.get(As::Nobody, "/.well-known/jwks.json").await.expect(200);
         raw.get(As::Nobody, "/healthz").await.expect(200);
         raw.get(As::Nobody, "/readyz").await;

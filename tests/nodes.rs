@@ -68,6 +68,30 @@ mod postgres {
         world.end().await;
     }
 
+    async fn a_stream_on_another_node_ends_with_the_bot(db: TestDb) {
+        let world = World::start(db).await;
+        let (base, node, _data) = another(&world).await;
+        {
+            let raw = Raw::new(&world);
+            let bot = raw.bot("heimdall", &["events:read", "approvals:request"]).await;
+            raw.person("yannick", "member").await;
+            let listening = world.http.get(format!("{base}/v1/events")).bearer_auth(&bot.token);
+            let mut stream = listening.header("accept", "text/event-stream").send().await.unwrap();
+            stream.chunk().await.unwrap().expect("it says from where");
+            let asked = Instant::now();
+            raw.ask(&bot, "yannick", &deploy("api", "production")).await;
+            let event = stream.chunk().await.unwrap().expect("an event");
+            assert!(String::from_utf8_lossy(&event).contains("approval.requested"), "{event:?}");
+            assert!(asked.elapsed() < Duration::from_secs(2), "{:?}", asked.elapsed());
+            raw.delete(As::Operator, &format!("/v1/bots/{}", bot.id)).await.expect(204);
+            let revoked = Instant::now();
+            while stream.chunk().await.is_ok_and(|chunk| chunk.is_some()) {}
+            assert!(revoked.elapsed() < Duration::from_secs(5), "{:?}", revoked.elapsed());
+        }
+        node.stop().await;
+        world.end().await;
+    }
+
     async fn a_proof_changes_something_on_one_node_only(db: TestDb) {
         let world = World::start(db).await;
         let (base, node, _data) = another(&world).await;
@@ -224,6 +248,11 @@ mod postgres {
     #[test]
     fn a_long_poll_wakes() {
         run(Engine::Pg, a_long_poll_on_another_node_wakes_soon);
+    }
+
+    #[test]
+    fn a_stream_ends_with_its_bot() {
+        run(Engine::Pg, a_stream_on_another_node_ends_with_the_bot);
     }
 
     #[test]

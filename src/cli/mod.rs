@@ -2,9 +2,10 @@
 //!
 //! | who | commands | how they reach the server |
 //! |---|---|---|
-//! | operator | `user`, `bot`, `enroll`, `doctor`, `backup` | the server's Unix socket |
+//! | operator | `user`, `bot`, `enroll`, `journal`, `doctor`, `backup` | the server's Unix socket |
 //! | operator | `restore` | the database, which no server may have open |
 //! | bot | `request`, `page`, `incident` | HTTP, with a token from the environment |
+//! | bot or operator | `events` | HTTP with a token; without one the Unix socket |
 //! | nobody | `healthcheck`, `openapi`, `completions` | HTTP, or not at all |
 //!
 //! **Invariants**
@@ -20,9 +21,11 @@ mod connect;
 mod demo;
 mod doctor;
 mod enroll;
+mod events;
 mod healthcheck;
 mod incident;
 mod interrupt;
+mod journal;
 mod noun;
 mod openapi;
 mod outcome;
@@ -62,6 +65,8 @@ enum Command {
     Request(request::Request),
     Page(page::Page),
     Incident(incident::Command),
+    Events(events::Events),
+    Journal(journal::Command),
     Healthcheck(healthcheck::Healthcheck),
     Doctor(doctor::Doctor),
     Backup(backup::Backup),
@@ -108,6 +113,8 @@ async fn perform(command: Command, out: &mut Out) -> Result<Outcome, Failure> {
         Command::Request(request) => request.run(out).await,
         Command::Page(page) => page.run(out).await,
         Command::Incident(incident) => incident.run(out).await,
+        Command::Events(events) => events.run(out).await,
+        Command::Journal(journal) => journal.run(out).await,
         Command::Healthcheck(healthcheck) => healthcheck.run().await,
         Command::Doctor(doctor) => doctor.run(out).await,
         Command::Backup(backup) => backup.run(out).await,

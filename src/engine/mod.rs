@@ -26,6 +26,7 @@ use crate::id::{ApprovalId, IncidentId};
 use crate::identity::Identity;
 use crate::jobs::{self, Handoff, Job, Kind, Queue};
 use crate::journal::{self, Journal};
+use crate::listening::Listening;
 use crate::paging::Paging;
 
 /// Pushes under way at once.
@@ -69,6 +70,8 @@ pub struct Engine {
     pub paging: Arc<Paging>,
     /// Pushes.
     pub delivery: Delivery,
+    /// Events.
+    pub listening: Arc<Listening>,
 }
 
 /// A running worker.
@@ -97,7 +100,8 @@ impl Engine {
         if self.store.engine() == Kindred::Pg {
             running.tasks.spawn(relay::run(self.store.clone(), self.hub.clone(), running.stop.clone()));
         }
-        running.tasks.spawn(seal(self.store.clone(), self.journal.clone(), running.stop.clone()));
+        running.tasks.spawn(seal(self.store.clone(), self.journal.clone(), self.hub.clone(), running.stop.clone()));
+        running.tasks.spawn(self.listening.clone().run(running.stop.clone()));
         running.tasks.spawn(forget(self.identity.clone(), self.clock.clone(), running.stop.clone()));
         running.tasks.spawn(mend(self.paging.clone(), self.clock.clone(), running.stop.clone()));
         let worker = Worker {
@@ -301,12 +305,13 @@ impl Engine {
 }
 
 /// Numbers and chains what was appended, a little later and in batches.
-async fn seal(store: Store, journal: Journal, stop: CancellationToken) {
+async fn seal(store: Store, journal: Journal, hub: Hub, stop: CancellationToken) {
     loop {
         match journal::seal(&store).await {
             Ok(0) => {}
             Ok(_) => {
                 crate::crash_point!("seal-committed");
+                hub.wake(journal::SEALED);
                 continue;
             }
             Err(error) => tracing::error!(%error, "the journal cannot be sealed"),

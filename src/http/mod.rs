@@ -11,6 +11,7 @@ mod bots;
 mod caller;
 mod devices;
 mod enrollments;
+mod events;
 mod grants;
 mod health;
 mod incidents;
@@ -67,6 +68,8 @@ pub struct App {
     pub paging: Arc<crate::paging::Paging>,
     /// Pushes.
     pub delivery: Delivery,
+    /// Events.
+    pub listening: Arc<crate::listening::Listening>,
     /// Renders the metrics, where a recorder is installed.
     pub metrics: Option<metrics_exporter_prometheus::PrometheusHandle>,
     /// Ends long polls when the house closes.
@@ -106,6 +109,7 @@ fn api() -> ApiRouter<State> {
         .merge(users::router())
         .merge(bots::router())
         .merge(journal::router())
+        .merge(events::router())
         .merge(health::router())
         .merge(backup::router())
 }

@@ -50,6 +50,7 @@ fn describe(document: TransformOpenApi<'_>) -> TransformOpenApi<'_> {
         ("users", "People."),
         ("bots", "API clients."),
         ("journal", "Everything that happened."),
+        ("events", "What happens, as it happens."),
         ("health", "For load balancers."),
     ];
     let document = tags.into_iter().fold(document, |document, (name, description)| {

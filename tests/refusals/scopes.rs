@@ -42,6 +42,8 @@ const TABLE: &[(&str, &str)] = &[
     ("GET /v1/bots", "1 333333 3+ +"),
     ("DELETE /v1/bots/{bot}", "1 333333 3+ +"),
     ("GET /v1/journal", "1 333333 3+ +"),
+    ("GET /v1/journal/verification", "1 333333 3+ +"),
+    ("GET /v1/events", "1 33333+ ++ +"),
     ("GET /healthz", "+ ++++++ ++ +"),
     ("GET /readyz", "+ ++++++ ++ +"),
 ];
