@@ -24,9 +24,10 @@ use crate::identity::webauthn::RelyingPartyInvalid;
 use crate::identity::{Identity, Purpose, RelyingParty, load_or_create};
 use crate::jobs::Queue;
 use crate::journal::Journal;
-use crate::listening::Listening;
+use crate::listening::{Listening, Webhooks};
 use crate::paging::{self, Paging};
 use crate::push::web_push::{SetupError, WebPush, WebPushConfig};
+use crate::push::webhook;
 use crate::secret::MasterKey;
 
 mod restore;
@@ -66,6 +67,8 @@ pub enum Error {
     Tls(#[from] http::TlsError),
     #[error("web_push: {0}")]
     WebPush(#[from] SetupError),
+    #[error("webhooks: {0}")]
+    Webhooks(SetupError),
     #[error("paging.fallback: {0}")]
     Fallback(String),
 }
@@ -200,6 +203,15 @@ async fn build(
     let parts = paging::Parts { journal: journal.clone(), queue: queue.clone(), delivery: delivery.clone(), hub: hub.clone() };
     let paging = Arc::new(Paging::new(store.clone(), clock.clone(), settings(config)?, parts));
     let listening = Listening::new(store.clone(), clock.clone(), hub.clone());
+    let webhooks = Arc::new(Webhooks {
+        store: store.clone(),
+        clock: clock.clone(),
+        journal: journal.clone(),
+        queue: queue.clone(),
+        delivery: delivery.clone(),
+        master: master.clone(),
+        sender: sender(config)?,
+    });
     let engine = Engine {
         store: store.for_workers(),
         clock: clock.clone(),
@@ -211,6 +223,7 @@ async fn build(
         paging: paging.clone(),
         delivery: delivery.clone(),
         listening: listening.clone(),
+        webhooks: webhooks.clone(),
     };
     let app = http::App {
         store: store.clone(),
@@ -224,11 +237,17 @@ async fn build(
         paging,
         delivery,
         listening,
+        webhooks,
         metrics,
         closing,
         seen: http::SeenProofs::default(),
     };
     Ok((app, engine, handoff))
+}
+
+fn sender(config: &Config) -> Result<webhook::Webhooks, Error> {
+    let ca_pem = config.webhooks.ca_file.as_deref().map(read).transpose()?;
+    webhook::Webhooks::new(config.webhooks.allow_private_networks, ca_pem.as_deref()).map_err(Error::Webhooks)
 }
 
 fn relying_party(config: &Config) -> Result<RelyingParty, Error> {

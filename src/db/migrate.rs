@@ -28,7 +28,7 @@ macro_rules! migrations {
     };
 }
 
-const MIGRATIONS: &[Migration] = migrations![1 "0001_house_create"];
+const MIGRATIONS: &[Migration] = migrations![1 "0001_house_create", 4 "0004_listening_create"];
 
 const BOOK: &str =
     "create table if not exists schema_migrations (version bigint primary key, name text not null, sha256 text not null)";

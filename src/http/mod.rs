@@ -28,6 +28,7 @@ mod spec;
 mod tls;
 mod token;
 mod users;
+mod webhooks;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -70,6 +71,8 @@ pub struct App {
     pub delivery: Delivery,
     /// Events.
     pub listening: Arc<crate::listening::Listening>,
+    /// Events for receivers elsewhere.
+    pub webhooks: Arc<crate::listening::Webhooks>,
     /// Renders the metrics, where a recorder is installed.
     pub metrics: Option<metrics_exporter_prometheus::PrometheusHandle>,
     /// Ends long polls when the house closes.
@@ -110,6 +113,7 @@ fn api() -> ApiRouter<State> {
         .merge(bots::router())
         .merge(journal::router())
         .merge(events::router())
+        .merge(webhooks::router())
         .merge(health::router())
         .merge(backup::router())
 }

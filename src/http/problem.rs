@@ -15,6 +15,7 @@ use serde_json::{Map, Value};
 use crate::approvals;
 use crate::db;
 use crate::identity::{self, CallRefusal, Failure};
+use crate::listening;
 use crate::paging;
 
 /// An error on its way to a client.
@@ -264,6 +265,20 @@ impl From<approvals::Refusal> for Problem {
             R::Expired => Self::new(StatusCode::CONFLICT, "approval_expired", detail),
             R::Cancelled => Self::new(StatusCode::CONFLICT, "approval_cancelled", detail),
             R::NotAnApprover => Self::new(StatusCode::FORBIDDEN, "not_an_approver", detail),
+        }
+    }
+}
+
+impl From<listening::Refusal> for Problem {
+    fn from(refusal: listening::Refusal) -> Self {
+        use listening::Refusal as R;
+        let detail = refusal.to_string();
+        match refusal {
+            R::NotFound(_) => Self::not_found(detail),
+            R::Url(_) => Self::field("url", detail),
+            R::Kinds => Self::field("kinds", detail),
+            R::Bot(_) => Self::field("bot", detail),
+            R::TooMany => Self::new(StatusCode::CONFLICT, "too_many_webhooks", detail),
         }
     }
 }

@@ -51,6 +51,7 @@ fn describe(document: TransformOpenApi<'_>) -> TransformOpenApi<'_> {
         ("bots", "API clients."),
         ("journal", "Everything that happened."),
         ("events", "What happens, as it happens."),
+        ("webhooks", "Events sent to receivers elsewhere."),
         ("health", "For load balancers."),
     ];
     let document = tags.into_iter().fold(document, |document, (name, description)| {

@@ -35,6 +35,6 @@ pub use enrollment::{CODE_LIFE, Claim, NewCode};
 pub use handle::{Handle, PersonName};
 pub use keys::{Purpose, SigningKey, load_or_create};
 pub use model::{Bot, Device, NotAUser, Passkey, Platform, Role, Scope, User, UserRef};
-pub use service::{Error, Identity, Refusal, active_device, active_user, known_bot, known_user};
+pub use service::{Error, Identity, Refusal, active_bot, active_device, active_user, known_bot, known_user};
 pub use store::{StoredPasskey, update_credential, usable_passkey_ids, usable_passkeys};
 pub use webauthn::{Credential, RelyingParty, WebauthnRefusal, credential_id};

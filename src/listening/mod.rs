@@ -1,4 +1,4 @@
-//! Who hears what: the journal as a stream of events.
+//! Who hears what: the journal as a stream of events, and events sent to webhooks.
 //!
 //! An event is a sealed entry of the journal, and its number is the cursor of whoever reads. Every node follows the journal once
 //! and keeps the last events in memory; listeners look there, and whoever is further behind reads from the database.
@@ -11,10 +11,13 @@
 //!   trusted tells nobody anything.
 
 mod audience;
+mod delivering;
 mod filter;
 mod store;
 mod stream;
+mod webhooks;
 
 pub use audience::Viewer;
 pub use filter::{Filter, NotAFilter};
 pub use stream::{Event, ListenError, Listener, Listening, Poll};
+pub use webhooks::{MAX_OVERLAP, NewWebhook, Refusal, Webhook, Webhooks};

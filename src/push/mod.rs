@@ -22,6 +22,7 @@ use crate::clock::Timestamp;
 
 pub mod guard;
 pub mod web_push;
+pub mod webhook;
 
 pub use web_push::Subscription;
 
@@ -82,6 +83,8 @@ pub enum Category {
     Acted,
     /// Replaces an earlier message: nothing is left to do.
     Answered,
+    /// Something about the installation that its administrators should know.
+    Notice,
     /// The person asked for it to see that it arrives.
     Test,
 }
@@ -95,6 +98,7 @@ impl Category {
             Self::Approval => "approval",
             Self::Acted => "acted",
             Self::Answered => "answered",
+            Self::Notice => "notice",
             Self::Test => "test",
         }
     }

@@ -44,6 +44,13 @@ const TABLE: &[(&str, &str)] = &[
     ("GET /v1/journal", "1 333333 3+ +"),
     ("GET /v1/journal/verification", "1 333333 3+ +"),
     ("GET /v1/events", "1 33333+ ++ +"),
+    ("POST /v1/webhooks", "1 333333 3+ +"),
+    ("GET /v1/webhooks", "1 333333 3+ +"),
+    ("GET /v1/webhooks/{whk}", "1 333333 3+ +"),
+    ("DELETE /v1/webhooks/{whk}", "1 333333 3+ +"),
+    ("POST /v1/webhooks/{whk}/rotate", "1 333333 3+ +"),
+    ("POST /v1/webhooks/{whk}/enable", "1 333333 3+ +"),
+    ("POST /v1/webhooks/{whk}/test", "1 333333 3+ +"),
     ("GET /healthz", "+ ++++++ ++ +"),
     ("GET /readyz", "+ ++++++ ++ +"),
 ];
@@ -78,6 +85,7 @@ mod stories {
             "POST /v1/passkeys" => json!({"ceremony": format!("cer_{:032x}", 1), "name": "Face ID", "credential": credential}),
             "POST /v1/users" => json!({"handle": "yannick", "name": "Yannick Schutz"}),
             "POST /v1/bots" => json!({"name": "heimdall", "scopes": ["events:read"]}),
+            "POST /v1/webhooks" => json!({"url": "https://hooks.example.com/x"}),
             route if route.starts_with("POST") => json!({}),
             _ => return None,
         })
@@ -86,7 +94,7 @@ mod stories {
     /// Ids that parse and that nothing has.
     fn path(template: &str) -> String {
         let mut path = template.replace("{ref}", "P000000");
-        for kind in ["apr", "dev", "pky", "usr", "bot"] {
+        for kind in ["apr", "dev", "pky", "usr", "bot", "whk"] {
             path = path.replace(&format!("{{{kind}}}"), &format!("{kind}_{:032x}", 1));
         }
         path
