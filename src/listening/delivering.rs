@@ -37,7 +37,7 @@ const BATCH: usize = 50;
 const PAGE: u32 = 200;
 
 /// The first pause after a try in vain; it doubles with each further one.
-const FIRST_PAUSE: Duration = Duration::from_secs(5);
+const FIRST_PAUSE: Duration = Duration::from_secs(2);
 
 /// The longest.
 const LONGEST_PAUSE: Duration = Duration::from_secs(3600);
@@ -244,7 +244,7 @@ async fn notices(tx: &mut Tx<'_>, webhook: &Webhook, why: &str, now: Timestamp) 
     Ok(store::admins(tx.db()).await?.into_iter().map(notice).collect())
 }
 
-/// How long to wait after so many tries in vain: 5 seconds, doubled each time, up to an hour; a quarter more or less, so that what
+/// How long to wait after so many tries in vain: 2 seconds, doubled each time, up to an hour; a quarter more or less, so that what
 /// failed together does not come back together.
 fn pause(failures: u32, dice: u8) -> Duration {
     let doubled = FIRST_PAUSE.saturating_mul(1 << failures.saturating_sub(1).min(20)).min(LONGEST_PAUSE);
@@ -257,8 +257,8 @@ mod tests {
 
     #[test]
     fn pauses_double_up_to_an_hour_and_are_spread() {
-        assert_eq!([1, 2, 3, 10, 11, u32::MAX].map(|n| pause(n, 128).as_secs()), [5, 10, 20, 2_560, 3_600, 3_600]);
-        assert_eq!(pause(11, 0), Duration::from_secs(2_700));
-        assert!(pause(11, 255) < Duration::from_secs(4_500) && pause(11, 255) > Duration::from_secs(4_480));
+        assert_eq!([1, 2, 3, 10, 11, u32::MAX].map(|n| pause(n, 128).as_secs()), [2, 4, 8, 1_024, 2_048, 3_600]);
+        assert_eq!(pause(12, 0), Duration::from_secs(2_700));
+        assert!(pause(12, 255) < Duration::from_secs(4_500) && pause(12, 255) > Duration::from_secs(4_480));
     }
 }

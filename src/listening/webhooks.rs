@@ -230,6 +230,7 @@ impl Webhooks {
                 store::lock(tx, id).await?.ok_or(Refusal::NotFound(id))?;
                 store::rotate(tx, id, &sealed, until).await?;
                 record(tx, &journal, now, actor, "webhook.rotated", id, json!({"overlap_ends_at": until})).await?;
+                crate::crash_point!("webhook-rotated");
                 Ok::<_, Error>(ours)
             })
         });
