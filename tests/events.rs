@@ -58,7 +58,7 @@ mod stories {
             let field = |name: &str| block.lines().find_map(|line| line.strip_prefix(name)).map(str::to_owned);
             self.last = field("id: ").expect("an id").parse().expect("a number");
             let data = field("data: ").map(|data| serde_json::from_str(&data).expect("JSON"));
-            self.text = rest.to_owned();
+            self.text = rest.to_string();
             Some(data)
         }
 

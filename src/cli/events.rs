@@ -125,13 +125,13 @@ fn passes(error: &Error) -> bool {
     }
 }
 
-/// `17  2027-01-15T08:00:00Z  approval.approved  apr_…  by usr_…  {"by":"usr_…"}`
+/// `17 2027-01-15T08:00:00Z approval.approved apr_… by usr_… {"by":"usr_…"}`
 fn words(event: &Event) -> String {
     let id = ["user", "bot"].into_iter().find_map(|member| event.actor[member].as_str());
     let by = id.or(event.actor["kind"].as_str()).unwrap_or("?");
     let Event { seq, at, kind, subject, data, .. } = event;
     // The facts hold strangers' words.
-    line(&format!("{seq}  {at}  {kind}  {subject}  by {by}  {data}"), 400)
+    line(&format!("{seq} {at} {kind} {subject} by {by} {data}"), 400)
 }
 
 /// Prints entries of the journal, a line each.
@@ -152,9 +152,9 @@ mod tests {
         let mut event = json!({"seq": 17, "id": "evt_1", "at": "2027-01-15T08:00:00Z", "kind": "approval.denied",
             "actor": {"kind": "user", "user": "usr_1", "device": "dev_1"}, "subject": "apr_1", "data": {"reason": "a\u{202e}b"}});
         let said = |event: &Value| words(&serde_json::from_value(event.clone()).unwrap());
-        let expected = r#"17  2027-01-15T08:00:00Z  approval.denied  apr_1  by usr_1  {"reason":"a\u{202e}b"}"#;
+        let expected = r#"17 2027-01-15T08:00:00Z approval.denied apr_1 by usr_1 {"reason":"a\u{202e}b"}"#;
         assert_eq!(said(&event), expected);
         event["actor"] = json!({"kind": "system"});
-        assert!(said(&event).contains("  by system  "));
+        assert!(said(&event).contains(" by system "));
     }
 }

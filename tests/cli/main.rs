@@ -3,6 +3,7 @@
 mod administration;
 mod backups;
 mod house;
+mod listening;
 mod operation;
 mod paging;
 mod requests;
