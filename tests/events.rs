@@ -8,6 +8,7 @@ world::stories! {
     a_stream_goes_on_where_it_ended
     a_long_poll_wakes_and_moves_on
     who_stops_being_trusted_hears_nothing_more
+    a_node_that_cannot_see_who_is_trusted_tells_nobody_anything
     a_reader_that_stalls_misses_nothing
     many_listeners_wake_together
     the_journal_is_searched
@@ -221,6 +222,28 @@ mod stories {
         assert!(first < Duration::from_secs(5) && second < Duration::from_secs(5), "{first:?} {second:?}");
         raw.page(&other, "yannick").await;
         assert_eq!(stays.event().await["kind"], "incident.triggered", "others go on");
+    }
+
+    pub(crate) async fn a_node_that_cannot_see_who_is_trusted_tells_nobody_anything(world: &World) {
+        let raw = Raw::new(world);
+        let bot = listening_bot(&raw, "heimdall").await;
+        let stream = Stream::open(world, &bot, "", None).await;
+        world.db.raw("alter table bots rename to bots_elsewhere").await;
+        let ended = stream.ended().await;
+        world.db.raw("alter table bots_elsewhere rename to bots").await;
+        assert!(ended < Duration::from_secs(5), "{ended:?}");
+        // It sees again: whoever comes back goes on.
+        let listening = async {
+            loop {
+                let mut stream = Stream::open(world, &bot, "?after=0", None).await;
+                tokio::select! {
+                    block = stream.block() => if block.is_none() { continue },
+                    () = tokio::time::sleep(Duration::from_secs(3)) => {}
+                }
+                return;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(15), listening).await.expect("it stays");
     }
 
     /// Entries with much to say, about a person.

@@ -201,7 +201,8 @@ impl Listening {
         let mut failures = 0;
         loop {
             tokio::time::sleep(TRUST_EVERY).await;
-            if self.listeners() == 0 {
+            // A blind node looks although nobody listens: whoever tries to is sent away until it sees.
+            if self.listeners() == 0 && !self.window().blind {
                 failures = 0;
                 continue;
             }
@@ -325,6 +326,9 @@ impl Listener {
         let mut pages = 0;
         loop {
             self.changed.borrow_and_update();
+            if self.listening.window().blind {
+                return Err(Error::Unavailable("it cannot be looked up who is trusted".into()));
+            }
             let (events, more) = if self.is_trusted() { self.take().await? } else { (Vec::new(), false) };
             pages += 1;
             if !events.is_empty() || (more && pages >= POLLED) || !self.is_trusted() {
