@@ -145,6 +145,14 @@ impl Client {
         self.send(self.http.post(self.url(path)).header("idempotency-key", key).json(body)).await
     }
 
+    /// `PUT` with a JSON body.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn put(&self, path: &str, body: &Value) -> Result<Reply, Error> {
+        self.send(self.http.put(self.url(path)).json(body)).await
+    }
+
     /// `DELETE`.
     ///
     /// # Errors

@@ -5,6 +5,8 @@
 //! - Every key can be given as `PHONEOPS_…` and, for secrets kept in files, as `PHONEOPS_…_FILE`.
 //! - Secrets do not print.
 
+mod apps;
+
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
@@ -12,6 +14,8 @@ use serde::Deserialize;
 use url::Url;
 
 use crate::secret::Secret;
+
+pub use apps::{AndroidApp, IosApp, NotAnApp};
 
 /// Everything that can be configured, defaults filled in.
 #[derive(Clone, Debug)]
@@ -22,6 +26,10 @@ pub struct Config {
     pub public_url: Url,
     /// What passkeys are bound to (WebAuthn section 4, RP ID): the host of `public_url`, or a domain above it.
     pub rp_id: String,
+    /// iOS apps that may use these passkeys and open these links.
+    pub ios_apps: Vec<IosApp>,
+    /// Android apps that may.
+    pub android_apps: Vec<AndroidApp>,
     /// The certificate chain, PEM, and its private key; plain HTTP when absent.
     pub tls: Option<TlsFiles>,
     /// Where SQLite, the master key and the Unix socket are.
@@ -123,6 +131,8 @@ struct File {
     listen: Option<SocketAddr>,
     public_url: Option<Url>,
     rp_id: Option<String>,
+    ios_apps: Vec<String>,
+    android_apps: Vec<String>,
     tls_cert_file: Option<PathBuf>,
     tls_key_file: Option<PathBuf>,
     data_dir: Option<PathBuf>,
@@ -221,6 +231,8 @@ impl File {
         match key {
             "LISTEN" => self.listen = parsed(name, value)?,
             "PUBLIC_URL" => self.public_url = parsed(name, value)?,
+            "IOS_APPS" => self.ios_apps = list(value),
+            "ANDROID_APPS" => self.android_apps = list(value),
             "RP_ID" => self.rp_id = parsed(name, value)?,
             "TLS_CERT_FILE" => self.tls_cert_file = parsed(name, value)?,
             "TLS_KEY_FILE" => self.tls_key_file = parsed(name, value)?,
@@ -273,6 +285,8 @@ impl File {
             listen,
             public_url,
             rp_id,
+            ios_apps: apps("ios_apps", &self.ios_apps)?,
+            android_apps: apps("android_apps", &self.android_apps)?,
             tls,
             data_dir: self.data_dir.unwrap_or_else(|| "phoneops-data".into()),
             database_url: self.database_url.map(Secret::new),
@@ -291,6 +305,16 @@ impl File {
             paging,
         })
     }
+}
+
+/// `a,b`, as lists are written in the environment.
+fn list(value: &str) -> Vec<String> {
+    value.split(',').map(|item| item.trim().to_owned()).filter(|item| !item.is_empty()).collect()
+}
+
+fn apps<T: std::str::FromStr<Err = NotAnApp>>(key: &str, named: &[String]) -> Result<Vec<T>, Error> {
+    let refused = |why: NotAnApp| Error::Value { key: key.to_owned(), why: why.to_string() };
+    named.iter().map(|app| app.parse().map_err(refused)).collect()
 }
 
 fn tls(certificate: Option<PathBuf>, key: Option<PathBuf>) -> Result<Option<TlsFiles>, Error> {

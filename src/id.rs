@@ -109,6 +109,8 @@ ids! {
     BotId = "bot";
     /// A phone, browser or command line of a user.
     DeviceId = "dev";
+    /// People who are paged and who approve together.
+    TeamId = "team";
     /// A passkey of a user.
     PasskeyId = "pky";
     /// A passkey registration under way.
@@ -119,6 +121,10 @@ ids! {
     ApprovalId = "apr";
     /// One statement offered to one approver for signing.
     ChallengeId = "chl";
+    /// A weakening change that waits for an administrator's passkey.
+    ActId = "act";
+    /// One statement of such a change, offered to one administrator for signing.
+    ActChallengeId = "ach";
     /// Proof that an action was approved, good for one redemption.
     GrantId = "grt";
     /// Something a human must look at.

@@ -11,9 +11,9 @@ use tokio::net::{TcpListener, UnixListener};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::approvals::{self, Approvals};
+use crate::approvals::{self, Approvals, Policies};
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{AndroidApp, Config};
 use crate::db::{self, Store};
 use crate::delivery::Delivery;
 use crate::engine::{self, Engine};
@@ -21,7 +21,7 @@ use crate::http::{self, LocalSocket, Tls};
 use crate::hub::Hub;
 use crate::identity::code::EnrollmentCode;
 use crate::identity::webauthn::RelyingPartyInvalid;
-use crate::identity::{Identity, Purpose, RelyingParty, load_or_create};
+use crate::identity::{Identity, IssuerKeys, Purpose, RelyingParty, load_or_create};
 use crate::jobs::Queue;
 use crate::journal::Journal;
 use crate::listening::{Listening, Webhooks};
@@ -171,7 +171,7 @@ async fn build(
     let hub = Hub::default();
     let (queue, handoff) = Queue::new(clock.clone(), Duration::from_secs(config.job_lease_seconds.into()));
     let vapid = load_or_create(store, master, Purpose::Vapid, now).await?;
-    let grant = load_or_create(store, master, Purpose::Grant, now).await?;
+    let keys = IssuerKeys::open(store, master, &issuer, now).await?;
     let web_push = WebPush::new(WebPushConfig {
         vapid_private_key: vapid.private,
         subject: config.web_push.subject.clone(),
@@ -189,7 +189,9 @@ async fn build(
         issuer: config.public_url.clone(),
     };
     let identity =
-        Arc::new(Identity::new(store.clone(), clock.clone(), journal.clone(), master, &issuer, relying_party(config)?));
+        Arc::new(Identity::new(store.clone(), clock.clone(), journal.clone(), master, keys.clone(), relying_party(config)?));
+    identity.attest_all().await?;
+    let policies = Arc::new(Policies::new(store.clone(), clock.clone(), journal.clone(), issuer.clone(), relying_party(config)?));
     let ground = approvals::Ground {
         store: store.clone(),
         clock: clock.clone(),
@@ -197,9 +199,11 @@ async fn build(
         queue: queue.clone(),
         delivery: delivery.clone(),
         hub: hub.clone(),
+        policies: policies.clone(),
+        master: master.clone(),
         issuer: issuer.clone(),
     };
-    let approvals = Arc::new(Approvals::new(ground, relying_party(config)?, &grant));
+    let approvals = Arc::new(Approvals::new(ground, relying_party(config)?, keys));
     let parts = paging::Parts { journal: journal.clone(), queue: queue.clone(), delivery: delivery.clone(), hub: hub.clone() };
     let paging = Arc::new(Paging::new(store.clone(), clock.clone(), settings(config)?, parts));
     let listening = Listening::new(store.clone(), clock.clone(), hub.clone());
@@ -231,9 +235,12 @@ async fn build(
         clock: clock.clone(),
         issuer,
         vapid_public_key,
+        ios_apps: config.ios_apps.clone(),
+        android_apps: config.android_apps.clone(),
         allow_private_networks: config.web_push.allow_private_networks,
         identity,
         approvals,
+        policies,
         paging,
         delivery,
         listening,
@@ -251,7 +258,16 @@ fn sender(config: &Config) -> Result<webhook::Webhooks, Error> {
 }
 
 fn relying_party(config: &Config) -> Result<RelyingParty, Error> {
-    Ok(RelyingParty::new(&config.rp_id, &config.public_url, "PhoneOps")?)
+    let mut apps: Vec<_> = config.android_apps.iter().map(AndroidApp::origin).collect();
+    if !config.ios_apps.is_empty() {
+        // Apple's apps sign for the associated domain.
+        let domain = format!("https://{}", config.rp_id).parse();
+        apps.push(domain.map_err(|_| RelyingPartyInvalid::NotAnEffectiveDomain {
+            rp_id: config.rp_id.clone(),
+            origin: config.public_url.clone(),
+        })?);
+    }
+    Ok(RelyingParty::with_apps(&config.rp_id, &config.public_url, "PhoneOps", &apps)?)
 }
 
 fn settings(config: &Config) -> Result<paging::Settings, Error> {

@@ -9,6 +9,7 @@ mod stories {
     use std::collections::BTreeSet;
 
     use phoneops::secret::b64u;
+    use phoneops::sim::authenticator::Misbehaviour;
     use serde_json::json;
 
     use crate::world::contract::{OPERATIONS, SEEN};
@@ -17,6 +18,8 @@ mod stories {
 
     /// Statuses of success that the document promises and this walk cannot bring about, with the reason.
     const NOT_WALKED: &[&str] = &[
+        // Taking a policy away always weakens.
+        "DELETE /v1/policies/{name} 204",
         // The clock of a test stands still, and the node refuses to serve when PostgreSQL's clock says something else.
         "GET /readyz 200",
     ];
@@ -26,6 +29,7 @@ mod stories {
         let (bot, phone) = (raw.able_bot("heimdall").await, raw.person("yannick", "admin").await);
         people_and_devices(&raw, &phone).await;
         approvals(&raw, &bot, &phone).await;
+        policies(&raw, &bot, &phone).await;
         incidents(&raw, &bot, &phone).await;
         the_rest(&raw, &bot, &phone).await;
         let seen: BTreeSet<_> = SEEN.lock().unwrap().iter().cloned().collect();
@@ -102,6 +106,7 @@ mod stories {
         let (asked, grant) = raw.granted(bot, phone, "yannick", &action).await;
         raw.post(As::Bot(bot), "/v1/grants/redeem", &json!({"grant": grant, "action": action})).await.expect(200);
         raw.get(As::Phone(phone), &format!("/v1/approvals/{asked}")).await.expect(200);
+        outcome(raw, bot, phone, &asked).await;
         let full = json!({"action": action, "requester": "@yannick", "reason": "a release \u{202e}", "expires_in": 60,
             "origin": {"platform": "slack", "workspace": "T1", "room": "C1"}});
         let waiting = raw.post(As::Bot(bot), "/v1/approvals?wait=20", &full);
@@ -121,6 +126,65 @@ mod stories {
         let cancelled = raw.ask(bot, "yannick", &action).await;
         raw.delete(As::Bot(bot), &format!("/v1/approvals/{cancelled}")).await.expect(204);
         raw.get(As::Bot(bot), &format!("/v1/approvals/{cancelled}")).await.expect(200);
+    }
+
+    /// Makes whatever waits for a passkey happen.
+    async fn confirm(raw: &Raw<'_>, phone: &RawPhone, act: &str) -> serde_json::Value {
+        let path = format!("/v1/acts/{act}");
+        let offered = raw.post(As::Phone(phone), &format!("{path}/challenge"), &json!({})).await.expect(200).body;
+        let body = json!({"challenge": offered["challenge"], "credential": phone.sign(&offered, Misbehaviour::default())});
+        raw.post(As::Phone(phone), &format!("{path}/confirm"), &body).await.expect(200).body
+    }
+
+    async fn policies(raw: &Raw<'_>, bot: &RawBot, phone: &RawPhone) {
+        let admin = As::Phone(phone);
+        raw.post(admin, "/v1/users", &json!({"handle": "zoe", "name": "Zoe Example"})).await.expect(201);
+        raw.post(admin, "/v1/teams", &json!({"name": "ops"})).await.expect(201);
+        raw.post(admin, "/v1/teams", &json!({"name": "ops"})).await.expect_refusal(409, "name_taken");
+        let member = |who: &str| format!("/v1/teams/ops/members/@{who}");
+        raw.shot(admin, "PUT", &member("yannick")).json(&json!({})).fire().await.expect(204);
+        raw.get(admin, "/v1/teams").await.expect(200);
+        let put = |rule: serde_json::Value| raw.shot(admin, "PUT", "/v1/policies/prod").json(&rule).fire();
+        let rule = json!({"match": {"types": ["wipe"], "params": {"disk": ["sd*", 3, true]}, "bots": ["heimdall"],
+                "rooms": [{"platform": "slack", "workspace": "*", "room": "C1"}]},
+            "require": {"groups": [{"quorum": 1, "teams": ["ops"]}], "requester_excluded": false, "factor": "tap", "delay": 60}});
+        let proposed = put(rule.clone()).await.expect(202);
+        raw.get(admin, "/v1/acts").await.expect(200);
+        assert_eq!(confirm(raw, phone, &proposed.id()).await["state"], "done");
+        let mut stricter = rule;
+        stricter["require"]["factor"] = json!("code");
+        put(stricter).await.expect(200);
+        raw.get(admin, "/v1/policies").await.expect(200);
+        raw.get(admin, "/v1/policies/prod").await.expect(200);
+        let joins = raw.shot(admin, "PUT", &member("zoe")).json(&json!({})).fire().await.expect(202);
+        confirm(raw, phone, &joins.id()).await;
+        raw.delete(admin, &member("zoe")).await.expect(204);
+        let action = json!({"type": "wipe", "target": "staging", "params": {"disk": "sda"}});
+        let origin = json!({"platform": "slack", "workspace": "T1", "room": "C1"});
+        let trial = json!({"action": action, "requester": "@yannick", "bot": "heimdall", "origin": origin});
+        raw.post(admin, "/v1/policies/test", &trial).await.expect(200);
+        let ask = json!({"action": action, "requester": "@yannick", "origin": origin});
+        let asked = raw.post(As::Bot(bot), "/v1/approvals?wait=5", &ask).await.expect(201);
+        let offered = json!({"verdict": "approve", "factor": "code"});
+        let offered = raw.post(admin, &format!("/v1/approvals/{}/challenge", asked.id()), &offered).await.expect(200).body;
+        let header = json!({"alg": "ES256", "typ": "phoneops-answer+jws"});
+        let jws = phone.jws_over(&header, offered["statement"].as_str().unwrap());
+        let answer = json!({"challenge": offered["challenge"], "jws": jws, "code": asked.body["code"]});
+        let held = phone.send(raw, &asked.id(), &answer).await.expect(200);
+        assert!(held.body["holds_until"].is_string());
+        let removed = raw.delete(admin, "/v1/policies/prod").await.expect(202);
+        confirm(raw, phone, &removed.id()).await;
+    }
+
+    async fn outcome(raw: &Raw<'_>, bot: &RawBot, phone: &RawPhone, asked: &str) {
+        let receipt = format!("/v1/approvals/{asked}/receipt");
+        let grant = raw.get(As::Phone(phone), &receipt).await.expect(200).body["receipt"]["grant"]["jti"].clone();
+        let told = json!({"outcome": "failed", "detail": "exit code 3"});
+        raw.post(As::Bot(bot), &format!("/v1/grants/{}/outcome", grant.as_str().unwrap()), &told).await.expect(200);
+        raw.get(As::Bot(bot), &receipt).await.expect(200);
+        raw.get(As::Bot(bot), &format!("/v1/approvals/{asked}")).await.expect(200);
+        raw.get(As::Operator, "/v1/keys").await.expect(200);
+        raw.post(As::Operator, "/v1/keys/rotate", &json!({})).await.expect(200);
     }
 
     async fn incidents(raw: &Raw<'_>, bot: &RawBot, phone: &RawPhone) {

@@ -8,6 +8,8 @@ world::stories! {
     conflicting_answers
     redeems
     redeems_under_one_key
+    outcomes
+    rotations
     acknowledges
     claims_of_one_code
     pages_under_one_key
@@ -111,6 +113,36 @@ mod stories {
         replies.push(redeem().await);
         all_same(&replies, 200);
         assert_eq!(world.recorded("grant.redeemed").await, 1);
+    }
+
+    pub(crate) async fn outcomes(world: &World) {
+        let raw = Raw::new(world);
+        let (bot, phone) = (raw.able_bot("heimdall").await, raw.person("yannick", "member").await);
+        let action = deploy("api", "production");
+        let (_, grant) = raw.granted(&bot, &phone, "yannick", &action).await;
+        let redeemed = raw.post(As::Bot(&bot), "/v1/grants/redeem", &json!({"grant": grant, "action": action})).await.expect(200);
+        let path = format!("/v1/grants/{}/outcome", redeemed.body["grant"].as_str().unwrap());
+        let replies = join_all((0..MANY).map(|at| {
+            let (raw, bot, path) = (&raw, &bot, &path);
+            let body = json!({"outcome": if at % 2 == 0 { "succeeded" } else { "failed" }});
+            async move { raw.post(As::Bot(bot), path, &body).await }
+        }))
+        .await;
+        one_wins(&replies, 200, "outcome_reported");
+        assert_eq!(world.recorded("grant.outcome_reported").await, 1);
+    }
+
+    pub(crate) async fn rotations(world: &World) {
+        let raw = Raw::new(world);
+        let nothing = json!({});
+        let rotate = || raw.post(As::Operator, "/v1/keys/rotate", &nothing);
+        for reply in join_all((0..MANY).map(|_| rotate())).await {
+            reply.expect(200);
+        }
+        let keys = raw.get(As::Operator, "/v1/keys").await.expect(200);
+        let signing = keys.body["keys"].as_array().unwrap().iter().filter(|key| key["retired_at"].is_null()).count();
+        assert_eq!((signing, keys.body["keys"].as_array().unwrap().len()), (1, MANY + 1));
+        assert_eq!(world.recorded("keys.rotated").await, MANY);
     }
 
     pub(crate) async fn acknowledges(world: &World) {

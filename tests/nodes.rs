@@ -13,7 +13,7 @@ mod postgres {
     use phoneops::clock::{Clock, Timestamp};
     use phoneops::config::Config;
     use phoneops::db::{Engine, Error, Result};
-    use phoneops::identity::{Identity, RelyingParty};
+    use phoneops::identity::{Identity, IssuerKeys, RelyingParty};
     use phoneops::journal::Journal;
     use phoneops::secret::MasterKey;
     use phoneops::server::Server;
@@ -199,7 +199,7 @@ mod postgres {
         const NODES: usize = 12;
         let world = World::start(db).await;
         let stores = join_all((0..NODES).map(|_| world.db.store())).await;
-        let nodes: Vec<_> = stores.into_iter().map(|store| node(&world, store)).collect();
+        let nodes = join_all(stores.into_iter().map(|store| node(&world, store))).await;
         let codes = join_all(nodes.iter().map(Identity::first_admin_code)).await;
         let codes: Vec<_> = codes.into_iter().map(|code| code.unwrap().expect("there is nobody yet").expose_grouped()).collect();
         let live = format!(
@@ -221,10 +221,13 @@ mod postgres {
     }
 
     /// What a node has of identity, on connections of its own.
-    fn node(world: &World, store: phoneops::db::Store) -> Identity {
+    async fn node(world: &World, store: phoneops::db::Store) -> Identity {
         let relying_party = RelyingParty::new("localhost", &world.server.public_url, "PhoneOps").unwrap();
         let (clock, journal): (Clock, _) = (world.clock.clone(), Journal::default());
-        Identity::new(store, clock, journal, &MasterKey::generate(), world.server.issuer(), relying_party)
+        let master = std::fs::read_to_string(world.server.socket().with_file_name("master.key")).unwrap();
+        let master = MasterKey::parse(&master).unwrap();
+        let keys = IssuerKeys::open(&store, &master, world.server.issuer(), clock.now()).await.unwrap();
+        Identity::new(store, clock, journal, &master, keys, relying_party)
     }
 
     /// As many connections as requests have, and more requests than may wait for them.
@@ -267,6 +270,88 @@ mod postgres {
         world.end().await;
     }
 
+    /// Guessing at three doors at once: no more than three guesses are ever compared.
+    async fn a_code_is_guessed_on_three_nodes(db: TestDb) {
+        let world = World::start(db).await;
+        let (second, third) = (another(&world).await, another(&world).await);
+        {
+            let raw = Raw::new(&world);
+            let admin = world.administrator("ada", "Ada Byron").await;
+            let (bot, phone) = (raw.able_bot("heimdall").await, raw.person("yannick", "member").await);
+            world.policy(&admin, "codes", &json!({"require": {"requester": true, "factor": "code"}})).await;
+            let ask = json!({"action": deploy("api", "production"), "requester": "@yannick"});
+            let asked = raw.post(As::Bot(&bot), "/v1/approvals", &ask).await.expect(201);
+            let code: u32 = asked.body["code"].as_str().unwrap().parse().unwrap();
+            let doors = [raw.issuer(), &second.0, &third.0];
+            let mut guesses = Vec::new();
+            for guess in 1..=30_u32 {
+                let mut answer = phone.prepare_jws(&raw, &asked.id(), "approve", "code").await;
+                answer["code"] = json!(format!("{:06}", (code + guess) % 1_000_000));
+                guesses.push((doors[guess as usize % 3], answer));
+            }
+            let path = format!("/v1/approvals/{}/answers", asked.id());
+            let shots =
+                guesses.iter().map(|(door, answer)| raw.shot(As::Phone(&phone), "POST", &path).json(answer).at(door).fire());
+            let seen = futures_util::future::join_all(shots).await;
+            let count = |code: &str| seen.iter().filter(|seen| seen.code() == code).count();
+            assert_eq!((count("code_wrong"), count("code_exhausted")), (3, 27));
+            assert_eq!(world.db.number("select failures from code_failures").await, 3);
+            assert_eq!(world.recorded("approval.code_wrong").await, 3);
+            // Not even the right one is compared now.
+            let mut answer = phone.prepare_jws(&raw, &asked.id(), "approve", "code").await;
+            answer["code"] = json!(format!("{code:06}"));
+            phone.send(&raw, &asked.id(), &answer).await.expect_refusal(403, "code_exhausted");
+            phone.answer(&raw, &asked.id(), "approve").await.expect(200);
+        }
+        second.1.stop().await;
+        third.1.stop().await;
+        world.end().await;
+    }
+
+    /// Everybody approves at once, each on another node: exactly as many count as are needed, and there is one grant.
+    async fn a_quorum_gathers_on_three_nodes(db: TestDb) {
+        let world = World::start(db).await;
+        let (second, third) = (another(&world).await, another(&world).await);
+        {
+            let raw = Raw::new(&world);
+            let admin = world.administrator("ada", "Ada Byron").await;
+            let bot = raw.able_bot("heimdall").await;
+            let mut phones = Vec::new();
+            for handle in ["ann", "bea", "cyd", "dan", "eve", "fay"] {
+                phones.push(raw.person(handle, "member").await);
+            }
+            let users = ["@ann", "@bea", "@cyd", "@dan", "@eve", "@fay"];
+            world.policy(&admin, "many", &json!({"require": {"groups": [{"quorum": 3, "users": users}]}})).await;
+            raw.person("yannick", "member").await;
+            let action = deploy("api", "production");
+            let asked = raw.ask(&bot, "yannick", &action).await;
+            let doors = [raw.issuer(), &second.0, &third.0];
+            let path = format!("/v1/approvals/{asked}/answers");
+            let mut answers = Vec::new();
+            for phone in &phones {
+                answers.push(phone.prepare(&raw, &asked, "approve").await);
+            }
+            let shots = phones
+                .iter()
+                .zip(&answers)
+                .enumerate()
+                .map(|(at, (phone, answer))| raw.shot(As::Phone(phone), "POST", &path).json(answer).at(doors[at % 3]).fire());
+            let seen = futures_util::future::join_all(shots).await;
+            let taken = seen.iter().filter(|seen| seen.status == 200).count();
+            let late = seen.iter().filter(|seen| seen.code() == "approval_decided").count();
+            assert_eq!((taken, late), (3, 3));
+            assert_eq!(world.db.number("select count(*) from answers").await, 3);
+            assert_eq!(world.db.number("select count(*) from grants").await, 1);
+            let found = raw.get(As::Bot(&bot), &format!("/v1/approvals/{asked}")).await.expect(200).body;
+            assert_eq!(found["approvals"].as_array().unwrap().len(), 3);
+            let body = json!({"grant": found["grant"], "action": action});
+            raw.post(As::Bot(&bot), "/v1/grants/redeem", &body).await.expect(200);
+        }
+        second.1.stop().await;
+        third.1.stop().await;
+        world.end().await;
+    }
+
     #[test]
     fn a_clock_that_differs_is_noticed() {
         run(Engine::Pg, a_node_whose_clock_differs_is_not_ready);
@@ -280,6 +365,16 @@ mod postgres {
     #[test]
     fn a_flood_does_not_silence_phones() {
         run(Engine::Pg, a_flood_of_requests_keeps_no_phone_from_ringing);
+    }
+
+    #[test]
+    fn at_most_three_codes_are_compared() {
+        run(Engine::Pg, a_code_is_guessed_on_three_nodes);
+    }
+
+    #[test]
+    fn a_quorum_is_reached_once() {
+        run(Engine::Pg, a_quorum_gathers_on_three_nodes);
     }
 
     #[test]

@@ -258,7 +258,7 @@ mod stories {
         let master = phoneops::secret::MasterKey::parse(&text).unwrap();
         let store = world.db.store().await;
         let mut keys = vec![hidden_bytes("the master key", text.trim())];
-        for purpose in [phoneops::identity::Purpose::Vapid, phoneops::identity::Purpose::Grant] {
+        for purpose in [phoneops::identity::Purpose::Vapid, phoneops::identity::Purpose::Issuer] {
             let key = phoneops::identity::load_or_create(&store, &master, purpose, world.clock.now()).await.unwrap();
             // In PKCS#8 the scalar is the octet string of 32 bytes (RFC 5915).
             let at = memmem(&key.private, &[0x04, 0x20]).unwrap() + 2;

@@ -1,22 +1,28 @@
 //! Inside the transaction: what a request, an answer, a deadline and a redemption change, and what follows from it.
 
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::grant::builtin_policy;
-use super::machine::{Approval, Effect, Event, Factor, Requirement, State, VerifiedAnswer};
-use super::service::{Answer, Ask, Error, Redeemed, Refused, open};
+use super::code::{self, Tried};
+use super::machine::{Approval, Effect, Event, State, Verdict, VerifiedAnswer};
+use super::policies::{Policies, demands, resolve};
+use super::policy::{BUILTIN, Factor, Facts, SignedWith};
+use super::refused::{Error, Refused};
+use super::service::{Answer, Ask, Proof};
 use super::store::{self, StoredAnswer, StoredChallenge, StoredGrant};
 use crate::clock::Timestamp;
 use crate::db::{self, Tx};
 use crate::delivery::{Content, Delivery, Notice, Words};
 use crate::hub::Hub;
-use crate::id::{ApprovalId, BotId, DeviceId, GrantId, UserId};
+use crate::id::{ApprovalId, DeviceId, GrantId, UserId};
 use crate::identity::{self, Bot, Credential, UserRef, WebauthnRefusal};
 use crate::jobs::{Kind, Queue};
 use crate::journal::{Actor, Entry, Journal};
 use crate::push::Category;
-use crate::secret::{b64u, random};
+use crate::secret::{MasterKey, b64u, random};
 
 /// The parts of [`Approvals`] that go into a transaction.
 #[derive(Clone)]
@@ -25,40 +31,79 @@ pub(super) struct Parts {
     pub(super) queue: Queue,
     pub(super) delivery: Delivery,
     pub(super) hub: Hub,
+    pub(super) policies: Arc<Policies>,
+    pub(super) master: MasterKey,
 }
 
-pub(super) async fn request(tx: &mut Tx<'_>, parts: &Parts, bot: &Bot, ask: Ask, now: Timestamp) -> Result<ApprovalId, Error> {
-    let unknown = || Refused::RequesterUnknown(ask.requester.to_string());
-    let requester = identity::active_user(tx.db(), &ask.requester).await?.ok_or_else(unknown)?;
-    if identity::usable_passkey_ids(tx.db(), requester.id).await?.is_empty() {
-        return Err(Refused::RequesterHasNoPasskey(requester.full_name()).into());
-    }
-    let approval = Approval {
-        id: ApprovalId::new(now),
-        tag: draw_tag(),
-        bot: bot.id,
-        requester: requester.id,
-        action: ask.action,
-        reason: ask.reason,
-        origin: ask.origin,
-        requirement: Requirement { policy: builtin_policy(), factor: Factor::Passkey, approvers: vec![requester.id] },
-        created_at: now,
-        expires_at: now.after(ask.expires_in),
-        state: State::Pending,
-    };
-    store::insert(tx, &approval).await?;
+/// Takes a request under the id `made`; which one it is, and whether the code serves.
+pub(super) async fn request(
+    tx: &mut Tx<'_>,
+    parts: &Parts,
+    bot: &Bot,
+    made: ApprovalId,
+    ask: Ask,
+    code_sealed: Vec<u8>,
+    now: Timestamp,
+) -> Result<(ApprovalId, bool), Error> {
+    let approval = required(tx, parts, bot, made, ask, now).await?;
+    let serves = approval.requirement.factor <= Factor::Code;
+    store::insert(tx, &approval, serves.then_some(code_sealed)).await?;
     let data = json!({
         "requester": approval.requester, "action": approval.action, "action_sha256": b64u(approval.action.sha256()),
         "policy": approval.requirement.policy, "expires_at": approval.expires_at, "reason": approval.reason,
     });
-    let actor = Actor::Bot { bot: bot.id, user: Some(requester.id) };
+    let actor = Actor::Bot { bot: bot.id, user: Some(approval.requester) };
     let entry = Entry { kind: "approval.requested", actor, subject: approval.id.to_string(), data };
     parts.journal.append(tx, now, entry).await?;
     for effect in approval.requested() {
         perform(tx, parts, &approval, effect, &By { actor, device: None }, now).await?;
     }
     crate::crash_point!("approval-written");
-    Ok(approval.id)
+    Ok((approval.id, serves))
+}
+
+/// The approval that a request becomes under today's policies.
+async fn required(
+    tx: &mut Tx<'_>,
+    parts: &Parts,
+    bot: &Bot,
+    id: ApprovalId,
+    ask: Ask,
+    now: Timestamp,
+) -> Result<Approval, Error> {
+    let unknown = || Refused::RequesterUnknown(ask.requester.to_string());
+    let requester = identity::active_user(tx.db(), &ask.requester).await?.ok_or_else(unknown)?;
+    let set = parts.policies.current(tx.db()).await?;
+    let facts = Facts { action: &ask.action, bot: bot.name.as_str(), origin: ask.origin.as_ref() };
+    let (mut require, reference) = demands(&set, &facts).ok_or(Refused::Unmatched)?;
+    let builtin = reference.name == BUILTIN;
+    // The bot may ask for less time than the policy gives, never for more.
+    let longest = if builtin { ask.expires_in.unwrap_or(300) } else { ask.expires_in.unwrap_or(u32::MAX) };
+    require.expires_in = require.expires_in.min(longest);
+    let resolved = resolve(tx.db(), &require, reference, &requester).await?;
+    if let Some(why) = resolved.unreachable(tx.db(), &require, &requester).await? {
+        return Err(if builtin {
+            Refused::RequesterHasNoPasskey(requester.full_name()).into()
+        } else {
+            Refused::ApproversUnreachable(format!("policy {}: {why}", resolved.requirement.policy.name)).into()
+        });
+    }
+    let requirement = resolved.requirement;
+    Ok(Approval {
+        id,
+        tag: draw_tag(),
+        bot: bot.id,
+        requester: requester.id,
+        action: ask.action,
+        reason: ask.reason,
+        origin: ask.origin,
+        created_at: now,
+        expires_at: now.after(requirement.answer_time()).after(requirement.delay()),
+        requirement,
+        asked: 1,
+        given: Vec::new(),
+        state: State::Pending,
+    })
 }
 
 /// Four characters that are told apart at a glance.
@@ -69,7 +114,7 @@ fn draw_tag() -> String {
 
 /// A signature that was checked.
 pub(super) struct Signed {
-    pub(super) passkey: crate::id::PasskeyId,
+    pub(super) key: SignedWith,
     pub(super) updated: Option<Credential>,
 }
 
@@ -85,55 +130,105 @@ pub(super) struct Deciding {
     pub(super) now: Timestamp,
 }
 
-pub(super) async fn decide(tx: &mut Tx<'_>, parts: &Parts, deciding: Deciding) -> Result<ApprovalId, Error> {
-    let Deciding { id, approver, device, actor, offered, answer, signed, now } = deciding;
+/// What became of an answer.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub(super) enum Decided {
+    /// It was taken, now or before.
+    Answered,
+    /// Its code was not the one. That is kept, so it is no error of the transaction.
+    CodeWrong {
+        /// How many more the approval bears.
+        left: u32,
+    },
+}
+
+pub(super) async fn decide(tx: &mut Tx<'_>, parts: &Parts, deciding: Deciding) -> Result<Decided, Error> {
+    let Deciding { id, approver, device, actor, ref offered, ref answer, ref signed, now } = deciding;
     let approval = store::lock(tx, id).await?.ok_or_else(|| Refused::NotFound(id.to_string()))?;
-    // Looked up again under the lock: the right to answer must hold now, not when the signature was checked.
-    let trusted = identity::active_device(tx.db(), device).await?.is_some()
-        && identity::active_user(tx.db(), &UserRef::Id(approver)).await?.is_some();
-    let usable = identity::usable_passkey_ids(tx.db(), approver).await?;
-    if !trusted || !usable.contains(&signed.passkey) {
-        return Err(Refused::Webauthn(WebauthnRefusal::PasskeyUnknown).into());
-    }
+    trusted(tx, approver, device, signed.key).await?;
     if let Some(before) = store::find_answer(tx.db(), answer.challenge).await? {
         // The reply was lost and the phone asks again, or somebody sends another answer to the same challenge.
-        same_answer(&before, &answer)?;
-        return Ok(id);
+        same_answer(&before, answer)?;
+        return Ok(Decided::Answered);
     }
-    open(&approval, now)?;
+    approval.open(now)?;
     if now >= offered.expires_at {
         return Err(Refused::ChallengeExpired.into());
     }
-    if offered.used || !store::use_challenge(tx, answer.challenge, now).await? {
+    if offered.used {
+        return Err(Refused::ChallengeUsed.into());
+    }
+    let verified = VerifiedAnswer::checked(approver, signed.key, offered.factor, offered.verdict, answer.reason.clone());
+    // Asked before the code is compared: an answer that counts for nothing is no way to guess.
+    approval.clone().step(Event::Answered(verified.clone()), now)?;
+    if let Some(left) = wrong_code(tx, parts, &approval, &deciding).await? {
+        return Ok(Decided::CodeWrong { left });
+    }
+    keep(tx, &approval, &deciding).await?;
+    apply(tx, parts, approval, Event::Answered(verified), &By { actor, device: Some(device) }, now).await?;
+    crate::crash_point!("answer-written");
+    Ok(Decided::Answered)
+}
+
+/// Compares the code, where the answer has one; how many more tries there are when it is not the one.
+async fn wrong_code(tx: &mut Tx<'_>, parts: &Parts, approval: &Approval, deciding: &Deciding) -> Result<Option<u32>, Error> {
+    let Proof::Device { code: Some(code), .. } = &deciding.answer.proof else { return Ok(None) };
+    let (approver, now) = (deciding.approver, deciding.now);
+    let Tried::Wrong { left } = code::attempt(tx, &parts.master, approval, approver, code, now).await? else { return Ok(None) };
+    let data = json!({"by": approver, "tries_left": left});
+    let entry = Entry { kind: "approval.code_wrong", actor: deciding.actor, subject: approval.id.to_string(), data };
+    parts.journal.append(tx, now, entry).await?;
+    crate::crash_point!("code-counted");
+    Ok(Some(left))
+}
+
+/// Uses the challenge up, keeps the answer as evidence, and what was learnt about the passkey.
+async fn keep(tx: &mut Tx<'_>, approval: &Approval, deciding: &Deciding) -> Result<(), Error> {
+    let Deciding { id, approver, device, offered, answer, signed, now, .. } = deciding;
+    if !store::use_challenge(tx, answer.challenge, *now).await? {
         return Err(Refused::ChallengeUsed.into());
     }
     let stored = StoredAnswer {
         challenge: answer.challenge,
-        approval: id,
-        approver,
-        device,
-        passkey: signed.passkey,
+        approval: *id,
+        approver: *approver,
+        device: *device,
+        key: signed.key,
         verdict: offered.verdict,
+        factor: offered.factor,
         reason: answer.reason.clone(),
         statement: &offered.statement,
-        credential: &answer.credential,
+        credential: &answer.proof.evidence(),
     };
-    store::insert_answer(tx, &stored, now).await?;
-    if let Some(updated) = &signed.updated {
+    store::insert_answer(tx, &stored, *now).await?;
+    if let (SignedWith::Passkey(passkey), Some(updated)) = (signed.key, &signed.updated) {
         // Another answer of this passkey may have come in between: the counter must still rise.
-        if !identity::update_credential(tx, signed.passkey, updated).await? {
+        if !identity::update_credential(tx, passkey, updated).await? {
             return Err(Refused::Webauthn(WebauthnRefusal::SignatureInvalid("its counter did not rise")).into());
         }
     }
-    let verified = VerifiedAnswer::checked(approver, offered.verdict, answer.reason);
-    apply(tx, parts, approval, Event::Answered(verified), &By { actor, device: Some(device) }, now).await?;
-    crate::crash_point!("answer-written");
-    Ok(id)
+    if offered.factor == Factor::Passkey && offered.verdict == Verdict::Approve && approval.requirement.factor <= Factor::Code {
+        store::clear_code_failures(tx, *approver).await?;
+    }
+    Ok(())
+}
+
+/// Looked up again under the lock: the right to answer must hold now, not when the signature was checked.
+async fn trusted(tx: &mut Tx<'_>, approver: UserId, device: DeviceId, key: SignedWith) -> Result<(), Error> {
+    let known = identity::active_device(tx.db(), device).await?.is_some()
+        && identity::active_user(tx.db(), &UserRef::Id(approver)).await?.is_some();
+    let usable = match key {
+        SignedWith::Passkey(passkey) => {
+            identity::usable_passkeys(tx.db(), approver).await?.iter().any(|usable| usable.id == passkey)
+        }
+        SignedWith::Device(signer) => signer == device,
+    };
+    if known && usable { Ok(()) } else { Err(Refused::Webauthn(WebauthnRefusal::PasskeyUnknown).into()) }
 }
 
 /// Nothing, when the answer kept for a challenge is this one, sent again.
 pub(super) fn same_answer(before: &Value, answer: &Answer) -> Result<(), Refused> {
-    if *before == answer.credential { Ok(()) } else { Err(Refused::ChallengeUsed) }
+    if *before == answer.proof.evidence() { Ok(()) } else { Err(Refused::ChallengeUsed) }
 }
 
 /// Who made a change, and on which device.
@@ -151,15 +246,19 @@ pub(super) async fn apply(
     by: &By,
     now: Timestamp,
 ) -> Result<(), Error> {
-    let pending = approval.state == State::Pending;
+    let before = approval.clone();
     let (approval, effects) = approval.step(event, now)?;
-    if pending && approval.state != State::Pending {
-        if !store::save_outcome(tx, &approval).await? {
+    if approval != before {
+        if !store::save(tx, &approval).await? {
             return Err(db::Error::inconsistent("approvals", approval.id, "decided under its lock").into());
         }
-        let (kind, data) = recorded(&approval);
-        let entry = Entry { kind, actor: by.actor, subject: approval.id.to_string(), data };
-        parts.journal.append(tx, now, entry).await?;
+        if let (Some(given), State::Pending | State::Holding { .. }) = (approval.given.get(before.given.len()), &approval.state) {
+            store::answered(tx, approval.id, given.by).await?;
+        }
+        for (kind, data) in recorded(&before, &approval) {
+            let entry = Entry { kind, actor: by.actor, subject: approval.id.to_string(), data };
+            parts.journal.append(tx, now, entry).await?;
+        }
     }
     for effect in effects {
         perform(tx, parts, &approval, effect, by, now).await?;
@@ -167,14 +266,28 @@ pub(super) async fn apply(
     Ok(())
 }
 
-fn recorded(approval: &Approval) -> (&'static str, Value) {
-    match &approval.state {
-        State::Pending => ("approval.requested", json!({})),
-        State::Approved(decision) => ("approval.approved", json!({"by": decision.by})),
-        State::Denied(decision) => ("approval.denied", json!({"by": decision.by, "reason": decision.reason})),
-        State::Expired { .. } => ("approval.expired", json!({})),
-        State::Cancelled { .. } => ("approval.cancelled", json!({})),
+/// What the journal is told of a step.
+fn recorded(before: &Approval, after: &Approval) -> Vec<(&'static str, Value)> {
+    let mut entries = Vec::new();
+    let open = matches!(after.state, State::Pending | State::Holding { .. });
+    if let Some(given) = after.given.get(before.given.len()).filter(|_| open) {
+        entries.push(("approval.answered", json!(given)));
     }
+    if after.asked > before.asked {
+        entries.push(("approval.asked", json!({"group": after.asked, "approvers": after.approvers()})));
+    }
+    entries.extend(match &after.state {
+        State::Pending => None,
+        State::Holding { until } => (before.state == State::Pending).then(|| ("approval.held", json!({"until": until}))),
+        State::Approved(decision) => Some(("approval.approved", json!({"by": decision.by, "given": after.given}))),
+        State::Denied(decision) if decision.verdict == Verdict::Report => {
+            Some(("approval.denied", json!({"by": decision.by, "reason": decision.reason, "reported": true})))
+        }
+        State::Denied(decision) => Some(("approval.denied", json!({"by": decision.by, "reason": decision.reason}))),
+        State::Expired { .. } => Some(("approval.expired", json!({}))),
+        State::Cancelled { .. } => Some(("approval.cancelled", json!({}))),
+    });
+    entries
 }
 
 async fn perform(
@@ -188,6 +301,7 @@ async fn perform(
     match effect {
         Effect::NotifyUsers(users) => {
             for user in users {
+                store::ask(tx, approval.id, user).await?;
                 parts.delivery.notify(tx, doorbell(approval, user), now).await?;
             }
         }
@@ -196,7 +310,7 @@ async fn perform(
             let grant = StoredGrant {
                 id: GrantId::new(now),
                 approval: approval.id,
-                bot: approval.bot,
+                bot: approval.requirement.executor.unwrap_or(approval.bot),
                 issued_at: now,
                 expires_at,
                 redeemed_at: None,
@@ -209,6 +323,7 @@ async fn perform(
             tx.after_commit(move || hub.wake(id));
         }
         Effect::Withdraw => {
+            store::forget(tx, approval.id).await?;
             let content = taken_off(tx, approval).await?;
             parts.delivery.withdraw(tx, approval.id.0, by.device, &content, now).await?;
         }
@@ -235,7 +350,7 @@ async fn taken_off(tx: &mut Tx<'_>, approval: &Approval) -> Result<Content, Erro
             format!("Answered by {}", identity::known_user(tx.db(), decision.by).await?.name.as_str())
         }
         State::Cancelled { .. } => "Cancelled".to_owned(),
-        State::Pending | State::Expired { .. } => "Expired".to_owned(),
+        State::Pending | State::Holding { .. } | State::Expired { .. } => "Expired".to_owned(),
     };
     let words = Words { title, body: format!("Request {}: nothing left to do", approval.tag) };
     Ok(content(approval, Category::Answered, words))
@@ -250,38 +365,4 @@ fn content(approval: &Approval, category: Category, words: Words) -> Content {
         subject: approval.id.to_string(),
         reference: None,
     }
-}
-
-pub(super) struct Redeeming {
-    pub(super) grant: GrantId,
-    pub(super) bot: BotId,
-    pub(super) action_sha256: [u8; 32],
-    pub(super) now: Timestamp,
-}
-
-pub(super) async fn redeem(tx: &mut Tx<'_>, parts: &Parts, redeeming: Redeeming, actor: Actor) -> Result<Redeemed, Error> {
-    let Redeeming { grant, bot, action_sha256, now } = redeeming;
-    let stored = store::lock_grant(tx, grant).await?.filter(|stored| stored.bot == bot).ok_or(Refused::GrantInvalid)?;
-    if let Some(at) = stored.redeemed_at {
-        return Err(Refused::GrantRedeemed { at }.into());
-    }
-    if now >= stored.expires_at {
-        return Err(Refused::GrantExpired.into());
-    }
-    let approval = store::find(tx.db(), stored.approval).await?.ok_or(Refused::GrantInvalid)?;
-    if approval.action.sha256() != action_sha256 || !matches!(approval.state, State::Approved(_)) {
-        return Err(Refused::GrantOtherAction.into());
-    }
-    let requester = identity::active_user(tx.db(), &UserRef::Id(approval.requester)).await?;
-    if requester.is_none() || !store::signer_still_trusted(tx.db(), approval.id).await? {
-        return Err(Refused::GrantRevoked.into());
-    }
-    if !store::redeem(tx, grant, now).await? {
-        return Err(Refused::GrantRedeemed { at: now }.into());
-    }
-    let data = json!({"approval": approval.id, "action_sha256": b64u(action_sha256)});
-    let entry = Entry { kind: "grant.redeemed", actor, subject: grant.to_string(), data };
-    parts.journal.append(tx, now, entry).await?;
-    crate::crash_point!("grant-redeemed");
-    Ok(Redeemed { grant, approval: approval.id, at: now })
 }

@@ -1,24 +1,26 @@
 //! The grant: a JWT that proves what was approved, for whom, by whom.
 //!
 //! **Invariants**
-//! - `typ` is `phoneops-grant+jwt`; the key signs nothing else.
+//! - `typ` is `phoneops-grant+jwt`; nothing else that the issuer keys sign has it.
 //! - It is minted when the bot asks for it, not stored: a dump of the database holds no grant.
 
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use serde::{Deserialize, Serialize};
 
-use super::machine::{Approval, Factor};
+use super::machine::Approval;
+use super::policy::{BUILTIN, Factor};
 use super::store::StoredGrant;
 use super::{Action, Refused};
 use crate::clock::Timestamp;
+use crate::db;
 use crate::id::{ApprovalId, BotId, GrantId, UserId};
-use crate::identity::SigningKey;
+use crate::identity::{IssuerKey, IssuerKeys};
 use crate::secret::{b64u, tagged_sha256};
 
 const TYP: &str = "phoneops-grant+jwt";
 
 /// What a grant says (RFC 7519, RFC 9396 for `authorization_details`).
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct GrantClaims {
     /// The installation.
@@ -35,7 +37,7 @@ pub struct GrantClaims {
     pub exp: i64,
     /// How strongly the weakest needed answer was signed.
     pub acr: String,
-    /// By what means (RFC 8176): `hwk` or `swk` is not claimed; `pop` and `user` are.
+    /// By what means, by the weakest answer (RFC 8176): `pop`, and `user` for passkeys, `otp` and `mca` for codes.
     pub amr: Vec<String>,
     /// The action, as RFC 9396 carries it.
     pub authorization_details: Vec<AuthorizationDetail>,
@@ -48,7 +50,7 @@ pub struct GrantClaims {
 }
 
 /// One entry of `authorization_details`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct AuthorizationDetail {
     /// Always `phoneops_action`.
     #[serde(rename = "type")]
@@ -57,58 +59,37 @@ pub struct AuthorizationDetail {
     pub action: Action,
 }
 
-/// Mints and checks grants with the installation's key.
+/// Mints grants with the issuer key that signs, and checks them with the one they name.
 pub(super) struct GrantKey {
-    header: Header,
-    signing: EncodingKey,
-    verifying: DecodingKey,
+    keys: IssuerKeys,
     validation: Validation,
-    jwk: serde_json::Value,
 }
 
 impl GrantKey {
-    pub(super) fn new(key: &SigningKey) -> Self {
-        let mut header = Header::new(Algorithm::ES256);
-        header.typ = Some(TYP.to_owned());
-        header.kid = Some(key.id.clone());
-        let (x, y) = (b64u(&key.public[1..33]), b64u(&key.public[33..65]));
+    pub(super) fn new(keys: IssuerKeys) -> Self {
         // Times are checked by hand against the injected clock.
         let mut validation = Validation::new(Algorithm::ES256);
         validation.required_spec_claims.clear();
         validation.validate_exp = false;
         validation.validate_nbf = false;
         validation.validate_aud = false;
-        let verifying = DecodingKey::from_ec_components(&x, &y).expect("a point that was just made is on the curve");
-        let jwk = serde_json::json!(
-            {"kty": "EC", "crv": "P-256", "x": x, "y": y, "kid": key.id, "use": "sig", "alg": "ES256"});
-        Self { header, signing: EncodingKey::from_ec_der(&key.private), verifying, validation, jwk }
+        Self { keys, validation }
     }
 
-    /// The public half, as a JWK (RFC 7517).
-    pub(super) fn jwk(&self) -> &serde_json::Value {
-        &self.jwk
+    /// Makes sure that this node knows the key that `token` names, which another node may have made.
+    pub(super) async fn hear_of(&self, token: &str) -> db::Result<()> {
+        match jsonwebtoken::decode_header(token) {
+            Ok(Header { kid: Some(kid), .. }) => self.keys.hear_of(&kid).await,
+            _ => Ok(()),
+        }
     }
 
-    pub(super) fn mint(&self, issuer: &str, approval: &Approval, grant: &StoredGrant, approver: UserId) -> String {
-        let Factor::Passkey = approval.requirement.factor;
-        let claims = GrantClaims {
-            iss: issuer.to_owned(),
-            aud: grant.bot,
-            sub: approval.requester,
-            jti: grant.id,
-            iat: grant.issued_at.as_seconds(),
-            exp: grant.expires_at.as_seconds(),
-            acr: "phoneops:passkey".to_owned(),
-            amr: vec!["pop".to_owned(), "user".to_owned()],
-            authorization_details: vec![AuthorizationDetail {
-                kind: "phoneops_action".to_owned(),
-                action: approval.action.clone(),
-            }],
-            action_sha256: b64u(approval.action.sha256()),
-            approval: approval.id,
-            approvers: vec![approver],
-        };
-        jsonwebtoken::encode(&self.header, &claims, &self.signing).expect("claims of strings are signed by a valid key")
+    /// A grant for `approval`.
+    pub(super) fn mint(&self, issuer: &str, approval: &Approval, grant: &StoredGrant) -> String {
+        let claims = claims(issuer, approval, grant);
+        let key = self.keys.current();
+        let signing = EncodingKey::from_ec_der(key.private());
+        jsonwebtoken::encode(&header(&key), &claims, &signing).expect("claims of strings are signed by a valid key")
     }
 
     /// The claims of a grant of ours, for this bot and this action, that is not over.
@@ -121,8 +102,11 @@ impl GrantKey {
         now: Timestamp,
     ) -> Result<GrantClaims, Refused> {
         let invalid = || Refused::GrantInvalid;
-        let data = jsonwebtoken::decode::<GrantClaims>(token, &self.verifying, &self.validation).map_err(|_| invalid())?;
-        if data.header != self.header || data.claims.iss != issuer {
+        let named = jsonwebtoken::decode_header(token).ok().and_then(|header| header.kid);
+        let key = named.and_then(|kid| self.keys.named(&kid)).ok_or_else(invalid)?;
+        let verifying = DecodingKey::from_ec_der(&key.public.sec1());
+        let data = jsonwebtoken::decode::<GrantClaims>(token, &verifying, &self.validation).map_err(|_| invalid())?;
+        if data.header != header(&key) || data.claims.iss != issuer {
             return Err(invalid());
         }
         if data.claims.aud != bot {
@@ -138,13 +122,45 @@ impl GrantKey {
     }
 }
 
+/// What every answer of this strength shows (RFC 8176): a key was held; its user was verified; a code came by another channel.
+fn methods(factor: Factor) -> &'static [&'static str] {
+    match factor {
+        Factor::Passkey => &["pop", "user"],
+        Factor::Code => &["pop", "otp", "mca"],
+        Factor::Tap => &["pop"],
+    }
+}
+
+/// What the grant of an approval says. Its `acr` is the weakest factor that any of its approvers used.
+pub(super) fn claims(issuer: &str, approval: &Approval, grant: &StoredGrant) -> GrantClaims {
+    let weakest = approval.given.iter().map(|given| given.factor).min().unwrap_or(Factor::Tap);
+    GrantClaims {
+        iss: issuer.to_owned(),
+        aud: grant.bot,
+        sub: approval.requester,
+        jti: grant.id,
+        iat: grant.issued_at.as_seconds(),
+        exp: grant.expires_at.as_seconds(),
+        acr: format!("phoneops:{}", weakest.as_str()),
+        amr: methods(weakest).iter().map(|&method| method.to_owned()).collect(),
+        authorization_details: vec![AuthorizationDetail { kind: "phoneops_action".to_owned(), action: approval.action.clone() }],
+        action_sha256: b64u(approval.action.sha256()),
+        approval: approval.id,
+        approvers: approval.given.iter().map(|given| given.by).collect(),
+    }
+}
+
+fn header(key: &IssuerKey) -> Header {
+    let mut header = Header::new(Algorithm::ES256);
+    header.typ = Some(TYP.to_owned());
+    header.kid = Some(key.id.clone());
+    header
+}
+
 /// The built-in policy, which holds while no other exists: the requester's own passkey.
 pub(super) fn builtin_policy() -> super::PolicyRef {
     let document = serde_json::json!(
-        {"name": "builtin/requester-passkey", "approvers": "requester", "quorum": 1, "factor": "passkey"});
+        {"name": BUILTIN, "approvers": "requester", "quorum": 1, "factor": "passkey"});
     let canonical = super::action::canonical(&document);
-    super::PolicyRef {
-        name: "builtin/requester-passkey".to_owned(),
-        sha256: b64u(tagged_sha256("phoneops.policy.v1", &canonical)),
-    }
+    super::PolicyRef { name: BUILTIN.to_owned(), sha256: b64u(tagged_sha256("phoneops.policy.v1", &canonical)) }
 }

@@ -1,16 +1,25 @@
 //! The approval machine.
 //!
 //! ```text
-//!                    Answered(approve) ──► approved   + IssueGrant, TellBot, Withdraw
-//!                   /
-//!   request ──► pending ── Answered(deny) ──► denied  + TellBot, Withdraw
-//!                   \── Cancelled ──► cancelled       + TellBot, Withdraw
-//!                    \── DeadlinePassed ──► expired   + TellBot, Withdraw
+//!               TimerRang (a group did not answer): ask the next   + NotifyUsers, WakeAt
+//!              ┌──┐
+//!   request ──►│pending│── Answered(approve), not enough yet ──► pending
+//!              └──┘│
+//!                  ├─ Answered(approve), enough ──► approved                       + IssueGrant, TellBot, Withdraw
+//!                  ├─ Answered(approve), enough, with a delay ──► holding          + WakeAt
+//!                  ├─ Answered(deny | report) ──► denied                           + TellBot, Withdraw
+//!                  ├─ Cancelled | Voided ──► cancelled                             + TellBot, Withdraw
+//!                  └─ TimerRang (nobody is left to ask) ──► expired                + TellBot, Withdraw
+//!
+//!   holding ── TimerRang (the delay is over) ──► approved                          + IssueGrant, TellBot, Withdraw
+//!          └── Answered(deny | report) ──► denied, Cancelled | Voided ──► cancelled + TellBot, Withdraw
 //! ```
 //!
 //! **Invariants**
 //! - Terminal states never change: another answer is refused, a late timer does nothing.
-//! - Who may not answer is told only that, whatever became of it.
+//! - One eligible deny is terminal, until the approval is.
+//! - Who may not answer is told only that, whatever became of it. Who has not been asked yet may not answer.
+//! - What is approved was approved by enough people with enough keys, each strongly enough, before the time to answer was over.
 //! - At or after the deadline nothing is approved, whether or not the timer has rung.
 //! - A timer that rings early is set again; one that rings twice changes nothing.
 
@@ -19,6 +28,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::Action;
+use super::policy::{Factor, Given, Requirement, SignedWith};
 use crate::clock::Timestamp;
 use crate::id::{ApprovalId, BotId, UserId};
 
@@ -46,8 +56,12 @@ pub struct Approval {
     pub requirement: Requirement,
     /// When it was asked.
     pub created_at: Timestamp,
-    /// From when on nothing is approved.
+    /// From when on nothing is approved: the time to answer, and the delay.
     pub expires_at: Timestamp,
+    /// How many of the requirement's groups have been asked; 1 when it has none.
+    pub asked: usize,
+    /// Who has approved, in order.
+    pub given: Vec<Given>,
     /// What became of it.
     pub state: State,
 }
@@ -71,39 +85,16 @@ pub struct Origin {
     pub message: Option<String>,
 }
 
-/// What it takes to approve.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Requirement {
-    /// The policy that said so.
-    pub policy: PolicyRef,
-    /// The least factor an approval needs.
-    pub factor: Factor,
-    /// Who may answer.
-    pub approvers: Vec<UserId>,
-}
-
-/// A policy, by name and by digest.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
-pub struct PolicyRef {
-    /// Its name.
-    pub name: String,
-    /// `H("phoneops.policy.v1", JCS(policy))`, base64url.
-    pub sha256: String,
-}
-
-/// How an answer is signed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Factor {
-    /// A passkey that verified its user (WebAuthn).
-    Passkey,
-}
-
 /// What became of an approval.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum State {
-    /// Waiting for an answer.
+    /// Waiting for answers.
     Pending,
+    /// Enough people have approved. It takes effect unless somebody denies.
+    Holding {
+        /// When.
+        until: Timestamp,
+    },
     /// Allowed.
     Approved(Decision),
     /// Refused by a person.
@@ -127,6 +118,8 @@ pub struct Decision {
     pub by: UserId,
     /// When.
     pub at: Timestamp,
+    /// What they said. Of an approval it is that of the last person it needed.
+    pub verdict: Verdict,
     /// Why, in their own words.
     pub reason: Option<String>,
 }
@@ -139,6 +132,8 @@ pub enum Verdict {
     Approve,
     /// Do not.
     Deny,
+    /// Do not: it was not the requester who asked.
+    Report,
 }
 
 impl Verdict {
@@ -148,6 +143,7 @@ impl Verdict {
         match self {
             Self::Approve => "approve",
             Self::Deny => "deny",
+            Self::Report => "report",
         }
     }
 }
@@ -156,14 +152,16 @@ impl Verdict {
 #[derive(Clone, Debug)]
 pub struct VerifiedAnswer {
     approver: UserId,
+    key: SignedWith,
+    factor: Factor,
     verdict: Verdict,
     reason: Option<String>,
 }
 
 impl VerifiedAnswer {
     /// For the code that has just checked the signature, and for nobody else.
-    pub(super) fn checked(approver: UserId, verdict: Verdict, reason: Option<String>) -> Self {
-        Self { approver, verdict, reason }
+    pub(super) fn checked(approver: UserId, key: SignedWith, factor: Factor, verdict: Verdict, reason: Option<String>) -> Self {
+        Self { approver, key, factor, verdict, reason }
     }
 
     /// What it says.
@@ -180,8 +178,10 @@ pub enum Event {
     Answered(VerifiedAnswer),
     /// The bot withdrew it.
     Cancelled,
-    /// The deadline's timer rang.
-    DeadlinePassed,
+    /// It came back with a restored backup: what became of it since is not known.
+    Voided,
+    /// Its timer rang.
+    TimerRang,
 }
 
 /// What has to be done because of it.
@@ -217,13 +217,57 @@ pub enum Refusal {
     /// This person may not answer.
     #[error("not an approver")]
     NotAnApprover,
+    /// This person has approved already, or this key has.
+    #[error("already approved by this person or with this key")]
+    AlreadyApproved,
+    /// The answer is signed less strongly than the policy asks.
+    #[error("the policy asks for a stronger factor: {}", .0.as_str())]
+    FactorTooWeak(Factor),
+    /// Enough people have approved; it can only be denied now.
+    #[error("enough people have approved; until it takes effect it can only be denied")]
+    Holding {
+        /// When it takes effect.
+        until: Timestamp,
+    },
 }
 
 impl Approval {
     /// What has to be done for a new request.
     #[must_use]
     pub fn requested(&self) -> Vec<Effect> {
-        vec![Effect::NotifyUsers(self.requirement.approvers.clone()), Effect::WakeAt(self.expires_at)]
+        vec![Effect::NotifyUsers(self.approvers()), Effect::WakeAt(self.next_timer())]
+    }
+
+    /// Everybody who may approve now.
+    #[must_use]
+    pub fn approvers(&self) -> Vec<UserId> {
+        self.requirement.approvers(self.requester, self.asked)
+    }
+
+    /// From when on nobody can approve any more. What was approved by enough people before may still be held.
+    #[must_use]
+    pub fn answer_by(&self) -> Timestamp {
+        self.created_at.after(self.requirement.answer_time())
+    }
+
+    /// Whether somebody may give this verdict. Whoever an action is asked for may always say that they do not want it.
+    #[must_use]
+    pub fn may_answer(&self, who: UserId, verdict: Verdict) -> bool {
+        self.approvers().contains(&who) || (who == self.requester && verdict != Verdict::Approve)
+    }
+
+    /// Nothing, while it can still be decided.
+    ///
+    /// # Errors
+    /// How it ended.
+    pub fn open(&self, now: Timestamp) -> Result<(), Refusal> {
+        match &self.state {
+            State::Pending if now < self.answer_by() => Ok(()),
+            State::Holding { .. } if now < self.expires_at => Ok(()),
+            State::Pending | State::Holding { .. } | State::Expired { .. } => Err(Refusal::Expired),
+            State::Approved(decision) | State::Denied(decision) => Err(Refusal::Decided(decision.clone())),
+            State::Cancelled { .. } => Err(Refusal::Cancelled),
+        }
     }
 
     /// The one way an approval changes.
@@ -231,44 +275,108 @@ impl Approval {
     /// # Errors
     /// [`Refusal`]; nothing has changed then.
     pub fn step(self, event: Event, now: Timestamp) -> Result<(Self, Vec<Effect>), Refusal> {
-        // First of all, so that somebody who may not answer does not learn from the refusal who did.
-        if let Event::Answered(answer) = &event
-            && !self.requirement.approvers.contains(&answer.approver)
-        {
-            return Err(Refusal::NotAnApprover);
-        }
-        match (&self.state, event) {
-            (State::Pending, Event::Answered(answer)) => self.answered(answer, now),
-            (State::Pending, Event::Cancelled) if now >= self.expires_at => Err(Refusal::Expired),
-            (State::Pending, Event::Cancelled) => Ok(self.ended(State::Cancelled { at: now }, None)),
-            (State::Pending, Event::DeadlinePassed) if now < self.expires_at => {
-                let again = Effect::WakeAt(self.expires_at);
-                Ok((self, vec![again]))
+        match event {
+            // First of all, so that somebody who may not answer does not learn from the refusal what became of it.
+            Event::Answered(answer) if !self.may_answer(answer.approver, answer.verdict) => Err(Refusal::NotAnApprover),
+            Event::Answered(answer) => {
+                self.open(now)?;
+                self.answered(answer, now)
             }
-            (State::Pending, Event::DeadlinePassed) => Ok(self.ended(State::Expired { at: now }, None)),
-            (State::Cancelled { .. }, Event::Cancelled)
-            | (State::Approved(_) | State::Denied(_) | State::Expired { .. } | State::Cancelled { .. }, Event::DeadlinePassed) => {
-                Ok((self, Vec::new()))
+            Event::Cancelled if matches!(self.state, State::Cancelled { .. }) => Ok((self, Vec::new())),
+            Event::Cancelled => {
+                self.open(now)?;
+                Ok(self.ended(State::Cancelled { at: now }, None))
             }
-            (State::Approved(decision) | State::Denied(decision), Event::Answered(_) | Event::Cancelled) => {
-                Err(Refusal::Decided(decision.clone()))
+            Event::Voided if matches!(self.state, State::Pending | State::Holding { .. }) => {
+                Ok(self.ended(State::Cancelled { at: now }, None))
             }
-            (State::Expired { .. }, Event::Answered(_) | Event::Cancelled) => Err(Refusal::Expired),
-            (State::Cancelled { .. }, Event::Answered(_)) => Err(Refusal::Cancelled),
+            Event::Voided => Ok((self, Vec::new())),
+            Event::TimerRang => Ok(self.timer_rang(now)),
         }
     }
 
-    fn answered(self, answer: VerifiedAnswer, now: Timestamp) -> Result<(Self, Vec<Effect>), Refusal> {
-        if now >= self.expires_at {
-            return Err(Refusal::Expired);
+    fn answered(mut self, answer: VerifiedAnswer, now: Timestamp) -> Result<(Self, Vec<Effect>), Refusal> {
+        let VerifiedAnswer { approver, key, factor, verdict, reason } = answer;
+        if verdict != Verdict::Approve {
+            return Ok(self.ended(State::Denied(Decision { by: approver, at: now, verdict, reason }), None));
         }
-        let decision = Decision { by: answer.approver, at: now, reason: answer.reason };
-        Ok(match answer.verdict {
-            Verdict::Approve => {
-                self.ended(State::Approved(decision), Some(Effect::IssueGrant { expires_at: now.after(GRANT_TTL) }))
+        if let State::Holding { until } = self.state {
+            return Err(Refusal::Holding { until });
+        }
+        if factor < self.requirement.factor {
+            return Err(Refusal::FactorTooWeak(self.requirement.factor));
+        }
+        if self.given.iter().any(|given| given.by == approver || given.key == key) {
+            return Err(Refusal::AlreadyApproved);
+        }
+        let timer = self.next_timer();
+        self.given.push(Given { by: approver, key, factor, at: now });
+        Ok(self.counted(timer, now))
+    }
+
+    /// Approved or held when enough people have approved; `timer` is the one that is set.
+    fn counted(self, timer: Timestamp, now: Timestamp) -> (Self, Vec<Effect>) {
+        if !self.requirement.is_met(self.requester, self.asked, &self.given) {
+            return (self, Vec::new());
+        }
+        if self.requirement.delay_seconds == 0 {
+            return self.approved(now);
+        }
+        let until = now.after(self.requirement.delay());
+        // A timer that rings before then is set again when it does.
+        let wake = (until < timer).then_some(Effect::WakeAt(until));
+        (Self { state: State::Holding { until }, ..self }, wake.into_iter().collect())
+    }
+
+    fn approved(self, now: Timestamp) -> (Self, Vec<Effect>) {
+        let Some(last) = self.given.last() else { return (self, Vec::new()) };
+        let decision = Decision { by: last.by, at: now, verdict: Verdict::Approve, reason: None };
+        self.ended(State::Approved(decision), Some(Effect::IssueGrant { expires_at: now.after(GRANT_TTL) }))
+    }
+
+    fn timer_rang(self, now: Timestamp) -> (Self, Vec<Effect>) {
+        match self.state {
+            State::Approved(_) | State::Denied(_) | State::Expired { .. } | State::Cancelled { .. } => (self, Vec::new()),
+            State::Pending | State::Holding { .. } if self.open(now).is_err() => self.ended(State::Expired { at: now }, None),
+            State::Pending if now < self.next_timer() => self.set_again(),
+            State::Pending => self.ask_next(now),
+            State::Holding { until } if now < until => self.set_again(),
+            State::Holding { .. } => self.approved(now),
+        }
+    }
+
+    fn set_again(self) -> (Self, Vec<Effect>) {
+        let again = Effect::WakeAt(self.next_timer());
+        (self, vec![again])
+    }
+
+    /// Asks the next group, and those whose turn has come too while no timer rang.
+    fn ask_next(mut self, now: Timestamp) -> (Self, Vec<Effect>) {
+        let before = self.approvers();
+        while self.asked < self.requirement.groups.len() && now >= self.next_timer() {
+            self.asked += 1;
+        }
+        let joined: Vec<_> = self.approvers().into_iter().filter(|person| !before.contains(person)).collect();
+        // Who is in both groups may have approved already.
+        let (after, effects) = self.counted(now, now);
+        if after.state != State::Pending {
+            let held = matches!(after.state, State::Holding { .. }).then(|| Effect::WakeAt(after.next_timer()));
+            return (after, held.into_iter().chain(effects).collect());
+        }
+        let notify = (!joined.is_empty()).then_some(Effect::NotifyUsers(joined));
+        let wake = Effect::WakeAt(after.next_timer());
+        (after, notify.into_iter().chain([wake]).collect())
+    }
+
+    /// When the timer has to ring, while it is open.
+    fn next_timer(&self) -> Timestamp {
+        match self.state {
+            State::Holding { until } => until,
+            State::Pending | State::Approved(_) | State::Denied(_) | State::Expired { .. } | State::Cancelled { .. } => {
+                let groups = u32::try_from(self.asked).unwrap_or(u32::MAX);
+                self.created_at.after(Duration::from_secs(self.requirement.window_seconds.into()).saturating_mul(groups))
             }
-            Verdict::Deny => self.ended(State::Denied(decision), None),
-        })
+        }
     }
 
     fn ended(self, state: State, first: Option<Effect>) -> (Self, Vec<Effect>) {

@@ -8,21 +8,36 @@
 //! - Any doubt is a no.
 
 mod action;
+mod code;
 mod deciding;
 mod grant;
 mod machine;
+mod outcome;
+pub mod policies;
+pub mod policy;
+pub mod receipt;
+mod redeeming;
+mod refused;
 mod restored;
 mod service;
 mod statement;
 mod store;
+#[cfg(test)]
+mod vectors;
+mod view;
 mod words;
 
 pub use action::{Action, Param, Params};
+use grant::builtin_policy;
+
 pub use grant::GrantClaims;
-pub use machine::{
-    Approval, Decision, Effect, Event, Factor, GRANT_TTL, Origin, PolicyRef, Refusal, Requirement, State, Verdict, VerifiedAnswer,
-};
+pub use machine::{Approval, Decision, Effect, Event, GRANT_TTL, Origin, Refusal, State, Verdict, VerifiedAnswer};
+pub use outcome::{Outcome, Reported};
+pub use policies::Policies;
+pub use policy::{Factor, Given, PolicyRef, Quorum, Requirement, SignedWith};
+pub use refused::{Error, Refused};
 pub use restored::Voided;
-pub use service::{Answer, Approvals, Ask, Challenge, Error, Ground, Redeemed, Refused, View};
-pub use statement::Statement;
+pub use service::{Answer, Approvals, Ask, Challenge, Ground, Proof, Redeemed, Requested};
+pub use statement::{JwsRefused, Statement};
+pub use view::View;
 pub use words::{Display, DisplayRow};

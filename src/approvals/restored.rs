@@ -6,8 +6,9 @@
 use serde_json::json;
 
 use super::deciding::{By, apply};
-use super::machine::{Event, State};
-use super::service::{Approvals, Error};
+use super::machine::Event;
+use super::refused::Error;
+use super::service::Approvals;
 use super::store;
 use crate::journal::{Actor, Entry};
 
@@ -30,16 +31,14 @@ impl Approvals {
         self.store
             .write(move |tx| {
                 Box::pin(async move {
-                    let pending = store::pending(tx.db()).await?;
+                    let open = store::undecided(tx.db()).await?;
                     let by = By { actor: Actor::Operator, device: None };
-                    for id in &pending {
-                        let Some(approval) = store::lock(tx, *id).await?.filter(|found| found.state == State::Pending) else {
-                            continue;
-                        };
-                        let event = if now < approval.expires_at { Event::Cancelled } else { Event::DeadlinePassed };
-                        apply(tx, &parts, approval, event, &by, now).await?;
+                    for id in &open {
+                        if let Some(approval) = store::lock(tx, *id).await? {
+                            apply(tx, &parts, approval, Event::Voided, &by, now).await?;
+                        }
                     }
-                    let voided = Voided { approvals: pending.len(), grants: store::void_grants(tx, now).await?.len() };
+                    let voided = Voided { approvals: open.len(), grants: store::void_grants(tx, now).await?.len() };
                     parts.journal.append(tx, now, entry(voided)).await?;
                     Ok(voided)
                 })

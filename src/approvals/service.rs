@@ -1,27 +1,33 @@
 //! Requests, answers, redemptions: load, step, save and record, in one transaction each.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use super::deciding::{By, Deciding, Parts, Redeeming, Signed, apply, decide, redeem, request, same_answer};
+use super::deciding::{By, Decided, Deciding, Parts, Signed, apply, decide, request, same_answer};
 use super::grant::GrantKey;
-use super::machine::{Approval, Decision, Event, Origin, Refusal, State, Verdict};
-use super::statement::{self, Statement};
+use super::machine::{Event, Origin, State, Verdict};
+use super::policies::Policies;
+use super::policy::{Factor, SignedWith};
+use super::redeeming::{Redeeming, redeem};
+use super::refused::{Error, Refused};
+use super::statement::{self, Statement, verify_jws};
 use super::store::{self, StoredChallenge};
-use super::{Action, Display};
+use super::view::{View, Viewer, view, visible_to};
+use super::{Action, code};
 use crate::clock::{Clock, Timestamp};
-use crate::db::{self, Db, Store};
+use crate::db::{self, Store};
 use crate::delivery::Delivery;
 use crate::hub::Hub;
-use crate::id::{ApprovalId, BotId, ChallengeId, GrantId, UserId};
+use crate::id::{ApprovalId, ChallengeId, GrantId};
 use crate::identity::{
-    self, Bot, Call, Caller, Credential, Failure, RelyingParty, Scope, SigningKey, User, UserRef, WebauthnRefusal,
+    self, Call, Caller, Credential, Failure, IssuerKeys, Person, Platform, RelyingParty, Scope, UserRef, WebauthnRefusal,
 };
 use crate::jobs::Queue;
 use crate::journal::{Actor, Journal};
-use crate::secret::random;
+use crate::secret::{MasterKey, Secret, random};
 
 /// How long a statement may be signed after it was offered. The approval's own deadline ends it too.
 const CHALLENGE_LIFE: Duration = Duration::from_secs(120);
@@ -37,8 +43,11 @@ pub struct Approvals {
     queue: Queue,
     delivery: Delivery,
     hub: Hub,
-    issuer: String,
-    relying_party: RelyingParty,
+    policies: Arc<Policies>,
+    master: MasterKey,
+    pub(super) issuer: String,
+    pub(super) relying_party: RelyingParty,
+    pub(super) keys: IssuerKeys,
     grant_key: GrantKey,
 }
 
@@ -53,8 +62,17 @@ pub struct Ask {
     pub reason: Option<String>,
     /// Where in chat.
     pub origin: Option<Origin>,
-    /// How long it may be answered.
-    pub expires_in: Duration,
+    /// How long it may be answered at most; else as long as the policy says.
+    pub expires_in: Option<u32>,
+}
+
+/// A request that was taken.
+#[derive(Debug)]
+pub struct Requested {
+    /// Its id.
+    pub id: ApprovalId,
+    /// Six digits for the requester's side, where a code serves; only when this very call made the request.
+    pub code: Option<Secret>,
 }
 
 /// A statement offered for signing.
@@ -64,8 +82,8 @@ pub struct Challenge {
     pub id: ChallengeId,
     /// The statement, canonical.
     pub statement: String,
-    /// `PublicKeyCredentialRequestOptions` as JSON.
-    pub public_key: Value,
+    /// `PublicKeyCredentialRequestOptions` as JSON; only with a passkey.
+    pub public_key: Option<Value>,
     /// From when on it cannot be answered.
     pub expires_at: Timestamp,
 }
@@ -77,8 +95,32 @@ pub struct Answer {
     pub challenge: ChallengeId,
     /// Why not.
     pub reason: Option<String>,
-    /// The authenticator's response.
-    pub credential: Value,
+    /// The signature.
+    pub proof: Proof,
+}
+
+/// How an answer is signed.
+#[derive(Clone, Debug)]
+pub enum Proof {
+    /// With a passkey: the authenticator's response.
+    Passkey(Value),
+    /// With the calling device's key.
+    Device {
+        /// The compact JWS over the statement.
+        jws: String,
+        /// What the person typed, for the factor `code`.
+        code: Option<Secret>,
+    },
+}
+
+impl Proof {
+    /// The signature as it is kept.
+    pub(super) fn evidence(&self) -> Value {
+        match self {
+            Self::Passkey(credential) => credential.clone(),
+            Self::Device { jws, .. } => Value::String(jws.clone()),
+        }
+    }
 }
 
 /// A grant that was redeemed.
@@ -90,93 +132,6 @@ pub struct Redeemed {
     pub approval: ApprovalId,
     /// When.
     pub at: Timestamp,
-}
-
-/// An approval with the names of those involved.
-#[derive(Clone, Debug)]
-pub struct View {
-    /// The approval.
-    pub approval: Approval,
-    /// For whom.
-    pub requester: User,
-    /// Through whom.
-    pub bot: Bot,
-    /// Who may answer.
-    pub approvers: Vec<User>,
-    /// Who decided.
-    pub decided_by: Option<User>,
-    /// What a phone shows.
-    pub display: Display,
-    /// The grant, for the bot that asked, while it can be redeemed.
-    pub grant: Option<String>,
-}
-
-/// Why approvals said no.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Refused {
-    /// The machine refused.
-    #[error(transparent)]
-    Machine(Refusal),
-    /// There is no such approval, or not for this caller.
-    #[error("there is no {0}")]
-    NotFound(String),
-    /// There is no such requester.
-    #[error("there is no {0}")]
-    RequesterUnknown(String),
-    /// The requester could never approve.
-    #[error("{0} has no passkey and could not approve")]
-    RequesterHasNoPasskey(String),
-    /// Not a challenge of this approval and person.
-    #[error("the challenge is not one for this approval and person")]
-    ChallengeUnknown,
-    /// The challenge was answered before, with something else.
-    #[error("the challenge was answered before")]
-    ChallengeUsed,
-    /// Too late.
-    #[error("the challenge is over: ask for a new one")]
-    ChallengeExpired,
-    /// A reason was given to an approve.
-    #[error("only a denial takes a reason")]
-    ReasonNotTaken,
-    /// The signature was refused.
-    #[error(transparent)]
-    Webauthn(WebauthnRefusal),
-    /// Not a grant of ours.
-    #[error("this is not a grant of this installation")]
-    GrantInvalid,
-    /// Another bot's grant.
-    #[error("the grant is for another bot")]
-    GrantNotYours,
-    /// The grant allows something else.
-    #[error("the grant is for another action")]
-    GrantOtherAction,
-    /// Too late.
-    #[error("the grant is over")]
-    GrantExpired,
-    /// It was redeemed before.
-    #[error("the grant was redeemed before")]
-    GrantRedeemed {
-        /// When.
-        at: Timestamp,
-    },
-    /// Who approved, or with what, is not trusted any more.
-    #[error("the person, device or passkey that approved is not trusted any more")]
-    GrantRevoked,
-}
-
-/// What approvals' services return when they do not do as they were asked.
-pub type Error = Failure<Refused>;
-
-impl From<Refused> for Error {
-    fn from(refused: Refused) -> Self {
-        Self::Refused(refused)
-    }
-}
-
-impl From<Refusal> for Error {
-    fn from(refusal: Refusal) -> Self {
-        Self::Refused(Refused::Machine(refusal))
-    }
 }
 
 /// What [`Approvals`] is built on.
@@ -193,6 +148,10 @@ pub struct Ground {
     pub delivery: Delivery,
     /// Who waits for what.
     pub hub: Hub,
+    /// What asks whom.
+    pub policies: Arc<Policies>,
+    /// What seals codes.
+    pub master: MasterKey,
     /// The `public_url`, without a trailing slash.
     pub issuer: String,
 }
@@ -200,37 +159,44 @@ pub struct Ground {
 impl Approvals {
     /// Approvals of one installation.
     #[must_use]
-    pub fn new(ground: Ground, relying_party: RelyingParty, grant_key: &SigningKey) -> Self {
-        let Ground { store, clock, journal, queue, delivery, hub, issuer } = ground;
-        let grant_key = GrantKey::new(grant_key);
-        Self { store, clock, journal, queue, delivery, hub, issuer, relying_party, grant_key }
-    }
-
-    /// The public keys that grants verify with, as a JWK set (RFC 7517).
-    #[must_use]
-    pub fn jwks(&self) -> Value {
-        json!({"keys": [self.grant_key.jwk()]})
+    pub fn new(ground: Ground, relying_party: RelyingParty, keys: IssuerKeys) -> Self {
+        let Ground { store, clock, journal, queue, delivery, hub, policies, master, issuer } = ground;
+        let grant_key = GrantKey::new(keys.clone());
+        Self { store, clock, journal, queue, delivery, hub, policies, master, issuer, relying_party, keys, grant_key }
     }
 
     pub(super) fn parts(&self) -> Parts {
-        Parts { journal: self.journal.clone(), queue: self.queue.clone(), delivery: self.delivery.clone(), hub: self.hub.clone() }
+        Parts {
+            journal: self.journal.clone(),
+            queue: self.queue.clone(),
+            delivery: self.delivery.clone(),
+            hub: self.hub.clone(),
+            policies: self.policies.clone(),
+            master: self.master.clone(),
+        }
     }
 
     /// Asks that an action be allowed.
     ///
     /// # Errors
-    /// Only bots with the scope may; the requester must exist and have a passkey.
-    pub async fn request(&self, call: &Call, ask: Ask) -> Result<ApprovalId, Error> {
+    /// Only bots with the scope may; the requester must exist, a policy must match, and those it asks must be able to answer.
+    pub async fn request(&self, call: &Call, ask: Ask) -> Result<Requested, Error> {
         let bot = call.bot(Scope::ApprovalsRequest)?.clone();
         let (now, parts) = (self.clock.now(), self.parts());
-        call.write(&self.store, now, move |tx| Box::pin(async move { request(tx, &parts, &bot, ask, now).await })).await
+        let (made, drawn) = (ApprovalId::new(now), code::draw());
+        let sealed = code::seal(&self.master, made, &drawn);
+        let requested = call
+            .write(&self.store, now, move |tx| Box::pin(async move { request(tx, &parts, &bot, made, ask, sealed, now).await }));
+        let (id, serves) = requested.await?;
+        // A repeated call learns which request it made, but not its code again.
+        Ok(Requested { id, code: (id == made && serves).then_some(drawn) })
     }
 
-    /// Offers the caller a statement to sign.
+    /// Offers the caller a statement to sign, for one verdict and one factor.
     ///
     /// # Errors
-    /// When the caller may not answer, or it is too late.
-    pub async fn challenge(&self, call: &Call, id: ApprovalId, verdict: Verdict) -> Result<Challenge, Error> {
+    /// When the caller may not answer, not like that, or it is too late.
+    pub async fn challenge(&self, call: &Call, id: ApprovalId, verdict: Verdict, factor: Factor) -> Result<Challenge, Error> {
         let approver = call.person()?.user.id;
         if let Some(challenge) = call.repeated(&self.store).await? {
             return Ok(challenge);
@@ -240,33 +206,33 @@ impl Approvals {
             .store
             .read(move |db| {
                 Box::pin(async move {
-                    let approval = visible_to(db, id, approver).await?;
+                    let approval = visible_to(db, id, Viewer::Person(approver)).await?;
                     let passkeys = identity::usable_passkeys(db, approver).await?;
                     let credentials: Vec<Credential> = passkeys.into_iter().map(|passkey| passkey.credential).collect();
                     Ok::<_, Error>((view(db, approval).await?, credentials))
                 })
             })
             .await?;
-        open(&view.approval, now)?;
-        if credentials.is_empty() {
+        fitting(&view, call.person()?, verdict, factor)?;
+        view.approval.open(now)?;
+        if factor == Factor::Passkey && credentials.is_empty() {
             return Err(Refused::Webauthn(WebauthnRefusal::PasskeyUnknown).into());
         }
-        let statement = Statement::new(&self.issuer, &view.approval, &view.display, approver, verdict, random()).canonical();
-        let (public_key, ceremony) = self.relying_party.start_assertion(&credentials, statement::challenge(&statement));
+        let statement =
+            Statement::new(&self.issuer, &view.approval, &view.display, approver, (verdict, factor), random()).canonical();
+        let (public_key, ceremony) = match factor {
+            Factor::Passkey => {
+                let (options, state) = self.relying_party.start_assertion(&credentials, statement::challenge(&statement));
+                (Some(options), Some(state))
+            }
+            Factor::Code | Factor::Tap => (None, None),
+        };
         let expires_at = now.after(CHALLENGE_LIFE).min(view.approval.expires_at);
-        let challenge = Challenge { id: ChallengeId::new(now), statement, public_key, expires_at };
+        let challenge = Challenge { id: ChallengeId::new(now), statement: statement.clone(), public_key, expires_at };
+        let stored = StoredChallenge { approver, approval: id, verdict, factor, statement, ceremony, expires_at, used: false };
         crate::crash_point!("challenge-drawn");
         call.write(&self.store, now, move |tx| {
             Box::pin(async move {
-                let stored = StoredChallenge {
-                    approver,
-                    approval: id,
-                    verdict,
-                    statement: challenge.statement.clone(),
-                    ceremony,
-                    expires_at,
-                    used: false,
-                };
                 store::insert_challenge(tx, challenge.id, &stored).await?;
                 crate::crash_point!("challenge-written");
                 Ok(challenge)
@@ -291,7 +257,7 @@ impl Approvals {
                     // In this order, for on PostgreSQL each statement sees what was committed before it: passkeys that are as old
                     // as the answer is absent, so that the counter an identical answer left behind does not refuse this one.
                     let passkeys = identity::usable_passkeys(db, approver).await?;
-                    let approval = visible_to(db, id, approver).await?;
+                    let approval = visible_to(db, id, Viewer::Person(approver)).await?;
                     let offered = store::find_challenge(db, challenge).await?;
                     let offered = offered.filter(|offered| offered.approval == approval.id && offered.approver == approver);
                     let offered = offered.ok_or(Refused::ChallengeUnknown)?;
@@ -304,33 +270,45 @@ impl Approvals {
             return call.write(&self.store, now, move |_| Box::pin(async move { Ok(id) })).await;
         }
         // Before the signature: whoever comes too late hears who decided, not what a later counter makes of their passkey.
-        open(&approval, now)?;
-        if offered.verdict == Verdict::Approve && answer.reason.is_some() {
-            return Err(Refused::ReasonNotTaken.into());
-        }
+        approval.open(now)?;
+        well_formed(&offered, &answer)?;
         crate::crash_point!("answer-received");
-        let signed = self.verify(&offered, &answer.credential, &passkeys)?;
+        let signed = self.verify(&offered, &answer.proof, &person, &passkeys)?;
         crate::crash_point!("answer-verified");
         let parts = self.parts();
         let deciding = Deciding { id, approver, device, actor: call.actor(None), offered, answer, signed, now };
-        call.write(&self.store, now, move |tx| Box::pin(async move { decide(tx, &parts, deciding).await })).await
+        let decided = call.write(&self.store, now, move |tx| Box::pin(async move { decide(tx, &parts, deciding).await })).await?;
+        match decided {
+            Decided::Answered => Ok(id),
+            Decided::CodeWrong { left } => Err(Refused::CodeWrong { left }.into()),
+        }
     }
 
     /// Checks the signature over exactly the offered statement.
     fn verify(
         &self,
         offered: &StoredChallenge,
-        credential: &Value,
+        proof: &Proof,
+        person: &Person,
         passkeys: &[identity::StoredPasskey],
     ) -> Result<Signed, Error> {
-        let credential_id = identity::credential_id(credential).map_err(Refused::Webauthn)?;
-        let passkey = passkeys
-            .iter()
-            .find(|passkey| passkey.credential.id() == credential_id)
-            .ok_or(Refused::Webauthn(WebauthnRefusal::PasskeyUnknown))?;
-        let assertion =
-            self.relying_party.finish_assertion(&offered.ceremony, credential, &passkey.credential).map_err(Refused::Webauthn)?;
-        Ok(Signed { passkey: passkey.id, updated: assertion.updated })
+        match (proof, &offered.ceremony) {
+            (Proof::Passkey(credential), Some(ceremony)) => {
+                let credential_id = identity::credential_id(credential).map_err(Refused::Webauthn)?;
+                let passkey = passkeys
+                    .iter()
+                    .find(|passkey| passkey.credential.id() == credential_id)
+                    .ok_or(Refused::Webauthn(WebauthnRefusal::PasskeyUnknown))?;
+                let assertion =
+                    self.relying_party.finish_assertion(ceremony, credential, &passkey.credential).map_err(Refused::Webauthn)?;
+                Ok(Signed { key: SignedWith::Passkey(passkey.id), updated: assertion.updated })
+            }
+            (Proof::Device { jws, .. }, None) => {
+                verify_jws(jws, &offered.statement, &person.device.key).map_err(Refused::Jws)?;
+                Ok(Signed { key: SignedWith::Device(person.device.id), updated: None })
+            }
+            (Proof::Passkey(_), None) | (Proof::Device { .. }, Some(_)) => Err(Refused::OtherFactor.into()),
+        }
     }
 
     /// Withdraws a request of this bot.
@@ -351,7 +329,7 @@ impl Approvals {
         .await
     }
 
-    /// The deadline's timer rang.
+    /// An approval's timer rang: a group did not answer, a delay is over, or nobody is left to ask.
     ///
     /// # Errors
     /// Storage errors.
@@ -367,7 +345,7 @@ impl Approvals {
                     }
                     let Some(approval) = store::lock(tx, id).await? else { return Ok(()) };
                     let by = By { actor: Actor::System, device: None };
-                    apply(tx, &parts, approval, Event::DeadlinePassed, &by, now).await?;
+                    apply(tx, &parts, approval, Event::TimerRang, &by, now).await?;
                     crate::crash_point!("deadline-rung");
                     Ok(())
                 })
@@ -389,6 +367,7 @@ impl Approvals {
             return Ok(redeemed);
         }
         let (now, parts, actor) = (self.clock.now(), self.parts(), call.actor(None));
+        self.grant_key.hear_of(grant).await?;
         let claims = self.grant_key.verify(grant, &self.issuer, bot, action, now)?;
         crate::crash_point!("grant-verified");
         let action_sha256 = action.sha256();
@@ -435,13 +414,7 @@ impl Approvals {
             .store
             .read(move |db| {
                 Box::pin(async move {
-                    let approval = match viewer {
-                        Viewer::Person(user) => visible_to(db, id, user).await?,
-                        Viewer::Bot(bot) => store::find(db, id)
-                            .await?
-                            .filter(|approval| approval.bot == bot)
-                            .ok_or_else(|| Refused::NotFound(id.to_string()))?,
-                    };
+                    let approval = visible_to(db, id, viewer).await?;
                     let grant = match (&approval.state, viewer) {
                         (State::Approved(_), Viewer::Bot(_)) => store::find_grant(db, id).await?,
                         _ => None,
@@ -450,11 +423,8 @@ impl Approvals {
                 })
             })
             .await?;
-        if let (State::Approved(decision), Some(grant)) = (&view.approval.state, grant)
-            && grant.redeemed_at.is_none()
-            && now < grant.expires_at
-        {
-            view.grant = Some(self.grant_key.mint(&self.issuer, &view.approval, &grant, decision.by));
+        if let Some(grant) = grant.filter(|grant| grant.redeemed_at.is_none() && now < grant.expires_at) {
+            view.grant = Some(self.grant_key.mint(&self.issuer, &view.approval, &grant));
         }
         Ok(view)
     }
@@ -466,7 +436,7 @@ impl Approvals {
     pub async fn wait(&self, call: &Call, id: ApprovalId, wait: Duration) -> Result<View, Error> {
         let changed = self.hub.subscribe(id.0);
         let view = self.find(call, id).await?;
-        if wait.is_zero() || view.approval.state != State::Pending {
+        if wait.is_zero() || !matches!(view.approval.state, State::Pending | State::Holding { .. }) {
             return Ok(view);
         }
         if changed.wait(wait).await || self.store.engine() == db::Engine::Pg {
@@ -476,47 +446,35 @@ impl Approvals {
     }
 }
 
-#[derive(Clone, Copy)]
-enum Viewer {
-    Person(UserId),
-    Bot(BotId),
-}
-
-/// The approval, when `user` is one of those it concerns. To others it does not exist.
-async fn visible_to(db: &mut Db<'_>, id: ApprovalId, user: UserId) -> Result<Approval, Error> {
-    let found = store::find(db, id).await?;
-    let found = found.filter(|approval| approval.requester == user || approval.requirement.approvers.contains(&user));
-    found.ok_or_else(|| Refused::NotFound(id.to_string()).into())
-}
-
-/// Nothing, while it can still be answered.
-pub(super) fn open(approval: &Approval, now: Timestamp) -> Result<(), Refusal> {
-    match &approval.state {
-        State::Pending if now < approval.expires_at => Ok(()),
-        State::Pending | State::Expired { .. } => Err(Refusal::Expired),
-        State::Approved(decision) | State::Denied(decision) => Err(Refusal::Decided(decision.clone())),
-        State::Cancelled { .. } => Err(Refusal::Cancelled),
+/// That this person may answer like that.
+fn fitting(view: &View, person: &Person, verdict: Verdict, factor: Factor) -> Result<(), Error> {
+    let approval = &view.approval;
+    if !approval.may_answer(person.user.id, verdict) {
+        return Err(Refused::Machine(super::Refusal::NotAnApprover).into());
     }
+    if verdict != Verdict::Approve {
+        // Whoever says no need not show more than that it is their phone; a code for it would only be a way to guess.
+        return if factor == Factor::Code { Err(Refused::CodeNotTaken.into()) } else { Ok(()) };
+    }
+    if factor < approval.requirement.factor {
+        return Err(Refused::Machine(super::Refusal::FactorTooWeak(approval.requirement.factor)).into());
+    }
+    if factor == Factor::Tap && person.device.platform == Platform::Web {
+        return Err(Refused::TapFromBrowser.into());
+    }
+    Ok(())
 }
 
-async fn view(db: &mut Db<'_>, approval: Approval) -> Result<View, db::Error> {
-    let requester = identity::known_user(db, approval.requester).await?;
-    let bot = identity::known_bot(db, approval.bot).await?;
-    let mut approvers = Vec::new();
-    for id in &approval.requirement.approvers {
-        let known = if *id == requester.id { requester.clone() } else { identity::known_user(db, *id).await? };
-        approvers.push(known);
+/// That the parts of an answer go together.
+fn well_formed(offered: &StoredChallenge, answer: &Answer) -> Result<(), Refused> {
+    if offered.verdict == Verdict::Approve && answer.reason.is_some() {
+        return Err(Refused::ReasonNotTaken);
     }
-    let decided_by = match &approval.state {
-        State::Approved(Decision { by, .. }) | State::Denied(Decision { by, .. }) => {
-            let among = approvers.iter().find(|user| user.id == *by).cloned();
-            Some(match among {
-                Some(user) => user,
-                None => identity::known_user(db, *by).await?,
-            })
-        }
-        _ => None,
-    };
-    let display = Display::of(&approval.action, &requester.full_name(), bot.name.as_str(), approval.reason.as_deref());
-    Ok(View { approval, requester, bot, approvers, decided_by, display, grant: None })
+    match (&answer.proof, offered.factor) {
+        (Proof::Passkey(_), Factor::Passkey) | (Proof::Device { code: None, .. }, Factor::Tap) => Ok(()),
+        (Proof::Device { code: Some(typed), .. }, Factor::Code) if code::is_one(typed.expose()) => Ok(()),
+        (Proof::Device { .. }, Factor::Code) => Err(Refused::CodeMalformed),
+        (Proof::Device { code: Some(_), .. }, Factor::Tap) => Err(Refused::CodeNotTaken),
+        (Proof::Passkey(_), Factor::Code | Factor::Tap) | (Proof::Device { .. }, Factor::Passkey) => Err(Refused::OtherFactor),
+    }
 }

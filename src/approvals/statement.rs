@@ -6,6 +6,8 @@ use super::action::canonical;
 use super::{Action, Approval, Display, Factor, PolicyRef, Verdict};
 use crate::clock::Timestamp;
 use crate::id::{ApprovalId, UserId};
+use crate::identity::DeviceKey;
+use crate::identity::jws::{self, JwsRefusal};
 use crate::secret::{b64u, tagged_sha256};
 
 /// One person's verdict on one approval, with everything that must not be exchangeable inside.
@@ -48,7 +50,7 @@ impl Statement {
         approval: &Approval,
         display: &Display,
         approver: UserId,
-        verdict: Verdict,
+        (verdict, factor): (Verdict, Factor),
         nonce: [u8; 16],
     ) -> Self {
         Self {
@@ -60,7 +62,7 @@ impl Statement {
             requester: approval.requester,
             approver,
             verdict,
-            factor: approval.requirement.factor,
+            factor,
             policy: approval.requirement.policy.clone(),
             display_sha256: b64u(display.sha256()),
             nonce: b64u(nonce),
@@ -80,7 +82,32 @@ impl Statement {
 
 const TYPE: &str = "phoneops.answer.v1";
 
-/// What is signed: `H("phoneops.answer.v1", statement)`, which is the WebAuthn challenge of the passkey factor.
+/// What a device key signs for the factors `code` and `tap`: a compact JWS with this `typ`, whose payload is the statement.
+pub(super) const JWS_TYP: &str = "phoneops-answer+jws";
+
+/// Checks the JWS of a device key over exactly this statement.
+///
+/// # Errors
+/// [`JwsRefused`].
+pub(super) fn verify_jws(jws: &str, statement: &str, key: &DeviceKey) -> Result<(), JwsRefused> {
+    jws::verify::<serde_json::Value>(jws, JWS_TYP, key).map_err(JwsRefused::Jws)?;
+    // The text itself, and not what was read from it: what was offered is what was signed.
+    let payload = jws.split('.').nth(1).unwrap_or_default();
+    if payload == b64u(statement) { Ok(()) } else { Err(JwsRefused::OtherStatement) }
+}
+
+/// Why the JWS of an answer was refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum JwsRefused {
+    /// Not a JWS of this kind, or not signed by the device that calls.
+    #[error(transparent)]
+    Jws(JwsRefusal),
+    /// Something else was signed than what was offered.
+    #[error("another statement was signed")]
+    OtherStatement,
+}
+
+/// What a passkey signs: `H("phoneops.answer.v1", statement)`, which is the WebAuthn challenge of the passkey factor.
 #[must_use]
 pub(super) fn challenge(statement: &str) -> [u8; 32] {
     tagged_sha256(TYPE, statement.as_bytes())

@@ -3,7 +3,8 @@
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::machine::{Approval, Decision, Requirement, State, Verdict};
+use super::machine::{Approval, Decision, State, Verdict};
+use super::policy::{Factor, Given, Requirement, SignedWith};
 use super::{Action, Origin};
 use crate::clock::Timestamp;
 use crate::db::{Db, Error, FromRow, Json, Result, Row, Sql, Tx};
@@ -23,6 +24,8 @@ impl FromRow for Approval {
             requirement: row.get::<Json<Requirement>>("requirement")?.0,
             created_at: row.get("created_at")?,
             expires_at: row.get("expires_at")?,
+            asked: row.get::<u32>("asked")? as usize,
+            given: row.get::<Json<Vec<Given>>>("given")?.0,
             state: state(row, id)?,
         })
     }
@@ -31,9 +34,13 @@ impl FromRow for Approval {
 fn state(row: &Row<'_>, id: ApprovalId) -> Result<State> {
     let word: String = row.get("state")?;
     let (at, by): (Option<Timestamp>, Option<UserId>) = (row.get("decided_at")?, row.get("decided_by")?);
-    let decision = |by, at| -> Result<Decision> { Ok(Decision { by, at, reason: row.get("decision_reason")? }) };
+    let decision = |by, at| -> Result<Decision> {
+        let verdict = self::word("approvals", id, row.get("decision_verdict")?)?;
+        Ok(Decision { by, at, verdict, reason: row.get("decision_reason")? })
+    };
+    let holds_until: Option<Timestamp> = row.get("holds_until")?;
     Ok(match (word.as_str(), at, by) {
-        ("pending", None, None) => State::Pending,
+        ("pending", None, None) => holds_until.map_or(State::Pending, |until| State::Holding { until }),
         ("approved", Some(at), Some(by)) => State::Approved(decision(by, at)?),
         ("denied", Some(at), Some(by)) => State::Denied(decision(by, at)?),
         ("expired", Some(at), None) => State::Expired { at },
@@ -42,11 +49,12 @@ fn state(row: &Row<'_>, id: ApprovalId) -> Result<State> {
     })
 }
 
-pub(super) async fn insert(tx: &mut Tx<'_>, approval: &Approval) -> Result<()> {
+/// `code_sealed` is the code that the requester's side is shown, where one serves.
+pub(super) async fn insert(tx: &mut Tx<'_>, approval: &Approval, code_sealed: Option<Vec<u8>>) -> Result<()> {
     tx.query(
         "insert into approvals (id, tag, bot_id, requester_id, action, action_sha256, reason, origin, requirement, state,
-             created_at, expires_at)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, 'pending', $10, $11)",
+             created_at, expires_at, code_sealed)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, 'pending', $10, $11, $12)",
     )
     .bind(approval.id)
     .bind(&approval.tag)
@@ -59,6 +67,7 @@ pub(super) async fn insert(tx: &mut Tx<'_>, approval: &Approval) -> Result<()> {
     .bind(Json(&approval.requirement))
     .bind(approval.created_at)
     .bind(approval.expires_at)
+    .bind(code_sealed)
     .execute()
     .await?;
     Ok(())
@@ -76,18 +85,20 @@ pub(super) async fn lock(tx: &mut Tx<'_>, id: ApprovalId) -> Result<Option<Appro
         .await
 }
 
-/// Saves the outcome; `false` when somebody decided first, which the lock should make impossible.
-pub(super) async fn save_outcome(tx: &mut Tx<'_>, approval: &Approval) -> Result<bool> {
+/// Saves what has become of an approval that was pending; `false` when somebody decided first, which the lock should make impossible.
+pub(super) async fn save(tx: &mut Tx<'_>, approval: &Approval) -> Result<bool> {
     let (word, at, decision) = match &approval.state {
-        State::Pending => return Ok(true),
-        State::Approved(decision) => ("approved", decision.at, Some(decision)),
-        State::Denied(decision) => ("denied", decision.at, Some(decision)),
-        State::Expired { at } => ("expired", *at, None),
-        State::Cancelled { at } => ("cancelled", *at, None),
+        State::Pending | State::Holding { .. } => ("pending", None, None),
+        State::Approved(decision) => ("approved", Some(decision.at), Some(decision)),
+        State::Denied(decision) => ("denied", Some(decision.at), Some(decision)),
+        State::Expired { at } => ("expired", Some(*at), None),
+        State::Cancelled { at } => ("cancelled", Some(*at), None),
     };
+    let holds_until = if let State::Holding { until } = approval.state { Some(until) } else { None };
     let rows = tx
         .query(
-            "update approvals set state = $2, decided_at = $3, decided_by = $4, decision_reason = $5
+            "update approvals set state = $2, decided_at = $3, decided_by = $4, decision_reason = $5, decision_verdict = $6,
+                 given = $7, asked = $8, holds_until = $9
              where id = $1 and state = 'pending'",
         )
         .bind(approval.id)
@@ -95,21 +106,50 @@ pub(super) async fn save_outcome(tx: &mut Tx<'_>, approval: &Approval) -> Result
         .bind(at)
         .bind(decision.map(|decision| decision.by))
         .bind(decision.and_then(|decision| decision.reason.clone()))
+        .bind(decision.map(|decision| decision.verdict.as_str()))
+        .bind(Json(&approval.given))
+        .bind(u32::try_from(approval.asked).unwrap_or(u32::MAX))
+        .bind(holds_until)
         .execute()
         .await?;
     Ok(rows == 1)
 }
 
-/// Every request that waits for an answer.
-pub(super) async fn pending(db: &mut Db<'_>) -> Result<Vec<ApprovalId>> {
+/// Every request that is not decided yet, held ones among them: they are pending with a time in `holds_until`.
+pub(super) async fn undecided(db: &mut Db<'_>) -> Result<Vec<ApprovalId>> {
     db.query("select id from approvals where state = 'pending' order by created_at").all().await
 }
 
-/// What waits for a person, the most urgent (first to expire) first. Each requires its requester's own passkey today.
+// Who is asked.
+
+/// Puts an approval into somebody's inbox.
+pub(super) async fn ask(tx: &mut Tx<'_>, approval: ApprovalId, user: UserId) -> Result<()> {
+    tx.query("insert into inbox (user_id, approval_id) values ($1, $2) on conflict (user_id, approval_id) do nothing")
+        .bind(user)
+        .bind(approval)
+        .execute()
+        .await?;
+    Ok(())
+}
+
+/// Takes an approval out of the inbox of somebody who has approved it.
+pub(super) async fn answered(tx: &mut Tx<'_>, approval: ApprovalId, user: UserId) -> Result<()> {
+    tx.query("delete from inbox where approval_id = $1 and user_id = $2").bind(approval).bind(user).execute().await?;
+    Ok(())
+}
+
+/// Takes an approval out of everybody's inbox.
+pub(super) async fn forget(tx: &mut Tx<'_>, approval: ApprovalId) -> Result<()> {
+    tx.query("delete from inbox where approval_id = $1").bind(approval).execute().await?;
+    Ok(())
+}
+
+/// What waits for a person, the most urgent (first to expire) first.
 pub(super) async fn waiting_for(db: &mut Db<'_>, user: UserId, now: Timestamp, limit: u32) -> Result<Vec<Approval>> {
     db.query(
-        "select * from approvals where requester_id = $1 and state = 'pending' and expires_at > $2
-         order by expires_at, id limit $3",
+        "select approvals.* from inbox join approvals on approvals.id = inbox.approval_id
+         where inbox.user_id = $1 and approvals.state = 'pending' and approvals.expires_at > $2
+         order by approvals.expires_at, approvals.id limit $3",
     )
     .bind(user)
     .bind(now)
@@ -118,14 +158,81 @@ pub(super) async fn waiting_for(db: &mut Db<'_>, user: UserId, now: Timestamp, l
     .await
 }
 
+// Codes.
+
+/// The code of an approval, sealed, and how often a wrong one was compared with it.
+pub(super) struct StoredCode {
+    pub(super) sealed: Option<Vec<u8>>,
+    pub(super) tries: u32,
+}
+
+impl FromRow for StoredCode {
+    fn from_row(row: &Row<'_>) -> Result<Self> {
+        Ok(Self { sealed: row.get("code_sealed")?, tries: row.get("code_tries")? })
+    }
+}
+
+/// The code of an approval whose row is locked.
+pub(super) async fn find_code(db: &mut Db<'_>, approval: ApprovalId) -> Result<StoredCode> {
+    db.query("select code_sealed, code_tries from approvals where id = $1").bind(approval).one().await
+}
+
+/// Wrong codes of one person in a row.
+#[derive(Clone, Copy)]
+pub(super) struct CodeFailures {
+    pub(super) failures: u32,
+    pub(super) failed_at: Timestamp,
+}
+
+impl FromRow for CodeFailures {
+    fn from_row(row: &Row<'_>) -> Result<Self> {
+        Ok(Self { failures: row.get("failures")?, failed_at: row.get("failed_at")? })
+    }
+}
+
+/// A person's wrong codes, locked: whoever guesses at several approvals at once is counted one after the other.
+pub(super) async fn lock_code_failures(tx: &mut Tx<'_>, user: UserId, now: Timestamp) -> Result<CodeFailures> {
+    tx.query("insert into code_failures (user_id, failures, failed_at) values ($1, 0, $2) on conflict (user_id) do nothing")
+        .bind(user)
+        .bind(now)
+        .execute()
+        .await?;
+    tx.query(Sql::either(
+        "select failures, failed_at from code_failures where user_id = $1",
+        "select failures, failed_at from code_failures where user_id = $1 for update",
+    ))
+    .bind(user)
+    .one()
+    .await
+}
+
+/// Counts a wrong code, for the approval and for the person.
+pub(super) async fn count_wrong_code(tx: &mut Tx<'_>, approval: ApprovalId, user: UserId, now: Timestamp) -> Result<()> {
+    tx.query("update approvals set code_tries = code_tries + 1 where id = $1").bind(approval).execute().await?;
+    tx.query("update code_failures set failures = failures + 1, failed_at = $2 where user_id = $1")
+        .bind(user)
+        .bind(now)
+        .execute()
+        .await?;
+    Ok(())
+}
+
+/// Forgets a person's wrong codes: they have shown who they are.
+pub(super) async fn clear_code_failures(tx: &mut Tx<'_>, user: UserId) -> Result<()> {
+    tx.query("delete from code_failures where user_id = $1").bind(user).execute().await?;
+    Ok(())
+}
+
 // Challenges.
 
 pub(super) struct StoredChallenge {
     pub(super) approver: UserId,
     pub(super) approval: ApprovalId,
     pub(super) verdict: Verdict,
+    pub(super) factor: Factor,
     pub(super) statement: String,
-    pub(super) ceremony: Value,
+    /// What webauthn-rs keeps meanwhile; only with a passkey.
+    pub(super) ceremony: Option<Value>,
     pub(super) expires_at: Timestamp,
     pub(super) used: bool,
 }
@@ -137,8 +244,9 @@ impl FromRow for StoredChallenge {
             approver: row.get("approver_id")?,
             approval: row.get("approval_id")?,
             verdict: word("challenges", id, row.get("verdict")?)?,
+            factor: word("challenges", id, row.get("factor")?)?,
             statement: row.get("statement")?,
-            ceremony: row.get::<Json<Value>>("ceremony")?.0,
+            ceremony: row.get::<Option<Json<Value>>>("ceremony")?.map(|Json(ceremony)| ceremony),
             expires_at: row.get("expires_at")?,
             used: row.get::<Option<Timestamp>>("used_at")?.is_some(),
         })
@@ -151,16 +259,17 @@ fn word<T: DeserializeOwned>(table: &'static str, id: impl std::fmt::Display, te
 
 pub(super) async fn insert_challenge(tx: &mut Tx<'_>, id: ChallengeId, challenge: &StoredChallenge) -> Result<()> {
     tx.query(
-        "insert into challenges (id, approval_id, approver_id, verdict, statement, ceremony, expires_at)
-         values ($1, $2, $3, $4, $5, $6, $7)",
+        "insert into challenges (id, approval_id, approver_id, verdict, statement, ceremony, expires_at, factor)
+         values ($1, $2, $3, $4, $5, $6, $7, $8)",
     )
     .bind(id)
     .bind(challenge.approval)
     .bind(challenge.approver)
     .bind(challenge.verdict.as_str())
     .bind(&challenge.statement)
-    .bind(Json(&challenge.ceremony))
+    .bind(crate::db::Value::Json(challenge.ceremony.clone()))
     .bind(challenge.expires_at)
+    .bind(challenge.factor.as_str())
     .execute()
     .await?;
     Ok(())
@@ -185,25 +294,29 @@ pub(super) struct StoredAnswer<'a> {
     pub(super) approval: ApprovalId,
     pub(super) approver: UserId,
     pub(super) device: DeviceId,
-    pub(super) passkey: PasskeyId,
+    pub(super) key: SignedWith,
     pub(super) verdict: Verdict,
+    pub(super) factor: Factor,
     pub(super) reason: Option<String>,
     pub(super) statement: &'a str,
+    /// The passkey's assertion, or the device key's JWS as a JSON text.
     pub(super) credential: &'a Value,
 }
 
 pub(super) async fn insert_answer(tx: &mut Tx<'_>, answer: &StoredAnswer<'_>, now: Timestamp) -> Result<()> {
+    let passkey = if let SignedWith::Passkey(passkey) = answer.key { Some(passkey) } else { None };
     tx.query(
-        "insert into answers (challenge_id, approval_id, approver_id, device_id, passkey_id, verdict, reason, statement,
+        "insert into answers (challenge_id, approval_id, approver_id, device_id, passkey_id, verdict, factor, reason, statement,
              credential, answered_at)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
     )
     .bind(answer.challenge)
     .bind(answer.approval)
     .bind(answer.approver)
     .bind(answer.device)
-    .bind(answer.passkey)
+    .bind(passkey)
     .bind(answer.verdict.as_str())
+    .bind(answer.factor.as_str())
     .bind(answer.reason.clone())
     .bind(answer.statement)
     .bind(Json(answer.credential))
@@ -280,19 +393,39 @@ pub(super) async fn redeem(tx: &mut Tx<'_>, id: GrantId, now: Timestamp) -> Resu
     Ok(rows == 1)
 }
 
-/// The device and passkey that signed the approval, while both are still trusted.
-pub(super) async fn signer_still_trusted(db: &mut Db<'_>, approval: ApprovalId) -> Result<bool> {
+/// One approval whose person, device and key are still trusted.
+struct Trusted(Given);
+
+impl FromRow for Trusted {
+    fn from_row(row: &Row<'_>) -> Result<Self> {
+        let (challenge, device): (ChallengeId, DeviceId) = (row.get("challenge_id")?, row.get("device_id")?);
+        let passkey: Option<PasskeyId> = row.get("passkey_id")?;
+        Ok(Self(Given {
+            by: row.get("approver_id")?,
+            key: passkey.map_or(SignedWith::Device(device), SignedWith::Passkey),
+            factor: word("answers", challenge, row.get("factor")?)?,
+            at: row.get("answered_at")?,
+        }))
+    }
+}
+
+/// The approvals given to `approval` by people, devices and passkeys that are all still trusted.
+pub(super) async fn still_trusted(db: &mut Db<'_>, approval: ApprovalId) -> Result<Vec<Given>> {
     let trusted = db
         .query(
-            "select answers.approver_id from answers
+            "select answers.challenge_id, answers.approver_id, answers.device_id, answers.passkey_id, answers.factor,
+                 answers.answered_at
+             from answers
              join users on users.id = answers.approver_id
              join devices on devices.id = answers.device_id
-             join passkeys on passkeys.id = answers.passkey_id
+             left join passkeys on passkeys.id = answers.passkey_id
+             left join devices as home on home.id = passkeys.device_id
              where answers.approval_id = $1 and answers.verdict = 'approve' and users.removed_at is null
-               and devices.revoked_at is null and passkeys.revoked_at is null",
+               and devices.revoked_at is null and passkeys.revoked_at is null and home.revoked_at is null
+             order by answers.answered_at",
         )
         .bind(approval)
-        .optional::<UserId>()
+        .all::<Trusted>()
         .await?;
-    Ok(trusted.is_some())
+    Ok(trusted.into_iter().map(|Trusted(given)| given).collect())
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 use phoneops::clock::Clock;
-use phoneops::sim::phone::{self, Error, Lock, Phone, Push};
+use phoneops::sim::phone::{self, Error, Factor, Lock, Phone, Push, Verdict};
 use phoneops::sim::push_service::PushService;
 use serde_json::Value;
 use tokio::net::TcpListener;
@@ -59,12 +59,27 @@ enum Act {
     /// List the approvals that wait for you.
     #[command(after_help = "Example:\n  sim phone --state phone.json inbox")]
     Inbox,
-    /// Approve with the passkey.
+    /// Approve with the passkey, or as a policy allows with a code or a tap.
     #[command(after_help = "Example:\n  sim phone --state phone.json approve apr_01jd3k")]
     Approve {
         /// The approval's id.
         approval: String,
+        /// The six digits that the requester was shown.
+        #[arg(long, conflicts_with = "tap")]
+        code: Option<String>,
+        /// With the device's key alone.
+        #[arg(long)]
+        tap: bool,
     },
+    /// Deny, and say that it was not the requester who asked.
+    #[command(after_help = "Example:\n  sim phone --state phone.json report apr_01jd3k")]
+    Report {
+        /// The approval's id.
+        approval: String,
+    },
+    /// Confirm every change that waits for an administrator's passkey.
+    #[command(after_help = "Example:\n  sim phone --state phone.json confirm")]
+    Confirm,
     /// Deny with the passkey.
     #[command(after_help = "Example:\n  sim phone --state phone.json deny apr_01jd3k --reason \"not on a Friday\"")]
     Deny {
@@ -179,13 +194,30 @@ async fn be_phone(path: &Path, act: Act) -> Result<(), Failure> {
 async fn perform(phone: &Phone, act: Act) -> Result<Value, Error> {
     match act {
         Act::Inbox => phone.inbox().await.map(Value::from),
-        Act::Approve { approval } => phone.approve(&approval).await,
+        Act::Approve { approval, code, tap } => {
+            let factor = match &code {
+                Some(code) => Factor::Code(code),
+                None if tap => Factor::Tap,
+                None => Factor::Passkey,
+            };
+            phone.answer_with(&approval, Verdict::Approve, factor).await
+        }
+        Act::Report { approval } => phone.answer_with(&approval, Verdict::Report, Factor::Passkey).await,
+        Act::Confirm => confirm(phone).await,
         Act::Deny { approval, reason } => phone.deny(&approval, reason.as_deref()).await,
         Act::Ack { incident } => phone.acknowledge(&incident).await,
         Act::Resolve { incident } => phone.resolve(&incident).await,
         Act::NotMe { incident } => phone.not_me(&incident).await,
         Act::Enrol(_) | Act::Watch => unreachable!("performed by their own functions"),
     }
+}
+
+async fn confirm(phone: &Phone) -> Result<Value, Error> {
+    let mut done = Vec::new();
+    for act in phone.acts().await? {
+        done.push(phone.confirm_act(&act).await?);
+    }
+    Ok(done.into())
 }
 
 async fn enrol(path: &Path, enrolment: &Enrol) -> Result<(), Failure> {

@@ -2,11 +2,11 @@
 //!
 //! | who | commands | how they reach the server |
 //! |---|---|---|
-//! | operator | `user`, `bot`, `enroll`, `journal`, `doctor`, `backup` | the server's Unix socket |
+//! | operator | `user`, `bot`, `team`, `policy`, `enroll`, `keys`, `journal`, `doctor`, `backup` | the server's Unix socket |
 //! | operator | `restore` | the database, which no server may have open |
-//! | bot | `request`, `page`, `incident` | HTTP, with a token from the environment |
+//! | bot | `request`, `exec`, `page`, `incident` | HTTP, with a token from the environment |
 //! | bot or operator | `events` | HTTP with a token; without one the Unix socket |
-//! | nobody | `healthcheck`, `openapi`, `completions` | HTTP, or not at all |
+//! | nobody | `healthcheck`, `openapi`, `completions`, `verify` | HTTP, or not at all |
 //!
 //! **Invariants**
 //! - It never opens the database of a running server.
@@ -22,29 +22,34 @@ mod demo;
 mod doctor;
 mod enroll;
 mod events;
+mod exec;
 mod healthcheck;
 mod incident;
 mod interrupt;
 mod journal;
+mod keys;
 mod noun;
 mod openapi;
 mod outcome;
 mod output;
 mod page;
+mod policy;
 mod qr;
 mod reply;
 mod request;
 mod restore;
 mod serve;
+mod team;
 mod telemetry;
 mod user;
+mod verify;
 mod words;
 
 use std::ffi::OsString;
 
 use clap::{Parser, Subcommand};
 
-pub use outcome::{Failure, Outcome};
+pub use outcome::{Failure, NotRun, Outcome};
 pub use output::Out;
 
 /// Pages and approvals on the phone: push, passkeys and grants for ChatOps, in one binary.
@@ -61,12 +66,17 @@ enum Command {
     Demo(demo::Demo),
     User(user::Command),
     Bot(bot::Command),
+    Team(team::Command),
+    Policy(policy::Command),
     Enroll(enroll::Enroll),
     Request(request::Request),
+    Exec(exec::Exec),
     Page(page::Page),
     Incident(incident::Command),
     Events(events::Events),
     Journal(journal::Command),
+    Keys(keys::Command),
+    Verify(verify::Verify),
     Healthcheck(healthcheck::Healthcheck),
     Doctor(doctor::Doctor),
     Backup(backup::Backup),
@@ -77,9 +87,15 @@ enum Command {
 
 /// Parses `arguments` (the first is the program's own name), does what they say, and tells stderr why not.
 pub async fn run(arguments: impl IntoIterator<Item = OsString>) -> Outcome {
-    let cli = match Cli::try_parse_from(arguments) {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let cli = match Cli::try_parse_from(&arguments) {
         Ok(cli) => cli,
-        Err(error) => return refused(&error),
+        Err(error) => {
+            let outcome = refused(&error);
+            // The codes of `exec` are apart from those that its command may have.
+            let exec = arguments.get(1).is_some_and(|name| name == "exec");
+            return if exec && outcome == Outcome::Usage { Outcome::NotRun(NotRun::Usage) } else { outcome };
+        }
     };
     let mut out = Out::system();
     let outcome = perform(cli.command, &mut out).await.unwrap_or_else(|failure| {
@@ -109,12 +125,17 @@ async fn perform(command: Command, out: &mut Out) -> Result<Outcome, Failure> {
         Command::Demo(demo) => demo.run().await,
         Command::User(user) => user.run(out).await,
         Command::Bot(bot) => bot.run(out).await,
+        Command::Team(team) => team.run(out).await,
+        Command::Policy(policy) => policy.run(out).await,
         Command::Enroll(enroll) => enroll.run(out).await,
         Command::Request(request) => request.run(out).await,
+        Command::Exec(exec) => Ok(exec.run(out).await),
         Command::Page(page) => page.run(out).await,
         Command::Incident(incident) => incident.run(out).await,
         Command::Events(events) => events.run(out).await,
         Command::Journal(journal) => journal.run(out).await,
+        Command::Keys(keys) => keys.run(out).await,
+        Command::Verify(verify) => verify.run(out),
         Command::Healthcheck(healthcheck) => healthcheck.run().await,
         Command::Doctor(doctor) => doctor.run(out).await,
         Command::Backup(backup) => backup.run(out).await,

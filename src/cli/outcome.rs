@@ -11,7 +11,8 @@ use crate::{client, config, server};
 
 /// What `--help` says about exit codes.
 pub(super) const EXIT_CODES: &str = "Exit codes: 0 approved or done, 1 error, 2 usage, 3 denied, 4 not authorised, 5 expired, \
-                                     6 cancelled, 8 still pending, 130 interrupted";
+                                     6 cancelled, 8 still pending, 130 interrupted. `exec` gives its command's own, and 120 to 127 \
+                                     when nothing was run: `phoneops exec --help`";
 
 /// How a command ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +35,48 @@ pub enum Outcome {
     Pending,
     /// Ctrl-C, or SIGTERM.
     Interrupted,
+    /// The command of `exec` ran and ended so.
+    Ran(u8),
+    /// The command of `exec` was not run.
+    NotRun(NotRun),
+}
+
+/// Why `exec` ran nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotRun {
+    /// A person said no.
+    Denied,
+    /// Nobody answered in time.
+    Expired,
+    /// Somebody withdrew the request.
+    Cancelled,
+    /// It was approved, and the grant was not to be had or not taken: over, used, revoked, or for something else.
+    NoGrant,
+    /// The server does not take such a request, or not from this caller.
+    Refused,
+    /// The server was not reached, or answered unclearly.
+    InDoubt,
+    /// It was approved and redeemed, and the operating system would not start the command.
+    NotStarted,
+    /// The arguments make no sense, or there is no such command. Nobody was asked.
+    Usage,
+}
+
+impl NotRun {
+    /// The process's exit code.
+    #[must_use]
+    pub fn code(self) -> u8 {
+        match self {
+            Self::Denied => 120,
+            Self::Expired => 121,
+            Self::Cancelled => 122,
+            Self::NoGrant => 123,
+            Self::Refused => 124,
+            Self::InDoubt => 125,
+            Self::NotStarted => 126,
+            Self::Usage => 127,
+        }
+    }
 }
 
 impl Outcome {
@@ -50,6 +93,8 @@ impl Outcome {
             Self::Cancelled => 6,
             Self::Pending => 8,
             Self::Interrupted => 130,
+            Self::Ran(code) => code,
+            Self::NotRun(why) => why.code(),
         }
     }
 }
@@ -146,10 +191,13 @@ mod tests {
 
     #[test]
     fn exit_codes_are_as_promised() {
-        use Outcome as O;
+        use {NotRun as N, Outcome as O};
         let all =
             [O::Done, O::Failed, O::Usage, O::Denied, O::NotAuthorised, O::Expired, O::Cancelled, O::Pending, O::Interrupted];
         assert_eq!(all.map(Outcome::code), [0, 1, 2, 3, 4, 5, 6, 8, 130]);
+        let none = [N::Denied, N::Expired, N::Cancelled, N::NoGrant, N::Refused, N::InDoubt, N::NotStarted, N::Usage];
+        assert_eq!(none.map(|why| O::NotRun(why).code()), [120, 121, 122, 123, 124, 125, 126, 127]);
+        assert_eq!(O::Ran(7).code(), 7);
     }
 
     fn refused(status: u16, retry_after: Option<std::time::Duration>) -> Failure {

@@ -253,7 +253,7 @@ impl Delivery {
             tag: due.replaces.unwrap_or(due.notification).to_string(),
             urgency: if high { Urgency::High } else { Urgency::Normal },
             expires_at: due.expires_at,
-            quiet: category == Category::Answered,
+            quiet: matches!(category, Category::Answered | Category::Outcome),
             category,
             data: data.as_object().cloned().unwrap_or_default(),
         })

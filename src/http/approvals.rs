@@ -16,13 +16,15 @@ use super::input::{Path, Query, Wait, object, optional_object, optional_text};
 use super::output::{MadeOrNow, NoContent};
 use super::people::{BotName, Person};
 use super::problem::Problem;
+use crate::approvals::receipt::SignedReceipt;
 use crate::approvals::{
-    Action, Answer, Ask, Decision, Display, Error, Factor, Origin, PolicyRef, Refusal, Refused, State as Outcome, Verdict, View,
+    Action, Answer, Ask, Display, Error, Factor, Given, Origin, PolicyRef, Proof, Refusal, Refused, Reported, State as Outcome,
+    Verdict, View,
 };
 use crate::clock::Timestamp;
-use crate::id::{ApprovalId, ChallengeId};
+use crate::id::{ApprovalId, ChallengeId, UserId};
 use crate::identity::{Call, Failure, UserRef, strict_json};
-use crate::secret::b64u;
+use crate::secret::{Secret, b64u};
 
 pub(super) fn router() -> ApiRouter<State> {
     ApiRouter::new()
@@ -30,7 +32,8 @@ pub(super) fn router() -> ApiRouter<State> {
             "/v1/approvals",
             post_with(request, |op| {
                 op.id("requestApproval").tag("approvals").summary("Ask that an action be allowed").description(
-                    "For bots with `approvals:request`. With `wait`, answers 200 as soon as it is decided, else 201 when the wait is over.",
+                    "For bots with `approvals:request`. With `wait`, answers 200 as soon as it is decided, else 201 when the wait is over; a \
+                     reply with a `code` does not wait, for the requester must see the code first.",
                 )
             })
             .get_with(inbox, |op| {
@@ -45,6 +48,15 @@ pub(super) fn router() -> ApiRouter<State> {
                 )
             })
             .delete_with(cancel, |op| op.id("cancelApproval").tag("approvals").summary("Withdraw a request")),
+        )
+        .api_route(
+            "/v1/approvals/{id}/receipt",
+            get_with(receipt, |op| {
+                op.id("getReceipt").tag("approvals").summary("Everything it takes to check an approval offline").description(
+                    "Once it has ended; before that, 409 `approval_undecided`. For the bot that asked, the people it concerns, and \
+                     administrators. `api-spec/receipt.md` says how to check it, and `phoneops verify` does.",
+                )
+            }),
         )
         .api_route(
             "/v1/approvals/{id}/challenge",
@@ -64,7 +76,7 @@ struct Request {
     /// What is to be allowed.
     #[serde(deserialize_with = "object")]
     action: Action,
-    /// For whom: `@handle` or `usr_…`. They approve it, with their own passkey.
+    /// For whom: `@handle` or `usr_…`. Without policies they approve it, with their own passkey.
     requester: UserRef,
     /// Why, in the requester's own words; at most 1000 characters.
     #[serde(default)]
@@ -73,14 +85,10 @@ struct Request {
     /// Where in chat it was asked.
     #[serde(default, deserialize_with = "optional_object")]
     origin: Option<Origin>,
-    /// Seconds it may be answered; 10 to 3600.
-    #[serde(default = "five_minutes")]
+    /// Seconds that those who are asked have to answer, at most; 10 to 3600. Else what the policy says, and without policies 300.
+    #[serde(default)]
     #[schemars(range(min = 10, max = 3600))]
-    expires_in: u32,
-}
-
-fn five_minutes() -> u32 {
-    300
+    expires_in: Option<u32>,
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -118,19 +126,54 @@ struct ApprovalBody {
     #[serde(skip_serializing_if = "Option::is_none")]
     origin: Option<Origin>,
     policy: PolicyRef,
+    /// The least factor an approval needs.
     factor: Factor,
+    /// Whether the requester must approve, whoever else must.
+    requester_approves: bool,
+    /// How many of the people of a group must approve, for each group that was asked; any of them is enough. None: only the requester.
+    quorums: Vec<Quorum>,
+    /// Everybody who may approve now.
     approvers: Vec<Person>,
+    /// Who has approved.
+    approvals: Vec<GivenBody>,
     /// What a phone shows, and nothing else.
     display: Display,
     /// `H("phoneops.display.v1", JCS(display))`, base64url.
     display_sha256: String,
     created_at: Timestamp,
+    /// Until when it can be approved.
+    answer_by: Timestamp,
+    /// When it is over at the latest: later than `answer_by` where there is a delay.
     expires_at: Timestamp,
+    /// When it takes effect unless somebody denies; there once enough people have approved, under a policy with a delay.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    holds_until: Option<Timestamp>,
+    /// Six digits for the requester to see, and for nobody else; in the reply to the request only, where they serve.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    code: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     decision: Option<DecisionBody>,
     /// The grant, for the bot that asked, while it can be redeemed.
     #[serde(skip_serializing_if = "Option::is_none")]
     grant: Option<String>,
+    /// What became of it, once the bot that redeemed the grant told.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    outcome: Option<Reported>,
+}
+
+/// So many of these people.
+#[derive(Serialize, JsonSchema)]
+struct Quorum {
+    needed: u32,
+    approvers: Vec<Person>,
+}
+
+/// One person's approval.
+#[derive(Serialize, JsonSchema)]
+struct GivenBody {
+    by: Person,
+    factor: Factor,
+    at: Timestamp,
 }
 
 #[derive(Clone, Copy, Serialize, JsonSchema)]
@@ -159,19 +202,22 @@ struct List {
 
 impl From<View> for ApprovalBody {
     fn from(view: View) -> Self {
-        let View { approval, requester, bot, approvers, decided_by, display, grant } = view;
+        let quorums = quorums(&view);
+        let View { approval, requester, bot, approvers, given, decided_by, display, grant, outcome } = view;
+        let answer_by = approval.answer_by();
+        let holds_until = if let Outcome::Holding { until } = approval.state { Some(until) } else { None };
         let (state, decided) = match approval.state {
-            Outcome::Pending => (Word::Pending, None),
-            Outcome::Approved(decision) => (Word::Approved, Some((Verdict::Approve, decision))),
-            Outcome::Denied(decision) => (Word::Denied, Some((Verdict::Deny, decision))),
+            Outcome::Pending | Outcome::Holding { .. } => (Word::Pending, None),
+            Outcome::Approved(decision) => (Word::Approved, Some(decision)),
+            Outcome::Denied(decision) => (Word::Denied, Some(decision)),
             Outcome::Expired { .. } => (Word::Expired, None),
             Outcome::Cancelled { .. } => (Word::Cancelled, None),
         };
-        let decision = decided.zip(decided_by.as_ref()).map(|((verdict, Decision { at, reason, .. }), by)| DecisionBody {
-            verdict,
+        let decision = decided.zip(decided_by.as_ref()).map(|(decision, by)| DecisionBody {
+            verdict: decision.verdict,
             by: by.into(),
-            at,
-            reason,
+            at: decision.at,
+            reason: decision.reason,
         });
         Self {
             id: approval.id,
@@ -185,15 +231,32 @@ impl From<View> for ApprovalBody {
             origin: approval.origin,
             policy: approval.requirement.policy,
             factor: approval.requirement.factor,
+            requester_approves: approval.requirement.requester,
+            quorums,
             approvers: approvers.iter().map(Person::from).collect(),
+            approvals: given
+                .iter()
+                .map(|(by, Given { factor, at, .. })| GivenBody { by: by.into(), factor: *factor, at: *at })
+                .collect(),
             display_sha256: b64u(display.sha256()),
             display,
             created_at: approval.created_at,
+            answer_by,
             expires_at: approval.expires_at,
+            holds_until,
+            code: None,
             decision,
             grant,
+            outcome,
         }
     }
+}
+
+/// The quorum of each group that was asked.
+fn quorums(view: &View) -> Vec<Quorum> {
+    let person = |id: &UserId| view.approvers.iter().find(|user| user.id == *id).map(Person::from);
+    let groups = view.approval.requirement.groups.iter().take(view.approval.asked);
+    groups.map(|group| Quorum { needed: group.needed, approvers: group.members.iter().filter_map(person).collect() }).collect()
 }
 
 async fn request(
@@ -201,7 +264,7 @@ async fn request(
     Query(wait): Query<Wait>,
     Write(call, body): Write<Request>,
 ) -> Result<MadeOrNow<ApprovalBody>, Problem> {
-    if !(10..=3600).contains(&body.expires_in) {
+    if body.expires_in.is_some_and(|seconds| !(10..=3600).contains(&seconds)) {
         return Err(Problem::field("expires_in", "must be 10 to 3600 seconds"));
     }
     let wait = wait.duration()?;
@@ -210,12 +273,15 @@ async fn request(
         requester: body.requester,
         reason: optional_text("reason", body.reason.as_deref(), 1000)?,
         origin: body.origin.map(checked_origin).transpose()?,
-        expires_in: Duration::from_secs(u64::from(body.expires_in)),
+        expires_in: body.expires_in,
     };
-    let id = app.approvals.request(&call, ask).await?;
-    let view = waited(&app, &call, id, wait).await?;
-    let decided = view.approval.state != Outcome::Pending;
-    Ok(if decided { MadeOrNow::Now(view.into()) } else { MadeOrNow::Made(view.into()) })
+    let asked = app.approvals.request(&call, ask).await?;
+    let wait = if asked.code.is_some() { Duration::ZERO } else { wait };
+    let view = waited(&app, &call, asked.id, wait).await?;
+    let open = matches!(view.approval.state, Outcome::Pending | Outcome::Holding { .. });
+    let mut body = ApprovalBody::from(view);
+    body.code = asked.code.map(|code| code.expose().to_owned());
+    Ok(if open { MadeOrNow::Made(body) } else { MadeOrNow::Now(body) })
 }
 
 fn checked_origin(origin: Origin) -> Result<Origin, Problem> {
@@ -252,6 +318,14 @@ async fn waited(app: &State, call: &Call, id: ApprovalId, wait: Duration) -> Res
     }
 }
 
+async fn receipt(
+    Extract(app): Extract<State>,
+    Path(ById { id }): Path<ById>,
+    Read(call): Read,
+) -> Result<Json<SignedReceipt>, Problem> {
+    Ok(Json(app.approvals.receipt(&call, id).await?))
+}
+
 async fn cancel(Extract(app): Extract<State>, Path(ById { id }): Path<ById>, Read(call): Read) -> Result<NoContent, Problem> {
     app.approvals.cancel(&call, id).await?;
     Ok(NoContent)
@@ -262,6 +336,9 @@ async fn cancel(Extract(app): Extract<State>, Path(ById { id }): Path<ById>, Rea
 struct ChallengeRequest {
     /// What the answer will say: the statement is for this verdict only.
     verdict: Verdict,
+    /// How it will be signed. An approval needs at least the approval's own `factor`; a denial takes any but `code`.
+    #[serde(default)]
+    factor: Factor,
 }
 
 #[derive(Serialize, JsonSchema)]
@@ -269,8 +346,9 @@ struct ChallengeBody {
     challenge: ChallengeId,
     /// The statement, canonical JSON (RFC 8785), as a string.
     statement: String,
-    /// `PublicKeyCredentialRequestOptions` in JSON form (WebAuthn Level 3).
-    public_key: Value,
+    /// `PublicKeyCredentialRequestOptions` in JSON form (WebAuthn Level 3); only with the factor `passkey`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    public_key: Option<Value>,
     expires_at: Timestamp,
 }
 
@@ -279,7 +357,7 @@ async fn challenge(
     Path(ById { id }): Path<ById>,
     Write(call, body): Write<ChallengeRequest>,
 ) -> Result<Json<ChallengeBody>, Problem> {
-    let challenge = app.approvals.challenge(&call, id, body.verdict).await?;
+    let challenge = app.approvals.challenge(&call, id, body.verdict, body.factor).await?;
     Ok(Json(ChallengeBody {
         challenge: challenge.id,
         statement: challenge.statement,
@@ -296,9 +374,33 @@ struct AnswerRequest {
     #[serde(default)]
     #[schemars(length(max = 1000))]
     reason: Option<String>,
-    /// `AuthenticationResponseJSON` (WebAuthn Level 3).
-    #[serde(deserialize_with = "strict_json::deserialize")]
-    credential: Value,
+    /// `AuthenticationResponseJSON` (WebAuthn Level 3); with the factor `passkey`.
+    #[serde(default, deserialize_with = "credential")]
+    #[schemars(with = "Option<Value>")]
+    credential: Option<Value>,
+    /// The compact JWS of the device's key over the statement; with the factors `code` and `tap`.
+    #[serde(default)]
+    #[schemars(length(max = 65_536))]
+    jws: Option<String>,
+    /// The six digits that the requester's side was shown; with the factor `code`.
+    #[serde(default)]
+    #[schemars(length(max = 6))]
+    code: Option<String>,
+}
+
+fn credential<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
+    strict_json::deserialize(deserializer).map(Some)
+}
+
+/// The one signature that an answer has.
+fn proof(credential: Option<Value>, jws: Option<String>, code: Option<String>) -> Result<Proof, Problem> {
+    match (credential, jws) {
+        (Some(_), None) if code.is_some() => Err(Problem::field("code", "goes only with `jws`")),
+        (Some(credential), None) => Ok(Proof::Passkey(credential)),
+        (None, Some(jws)) => Ok(Proof::Device { jws, code: code.map(Secret::new) }),
+        (None, None) => Err(Problem::field("credential", "either `credential` or `jws` must be there")),
+        (Some(_), Some(_)) => Err(Problem::field("jws", "`credential` and `jws` exclude each other")),
+    }
 }
 
 async fn answer(
@@ -307,7 +409,8 @@ async fn answer(
     Write(call, body): Write<AnswerRequest>,
 ) -> Result<Json<ApprovalBody>, Problem> {
     let reason = optional_text("reason", body.reason.as_deref(), 1000)?;
-    let answer = Answer { challenge: body.challenge, reason, credential: body.credential };
+    let proof = proof(body.credential, body.jws, body.code)?;
+    let answer = Answer { challenge: body.challenge, reason, proof };
     match app.approvals.answer(&call, id, answer).await {
         Ok(id) => Ok(Json(app.approvals.find(&call, id).await?.into())),
         Err(refused) => Err(with_decision(&app, &call, id, refused).await),

@@ -1,18 +1,17 @@
-//! `/v1/grants` and the keys they verify with.
+//! `/v1/grants`: proof that an action was approved.
 
 use aide::axum::ApiRouter;
-use aide::axum::routing::{get_with, post_with};
+use aide::axum::routing::post_with;
 use axum::Json;
 use axum::extract::State as Extract;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 use super::State;
 use super::caller::Write;
-use super::input::object;
+use super::input::{Path, object, optional_text};
 use super::problem::Problem;
-use crate::approvals::Action;
+use crate::approvals::{Action, Outcome, Reported};
 use crate::clock::Timestamp;
 use crate::id::{ApprovalId, GrantId};
 
@@ -28,8 +27,13 @@ pub(super) fn router() -> ApiRouter<State> {
             }),
         )
         .api_route(
-            "/.well-known/jwks.json",
-            get_with(keys, |op| op.id("getKeys").tag("grants").summary("The keys that grants verify with (RFC 7517)")),
+            "/v1/grants/{id}/outcome",
+            post_with(report, |op| {
+                op.id("reportOutcome").tag("grants").summary("Tell what became of what a grant allowed, once").description(
+                    "For the bot that redeemed it, with `grants:redeem`. Those who approved are told on their phones. A second report is \
+                     409 `outcome_reported`.",
+                )
+            }),
         )
 }
 
@@ -56,14 +60,38 @@ async fn redeem(Extract(app): Extract<State>, Write(call, body): Write<Request>)
     Ok(Json(Redeemed { grant: redeemed.grant, approval: redeemed.approval, redeemed_at: redeemed.at }))
 }
 
-#[derive(Serialize, JsonSchema)]
-struct Keys {
-    /// JWKs.
-    keys: Vec<Value>,
+#[derive(Deserialize, JsonSchema)]
+struct ById {
+    id: GrantId,
 }
 
-async fn keys(Extract(app): Extract<State>) -> Json<Keys> {
-    let mut set = app.approvals.jwks();
-    let keys = set["keys"].as_array_mut().map(std::mem::take).unwrap_or_default();
-    Json(Keys { keys })
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Report {
+    outcome: Outcome,
+    /// More about it: an exit code, a link. At most 1000 characters.
+    #[serde(default)]
+    #[schemars(length(max = 1000))]
+    detail: Option<String>,
+}
+
+#[derive(Serialize, JsonSchema)]
+struct OutcomeBody {
+    grant: GrantId,
+    approval: ApprovalId,
+    outcome: Outcome,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    detail: Option<String>,
+    reported_at: Timestamp,
+}
+
+async fn report(
+    Extract(app): Extract<State>,
+    Path(ById { id }): Path<ById>,
+    Write(call, body): Write<Report>,
+) -> Result<Json<OutcomeBody>, Problem> {
+    let detail = optional_text("detail", body.detail.as_deref(), 1000)?;
+    let (approval, reported) = app.approvals.report(&call, id, body.outcome, detail).await?;
+    let Reported { outcome, detail, at } = reported;
+    Ok(Json(OutcomeBody { grant: id, approval, outcome, detail, reported_at: at }))
 }

@@ -5,6 +5,7 @@
 //! - No rule is decided here: handlers translate between JSON and the services.
 //! - Replies carry the house's own clock in `Date`, so that a phone can set itself by it.
 
+mod acts;
 mod approvals;
 mod backup;
 mod bots;
@@ -17,18 +18,22 @@ mod health;
 mod incidents;
 mod input;
 mod journal;
+mod keys;
 mod me;
 mod middleware;
 mod output;
 mod passkeys;
 mod people;
+mod policies;
 mod problem;
 pub mod serve;
 mod spec;
+mod teams;
 mod tls;
 mod token;
 mod users;
 mod webhooks;
+mod well_known;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -38,6 +43,7 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 
 use crate::clock::Clock;
+use crate::config::{AndroidApp, IosApp};
 use crate::db::Store;
 use crate::delivery::Delivery;
 use crate::identity::Identity;
@@ -59,12 +65,18 @@ pub struct App {
     pub issuer: String,
     /// The VAPID public key, base64url.
     pub vapid_public_key: String,
+    /// iOS apps that may use these passkeys and open these links.
+    pub ios_apps: Vec<IosApp>,
+    /// Android apps that may.
+    pub android_apps: Vec<AndroidApp>,
     /// Whether phones may register push addresses in private networks.
     pub allow_private_networks: bool,
     /// People.
     pub identity: Arc<Identity>,
     /// Approvals.
     pub approvals: Arc<crate::approvals::Approvals>,
+    /// Policies.
+    pub policies: Arc<crate::approvals::Policies>,
     /// Incidents.
     pub paging: Arc<crate::paging::Paging>,
     /// Pushes.
@@ -101,6 +113,7 @@ pub fn router(app: App) -> Router {
 /// Every documented route.
 fn api() -> ApiRouter<State> {
     ApiRouter::new()
+        .merge(acts::router())
         .merge(approvals::router())
         .merge(grants::router())
         .merge(incidents::router())
@@ -108,12 +121,16 @@ fn api() -> ApiRouter<State> {
         .merge(token::router())
         .merge(devices::router())
         .merge(passkeys::router())
+        .merge(policies::router())
+        .merge(teams::router())
         .merge(me::router())
         .merge(users::router())
         .merge(bots::router())
+        .merge(keys::router())
         .merge(journal::router())
         .merge(events::router())
         .merge(webhooks::router())
         .merge(health::router())
         .merge(backup::router())
+        .merge(well_known::router())
 }

@@ -23,6 +23,22 @@ pub(super) enum MadeOrNow<T> {
     Now(T),
 }
 
+/// 200 when it was done, 202 with what it waits for when it was not yet.
+pub(super) enum NowOrWaits<T, W> {
+    /// 200.
+    Now(T),
+    /// 202.
+    Waits(W),
+}
+
+/// 204 when it was done, 202 with what it waits for when it was not yet.
+pub(super) enum DoneOrWaits<W> {
+    /// 204.
+    Done,
+    /// 202.
+    Waits(W),
+}
+
 impl<T: Serialize> IntoResponse for Created<T> {
     fn into_response(self) -> Response {
         (StatusCode::CREATED, Json(self.0)).into_response()
@@ -78,5 +94,51 @@ impl<T: JsonSchema> OperationOutput for MadeOrNow<T> {
     fn inferred_responses(ctx: &mut GenContext, operation: &mut Operation) -> Vec<(Option<u16>, ApiResponse)> {
         let Some(response) = Self::operation_response(ctx, operation) else { return Vec::new() };
         vec![(Some(200), response.clone()), (Some(201), response)]
+    }
+}
+
+impl<T: Serialize, W: Serialize> IntoResponse for NowOrWaits<T, W> {
+    fn into_response(self) -> Response {
+        match self {
+            Self::Now(body) => Json(body).into_response(),
+            Self::Waits(body) => (StatusCode::ACCEPTED, Json(body)).into_response(),
+        }
+    }
+}
+
+impl<W: Serialize> IntoResponse for DoneOrWaits<W> {
+    fn into_response(self) -> Response {
+        match self {
+            Self::Done => StatusCode::NO_CONTENT.into_response(),
+            Self::Waits(body) => (StatusCode::ACCEPTED, Json(body)).into_response(),
+        }
+    }
+}
+
+impl<T: JsonSchema, W: JsonSchema> OperationOutput for NowOrWaits<T, W> {
+    type Inner = T;
+
+    fn operation_response(ctx: &mut GenContext, operation: &mut Operation) -> Option<ApiResponse> {
+        Json::<T>::operation_response(ctx, operation)
+    }
+
+    fn inferred_responses(ctx: &mut GenContext, operation: &mut Operation) -> Vec<(Option<u16>, ApiResponse)> {
+        let now = Json::<T>::operation_response(ctx, operation).map(|response| (Some(200), response));
+        let waits = Json::<W>::operation_response(ctx, operation).map(|response| (Some(202), response));
+        now.into_iter().chain(waits).collect()
+    }
+}
+
+impl<W: JsonSchema> OperationOutput for DoneOrWaits<W> {
+    type Inner = W;
+
+    fn operation_response(ctx: &mut GenContext, operation: &mut Operation) -> Option<ApiResponse> {
+        Json::<W>::operation_response(ctx, operation)
+    }
+
+    fn inferred_responses(ctx: &mut GenContext, operation: &mut Operation) -> Vec<(Option<u16>, ApiResponse)> {
+        let done = NoContent::operation_response(ctx, operation).map(|response| (Some(204), response));
+        let waits = Json::<W>::operation_response(ctx, operation).map(|response| (Some(202), response));
+        done.into_iter().chain(waits).collect()
     }
 }

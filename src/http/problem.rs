@@ -213,7 +213,7 @@ impl From<identity::Refusal> for Problem {
         let conflict = |code| Self::new(StatusCode::CONFLICT, code, detail.clone());
         match refusal {
             R::HandleTaken(_) => conflict("handle_taken").about("handle"),
-            R::NameTaken(_) => conflict("name_taken").about("name"),
+            R::NameTaken(_) | R::TeamTaken(_) => conflict("name_taken").about("name"),
             R::UserUnknown(_) | R::NotFound(_) => Self::not_found(detail),
             R::LastAdmin(_) => conflict("last_admin"),
             R::EnrollmentUnknown => Self::new(StatusCode::NOT_FOUND, "enrollment_unknown", detail),
@@ -244,12 +244,46 @@ impl From<approvals::Refused> for Problem {
             R::ChallengeExpired => conflict("challenge_expired"),
             R::ReasonNotTaken => Self::field("reason", detail),
             R::Webauthn(refusal) => refusal.into(),
+            R::Unmatched => forbidden("no_policy_matches"),
+            R::ApproversUnreachable(_) => conflict("approvers_unreachable"),
+            R::Jws(approvals::JwsRefused::Jws(refusal)) => forbidden("signature_invalid").with("reason", refusal.code()),
+            R::Jws(approvals::JwsRefused::OtherStatement) => forbidden("challenge_mismatch"),
+            R::OtherFactor => forbidden("factor_mismatch"),
+            R::TapFromBrowser => forbidden("tap_refused"),
+            R::CodeNotTaken | R::CodeMalformed => Self::field("code", detail),
+            R::CodeWrong { left } => forbidden("code_wrong").with("tries_left", left),
+            R::CodeExhausted => forbidden("code_exhausted"),
+            R::CodeLocked { until } => forbidden("code_locked").with("until", until),
+            R::GrantPolicyChanged(_) => forbidden("grant_policy_changed"),
+            R::GrantMembershipChanged(_) => forbidden("grant_membership_changed"),
             R::GrantInvalid => forbidden("grant_invalid"),
             R::GrantNotYours => forbidden("grant_not_yours"),
             R::GrantOtherAction => forbidden("grant_other_action"),
             R::GrantExpired => conflict("grant_expired"),
             R::GrantRedeemed { at } => conflict("grant_redeemed").with("redeemed_at", at),
             R::GrantRevoked => forbidden("grant_revoked"),
+            R::GrantNotRedeemed => conflict("grant_not_redeemed"),
+            R::OutcomeReported { at } => conflict("outcome_reported").with("reported_at", at),
+            R::Undecided => conflict("approval_undecided"),
+        }
+    }
+}
+
+impl From<approvals::policies::Refused> for Problem {
+    fn from(refused: approvals::policies::Refused) -> Self {
+        use approvals::policies::Refused as R;
+        let detail = refused.to_string();
+        let conflict = |code| Self::new(StatusCode::CONFLICT, code, detail.clone());
+        match refused {
+            R::Invalid(invalid) => Self::field(invalid.field, invalid.why),
+            R::NotFound(_) => Self::not_found(detail),
+            R::ActDone => conflict("act_done"),
+            R::ActExpired => conflict("act_expired"),
+            R::ActOutdated => conflict("act_outdated"),
+            R::ChallengeUnknown => Self::new(StatusCode::NOT_FOUND, "challenge_unknown", detail),
+            R::ChallengeUsed => conflict("challenge_used"),
+            R::ChallengeExpired => conflict("challenge_expired"),
+            R::Webauthn(refusal) => refusal.into(),
         }
     }
 }
@@ -265,6 +299,9 @@ impl From<approvals::Refusal> for Problem {
             R::Expired => Self::new(StatusCode::CONFLICT, "approval_expired", detail),
             R::Cancelled => Self::new(StatusCode::CONFLICT, "approval_cancelled", detail),
             R::NotAnApprover => Self::new(StatusCode::FORBIDDEN, "not_an_approver", detail),
+            R::AlreadyApproved => Self::new(StatusCode::CONFLICT, "already_approved", detail),
+            R::FactorTooWeak(least) => Self::new(StatusCode::FORBIDDEN, "factor_too_weak", detail).with("factor", least),
+            R::Holding { until } => Self::new(StatusCode::CONFLICT, "approval_holds", detail).with("holds_until", until),
         }
     }
 }

@@ -49,6 +49,7 @@ fn describe(document: TransformOpenApi<'_>) -> TransformOpenApi<'_> {
         ("me", "The person who asks."),
         ("users", "People."),
         ("bots", "API clients."),
+        ("keys", "What the installation signs with."),
         ("journal", "Everything that happened."),
         ("events", "What happens, as it happens."),
         ("webhooks", "Events sent to receivers elsewhere."),

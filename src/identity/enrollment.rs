@@ -10,11 +10,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::assertion;
+use super::attestation;
 use super::call::{Call, Failure};
 use super::code::EnrollmentCode;
 use super::device_key::DeviceKey;
 use super::dpop;
 use super::handle::{Handle, PersonName};
+use super::issuer::IssuerKeys;
 use super::model::{Device, Platform, Role, User, UserRef};
 use super::service::{Error, Identity, Refusal, active_user, add_user, record};
 use super::store::{self, Enrollment};
@@ -125,12 +127,12 @@ impl Identity {
     /// # Errors
     /// The proof may not hold, the code may be unknown, over or claimed, the key enrolled.
     pub async fn claim(&self, claim: Claim) -> Result<(User, Device, bool), Error> {
-        let (now, journal) = (self.clock.now(), self.journal.clone());
+        let (now, journal, keys) = (self.clock.now(), self.journal.clone(), self.keys.clone());
         assertion::verify_enrollment(&claim.proof, &claim.key, &self.issuer, &claim.code, &claim.device, now)
             .map_err(|refusal| Refusal::ProofInvalid { code: refusal.code(), why: refusal.to_string() })?;
         crate::crash_point!("claim-verified");
         let enrolled: Enrolled =
-            self.store.write(move |tx| Box::pin(async move { enroll(tx, &journal, now, claim).await })).await?;
+            self.store.write(move |tx| Box::pin(async move { enroll(tx, &journal, &keys, now, claim).await })).await?;
         let Enrolled { user, device, fresh } = enrolled;
         let found = self
             .store
@@ -220,7 +222,13 @@ impl Identity {
     }
 }
 
-async fn enroll(tx: &mut db::Tx<'_>, journal: &Journal, now: Timestamp, claim: Claim) -> Result<Enrolled, Error> {
+async fn enroll(
+    tx: &mut db::Tx<'_>,
+    journal: &Journal,
+    keys: &IssuerKeys,
+    now: Timestamp,
+    claim: Claim,
+) -> Result<Enrolled, Error> {
     let enrollment = store::lock_enrollment(tx, claim.code.hash()).await?.ok_or(Refusal::EnrollmentUnknown)?;
     if let Some(device) = enrollment.device {
         return claimed_before(tx, device, &claim.key).await;
@@ -251,7 +259,7 @@ async fn enroll(tx: &mut db::Tx<'_>, journal: &Journal, now: Timestamp, claim: C
         enrolled_at: now,
         revoked_at: None,
     };
-    if !store::insert_device(tx, &device).await? {
+    if !store::insert_device(tx, &device, &attestation::attest_device(keys, &device, now)).await? {
         return Err(Refusal::DeviceKeyTaken.into());
     }
     store::claim_enrollment(tx, enrollment.id, device.id, now).await?;

@@ -17,7 +17,7 @@ use serde_json::{Map, Value};
 
 use crate::identity::device_key::{DeviceKey, NotADeviceKey};
 use crate::identity::strict_json::{self, NotStrict};
-use crate::secret::from_b64u;
+use crate::secret::{b64u, from_b64u};
 
 /// The longest JWS that is looked at, in bytes.
 pub const MAX_BYTES: usize = 8 * 1024;
@@ -144,9 +144,14 @@ enum Named {
 /// # Errors
 /// [`JwsRefusal`] for everything that can be told without a key.
 pub fn peek<'t>(token: &'t str, typ: &'static str, member: KeyMember) -> Result<Unverified<'t>, JwsRefusal> {
-    if token.len() > MAX_BYTES {
-        return Err(JwsRefusal::TooLong);
-    }
+    if token.len() > MAX_BYTES { Err(JwsRefusal::TooLong) } else { peek_long(token, typ, member) }
+}
+
+/// As [`peek`], for a JWS whose length is limited by what it stands in.
+///
+/// # Errors
+/// As [`peek`].
+pub fn peek_long<'t>(token: &'t str, typ: &'static str, member: KeyMember) -> Result<Unverified<'t>, JwsRefusal> {
     let (signed, signature) = token.rsplit_once('.').ok_or(JwsRefusal::NotCompact)?;
     let (header, payload) = signed.split_once('.').ok_or(JwsRefusal::NotCompact)?;
     if payload.contains('.') {
@@ -175,6 +180,12 @@ impl Unverified<'_> {
         }
     }
 
+    /// The payload, base64url. Nothing vouches for it yet.
+    #[must_use]
+    pub fn payload(&self) -> &str {
+        self.payload
+    }
+
     /// The header's `jwk`, when it was asked for. Nothing vouches for it yet.
     #[must_use]
     pub fn jwk(&self) -> Option<DeviceKey> {
@@ -192,6 +203,47 @@ impl Unverified<'_> {
         key.verify(self.signed.as_bytes(), &self.signature).map_err(|_| JwsRefusal::Signature)?;
         let members = object(Part::Payload, self.payload)?;
         serde_path_to_error::deserialize(Value::Object(members)).map_err(|error| JwsRefusal::Claims(error.to_string()))
+    }
+}
+
+/// A JWS with its payload apart (RFC 7515 appendix F), whose signature has not been looked at.
+#[derive(Debug)]
+pub struct Detached<'t> {
+    header: &'t str,
+    kid: String,
+    signature: [u8; 64],
+}
+
+/// Reads the header of a JWS whose payload is apart; it names its key in `kid`.
+///
+/// # Errors
+/// [`JwsRefusal`] for everything that can be told without a key.
+pub fn peek_detached<'t>(token: &'t str, typ: &'static str) -> Result<Detached<'t>, JwsRefusal> {
+    if token.len() > MAX_BYTES {
+        return Err(JwsRefusal::TooLong);
+    }
+    let (header, signature) = token.split_once("..").ok_or(JwsRefusal::NotCompact)?;
+    let signature = from_b64u(signature).and_then(|bytes| bytes.try_into().ok()).ok_or(JwsRefusal::Encoding(Part::Signature))?;
+    match read_header(object(Part::Header, header)?, typ, KeyMember::Kid)? {
+        Named::Kid(kid) => Ok(Detached { header, kid, signature }),
+        Named::Nothing | Named::Jwk(_) => Err(JwsRefusal::Kid),
+    }
+}
+
+impl Detached<'_> {
+    /// The header's `kid`. Nothing vouches for it yet.
+    #[must_use]
+    pub fn kid(&self) -> &str {
+        &self.kid
+    }
+
+    /// Checks the signature over `payload`.
+    ///
+    /// # Errors
+    /// [`JwsRefusal::Signature`].
+    pub fn verify(&self, payload: &[u8], key: &DeviceKey) -> Result<(), JwsRefusal> {
+        let signed = format!("{}.{}", self.header, b64u(payload));
+        key.verify(signed.as_bytes(), &self.signature).map_err(|_| JwsRefusal::Signature)
     }
 }
 

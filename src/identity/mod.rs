@@ -10,12 +10,14 @@
 
 pub mod access_token;
 pub mod assertion;
+pub mod attestation;
 mod call;
 pub mod code;
 pub mod device_key;
 pub mod dpop;
 mod enrollment;
 pub mod handle;
+pub mod issuer;
 pub mod jws;
 mod keys;
 mod model;
@@ -24,17 +26,20 @@ mod passkeys;
 mod service;
 mod store;
 pub mod strict_json;
+mod teams;
 pub mod webauthn;
 
 #[cfg(test)]
-mod vectors;
+pub(crate) mod vectors;
 
 pub use call::{Call, CallRefusal, Caller, Failure, Once, Person, UsedProof};
 pub use device_key::DeviceKey;
 pub use enrollment::{CODE_LIFE, Claim, NewCode};
 pub use handle::{Handle, PersonName};
+pub use issuer::{IssuerKey, IssuerKeys};
 pub use keys::{Purpose, SigningKey, load_or_create};
 pub use model::{Bot, Device, NotAUser, Passkey, Platform, Role, Scope, User, UserRef};
-pub use service::{Error, Identity, Refusal, active_bot, active_device, active_user, known_bot, known_user};
+pub use service::{Error, Identity, Refusal, active_bot, active_device, active_user, known_bot, known_user, trusted_bot};
 pub use store::{StoredPasskey, update_credential, usable_passkey_ids, usable_passkeys};
+pub use teams::{Reach, Team, add_member, find_team, reach, remove_member, team_members};
 pub use webauthn::{Credential, RelyingParty, WebauthnRefusal, credential_id};

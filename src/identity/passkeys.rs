@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::attestation;
 use super::call::Call;
 use super::model::Passkey;
 use super::service::{Error, Identity, Refusal, record};
@@ -62,13 +63,15 @@ impl Identity {
         crate::crash_point!("passkey-verified");
         let passkey = Passkey { id: PasskeyId::new(now), name, created_at: now };
         let made = passkey.clone();
+        let attested = (passkey.id, &credential);
+        let attestation = attestation::attest_passkey(&self.keys, self.relying_party.id(), owner, attested, now, now)?;
         let (id, name, created_at) = call
             .write(&self.store, now, move |tx| {
                 Box::pin(async move {
                     if !store::end_ceremony(tx, ceremony).await? {
                         return Err(Refusal::CeremonyUnknown.into());
                     }
-                    if !store::insert_passkey(tx, &made, owner, &credential).await? {
+                    if !store::insert_passkey(tx, &made, owner, &credential, &attestation).await? {
                         return Err(Refusal::PasskeyTaken.into());
                     }
                     let data = json!({"user": owner.0, "name": made.name, "synced": credential.backup_eligible()});

@@ -1,10 +1,14 @@
 //! People and bots: made, found, removed. Devices and passkeys are in `enrollment` and `passkeys`.
 
+use std::sync::Arc;
+
 use serde_json::json;
 
 use super::access_token::{AccessToken, AccessTokenRefusal, AccessTokens};
+use super::attestation;
 use super::call::{Call, CallRefusal, Caller, Failure, Person};
 use super::handle::{Handle, PersonName};
+use super::issuer::{IssuerKey, IssuerKeys};
 use super::model::{Bot, Device, Role, Scope, User, UserRef};
 use super::store;
 use super::webauthn::{RelyingParty, WebauthnRefusal};
@@ -20,6 +24,7 @@ pub struct Identity {
     pub(super) clock: Clock,
     pub(super) journal: Journal,
     pub(super) issuer: String,
+    pub(super) keys: IssuerKeys,
     pub(super) tokens: AccessTokens,
     pub(super) relying_party: RelyingParty,
 }
@@ -33,6 +38,9 @@ pub enum Refusal {
     /// A bot has the name.
     #[error("the name {0} is taken")]
     NameTaken(String),
+    /// A team has the name.
+    #[error("the team {0} is there already")]
+    TeamTaken(String),
     /// No such person, or they left.
     #[error("there is no {0}")]
     UserUnknown(String),
@@ -83,18 +91,43 @@ impl From<Refusal> for Error {
 }
 
 impl Identity {
-    /// For the installation at `issuer` (its `public_url`, without a trailing slash).
+    /// For the installation that signs with `keys`.
     #[must_use]
     pub fn new(
         store: Store,
         clock: Clock,
         journal: Journal,
         master: &MasterKey,
-        issuer: &str,
+        keys: IssuerKeys,
         relying_party: RelyingParty,
     ) -> Self {
-        let tokens = AccessTokens::new(master, issuer);
-        Self { store, clock, journal, issuer: issuer.to_owned(), tokens, relying_party }
+        let (tokens, issuer) = (AccessTokens::new(master, keys.issuer()), keys.issuer().to_owned());
+        Self { store, clock, journal, issuer, keys, tokens, relying_party }
+    }
+
+    /// The keys that the installation signs with, and those it signed with: what strangers verify with.
+    ///
+    /// # Errors
+    /// Storage errors.
+    pub async fn issuer_keys(&self) -> db::Result<Vec<Arc<IssuerKey>>> {
+        self.keys.refresh().await?;
+        Ok(self.keys.all())
+    }
+
+    /// Makes the next issuer key and retires those before it; all of them afterwards.
+    ///
+    /// # Errors
+    /// Only administrators may.
+    pub async fn rotate_keys(&self, call: &Call) -> Result<Vec<Arc<IssuerKey>>, Error> {
+        self.keys.rotate(call, &self.journal, self.clock.now()).await
+    }
+
+    /// Attests the keys that were enrolled before there were attestations; how many those were.
+    ///
+    /// # Errors
+    /// Storage errors.
+    pub async fn attest_all(&self) -> db::Result<usize> {
+        attestation::attest_all(&self.keys, self.relying_party.id(), &self.store, self.clock.now()).await
     }
 
     /// The passkey side of the installation.
@@ -240,12 +273,13 @@ impl Identity {
         found.map(|person| Caller::Person(Box::new(person))).ok_or_else(|| CallRefusal::Unauthenticated.into())
     }
 
-    /// Forgets proofs, idempotency keys and ceremonies that are over.
+    /// Forgets proofs, idempotency keys and ceremonies that are over, and hears of keys that another node made.
     ///
     /// # Errors
     /// Storage errors.
     pub async fn sweep(&self) -> db::Result<()> {
         let now = self.clock.now();
+        self.keys.refresh().await?;
         self.store.for_workers().write(move |tx| Box::pin(store::sweep(tx, now))).await
     }
 }
@@ -308,8 +342,16 @@ pub async fn known_bot(db: &mut Db<'_>, id: BotId) -> db::Result<Bot> {
 ///
 /// # Errors
 /// Storage errors.
-pub async fn active_bot(db: &mut Db<'_>, id: BotId) -> db::Result<Option<Bot>> {
+pub async fn trusted_bot(db: &mut Db<'_>, id: BotId) -> db::Result<Option<Bot>> {
     Ok(store::find_bot(db, id).await?.filter(|bot| bot.revoked_at.is_none()))
+}
+
+/// The bot of that name, unless it was revoked.
+///
+/// # Errors
+/// Storage errors.
+pub async fn active_bot(db: &mut Db<'_>, name: &Handle) -> db::Result<Option<Bot>> {
+    Ok(store::find_bot_by_name(db, name).await?.filter(|bot| bot.revoked_at.is_none()))
 }
 
 /// The device, unless it was revoked.

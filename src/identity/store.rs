@@ -5,6 +5,7 @@ use serde::de::DeserializeOwned;
 
 use super::call::{Once, Person, UsedProof};
 use super::device_key::DeviceKey;
+use super::handle::Handle;
 use super::model::{Bot, Device, Passkey, Role, Scope, User, UserRef};
 use super::webauthn::Credential;
 use crate::clock::Timestamp;
@@ -155,6 +156,11 @@ pub(super) async fn find_bot(db: &mut Db<'_>, id: BotId) -> Result<Option<Bot>> 
     db.query("select * from bots where id = $1").bind(id).optional().await
 }
 
+/// The bot, revoked or not.
+pub(super) async fn find_bot_by_name(db: &mut Db<'_>, name: &Handle) -> Result<Option<Bot>> {
+    db.query("select * from bots where name = $1").bind(name.as_str()).optional().await
+}
+
 pub(super) async fn list_bots(db: &mut Db<'_>) -> Result<Vec<Bot>> {
     db.query("select * from bots where revoked_at is null order by name").all().await
 }
@@ -167,11 +173,11 @@ pub(super) async fn revoke_bot(tx: &mut Tx<'_>, id: BotId, now: Timestamp) -> Re
 
 // Devices.
 
-pub(super) async fn insert_device(tx: &mut Tx<'_>, device: &Device) -> Result<bool> {
+pub(super) async fn insert_device(tx: &mut Tx<'_>, device: &Device, attestation: &str) -> Result<bool> {
     let rows = tx
         .query(
-            "insert into devices (id, user_id, name, platform, public_key, thumbprint, enrolled_at)
-             values ($1, $2, $3, $4, $5, $6, $7) on conflict (thumbprint) do nothing",
+            "insert into devices (id, user_id, name, platform, public_key, thumbprint, enrolled_at, attestation)
+             values ($1, $2, $3, $4, $5, $6, $7, $8) on conflict (thumbprint) do nothing",
         )
         .bind(device.id)
         .bind(device.user)
@@ -180,6 +186,7 @@ pub(super) async fn insert_device(tx: &mut Tx<'_>, device: &Device) -> Result<bo
         .bind(device.key.sec1().as_slice())
         .bind(device.key.thumbprint())
         .bind(device.enrolled_at)
+        .bind(attestation)
         .execute()
         .await?;
     Ok(rows == 1)
@@ -391,11 +398,12 @@ pub(super) async fn insert_passkey(
     passkey: &Passkey,
     owner: (UserId, DeviceId),
     credential: &Credential,
+    attestation: &str,
 ) -> Result<bool> {
     let rows = tx
         .query(
-            "insert into passkeys (id, user_id, device_id, name, credential_id, credential, created_at)
-             values ($1, $2, $3, $4, $5, $6, $7) on conflict (credential_id) do nothing",
+            "insert into passkeys (id, user_id, device_id, name, credential_id, credential, created_at, attestation)
+             values ($1, $2, $3, $4, $5, $6, $7, $8) on conflict (credential_id) do nothing",
         )
         .bind(passkey.id)
         .bind(owner.0)
@@ -404,6 +412,7 @@ pub(super) async fn insert_passkey(
         .bind(credential.id())
         .bind(Json(credential))
         .bind(passkey.created_at)
+        .bind(attestation)
         .execute()
         .await?;
     Ok(rows == 1)
@@ -434,34 +443,56 @@ pub(super) struct StoredKey {
     pub(super) id: String,
     pub(super) public: Vec<u8>,
     pub(super) private_sealed: Vec<u8>,
+    pub(super) created_at: Timestamp,
+    pub(super) retired_at: Option<Timestamp>,
 }
 
 impl FromRow for StoredKey {
     fn from_row(row: &Row<'_>) -> Result<Self> {
-        Ok(Self { id: row.get("id")?, public: row.get("public_key")?, private_sealed: row.get("private_key_sealed")? })
+        Ok(Self {
+            id: row.get("id")?,
+            public: row.get("public_key")?,
+            private_sealed: row.get("private_key_sealed")?,
+            created_at: row.get("created_at")?,
+            retired_at: row.get("retired_at")?,
+        })
     }
 }
 
-pub(super) async fn insert_key(tx: &mut Tx<'_>, purpose: &str, key: &StoredKey, now: Timestamp) -> Result<()> {
+pub(super) async fn insert_key(tx: &mut Tx<'_>, purpose: &str, key: &StoredKey) -> Result<()> {
     tx.query("insert into signing_keys (id, purpose, public_key, private_key_sealed, created_at) values ($1, $2, $3, $4, $5)")
         .bind(&key.id)
         .bind(purpose)
         .bind(key.public.as_slice())
         .bind(key.private_sealed.as_slice())
-        .bind(now)
+        .bind(key.created_at)
         .execute()
         .await?;
     Ok(())
 }
 
-/// Keys for `purpose`, the newest last. On PostgreSQL nodes that start together wait here for each other.
+/// Keys for `purpose`, the one that signs last. On PostgreSQL nodes that start together wait here for each other.
 pub(super) async fn lock_keys(tx: &mut Tx<'_>, purpose: &str) -> Result<Vec<StoredKey>> {
     const WAIT: Sql = Sql::either("select 1", "select 1::bigint from (select pg_advisory_xact_lock(1801812339)) as waited");
     tx.query(WAIT).one::<i64>().await?;
-    tx.query("select id, public_key, private_key_sealed from signing_keys where purpose = $1 order by created_at, id")
+    list_keys(tx.db(), purpose).await
+}
+
+/// Keys for `purpose`, the retired ones first, and the one that signs last.
+pub(super) async fn list_keys(db: &mut Db<'_>, purpose: &str) -> Result<Vec<StoredKey>> {
+    db.query("select * from signing_keys where purpose = $1 order by retired_at is null, created_at, id")
         .bind(purpose)
         .all()
         .await
+}
+
+pub(super) async fn retire_keys(tx: &mut Tx<'_>, purpose: &str, now: Timestamp) -> Result<()> {
+    tx.query("update signing_keys set retired_at = $2 where purpose = $1 and retired_at is null")
+        .bind(purpose)
+        .bind(now)
+        .execute()
+        .await?;
+    Ok(())
 }
 
 // Proofs and idempotency keys.

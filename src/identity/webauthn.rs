@@ -7,7 +7,7 @@
 //! **Invariants**
 //! - User verification is required, in every registration and every assertion.
 //! - What was made in a cross-origin frame is refused, whichever of `crossOrigin` and `topOrigin` says so.
-//! - The origin matches exactly: scheme, host and port, with nothing after them.
+//! - The origin matches exactly: scheme, host and port, with nothing after them, or a native app's as a whole.
 //! - An assertion is believed only from a passkey that its ceremony offered.
 //! - An authenticator's counter, once used, must rise, and its backup eligibility may not change (section 7.2, steps 17 and 22).
 
@@ -19,10 +19,11 @@ use serde_json::{Value, json};
 use url::Url;
 use uuid::Uuid;
 use webauthn_rs::prelude::{
-    Credential as CoreCredential, DiscoverableAuthentication, PasskeyRegistration, PublicKeyCredential,
-    RegisterPublicKeyCredential, Webauthn, WebauthnBuilder, WebauthnError,
+    COSEAlgorithm, COSEKeyType, Credential as CoreCredential, DiscoverableAuthentication, ECDSACurve, PasskeyRegistration,
+    PublicKeyCredential, RegisterPublicKeyCredential, Webauthn, WebauthnBuilder, WebauthnError,
 };
 
+use crate::identity::attestation::cose::CoseKey;
 use crate::identity::handle::{Handle, PersonName};
 use crate::secret::{b64u, from_b64u};
 
@@ -42,6 +43,22 @@ impl Credential {
     #[must_use]
     pub fn counter(&self) -> u32 {
         self.0.counter
+    }
+
+    /// The public key; none when it is not of a kind that registration allows.
+    #[must_use]
+    pub fn cose_key(&self) -> Option<CoseKey> {
+        let key = match (&self.0.cred.type_, &self.0.cred.key) {
+            (COSEAlgorithm::ES256, COSEKeyType::EC_EC2(key)) if key.curve == ECDSACurve::SECP256R1 => {
+                CoseKey::Es256([&[4], &key.x[..], &key.y[..]].concat().try_into().ok()?)
+            }
+            (COSEAlgorithm::ES384, COSEKeyType::EC_EC2(key)) if key.curve == ECDSACurve::SECP384R1 => {
+                CoseKey::Es384([&[4], &key.x[..], &key.y[..]].concat().try_into().ok()?)
+            }
+            (COSEAlgorithm::RS256, COSEKeyType::RSA(key)) => CoseKey::Rs256 { n: key.n.clone(), e: key.e },
+            _ => return None,
+        };
+        CoseKey::parse(&key.encode())
     }
 
     /// Whether the passkey may be synchronised between devices (the BE flag, section 6.1.3).
@@ -140,7 +157,8 @@ pub enum RelyingPartyInvalid {
 /// This installation, as passkeys know it.
 pub struct RelyingParty {
     webauthn: Webauthn,
-    origin: String,
+    id: String,
+    origins: Vec<String>,
     request_options: Value,
     assertion_state: Value,
 }
@@ -160,11 +178,28 @@ impl RelyingParty {
     /// # Errors
     /// [`RelyingPartyInvalid`] when the id does not belong to the origin.
     pub fn new(rp_id: &str, origin: &Url, rp_name: &str) -> Result<Self, RelyingPartyInvalid> {
+        Self::with_apps(rp_id, origin, rp_name, &[])
+    }
+
+    /// The same, where native apps may sign too; `apps` are the origins that their platforms put into what they sign.
+    ///
+    /// # Errors
+    /// As [`RelyingParty::new`].
+    pub fn with_apps(rp_id: &str, origin: &Url, rp_name: &str, apps: &[Url]) -> Result<Self, RelyingPartyInvalid> {
         let webauthn = WebauthnBuilder::new(rp_id, origin)
-            .and_then(|builder| builder.rp_name(rp_name).build())
+            .and_then(|builder| apps.iter().fold(builder.rp_name(rp_name), WebauthnBuilder::append_allowed_origin).build())
             .map_err(|_| RelyingPartyInvalid::NotAnEffectiveDomain { rp_id: rp_id.to_owned(), origin: origin.clone() })?;
         let (request_options, assertion_state) = templates(&webauthn).ok_or(RelyingPartyInvalid::StateFormat)?;
-        Ok(Self { webauthn, origin: origin.origin().ascii_serialization(), request_options, assertion_state })
+        let apps =
+            apps.iter().map(|app| if app.cannot_be_a_base() { app.to_string() } else { app.origin().ascii_serialization() });
+        let origins = [origin.origin().ascii_serialization()].into_iter().chain(apps).collect();
+        Ok(Self { webauthn, id: rp_id.to_owned(), origins, request_options, assertion_state })
+    }
+
+    /// The id that passkeys are made for.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.id
     }
 
     /// Offers a registration to a user: `PublicKeyCredentialCreationOptionsJSON` for the browser, and the state to store.
@@ -205,7 +240,10 @@ impl RelyingParty {
         }
         // The crate keeps them only beside an attestation; as mere hints they help every browser (section 7.1, step 27).
         made.transports = response.response.transports;
-        Ok(Credential(made))
+        let made = Credential(made);
+        // What could not be attested could not be believed later.
+        made.cose_key().ok_or_else(|| WebauthnRefusal::malformed("response.attestationObject"))?;
+        Ok(made)
     }
 
     /// Offers an assertion over `challenge` by one of `credentials`: `PublicKeyCredentialRequestOptionsJSON` for the browser,
@@ -257,7 +295,7 @@ impl RelyingParty {
         if data.cross_origin == Some(true) || data.top_origin {
             return Err(WebauthnRefusal::CrossOriginRefused);
         }
-        if data.origin != self.origin {
+        if !self.origins.contains(&data.origin) {
             return Err(WebauthnRefusal::OriginMismatch);
         }
         Ok(())
@@ -266,7 +304,7 @@ impl RelyingParty {
 
 impl fmt::Debug for RelyingParty {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "RelyingParty({})", self.origin)
+        write!(f, "RelyingParty({})", self.origins.join(" "))
     }
 }
 

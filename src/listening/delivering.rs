@@ -122,7 +122,7 @@ impl Webhooks {
     async fn bot_is_gone(&self, webhook: &Webhook) -> Result<bool> {
         let Some(id) = webhook.bot else { return Ok(false) };
         let found: Option<identity::Bot> =
-            self.store.for_workers().look(move |db| Box::pin(identity::active_bot(db, id))).await?;
+            self.store.for_workers().look(move |db| Box::pin(identity::trusted_bot(db, id))).await?;
         Ok(found.is_none_or(|bot| !bot.scopes.contains(&identity::Scope::EventsRead)))
     }
 

@@ -308,7 +308,7 @@ impl Webhooks {
 
 /// Nothing, when there is such a bot and it may hear something.
 async fn hears(tx: &mut Tx<'_>, bot: BotId) -> Result<(), Error> {
-    let found = identity::active_bot(tx.db(), bot).await?;
+    let found = identity::trusted_bot(tx.db(), bot).await?;
     let hears = found.is_some_and(|bot| bot.scopes.contains(&Scope::EventsRead));
     if hears { Ok(()) } else { Err(Refusal::Bot(bot).into()) }
 }

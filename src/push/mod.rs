@@ -85,6 +85,8 @@ pub enum Category {
     Answered,
     /// Something about the installation that its administrators should know.
     Notice,
+    /// What became of something this person approved.
+    Outcome,
     /// The person asked for it to see that it arrives.
     Test,
 }
@@ -99,6 +101,7 @@ impl Category {
             Self::Acted => "acted",
             Self::Answered => "answered",
             Self::Notice => "notice",
+            Self::Outcome => "outcome",
             Self::Test => "test",
         }
     }

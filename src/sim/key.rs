@@ -69,7 +69,12 @@ impl Key {
 
     /// A compact JWS (RFC 7515) over `claims`, ES256.
     pub(super) fn jws(&self, header: &Value, claims: &Value) -> String {
-        let input = format!("{}.{}", b64u(header.to_string()), b64u(claims.to_string()));
+        self.jws_over(header, &claims.to_string())
+    }
+
+    /// A compact JWS over exactly this text, ES256.
+    pub(super) fn jws_over(&self, header: &Value, payload: &str) -> String {
+        let input = format!("{}.{}", b64u(header.to_string()), b64u(payload));
         let signature = sign(&self.jose, input.as_bytes());
         format!("{input}.{}", b64u(signature))
     }

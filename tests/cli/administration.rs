@@ -59,6 +59,39 @@ async fn a_bots_token_is_shown_once_and_ends_when_it_is_revoked() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn policies_are_proposed_confirmed_shown_and_tried() {
+    let house = House::open().await;
+    let yannick = house.yannick().await;
+    house.run(&["team", "add", "ops"]).await.says("Added team ops\n");
+    house.run(&["team", "join", "ops", "@yannick"]).await.says("@yannick joined team ops\n");
+    house.run(&["team", "list"]).await.says("ops  Yannick Schutz\n");
+    house.run(&["policy", "list"]).await.says("");
+    let file = house.dir.path().join("prod.json");
+    let rule = r#"{"match": {"types": ["deploy"]}, "require": {"groups": [{"quorum": 1, "teams": ["ops"]}], "factor": "code"}}"#;
+    std::fs::write(&file, rule).unwrap();
+    let file = file.to_str().unwrap();
+    let proposed = house.run(&["policy", "set", "prod", file]).await;
+    assert_eq!(proposed.code, Some(8), "{proposed:?}");
+    assert!(proposed.stdout.starts_with("Proposed as act_") && proposed.stderr.contains("Not done yet"), "{proposed:?}");
+    let acts = yannick.get("/v1/acts").await.unwrap().accepted().unwrap();
+    yannick.confirm_act(&acts["acts"][0]).await.unwrap();
+    let listed = house.run(&["policy", "list"]).await;
+    assert_eq!(listed.stdout, "prod  version 1  code  {\"types\":[\"deploy\"]}\n");
+    assert_eq!(house.run(&["policy", "show", "prod"]).await.json()["require"]["factor"], "code");
+    house.run(&["bot", "add", "heimdall"]).await;
+    let trial = ["policy", "test", "deploy", "production", "--for", "@yannick", "--bot", "heimdall"];
+    let tried = house.run(&trial).await.stdout;
+    assert!(tried.starts_with("Policy prod, at least a code\nAsks 1 of nobody\nRefused all the same: group 1: "), "{tried}");
+    let other = ["policy", "test", "merge", "main", "--for", "@yannick", "--bot", "heimdall"];
+    house.run(&other).await.says("Refused: no policy matches\nNot prod: its type is none of deploy\n");
+    house.run(&["team", "join", "ops", "@nobody"]).await.fails(1, "there is no @nobody");
+    let removal = house.run(&["policy", "remove", "prod"]).await;
+    assert_eq!(removal.code, Some(8), "{removal:?}");
+    house.run(&["policy", "set", "prod", "nowhere.json"]).await.fails(1, "nowhere.json");
+    house.run(&["team", "leave", "ops", "@yannick"]).await.says("@yannick left team ops\n");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_code_makes_a_phone_a_persons() {
     let house = House::open().await;
     house.yannick().await;

@@ -2,6 +2,7 @@
 
 mod administration;
 mod backups;
+mod exec;
 mod house;
 mod listening;
 mod operation;

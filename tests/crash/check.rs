@@ -91,6 +91,10 @@ async fn the_journal_tells_all(store: &Store) {
     told::<ApprovalId>(store, "approval.expired", "select id from approvals where state = 'expired'").await;
     told::<ApprovalId>(store, "approval.cancelled", "select id from approvals where state = 'cancelled'").await;
     told::<GrantId>(store, "grant.redeemed", "select id from grants where redeemed_at is not null").await;
+    told::<GrantId>(store, "grant.outcome_reported", "select id from grants where outcome is not null").await;
+    told::<String>(store, "keys.rotated", "select id from signing_keys where id in (select subject from journal)").await;
+    let signing = "select count(*) from signing_keys where purpose = 'grant' and retired_at is null";
+    assert_eq!(number(store, signing).await, 1, "one key signs");
     let registered: Vec<DeviceId> = all(store, "select device_id from push_registrations").await;
     let entries: BTreeSet<String> = subjects(store, "device.push_registered").await.into_iter().collect();
     assert!(registered.iter().map(ToString::to_string).eq(entries), "registrations");

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use phoneops::client::{Client, Error, Reply};
-use phoneops::sim::phone::{Phone, Push, Verdict};
+use phoneops::sim::phone::{self, Factor, Phone, Push, Verdict};
 use serde_json::{Value, json};
 
 use crate::told::Receiver;
@@ -56,7 +56,7 @@ async fn secret(operator: &Client, path: &str, member: &str, body: impl Fn(u32) 
 /// A person is made and enrols a phone with a passkey and push; a bot is made.
 pub(crate) async fn join(world: &World) -> Cast<'_> {
     let operator = world.operator().await;
-    let yannick = json!({"handle": "yannick", "name": "Yannick Schutz"});
+    let yannick = json!({"handle": "yannick", "name": "Yannick Schutz", "role": "admin"});
     insist("a user", || operator.post_once("/v1/users", "yannick", &yannick)).await;
     let scopes = ["approvals:request", "grants:redeem", "incidents:write", "incidents:read"];
     let bot = |attempt| json!({"name": format!("heimdall-{attempt}"), "scopes": scopes});
@@ -117,6 +117,21 @@ impl Cast<'_> {
         self.rung("the page's push", is_it).await;
     }
 
+    /// The bot tells what became of it, and the phone hears; the keys change, and the receipt is there all the same.
+    async fn report(&self, grant: &str, approval: &str, pace: Pace) {
+        self.once(&format!("/v1/grants/{grant}/outcome"), &json!({"outcome": "succeeded"})).await;
+        if pace != Pace::Hurried {
+            self.rung("the outcome's push", |push| push.kind() == "outcome" && push.data()["subject"] == approval).await;
+        }
+        let operator = self.world.operator().await;
+        let nothing = json!({});
+        let rotate = || operator.post_once("/v1/keys/rotate", approval, &nothing);
+        insist("the keys are rotated", rotate).await;
+        let path = format!("/v1/approvals/{approval}/receipt");
+        let receipt = insist("the receipt", || self.bot.get(&path)).await;
+        assert_eq!(receipt.body["receipt"]["outcome"]["outcome"], "succeeded");
+    }
+
     /// The phone acknowledges, the bot resolves.
     pub(crate) async fn settle(&self, reference: &str) {
         let acknowledged = insist("acknowledge", || self.phone.acknowledge(reference)).await;
@@ -146,10 +161,52 @@ impl Cast<'_> {
         let path = format!("/v1/approvals/{id}");
         let approval = insist("the grant", || self.bot.get(&path)).await;
         let redeem = json!({"grant": text(&approval.body, "grant"), "action": action});
-        self.once("/v1/grants/redeem", &redeem).await;
+        let redeemed = self.once("/v1/grants/redeem", &redeem).await;
         let again = || async { refusal(self.bot.post("/v1/grants/redeem", &redeem).await) };
         let refused = insist("a second redemption", again).await;
         assert_eq!(refused, "grant_redeemed");
+        self.report(&text(&redeemed.body, "grant"), id, pace).await;
+    }
+}
+
+impl Cast<'_> {
+    /// A team and a policy are made, the latter under Yannick's passkey; he mistypes a code and takes his passkey instead.
+    async fn under_a_policy(&self) {
+        let operator = self.world.operator().await;
+        let team = json!({"name": "ops"});
+        insist("a team", || operator.post_once("/v1/teams", "team", &team)).await;
+        insist("a member", || async { operator.put("/v1/teams/ops/members/@yannick", &json!({})).await }).await;
+        let rule = json!({"match": {"types": ["wipe"]}, "require": {"factor": "code", "requester_excluded": false, "delay": 1,
+            "groups": [{"quorum": 1, "teams": ["ops"]}]}});
+        let proposed = insist("a proposal", || async { operator.put("/v1/policies/wipes", &rule).await }).await;
+        assert_eq!(proposed.status, 202);
+        let confirm = || async { already(self.phone.confirm_act(&proposed.body).await, "act_done") };
+        insist("a confirmation", confirm).await;
+        let action = json!({"type": "wipe", "target": "staging", "params": {}});
+        let asked = self.ask(&action, 300).await;
+        let mistyped = || self.phone.prepare_answer_with(&asked, Verdict::Approve, Factor::Code("000000"), None);
+        let mistyped = insist("a code is typed", mistyped).await;
+        let send = || async { already(self.phone.post(&mistyped.path, &mistyped.body).await?.accepted(), "code_wrong") };
+        insist("a wrong code", send).await;
+        let answer = insist("an answer is prepared", || self.phone.prepare_answer(&asked, Verdict::Approve, None)).await;
+        let send = || async { self.phone.post(&answer.path, &answer.body).await?.accepted() };
+        let held = insist("the answer is taken", send).await;
+        assert!(held["holds_until"].is_string() || held["state"] == "approved", "{held}");
+        let path = format!("/v1/approvals/{asked}");
+        let approved = || async {
+            let found = insist("the approval", || self.bot.get(&path)).await;
+            (found.body["state"] == "approved").then_some(())
+        };
+        eventually("the delay is over", approved).await;
+    }
+}
+
+/// That it was done, now or before the reply was lost: then the refusal says so by this code.
+fn already(done: Result<Value, phone::Error>, code: &str) -> Result<(), phone::Error> {
+    match done {
+        Ok(_) => Ok(()),
+        Err(refused) if refused.code() == Some(code) => Ok(()),
+        Err(other) => Err(other),
     }
 }
 
@@ -180,6 +237,7 @@ pub(crate) async fn play(world: &World, pace: Pace) {
         assert_eq!(insist("the expired approval", || cast.bot.get(&path)).await.body["state"], "expired");
     }
     cast.settle(&reference).await;
+    cast.under_a_policy().await;
     for path in [format!("/v1/incidents/{reference}"), format!("/v1/approvals/{asked}")] {
         let reply = insist(&path, || cast.bot.get(&path)).await;
         assert!(["resolved", "approved"].contains(&reply.body["state"].as_str().expect("a state")), "{:?}", reply.body);

@@ -61,6 +61,9 @@ pub(crate) async fn good(raw: &Raw<'_>, cast: &Cast) -> Vec<Good> {
     let action = json!({"type": "deploy", "target": "production",
         "params": {"app": "api", "count": 3, "dry": true, "hosts": ["a", "b"], "map": {"key": "value"}}});
     let (_, grant) = raw.granted(bot, phone, "yannick", &action).await;
+    let (_, used) = raw.granted(bot, phone, "yannick", &action).await;
+    let redeem = json!({"grant": used, "action": action});
+    let used = raw.post(As::Bot(bot), "/v1/grants/redeem", &redeem).await.expect(200).body["grant"].as_str().unwrap().to_owned();
     let asked = raw.ask(bot, "yannick", &action).await;
     let mut answer = phone.prepare(raw, &asked, "deny").await;
     answer["reason"] = json!("not on a Friday");
@@ -75,6 +78,12 @@ pub(crate) async fn good(raw: &Raw<'_>, cast: &Cast) -> Vec<Good> {
         "links": ["https://ops.example/runbook"], "actor": "@yannick"});
     let ask = json!({"action": action, "requester": "@yannick", "reason": "a release", "expires_in": 300,
         "origin": {"platform": "slack", "workspace": "T1", "room": "C1", "message": "1.2"}});
+    let policy = json!({"match": {"types": ["deploy"], "targets": ["prod*"], "params": {"app": ["a*", 3, true]}, "bots": ["heimdall"],
+            "rooms": [{"platform": "slack", "workspace": "T1", "room": "*"}]},
+        "require": {"requester": true, "groups": [{"quorum": 1, "users": ["@yannick"], "teams": []}], "factor": "passkey",
+            "expires_in": 60, "requester_excluded": false, "executor": "heimdall", "delay": 60, "on_no_answer": "refuse"}});
+    let trial = json!({"action": action, "requester": "@yannick", "bot": "heimdall",
+        "origin": {"platform": "slack", "workspace": "T1", "room": "C1", "message": "1.2"}});
     let incident = |verb: &str| format!("/v1/incidents/{reference}/{verb}");
     let route = |who, method, path: &str, body| Good { who, method, path: path.to_owned(), body };
     vec![
@@ -82,6 +91,8 @@ pub(crate) async fn good(raw: &Raw<'_>, cast: &Cast) -> Vec<Good> {
         route(Who::Phone, "POST", &format!("/v1/approvals/{asked}/challenge"), json!({"verdict": "approve"})),
         route(Who::Phone, "POST", &format!("/v1/approvals/{asked}/answers"), answer),
         route(Who::Bot, "POST", "/v1/grants/redeem", json!({"grant": grant, "action": action})),
+        route(Who::Bot, "POST", &format!("/v1/grants/{used}/outcome"), json!({"outcome": "failed", "detail": "exit code 3"})),
+        route(Who::Operator, "POST", "/v1/keys/rotate", json!({})),
         route(Who::Bot, "POST", "/v1/incidents", page),
         route(Who::Bot, "POST", &incident("acknowledge"), json!({"actor": "@yannick"})),
         route(Who::Bot, "POST", &incident("resolve"), json!({"actor": "@yannick"})),
@@ -98,6 +109,9 @@ pub(crate) async fn good(raw: &Raw<'_>, cast: &Cast) -> Vec<Good> {
         route(Who::Phone, "POST", "/v1/passkeys", passkey),
         route(Who::Phone, "POST", "/v1/me/test-page", json!({})),
         route(Who::Operator, "POST", "/v1/users", json!({"handle": "ys", "name": "Ys Example", "role": "member"})),
+        route(Who::Operator, "POST", "/v1/teams", json!({"name": "ops"})),
+        route(Who::Operator, "PUT", "/v1/policies/prod", policy),
+        route(Who::Operator, "POST", "/v1/policies/test", trial),
         route(Who::Operator, "POST", "/v1/bots", json!({"name": "loki", "scopes": ["events:read"]})),
         route(Who::Operator, "POST", "/v1/webhooks", json!({"url": "https://hooks.example.com/x", "kinds": ["approval."]})),
         route(Who::Operator, "POST", &format!("/v1/webhooks/{webhook}/rotate"), json!({"overlap": 60})),

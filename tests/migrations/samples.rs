@@ -70,7 +70,7 @@ macro_rules! samples {
 
 /// A sample of every table that a migration does not fill itself, in an order that their foreign keys allow.
 pub(crate) fn all() -> Vec<Sample> {
-    [people(), approvals(), incidents(), machinery()].into_iter().flatten().collect()
+    [people(), approvals(), policies(), incidents(), machinery()].into_iter().flatten().collect()
 }
 
 const USER: Value = Id(1);
@@ -87,7 +87,7 @@ fn people() -> Vec<Sample> {
         }
         devices {
             id: DEVICE, user_id: USER, name: Text("Yannick's phone"), platform: Text("ios"), public_key: Bytes(4, 65), thumbprint: DIGEST,
-            enrolled_at: Int(NOW), revoked_at: Null,
+            enrolled_at: Int(NOW), revoked_at: Null, attestation: Text("eyJ.eyJ.c2ln"),
         }
         enrollments {
             id: Id(5), code_sha256: DIGEST, user_id: USER, created_at: Int(NOW), expires_at: Int(NOW + 10 * MINUTE),
@@ -96,12 +96,12 @@ fn people() -> Vec<Sample> {
         push_registrations { device_id: DEVICE, address_sealed: Bytes(0x5e, 180), registered_at: Int(NOW), retired_at: Null }
         passkeys {
             id: PASSKEY, user_id: USER, device_id: DEVICE, name: Text("iCloud"), credential_id: Bytes(0xc1, 20),
-            credential: Json(r#"{"cred":{"counter":0}}"#), created_at: Int(NOW), revoked_at: Null,
+            credential: Json(r#"{"cred":{"counter":0}}"#), created_at: Int(NOW), revoked_at: Null, attestation: Null,
         }
         ceremonies { id: Id(6), device_id: DEVICE, state: Json(r#"{"rs":{"challenge":"AAAA"}}"#), expires_at: Int(NOW + 5 * MINUTE) }
         signing_keys {
             id: Text("grant-2026-02"), purpose: Text("grant"), public_key: Bytes(4, 65), private_key_sealed: Bytes(0x5e, 60),
-            created_at: Int(NOW),
+            created_at: Int(NOW), retired_at: Int(NOW + MINUTE),
         }
         used_proofs { sha256: DIGEST, expires_at: Int(NOW + 2 * MINUTE) }
         idempotency_keys {
@@ -120,21 +120,45 @@ fn approvals() -> Vec<Sample> {
             reason: Text("Grüße from #ops"), origin: Json(r#"{"platform":"slack","workspace":"T1","room":"C1"}"#),
             requirement: Json(r#"{"factor":"passkey","policy":"builtin/requester-passkey"}"#), state: Text("approved"),
             created_at: Int(NOW), expires_at: Int(NOW + 5 * MINUTE), decided_at: Int(NOW + MINUTE), decided_by: USER,
-            decision_reason: Null,
+            decision_reason: Null, decision_verdict: Text("approve"), given: Json("[]"), asked: Int(1), holds_until: Null,
+            code_sealed: Bytes(0x5e, 34), code_tries: Int(0),
         }
+        inbox { user_id: USER, approval_id: approval.clone() }
+        code_failures { user_id: USER, failures: Int(3), failed_at: Int(NOW) }
         challenges {
             id: challenge.clone(), approval_id: approval.clone(), approver_id: USER, verdict: Text("approve"),
-            statement: Text(r#"{"type":"phoneops.answer.v1"}"#), ceremony: Json(r#"{"ast":{}}"#), expires_at: Int(NOW + 2 * MINUTE),
+            factor: Text("passkey"), statement: Text(r#"{"type":"phoneops.answer.v1"}"#), ceremony: Json(r#"{"ast":{}}"#), expires_at: Int(NOW + 2 * MINUTE),
             used_at: Int(NOW + MINUTE),
         }
         answers {
             challenge_id: challenge.clone(), approval_id: approval.clone(), approver_id: USER, device_id: DEVICE, passkey_id: PASSKEY,
-            verdict: Text("approve"), reason: Null, statement: Text(r#"{"type":"phoneops.answer.v1"}"#),
+            verdict: Text("approve"), factor: Text("passkey"), reason: Null, statement: Text(r#"{"type":"phoneops.answer.v1"}"#),
             credential: Json(r#"{"id":"wcHB"}"#), answered_at: Int(NOW + MINUTE),
         }
         grants {
             id: Id(18), approval_id: approval.clone(), bot_id: BOT, issued_at: Int(NOW + MINUTE), expires_at: Int(NOW + 6 * MINUTE),
-            redeemed_at: Null,
+            redeemed_at: Int(NOW + MINUTE), outcome: Text("failed"), outcome_detail: Text("exit code 3"), outcome_at: Int(NOW + 2 * MINUTE),
+        }
+    }
+}
+
+fn policies() -> Vec<Sample> {
+    let (team, act) = (Id(19), Id(20));
+    samples! {
+        teams { id: team.clone(), name: Text("ops"), created_at: Int(NOW) }
+        team_members { team_id: team.clone(), user_id: USER, added_at: Int(NOW) }
+        policies {
+            version: Int(1), name: Text("prod"), document: Json(r#"{"name":"prod","match":{},"require":{"requester":true}}"#),
+            changed_at: Int(NOW),
+        }
+        acts {
+            id: act.clone(), content: Json(r#"{"change":{"kind":"policy.removed","name":"prod"},"why":"it takes a policy away"}"#),
+            policy_version: Int(1), proposed_by: Json(r#"{"kind":"operator"}"#), created_at: Int(NOW), expires_at: Int(NOW + 10 * MINUTE),
+            done_at: Int(NOW + MINUTE), done_by: USER,
+        }
+        act_challenges {
+            id: Id(21), act_id: act.clone(), admin_id: USER, statement: Text(r#"{"type":"phoneops.act.v1"}"#), ceremony: Json(r#"{"ast":{}}"#),
+            expires_at: Int(NOW + 2 * MINUTE), used_at: Int(NOW + MINUTE), passkey_id: PASSKEY, credential: Json(r#"{"id":"wcHB"}"#),
         }
     }
 }
@@ -189,8 +213,18 @@ fn unloved() -> Vec<(&'static str, &'static str, Value)> {
         ("approvals", "state", Text("maybe")),
         ("approvals", "decided_at", Null),
         ("approvals", "decided_by", Null),
-        ("challenges", "verdict", Text("report")),
-        ("answers", "verdict", Text("report")),
+        ("approvals", "decision_verdict", Text("maybe")),
+        ("challenges", "verdict", Text("maybe")),
+        ("challenges", "factor", Text("none")),
+        ("challenges", "ceremony", Null),
+        ("answers", "verdict", Text("maybe")),
+        ("answers", "factor", Text("tap")),
+        ("answers", "passkey_id", Null),
+        ("acts", "done_by", Null),
+        ("grants", "outcome", Text("maybe")),
+        ("grants", "outcome", Null),
+        ("grants", "outcome_at", Null),
+        ("grants", "redeemed_at", Null),
         ("incidents", "timer_at", Null),
         ("incidents", "urgency", Text("medium")),
         ("attempts", "state", Text("lost")),

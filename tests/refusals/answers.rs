@@ -6,6 +6,7 @@ crate::world::stories! {
     too_late
     trust_that_ended
     the_diagonal
+    the_diagonal_of_factors
     a_first_administrator_after_somebody_moved_in
     text_that_one_engine_cannot_store
 }
@@ -201,6 +202,70 @@ mod stories {
             pair[0].phone.send(&raw, &pair[0].approval, &pair[0].body).await.expect(200);
             pair[1].phone.send(&raw, &pair[1].approval, &pair[1].body).await.expect_refusal(409, "approval_decided");
         }
+    }
+
+    /// (signature) × approval × verdict × approver × factor × policy version: only the matching cell is accepted.
+    pub(crate) async fn the_diagonal_of_factors(world: &World) {
+        let raw = Raw::new(world);
+        let admin = world.administrator("ada", "Ada Byron").await;
+        let bot = raw.able_bot("heimdall").await;
+        raw.person("yannick", "member").await;
+        let people = [raw.person("ann", "member").await, raw.person("bea", "member").await];
+        let group = json!({"quorum": 2, "users": ["@ann", "@bea"]});
+        let mut cells = Vec::new();
+        // The same request under two versions of one policy.
+        for expires_in in [300, 200] {
+            let rule = json!({"require": {"groups": [group], "factor": "tap", "expires_in": expires_in}});
+            world.policy(&admin, "any", &rule).await;
+            let approval = raw.ask(&bot, "yannick", &deploy("api", "production")).await;
+            for phone in &people {
+                for (verdict, factor) in [
+                    ("approve", "tap"),
+                    ("approve", "code"),
+                    ("deny", "tap"),
+                    ("report", "tap"),
+                    ("approve", "passkey"),
+                    ("deny", "passkey"),
+                    ("report", "passkey"),
+                ] {
+                    let body = if factor == "passkey" {
+                        phone.prepare(&raw, &approval, verdict).await
+                    } else {
+                        let mut body = phone.prepare_jws(&raw, &approval, verdict, factor).await;
+                        if factor == "code" {
+                            body["code"] = json!("000000");
+                        }
+                        body
+                    };
+                    cells.push(Cell { phone, approval: approval.clone(), body });
+                }
+            }
+        }
+        for (i, signature) in cells.iter().enumerate() {
+            let shots = cells.iter().enumerate().filter(|(j, _)| i != *j).map(|(_, other)| {
+                let mut body = signature.body.clone();
+                body["challenge"] = other.body["challenge"].clone();
+                let raw = &raw;
+                async move { signature.phone.send(raw, &other.approval, &body).await }
+            });
+            for reply in join_all(shots).await {
+                let code = reply.code();
+                let expected =
+                    ["challenge_unknown", "challenge_mismatch", "factor_mismatch", "passkey_unknown", "invalid_request"];
+                assert!(expected.contains(&code), "{}", reply.text);
+                assert!(code != "invalid_request" || reply.field() == Some("code"), "{}", reply.text);
+            }
+        }
+        for cell in &cells {
+            untouched(&raw, &bot, &cell.approval).await;
+        }
+        assert_eq!(world.recorded("approval.code_wrong").await, 0, "no code was compared for a signature that is not for it");
+        // Each is good in its own place: of both people by a tap, then a passkey, then a report.
+        people[0].send(&raw, &cells[0].approval, &cells[0].body).await.expect(200);
+        let approved = people[1].send(&raw, &cells[11].approval, &cells[11].body).await.expect(200);
+        assert_eq!(approved.body["state"], "approved");
+        let reported = people[0].send(&raw, &cells[17].approval, &cells[17].body).await.expect(200);
+        assert_eq!((&reported.body["state"], &reported.body["decision"]["verdict"]), (&json!("denied"), &json!("report")));
     }
 
     pub(crate) async fn a_first_administrator_after_somebody_moved_in(world: &World) {

@@ -15,6 +15,10 @@ const TABLE: &[(&str, &str)] = &[
     ("POST /v1/approvals/{apr}/challenge", "1 333333 ++ 3"),
     ("POST /v1/approvals/{apr}/answers", "1 333333 ++ 3"),
     ("POST /v1/grants/redeem", "1 33+333 33 3"),
+    ("POST /v1/grants/{grt}/outcome", "1 33+333 33 3"),
+    ("GET /v1/approvals/{apr}/receipt", "1 3+3333 ++ +"),
+    ("GET /v1/keys", "1 333333 3+ +"),
+    ("POST /v1/keys/rotate", "1 333333 3+ +"),
     ("GET /.well-known/jwks.json", "+ ++++++ ++ +"),
     ("POST /v1/incidents", "1 333+33 ++ 3"),
     ("GET /v1/incidents", "1 3333+3 ++ 3"),
@@ -41,6 +45,18 @@ const TABLE: &[(&str, &str)] = &[
     ("POST /v1/bots", "1 333333 3+ +"),
     ("GET /v1/bots", "1 333333 3+ +"),
     ("DELETE /v1/bots/{bot}", "1 333333 3+ +"),
+    ("POST /v1/teams", "1 333333 3+ +"),
+    ("GET /v1/teams", "1 333333 3+ +"),
+    ("PUT /v1/teams/{name}/members/{usr}", "1 333333 3+ +"),
+    ("DELETE /v1/teams/{name}/members/{usr}", "1 333333 3+ +"),
+    ("GET /v1/policies", "1 333333 3+ +"),
+    ("GET /v1/policies/{name}", "1 333333 3+ +"),
+    ("PUT /v1/policies/{name}", "1 333333 3+ +"),
+    ("DELETE /v1/policies/{name}", "1 333333 3+ +"),
+    ("POST /v1/policies/test", "1 333333 3+ +"),
+    ("GET /v1/acts", "1 333333 3+ +"),
+    ("POST /v1/acts/{act}/challenge", "1 333333 3+ 3"),
+    ("POST /v1/acts/{act}/confirm", "1 333333 3+ 3"),
     ("GET /v1/journal", "1 333333 3+ +"),
     ("GET /v1/journal/verification", "1 333333 3+ +"),
     ("GET /v1/events", "1 33333+ ++ +"),
@@ -75,6 +91,7 @@ mod stories {
                 json!({"challenge": format!("chl_{:032x}", 1), "credential": credential})
             }
             "POST /v1/grants/redeem" => json!({"grant": "a.b.c", "action": deploy("api", "production")}),
+            "POST /v1/grants/{grt}/outcome" => json!({"outcome": "succeeded"}),
             "POST /v1/incidents" => json!({"title": "Down", "to": ["@nobody"]}),
             "POST /v1/enrollments" => json!({"user": "@nobody"}),
             "POST /v1/enrollments/claim" => {
@@ -84,17 +101,24 @@ mod stories {
                 "keys": {"p256dh": RawPhone::blank(raw.world.clock.clone(), raw.issuer()).p256dh(), "auth": "AAAAAAAAAAAAAAAAAAAAAA"}}),
             "POST /v1/passkeys" => json!({"ceremony": format!("cer_{:032x}", 1), "name": "Face ID", "credential": credential}),
             "POST /v1/users" => json!({"handle": "yannick", "name": "Yannick Schutz"}),
+            "POST /v1/teams" => json!({"name": "ops"}),
+            // Of nobody that is there, so that nothing is made.
+            "PUT /v1/policies/{name}" => json!({"require": {"groups": [{"quorum": 1, "teams": ["nowhere"]}]}}),
+            "POST /v1/policies/test" => {
+                json!({"action": deploy("api", "production"), "requester": "@nobody", "bot": "heimdall"})
+            }
+            "POST /v1/acts/{act}/confirm" => json!({"challenge": format!("ach_{:032x}", 1), "credential": credential}),
             "POST /v1/bots" => json!({"name": "heimdall", "scopes": ["events:read"]}),
             "POST /v1/webhooks" => json!({"url": "https://hooks.example.com/x"}),
-            route if route.starts_with("POST") => json!({}),
+            route if route.starts_with("POST") || route.starts_with("PUT") => json!({}),
             _ => return None,
         })
     }
 
     /// Ids that parse and that nothing has.
     fn path(template: &str) -> String {
-        let mut path = template.replace("{ref}", "P000000");
-        for kind in ["apr", "dev", "pky", "usr", "bot", "whk"] {
+        let mut path = template.replace("{ref}", "P000000").replace("{name}", "nothing");
+        for kind in ["apr", "act", "dev", "pky", "usr", "bot", "grt", "whk"] {
             path = path.replace(&format!("{{{kind}}}"), &format!("{kind}_{:032x}", 1));
         }
         path

@@ -5,7 +5,7 @@
 //! - Everybody talks HTTP; nothing is done behind the server's back but reading the database to check it.
 //! - A push that no story expected, a due job that nobody did, a broken journal: each fails its test.
 
-#![allow(dead_code, reason = "every test program uses a part of it")]
+#![allow(dead_code, unused_imports, unused_macros, reason = "every test program uses a part of it")]
 
 pub(crate) mod contract;
 pub(crate) mod raw;
@@ -138,6 +138,42 @@ impl World {
     pub(crate) async fn newcomer(&self, handle: &str, name: &str) -> Person {
         self.operator.post("/v1/users", &json!({"handle": handle, "name": name})).await.expect("a user");
         Person { handle: format!("@{handle}"), phone: self.another_phone(handle).await }
+    }
+
+    /// An administrator with an enrolled phone and a passkey.
+    pub(crate) async fn administrator(&self, handle: &str, name: &str) -> Person {
+        self.operator.post("/v1/users", &json!({"handle": handle, "name": name, "role": "admin"})).await.expect("a user");
+        let person = Person { handle: format!("@{handle}"), phone: self.another_phone(handle).await };
+        person.phone.create_passkey("Face ID").await.expect("a passkey");
+        person
+    }
+
+    /// A person whose phone is a native app, with a passkey and push.
+    pub(crate) async fn native(&self, handle: &str, name: &str) -> Person {
+        self.operator.post("/v1/users", &json!({"handle": handle, "name": name})).await.expect("a user");
+        let (code, phone) = (self.code(handle).await, self.blank_phone());
+        phone.enrol_as("ios", &code, "A phone", None).await.expect("the phone enrols");
+        phone.create_passkey("Face ID").await.expect("a passkey");
+        phone.register_push().await.expect("a push registration");
+        Person { handle: format!("@{handle}"), phone }
+    }
+
+    /// Makes a policy, confirmed by `admin` when that weakens.
+    pub(crate) async fn policy(&self, admin: &Person, name: &str, rule: &Value) {
+        let reply = self.operator.put(&format!("/v1/policies/{name}"), rule).await.expect("the policy is taken");
+        if reply.status == 202 {
+            let act = admin.phone.confirm_act(&reply.body).await.expect("the act is confirmed");
+            assert_eq!(act["state"], "done");
+        }
+    }
+
+    /// Makes a team of these people.
+    pub(crate) async fn team(&self, name: &str, members: &[&Person]) {
+        self.operator.post("/v1/teams", &json!({"name": name})).await.expect("a team");
+        for member in members {
+            let path = format!("/v1/teams/{name}/members/{}", member.handle);
+            assert_eq!(self.operator.put(&path, &json!({})).await.expect("a member").status, 204);
+        }
     }
 
     /// A further phone of a person.

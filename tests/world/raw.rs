@@ -292,7 +292,12 @@ impl RawPhone {
 
     /// A compact JWS with any header and claims.
     pub(crate) fn jws(&self, header: &Value, claims: &Value) -> String {
-        let input = format!("{}.{}", b64u(header.to_string()), b64u(claims.to_string()));
+        self.jws_over(header, &claims.to_string())
+    }
+
+    /// A compact JWS over exactly this text.
+    pub(crate) fn jws_over(&self, header: &Value, payload: &str) -> String {
+        let input = format!("{}.{}", b64u(header.to_string()), b64u(payload));
         let signature = self.key.sign(&SystemRandom::new(), input.as_bytes()).expect("a signature");
         format!("{input}.{}", b64u(signature))
     }
@@ -382,6 +387,15 @@ impl RawPhone {
     pub(crate) async fn prepare(&self, raw: &Raw<'_>, approval: &str, verdict: &str) -> Value {
         let offered = self.challenge(raw, approval, verdict).await.expect(200);
         json!({"challenge": offered.body["challenge"], "credential": self.sign(&offered.body, Misbehaviour::default())})
+    }
+
+    /// A good answer by the device's key, not yet sent.
+    pub(crate) async fn prepare_jws(&self, raw: &Raw<'_>, approval: &str, verdict: &str, factor: &str) -> Value {
+        let body = json!({"verdict": verdict, "factor": factor});
+        let offered = raw.post(As::Phone(self), &format!("/v1/approvals/{approval}/challenge"), &body).await.expect(200).body;
+        let header = json!({"alg": "ES256", "typ": "phoneops-answer+jws"});
+        let jws = self.jws_over(&header, offered["statement"].as_str().expect("a statement"));
+        json!({"challenge": offered["challenge"], "jws": jws})
     }
 
     pub(crate) async fn send(&self, raw: &Raw<'_>, approval: &str, answer: &Value) -> Seen {

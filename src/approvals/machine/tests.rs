@@ -1,4 +1,4 @@
-//! Every state with every event, in one table; and what holds for any history, against a model that fits into one sentence.
+//! Every state with every event, in one table; and what holds for any history, against the words of the policy.
 
 use std::collections::BTreeSet;
 
@@ -7,427 +7,414 @@ use uuid::Uuid;
 
 use super::*;
 use crate::approvals::Params;
+use crate::approvals::policy::tests::{Case, a_require, resolved, satisfied};
+use crate::approvals::policy::{PolicyRef, Quorum, Require};
+use crate::id::DeviceId;
 
-/// Declares an enum and the list of all its variants, so that the table can be checked for holes.
-macro_rules! words {
-    ($(#[$doc:meta])* $name:ident: $($(#[$variant_doc:meta])* $variant:ident)*) => {
-        $(#[$doc])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        enum $name { $($(#[$variant_doc])* $variant),* }
-        impl $name {
-            const ALL: &[Self] = &[$(Self::$variant),*];
-        }
-    };
-}
+// The table. Two of ann, bea must approve with at least a code; when they do not answer within 300 s, cyd alone is enough. Rae asks,
+// and counts in no group. Some approvals have a delay of 60 s.
 
-words! {
-    /// Where an approval stands. Pending depends on the time; for the others each row must hold before, at and after the deadline.
-    Given: PendingBefore PendingAt PendingAfter Approved Denied Expired Cancelled
-}
-
-words! {
-    /// What happens.
-    When: Approves Denies StrangerApproves StrangerDenies IsCancelled DeadlinePasses
-}
-
-/// What becomes of it.
-#[derive(Clone, Copy, Debug)]
-enum Then {
-    /// It is over, and this has to be done.
-    Ends(Outcome, &'static [Does]),
-    /// Nothing changes; this has to be done.
-    Stays(&'static [Does]),
-    /// Refused, with a reason.
-    Refuses(Because),
-}
-
-/// How it ends, now.
-#[derive(Clone, Copy, Debug)]
-enum Outcome {
-    Allowed,
-    Forbidden,
-    Lapsed,
-    CalledOff,
-}
-
-#[derive(Clone, Copy, Debug)]
-enum Does {
-    /// A grant that can be redeemed for five minutes from now.
-    Grant5min,
-    /// The timer is set for the deadline.
-    WakeAtDeadline,
-    Tell,
-    TakeOff,
-}
-
-#[derive(Clone, Copy, Debug)]
-enum Because {
-    Stranger,
-    /// Somebody decided; the refusal says who and when.
-    Decided,
-    Late,
-    Withdrawn,
-}
-
-use Because::{Decided, Late, Stranger, Withdrawn};
-use Does::{Grant5min, TakeOff, Tell, WakeAtDeadline};
-use Given::{Approved, Cancelled, Denied, Expired, PendingAfter, PendingAt, PendingBefore};
-use Outcome::{Allowed, CalledOff, Forbidden, Lapsed};
-use Then::{Ends, Refuses, Stays};
-use When::{Approves, DeadlinePasses, Denies, IsCancelled, StrangerApproves, StrangerDenies};
-
+/// The columns, in order.
 #[rustfmt::skip]
-const TABLE: &[(Given, When, Then)] = &[
-    (PendingBefore, Approves,         Ends(Allowed, &[Grant5min, Tell, TakeOff])),
-    (PendingBefore, Denies,           Ends(Forbidden, &[Tell, TakeOff])),
-    (PendingBefore, StrangerApproves, Refuses(Stranger)),
-    (PendingBefore, StrangerDenies,   Refuses(Stranger)),
-    (PendingBefore, IsCancelled,      Ends(CalledOff, &[Tell, TakeOff])),
-    (PendingBefore, DeadlinePasses,   Stays(&[WakeAtDeadline])),
-
-    (PendingAt,     Approves,         Refuses(Late)),
-    (PendingAt,     Denies,           Refuses(Late)),
-    (PendingAt,     StrangerApproves, Refuses(Stranger)),
-    (PendingAt,     StrangerDenies,   Refuses(Stranger)),
-    (PendingAt,     IsCancelled,      Refuses(Late)),
-    (PendingAt,     DeadlinePasses,   Ends(Lapsed, &[Tell, TakeOff])),
-
-    (PendingAfter,  Approves,         Refuses(Late)),
-    (PendingAfter,  Denies,           Refuses(Late)),
-    (PendingAfter,  StrangerApproves, Refuses(Stranger)),
-    (PendingAfter,  StrangerDenies,   Refuses(Stranger)),
-    (PendingAfter,  IsCancelled,      Refuses(Late)),
-    (PendingAfter,  DeadlinePasses,   Ends(Lapsed, &[Tell, TakeOff])),
-
-    (Approved,      Approves,         Refuses(Decided)),
-    (Approved,      Denies,           Refuses(Decided)),
-    (Approved,      StrangerApproves, Refuses(Stranger)),
-    (Approved,      StrangerDenies,   Refuses(Stranger)),
-    (Approved,      IsCancelled,      Refuses(Decided)),
-    (Approved,      DeadlinePasses,   Stays(&[])),
-
-    (Denied,        Approves,         Refuses(Decided)),
-    (Denied,        Denies,           Refuses(Decided)),
-    (Denied,        StrangerApproves, Refuses(Stranger)),
-    (Denied,        StrangerDenies,   Refuses(Stranger)),
-    (Denied,        IsCancelled,      Refuses(Decided)),
-    (Denied,        DeadlinePasses,   Stays(&[])),
-
-    (Expired,       Approves,         Refuses(Late)),
-    (Expired,       Denies,           Refuses(Late)),
-    (Expired,       StrangerApproves, Refuses(Stranger)),
-    (Expired,       StrangerDenies,   Refuses(Stranger)),
-    (Expired,       IsCancelled,      Refuses(Late)),
-    (Expired,       DeadlinePasses,   Stays(&[])),
-
-    (Cancelled,     Approves,         Refuses(Withdrawn)),
-    (Cancelled,     Denies,           Refuses(Withdrawn)),
-    (Cancelled,     StrangerApproves, Refuses(Stranger)),
-    (Cancelled,     StrangerDenies,   Refuses(Stranger)),
-    (Cancelled,     IsCancelled,      Stays(&[])),
-    (Cancelled,     DeadlinePasses,   Stays(&[])),
+const WHEN: &[(&str, When)] = &[
+    ("ann approves",                 When::Says(ANN, 1, Factor::Code, Verdict::Approve)),
+    ("bea approves",                 When::Says(BEA, 2, Factor::Passkey, Verdict::Approve)),
+    ("ann taps",                     When::Says(ANN, 1, Factor::Tap, Verdict::Approve)),
+    ("ann approves with bea's key",  When::Says(ANN, 2, Factor::Passkey, Verdict::Approve)),
+    ("cyd approves",                 When::Says(CYD, 3, Factor::Passkey, Verdict::Approve)),
+    ("ann denies",                   When::Says(ANN, 1, Factor::Tap, Verdict::Deny)),
+    ("bea reports",                  When::Says(BEA, 2, Factor::Tap, Verdict::Report)),
+    ("rae approves",                 When::Says(RAE, 4, Factor::Passkey, Verdict::Approve)),
+    ("rae denies",                   When::Says(RAE, 4, Factor::Tap, Verdict::Deny)),
+    ("a stranger approves",          When::Says(STRANGER, 9, Factor::Passkey, Verdict::Approve)),
+    ("a stranger denies",            When::Says(STRANGER, 9, Factor::Passkey, Verdict::Deny)),
+    ("cancelled",                    When::Cancelled),
+    ("the timer rings",              When::Timer),
+    ("restored from a backup",       When::Voided),
 ];
 
-const CREATED: i64 = 1_000;
-const DEADLINE: i64 = 1_300;
-const APPROVER: u128 = 1;
-const SECOND_APPROVER: u128 = 2;
-const STRANGER: u128 = 9;
+/// The rows; `bea` has approved already in those that say so. A letter for each column:
+///
+/// `c` counted and nothing else, `A` approved, `H` held, `D` denied, `R` denied as reported, `X` cancelled, `E` expired, `n` the next group
+/// is asked, `t` the timer is set again, `.` nothing; refused: `s` not an approver, `a` approved already, `w` too weak, `h` held already,
+/// `d` decided, `l` too late, `x` withdrawn.
+#[rustfmt::skip]
+const TABLE: &[(&str, Given, &str)] = &[
+    ("nobody yet",                    Given { approved: false, asked: 1, delay: 0,  at: 299, state: Pending },   "ccwcsDRsDssXtX"),
+    ("bea",                           Given { approved: true,  asked: 1, delay: 0,  at: 299, state: Pending },   "AawasDRsDssXtX"),
+    ("bea, with a delay",             Given { approved: true,  asked: 1, delay: 60, at: 299, state: Pending },   "HawasDRsDssXtX"),
+    ("nobody, time for the next",     Given { approved: false, asked: 1, delay: 0,  at: 300, state: Pending },   "ccwcsDRsDssXnX"),
+    ("bea, the second group asked",   Given { approved: true,  asked: 2, delay: 0,  at: 301, state: Pending },   "AawaADRsDssXtX"),
+    ("the same, with a delay",        Given { approved: true,  asked: 2, delay: 60, at: 599, state: Pending },   "HawaHDRsDssXtX"),
+    ("bea, time over",                Given { approved: true,  asked: 2, delay: 0,  at: 600, state: Pending },   "lllllllslsslEX"),
+    ("bea, time over, with a delay",  Given { approved: true,  asked: 2, delay: 60, at: 600, state: Pending },   "lllllllslsslEX"),
+    ("held",                          Given { approved: true,  asked: 1, delay: 60, at: 200, state: Holding },   "hhhhsDRsDssXtX"),
+    ("held, the delay over",          Given { approved: true,  asked: 1, delay: 60, at: 260, state: Holding },   "hhhhsDRsDssXAX"),
+    ("held, everything over",         Given { approved: true,  asked: 1, delay: 60, at: 660, state: Holding },   "llllsllslsslEX"),
+    ("approved",                      Given { approved: true,  asked: 1, delay: 0,  at: 250, state: Approved },  "ddddsddsdssd.."),
+    ("approved, long ago",            Given { approved: true,  asked: 1, delay: 0,  at: 999, state: Approved },  "ddddsddsdssd.."),
+    ("denied",                        Given { approved: true,  asked: 2, delay: 0,  at: 400, state: Denied },    "dddddddsdssd.."),
+    ("expired",                       Given { approved: false, asked: 2, delay: 0,  at: 700, state: Expired },   "lllllllslssl.."),
+    ("cancelled",                     Given { approved: false, asked: 1, delay: 0,  at: 250, state: Cancelled }, "xxxxsxxsxss..."),
+];
 
-fn at(seconds: i64) -> Timestamp {
-    Timestamp::from_seconds(seconds)
+use Stands::{Approved, Cancelled, Denied, Expired, Holding, Pending};
+
+#[derive(Clone, Copy, Debug)]
+enum When {
+    Says(u128, u128, Factor, Verdict),
+    Cancelled,
+    Timer,
+    Voided,
 }
 
-/// The smallest step of time there is.
-fn just_before(seconds: i64) -> Timestamp {
-    at(seconds).before(Duration::from_micros(1))
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Stands {
+    Pending,
+    Holding,
+    Approved,
+    Denied,
+    Expired,
+    Cancelled,
+}
+
+/// Where an approval stands, so many seconds after it was asked for.
+#[derive(Clone, Copy, Debug)]
+struct Given {
+    approved: bool,
+    asked: usize,
+    delay: u32,
+    at: i64,
+    state: Stands,
+}
+
+const ANN: u128 = 1;
+const BEA: u128 = 2;
+const CYD: u128 = 3;
+const RAE: u128 = 4;
+const STRANGER: u128 = 9;
+const CREATED: i64 = 1_000;
+
+fn at(seconds: i64) -> Timestamp {
+    Timestamp::from_seconds(CREATED + seconds)
 }
 
 fn user(number: u128) -> UserId {
     UserId(Uuid::from_u128(number))
 }
 
-fn approval(state: State, approvers: Vec<UserId>) -> Approval {
+fn key(number: u128) -> SignedWith {
+    SignedWith::Device(DeviceId(Uuid::from_u128(number)))
+}
+
+fn reference() -> PolicyRef {
+    PolicyRef { name: "prod".into(), sha256: "x".into() }
+}
+
+fn approval(requirement: Requirement, requester: UserId) -> Approval {
+    let created_at = at(0);
     Approval {
         id: ApprovalId(Uuid::from_u128(100)),
         tag: "R7K2".into(),
         bot: BotId(Uuid::from_u128(200)),
-        requester: user(APPROVER),
+        requester,
         action: Action { kind: "deploy".into(), target: "production".into(), params: Params::default() },
-        reason: Some("release day".into()),
+        reason: None,
         origin: None,
-        requirement: Requirement {
-            policy: PolicyRef { name: "builtin/requester-passkey".into(), sha256: "x".into() },
-            factor: Factor::Passkey,
-            approvers,
-        },
-        created_at: at(CREATED),
-        expires_at: at(DEADLINE),
-        state,
+        created_at,
+        expires_at: created_at.after(requirement.answer_time()).after(requirement.delay()),
+        requirement,
+        asked: 1,
+        given: Vec::new(),
+        state: State::Pending,
     }
 }
 
-fn answered(by: u128, verdict: Verdict) -> Event {
-    Event::Answered(VerifiedAnswer::checked(user(by), verdict, Some("because".into())))
+fn decision(by: u128, at: Timestamp, verdict: Verdict) -> Decision {
+    let reason = (verdict != Verdict::Approve).then(|| "because".to_owned());
+    Decision { by: user(by), at, verdict, reason }
 }
 
-/// The second approver's, before any row of the table happens.
-fn earlier_decision() -> Decision {
-    Decision { by: user(SECOND_APPROVER), at: at(CREATED + 1), reason: Some("I was first".into()) }
-}
-
-impl Given {
-    fn state(self) -> State {
-        match self {
-            PendingBefore | PendingAt | PendingAfter => State::Pending,
-            Approved => State::Approved(earlier_decision()),
-            Denied => State::Denied(earlier_decision()),
-            Expired => State::Expired { at: at(DEADLINE) },
-            Cancelled => State::Cancelled { at: at(CREATED + 1) },
-        }
-    }
-
-    fn times(self) -> Vec<Timestamp> {
-        match self {
-            PendingBefore => vec![at(CREATED), just_before(DEADLINE)],
-            PendingAt => vec![at(DEADLINE)],
-            PendingAfter => vec![at(DEADLINE + 1), at(DEADLINE + 1_000_000)],
-            Approved | Denied | Expired | Cancelled => vec![at(CREATED + 2), at(DEADLINE), at(DEADLINE + 1)],
-        }
-    }
+fn says(by: u128, with: u128, factor: Factor, verdict: Verdict) -> Event {
+    let reason = (verdict != Verdict::Approve).then(|| "because".to_owned());
+    Event::Answered(VerifiedAnswer::checked(user(by), key(with), factor, verdict, reason))
 }
 
 impl When {
     fn event(self) -> Event {
         match self {
-            Approves => answered(APPROVER, Verdict::Approve),
-            Denies => answered(APPROVER, Verdict::Deny),
-            StrangerApproves => answered(STRANGER, Verdict::Approve),
-            StrangerDenies => answered(STRANGER, Verdict::Deny),
-            IsCancelled => Event::Cancelled,
-            DeadlinePasses => Event::DeadlinePassed,
+            Self::Says(by, with, factor, verdict) => says(by, with, factor, verdict),
+            Self::Cancelled => Event::Cancelled,
+            Self::Timer => Event::TimerRang,
+            Self::Voided => Event::Voided,
         }
     }
 }
 
-impl Then {
-    /// In the machine's own terms.
-    fn at(self, before: &Approval, now: Timestamp) -> Result<(Approval, Vec<Effect>), Refusal> {
-        let effects = |does: &[Does]| does.iter().map(|does| does.effect(now)).collect();
-        match self {
-            Ends(outcome, does) => Ok((Approval { state: outcome.state(now), ..before.clone() }, effects(does))),
-            Stays(does) => Ok((before.clone(), effects(does))),
-            Refuses(Stranger) => Err(Refusal::NotAnApprover),
-            Refuses(Decided) => Err(Refusal::Decided(earlier_decision())),
-            Refuses(Late) => Err(Refusal::Expired),
-            Refuses(Withdrawn) => Err(Refusal::Cancelled),
-        }
+impl Given {
+    fn approval(self) -> Approval {
+        let group = |needed, members: &[u128]| Quorum { needed, members: members.iter().map(|&who| user(who)).collect() };
+        let requirement = Requirement {
+            policy: reference(),
+            factor: Factor::Code,
+            requester: false,
+            requester_excluded: true,
+            groups: vec![group(2, &[ANN, BEA]), group(1, &[CYD])],
+            window_seconds: 300,
+            delay_seconds: self.delay,
+            executor: None,
+        };
+        let bea = policy::Given { by: user(BEA), key: key(2), factor: Factor::Passkey, at: at(100) };
+        let state = match self.state {
+            Pending => State::Pending,
+            Holding => State::Holding { until: at(260) },
+            Approved => State::Approved(decision(ANN, at(200), Verdict::Approve)),
+            Denied => State::Denied(decision(ANN, at(200), Verdict::Deny)),
+            Expired => State::Expired { at: at(600) },
+            Cancelled => State::Cancelled { at: at(200) },
+        };
+        let given = if self.approved { vec![bea] } else { Vec::new() };
+        Approval { asked: self.asked, given, state, ..approval(requirement, user(RAE)) }
     }
 }
 
-impl Outcome {
-    fn state(self, now: Timestamp) -> State {
-        let decision = Decision { by: user(APPROVER), at: now, reason: Some("because".into()) };
-        match self {
-            Allowed => State::Approved(decision),
-            Forbidden => State::Denied(decision),
-            Lapsed => State::Expired { at: now },
-            CalledOff => State::Cancelled { at: now },
-        }
-    }
-}
+use crate::approvals::policy;
 
-impl Does {
-    fn effect(self, now: Timestamp) -> Effect {
-        match self {
-            Grant5min => Effect::IssueGrant { expires_at: now.after(Duration::from_mins(5)) },
-            WakeAtDeadline => Effect::WakeAt(at(DEADLINE)),
-            Tell => Effect::TellBot,
-            TakeOff => Effect::Withdraw,
+/// What the letter says of this event, in the machine's own terms.
+fn expected(letter: char, given: Given, when: When) -> Result<(Approval, Vec<Effect>), Refusal> {
+    let (before, now) = (given.approval(), at(given.at));
+    let mut counted = before.clone();
+    if let When::Says(by, with, factor, Verdict::Approve) = when {
+        counted.given.push(policy::Given { by: user(by), key: key(with), factor, at: now });
+    }
+    let over = |state| Ok((Approval { state, ..before.clone() }, vec![Effect::TellBot, Effect::Withdraw]));
+    let said = |verdict| {
+        let When::Says(by, ..) = when else { panic!("nobody said it") };
+        State::Denied(decision(by, now, verdict))
+    };
+    match letter {
+        '.' => Ok((before, Vec::new())),
+        'c' => Ok((counted, Vec::new())),
+        'A' => {
+            let last = counted.given.last().expect("somebody approved").by;
+            let decision = Decision { by: last, at: now, verdict: Verdict::Approve, reason: None };
+            let grant = Effect::IssueGrant { expires_at: now.after(Duration::from_mins(5)) };
+            let state = State::Approved(decision);
+            Ok((Approval { state, ..counted }, vec![grant, Effect::TellBot, Effect::Withdraw]))
         }
+        'H' => {
+            // The timer that is set rings at 300 or 600 s, before the delay is over, and is set again then.
+            let until = now.after(Duration::from_secs(60));
+            Ok((Approval { state: State::Holding { until }, ..counted }, Vec::new()))
+        }
+        'D' => over(said(Verdict::Deny)),
+        'R' => over(said(Verdict::Report)),
+        'X' => over(State::Cancelled { at: now }),
+        'E' => over(State::Expired { at: now }),
+        'n' => Ok((Approval { asked: 2, ..before }, vec![Effect::NotifyUsers(vec![user(CYD)]), Effect::WakeAt(at(600))])),
+        't' if given.state == Holding => Ok((before, vec![Effect::WakeAt(at(260))])),
+        't' => Ok((before, vec![Effect::WakeAt(at(300 * i64::try_from(given.asked).unwrap()))])),
+        's' => Err(Refusal::NotAnApprover),
+        'a' => Err(Refusal::AlreadyApproved),
+        'w' => Err(Refusal::FactorTooWeak(Factor::Code)),
+        'h' => Err(Refusal::Holding { until: at(260) }),
+        'd' => match before.state {
+            State::Approved(decision) | State::Denied(decision) => Err(Refusal::Decided(decision)),
+            other => panic!("{other:?} is not decided"),
+        },
+        'l' => Err(Refusal::Expired),
+        'x' => Err(Refusal::Cancelled),
+        other => panic!("no letter {other}"),
     }
 }
 
 #[test]
 fn every_state_meets_every_event_as_the_table_says() {
-    for (given, when, then) in TABLE {
-        for now in given.times() {
-            let before = approval(given.state(), vec![user(APPROVER), user(SECOND_APPROVER)]);
-            let expected = then.at(&before, now);
-            assert_eq!(before.step(when.event(), now), expected, "{given:?} × {when:?} at {now}");
+    for (row, given, letters) in TABLE {
+        for ((column, when), letter) in WHEN.iter().zip(letters.chars()) {
+            let found = given.approval().step(when.event(), at(given.at));
+            assert_eq!(found, expected(letter, *given, *when), "{row} × {column}");
         }
     }
 }
 
 #[test]
 fn the_table_is_complete() {
-    for given in Given::ALL {
-        for when in When::ALL {
-            let rows = TABLE.iter().filter(|row| (row.0, row.1) == (*given, *when)).count();
-            assert_eq!(rows, 1, "rows for {given:?} × {when:?}");
-        }
+    for (row, _, letters) in TABLE {
+        assert_eq!(letters.chars().count(), WHEN.len(), "{row}");
     }
 }
 
-/// A new state or event of the machine does not compile until it is named here, and fails until the table's words make one.
+/// A new state or event of the machine does not compile until it is named here, and fails until the table has one.
 #[test]
 fn the_table_knows_every_state_and_event_of_the_machine() {
-    let states: BTreeSet<_> = Given::ALL
-        .iter()
-        .map(|given| match given.state() {
-            State::Pending => 0,
-            State::Approved(_) => 1,
-            State::Denied(_) => 2,
-            State::Expired { .. } => 3,
-            State::Cancelled { .. } => 4,
-        })
-        .collect();
-    let events: BTreeSet<_> = When::ALL
-        .iter()
-        .map(|when| match when.event() {
-            Event::Answered(answer) => match answer.verdict() {
-                Verdict::Approve => 0,
-                Verdict::Deny => 1,
-            },
-            Event::Cancelled => 2,
-            Event::DeadlinePassed => 3,
-        })
-        .collect();
-    assert_eq!((states.len(), events.len()), (5, 4));
+    let state = |given: &Given| match given.approval().state {
+        State::Pending => 0,
+        State::Holding { .. } => 1,
+        State::Approved(_) => 2,
+        State::Denied(_) => 3,
+        State::Expired { .. } => 4,
+        State::Cancelled { .. } => 5,
+    };
+    let event = |when: &When| match when.event() {
+        Event::Answered(answer) => match answer.verdict() {
+            Verdict::Approve => 0,
+            Verdict::Deny => 1,
+            Verdict::Report => 2,
+        },
+        Event::Cancelled => 3,
+        Event::TimerRang => 4,
+        Event::Voided => 5,
+    };
+    let states: BTreeSet<_> = TABLE.iter().map(|(_, given, _)| state(given)).collect();
+    let events: BTreeSet<_> = WHEN.iter().map(|(_, when)| event(when)).collect();
+    assert_eq!((states.len(), events.len()), (6, 6));
 }
 
 #[test]
-fn a_new_request_rings_its_approvers_and_sets_its_timer() {
-    let approvers = vec![user(APPROVER), user(SECOND_APPROVER)];
-    let expected = vec![Effect::NotifyUsers(approvers.clone()), Effect::WakeAt(at(DEADLINE))];
-    assert_eq!(approval(State::Pending, approvers).requested(), expected);
+fn a_new_request_rings_those_who_are_asked_first_and_sets_its_timer() {
+    let fresh = Given { approved: false, asked: 1, delay: 60, at: 0, state: Pending }.approval();
+    assert_eq!(fresh.requested(), vec![Effect::NotifyUsers(vec![user(ANN), user(BEA)]), Effect::WakeAt(at(300))]);
+    assert_eq!((fresh.answer_by(), fresh.expires_at), (at(600), at(660)));
 }
 
 #[test]
-fn a_request_without_approvers_can_only_end_unapproved() {
-    for verdict in [Verdict::Approve, Verdict::Deny] {
-        let refused = approval(State::Pending, Vec::new()).step(answered(APPROVER, verdict), at(CREATED));
-        assert_eq!(refused, Err(Refusal::NotAnApprover));
-    }
+fn a_delay_that_ends_before_the_timer_sets_one_of_its_own() {
+    let early = Given { approved: true, asked: 1, delay: 60, at: 100, state: Pending }.approval();
+    let (held, effects) = early.step(says(ANN, 1, Factor::Code, Verdict::Approve), at(100)).unwrap();
+    assert_eq!((held.state, effects), (State::Holding { until: at(160) }, vec![Effect::WakeAt(at(160))]));
 }
 
-// Any history. People are numbers; some of 0..4 are approvers. Times are any, in any order: clocks jump.
+// Any history under any policy. People are 1..=4, as in the policy's own tests; times are any, mostly in order: clocks jump.
 
 #[derive(Clone, Copy, Debug)]
 enum Move {
-    Answer(u128, Verdict),
+    Says(u128, u128, Factor, Verdict),
     Cancel,
     Timer,
 }
 
-type History = Vec<(Timestamp, Move)>;
+type History = Vec<(i64, Move)>;
 
 fn a_move() -> impl Strategy<Value = Move> {
+    let factor = prop::sample::select(vec![Factor::Tap, Factor::Code, Factor::Passkey]);
+    let verdict = prop_oneof![
+        12 => Just(Verdict::Approve),
+        1 => Just(Verdict::Deny),
+        1 => Just(Verdict::Report),
+    ];
     prop_oneof![
-        3 => (0..4u128, prop_oneof![Just(Verdict::Approve), Just(Verdict::Deny)]).prop_map(|(by, verdict)| Move::Answer(by, verdict)),
+        12 => (1..=4u128, 1..=5u128, factor, verdict).prop_map(|(by, with, factor, verdict)| Move::Says(by, with, factor, verdict)),
         1 => Just(Move::Cancel),
-        2 => Just(Move::Timer),
+        5 => Just(Move::Timer),
     ]
 }
 
-/// Mostly around the deadline, to the microsecond.
-fn a_time() -> impl Strategy<Value = Timestamp> {
-    let near = (-3..=3i64).prop_map(|micros| Timestamp::from_micros(at(DEADLINE).as_micros() + micros));
-    prop_oneof![near, (CREATED..DEADLINE + 100).prop_map(at), Just(at(CREATED))]
-}
-
 fn a_history() -> impl Strategy<Value = History> {
-    prop::collection::vec((a_time(), a_move()), 0..12)
-}
-
-fn some_approvers() -> impl Strategy<Value = Vec<UserId>> {
-    prop::sample::subsequence(vec![0, 1, 2, 3u128], 0..=4).prop_map(|who| who.into_iter().map(user).collect())
-}
-
-fn event_of(step: Move) -> Event {
-    match step {
-        Move::Answer(by, verdict) => answered(by, verdict),
-        Move::Cancel => Event::Cancelled,
-        Move::Timer => Event::DeadlinePassed,
-    }
-}
-
-/// The whole model: the first move that may end it, ends it.
-fn ended_by(history: &History, approvers: &[UserId]) -> Option<State> {
-    history.iter().find_map(|&(now, step)| {
-        let decision = |by| Decision { by: user(by), at: now, reason: Some("because".into()) };
-        match step {
-            Move::Answer(by, Verdict::Approve) if approvers.contains(&user(by)) && now < at(DEADLINE) => {
-                Some(State::Approved(decision(by)))
-            }
-            Move::Answer(by, Verdict::Deny) if approvers.contains(&user(by)) && now < at(DEADLINE) => {
-                Some(State::Denied(decision(by)))
-            }
-            Move::Cancel if now < at(DEADLINE) => Some(State::Cancelled { at: now }),
-            Move::Timer if now >= at(DEADLINE) => Some(State::Expired { at: now }),
-            _ => None,
-        }
+    let times = prop::collection::vec(prop_oneof![0..30i64, Just(60), Just(300), Just(-5)], 0..14);
+    (times, prop::collection::vec(a_move(), 14)).prop_map(|(steps, moves)| {
+        let mut now = 0;
+        let ascending = steps.into_iter().map(|step| {
+            now += step;
+            now
+        });
+        ascending.zip(moves).collect()
     })
 }
 
 /// One move of a history, as it went.
 struct Went {
-    now: Timestamp,
+    now: i64,
     step: Move,
-    before: State,
-    after: State,
+    before: Approval,
+    after: Approval,
     reply: Result<Vec<Effect>, Refusal>,
 }
 
-/// Lives through a history. What is refused changes nothing: the caller keeps what it had.
-fn live(history: &History, approvers: &[UserId]) -> Vec<Went> {
-    let mut approval = approval(State::Pending, approvers.to_vec());
+fn live(require: &Require, requester: u128, history: &History) -> Vec<Went> {
+    let mut approval = approval(resolved(require, reference()), user(requester));
     let mut went = Vec::new();
     for &(now, step) in history {
-        let before = approval.state.clone();
-        let reply = approval.clone().step(event_of(step), now).map(|(next, effects)| {
+        let event = match step {
+            Move::Says(by, with, factor, verdict) => says(by, with, factor, verdict),
+            Move::Cancel => Event::Cancelled,
+            Move::Timer => Event::TimerRang,
+        };
+        let before = approval.clone();
+        let reply = approval.clone().step(event, at(now)).map(|(next, effects)| {
             approval = next;
             effects
         });
-        went.push(Went { now, step, before, after: approval.state.clone(), reply });
+        went.push(Went { now, step, before, after: approval.clone(), reply });
     }
     went
 }
 
+fn is_open(approval: &Approval) -> bool {
+    matches!(approval.state, State::Pending | State::Holding { .. })
+}
+
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(3_000))]
+
+    /// The one that matters: by the words of the policy, with distinct people and keys, in time, undisturbed for the whole delay.
     #[test]
-    fn the_first_terminal_verdict_wins_and_is_final(history in a_history(), approvers in some_approvers()) {
-        let last = live(&history, &approvers).pop().map_or(State::Pending, |went| went.after);
-        prop_assert_eq!(last, ended_by(&history, &approvers).unwrap_or(State::Pending));
+    fn nothing_is_approved_that_the_policy_refuses(require in a_require(), requester in 1..=4u128, history in a_history()) {
+        let went = live(&require, requester, &history);
+        for (index, this) in went.iter().enumerate() {
+            let approved = is_open(&this.before) && matches!(this.after.state, State::Approved(_));
+            let granted = this.reply.iter().flatten().any(|effect| matches!(effect, Effect::IssueGrant { .. }));
+            prop_assert_eq!(approved, granted);
+            if !approved {
+                continue;
+            }
+            // What the people said, as it was accepted: nothing of the machine's own.
+            let said: Vec<_> = went[..=index].iter().filter(|past| past.reply.is_ok()).filter_map(|past| match past.step {
+                Move::Says(by, with, factor, verdict) => Some((past.now, by, with, factor, verdict)),
+                _ => None,
+            }).collect();
+            prop_assert!(said.iter().all(|(.., verdict)| *verdict == Verdict::Approve), "somebody said no");
+            let last = said.iter().map(|(now, ..)| *now).max().unwrap();
+            let latest = went[..=index].iter().map(|past| past.now).max().unwrap();
+            let given = said.iter().map(|&(now, by, with, factor, _)| policy::Given { by: user(by), key: key(with), factor, at: at(now) });
+            let case = Case { requester: usize::try_from(requester).unwrap() - 1, elapsed: u32::try_from(latest.max(0)).unwrap(), given: given.collect() };
+            prop_assert!(satisfied(&require, &case), "{:?}", case);
+            let time = i64::from(require.expires_in) * i64::try_from(require.groups.len().max(1)).unwrap();
+            prop_assert!(last < time && this.now < time + i64::from(require.delay), "too late");
+            if require.delay > 0 {
+                prop_assert!(this.now >= said.last().unwrap().0 + i64::from(require.delay), "too early");
+            }
+        }
     }
 
+    /// And the other way round: as soon as the policy is satisfied it is approved, or held.
     #[test]
-    fn nothing_happens_after_the_end(history in a_history(), approvers in some_approvers()) {
-        for went in live(&history, &approvers).iter().filter(|went| went.before != State::Pending) {
-            prop_assert_eq!(&went.after, &went.before);
-            prop_assert!(went.reply.as_ref().map_or(true, Vec::is_empty), "{:?}", went.reply);
+    fn what_the_policy_asks_is_enough(require in a_require(), requester in 1..=4u128, history in a_history()) {
+        for this in live(&require, requester, &history).iter().filter(|went| went.after.state == State::Pending) {
+            let asked_for = u32::try_from(this.after.asked - 1).unwrap() * require.expires_in;
+            let case = Case { requester: usize::try_from(requester).unwrap() - 1, elapsed: asked_for, given: this.after.given.clone() };
+            prop_assert!(!satisfied(&require, &case), "it waits for nothing: {:?}", case);
         }
     }
 
     #[test]
-    fn a_grant_is_issued_exactly_once_by_an_approver_before_the_deadline(history in a_history(), approvers in some_approvers()) {
-        let went = live(&history, &approvers);
-        let issued: Vec<_> = went
-            .iter()
-            .filter(|went| went.reply.iter().flatten().any(|effect| matches!(effect, Effect::IssueGrant { .. })))
-            .collect();
-        let approved = matches!(went.last().map(|went| &went.after), Some(State::Approved(_)));
-        prop_assert_eq!(issued.len(), usize::from(approved));
-        for went in issued {
-            let by_approver = matches!(went.step, Move::Answer(by, Verdict::Approve) if approvers.contains(&user(by)));
-            prop_assert!(by_approver && went.now < at(DEADLINE), "{:?} at {}", went.step, went.now);
+    fn the_first_terminal_verdict_wins_and_is_final(require in a_require(), requester in 1..=4u128, history in a_history()) {
+        for this in live(&require, requester, &history) {
+            let accepted = this.reply.is_ok();
+            if !is_open(&this.before) {
+                prop_assert_eq!(&this.after, &this.before);
+                prop_assert!(this.reply.as_ref().map_or(true, Vec::is_empty), "{:?}", this.reply);
+            } else if let (Move::Says(by, _, _, verdict @ (Verdict::Deny | Verdict::Report)), true) = (this.step, accepted) {
+                let denied = Decision { by: user(by), at: at(this.now), verdict, reason: Some("because".into()) };
+                prop_assert_eq!(this.after.state, State::Denied(denied), "one eligible deny is terminal");
+            }
         }
     }
 
     #[test]
-    fn the_bot_is_told_and_the_cards_are_taken_off_once(history in a_history(), approvers in some_approvers()) {
-        let went = live(&history, &approvers);
-        let ended = went.last().is_some_and(|went| went.after != State::Pending);
+    fn the_bot_is_told_and_the_cards_are_taken_off_once(require in a_require(), requester in 1..=4u128, history in a_history()) {
+        let went = live(&require, requester, &history);
+        let ended = went.last().is_some_and(|went| !is_open(&went.after));
         for once in [Effect::TellBot, Effect::Withdraw] {
             let done = went.iter().flat_map(|went| went.reply.iter().flatten()).filter(|effect| **effect == once).count();
             prop_assert_eq!(done, usize::from(ended), "{:?}", once);
@@ -436,25 +423,63 @@ proptest! {
 
     /// Timers are set as effects say and ring once each; they may ring late or, when clocks jump, early.
     #[test]
-    fn a_pending_request_is_never_without_its_timer(history in a_history(), approvers in some_approvers()) {
-        let set = |effects: &[Effect]| effects.iter().filter(|effect| **effect == Effect::WakeAt(at(DEADLINE))).count();
-        let mut timers = set(&approval(State::Pending, approvers.clone()).requested());
-        for went in live(&history, &approvers) {
-            prop_assert!(!matches!((went.step, &went.reply), (Move::Timer, Err(_))), "a timer was refused");
-            if matches!(went.step, Move::Timer) {
-                timers = timers.saturating_sub(1);
+    fn an_open_request_is_never_without_a_timer_that_is_early_enough(
+        require in a_require(), requester in 1..=4u128, history in a_history(),
+    ) {
+        let wakes = |effects: &[Effect]| -> Vec<Timestamp> {
+            effects.iter().filter_map(|effect| if let Effect::WakeAt(at) = effect { Some(*at) } else { None }).collect()
+        };
+        let fresh = approval(resolved(&require, reference()), user(requester));
+        let mut timers = wakes(&fresh.requested());
+        for this in live(&require, requester, &history) {
+            if matches!(this.step, Move::Timer) {
+                prop_assert!(this.reply.is_ok(), "a timer was refused");
+                // The first to be due is the one that rings.
+                timers.sort();
+                timers.remove(0);
             }
-            timers += went.reply.as_ref().map_or(0, |effects| set(effects));
-            prop_assert!(went.after != State::Pending || timers == 1, "{} timers after {:?} at {}", timers, went.step, went.now);
+            timers.extend(this.reply.iter().flat_map(|effects| wakes(effects)));
+            if is_open(&this.after) {
+                let due = this.after.next_timer();
+                prop_assert!(timers.iter().any(|timer| *timer <= due), "{:?} for {} at {}", timers, due, this.now);
+                prop_assert!(timers.len() <= 2, "timers gather: {:?}", timers);
+            } else {
+                // Those that are left ring and change nothing.
+                timers.push(this.after.expires_at);
+            }
         }
     }
 
     #[test]
-    fn a_stranger_changes_nothing_and_learns_nothing(history in a_history(), approvers in some_approvers()) {
-        for went in live(&history, &approvers) {
-            if matches!(went.step, Move::Answer(by, _) if !approvers.contains(&user(by))) {
-                prop_assert_eq!(went.reply, Err(Refusal::NotAnApprover));
-                prop_assert_eq!(went.after, went.before);
+    fn a_stranger_changes_nothing_and_learns_nothing(require in a_require(), requester in 1..=4u128, history in a_history()) {
+        for this in live(&require, requester, &history) {
+            if let Move::Says(by, _, _, verdict) = this.step {
+                let groups = this.before.requirement.groups.iter().take(this.before.asked);
+                let asked = groups.flat_map(|group| &group.members).any(|member| *member == user(by));
+                let asked = asked && !(require.requester_excluded && by == requester);
+                let asked = asked || (by == requester && (require.requester || verdict != Verdict::Approve));
+                if !asked {
+                    prop_assert_eq!(this.reply, Err(Refusal::NotAnApprover));
+                    prop_assert_eq!(this.after, this.before);
+                }
+            }
+        }
+    }
+
+    /// Whoever is asked is told, once, when their turn comes.
+    #[test]
+    fn everybody_who_is_asked_is_rung_once(require in a_require(), requester in 1..=4u128, history in a_history()) {
+        let fresh = approval(resolved(&require, reference()), user(requester));
+        let rung = |effects: &[Effect]| -> Vec<UserId> {
+            effects.iter().flat_map(|effect| if let Effect::NotifyUsers(users) = effect { users.clone() } else { Vec::new() }).collect()
+        };
+        let mut told = rung(&fresh.requested());
+        for this in live(&require, requester, &history) {
+            told.extend(this.reply.iter().flat_map(|effects| rung(effects)));
+            if this.after.state == State::Pending {
+                let (once, all): (BTreeSet<_>, BTreeSet<_>) = (told.iter().collect(), this.after.approvers().into_iter().collect());
+                prop_assert_eq!(once.len(), told.len(), "somebody twice");
+                prop_assert_eq!(once.into_iter().copied().collect::<BTreeSet<_>>(), all);
             }
         }
     }

@@ -22,6 +22,7 @@ const SERVER: &str = "server";
 const DATABASE: &str = "database";
 const CLOCK: &str = "clock";
 const FALLBACK: &str = "fallback";
+const POLICIES: &str = "policies";
 
 /// As `/readyz` sees it: beyond this, deadlines do not mean the same on both sides.
 const MAX_SKEW: Duration = Duration::from_secs(2);
@@ -57,7 +58,18 @@ async fn running(config: &Config, client: &Client) -> Vec<Finding> {
         Err(finding) => return [findings, vec![finding]].concat(),
     };
     findings.push(fallback(config, found));
+    findings.extend(client.get("/v1/policies").await.ok().and_then(|reply| taps(&reply.body)));
     findings
+}
+
+/// Which policies take a tap, which shows no more than that somebody held the phone.
+fn taps(body: &serde_json::Value) -> Option<Finding> {
+    let policies = body["policies"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let weak = policies.iter().filter(|policy| policy["require"]["factor"] == "tap");
+    let names: Vec<_> = weak.filter_map(|policy| policy["name"].as_str()).collect();
+    let why =
+        || format!("{} takes a tap, which is for low risk only: ask for a code or a passkey where it matters", names.join(", "));
+    (!names.is_empty()).then(|| warn(POLICIES, why()))
 }
 
 /// What a person has to be reached on and to approve with.

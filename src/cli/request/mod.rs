@@ -4,9 +4,9 @@
 //! - Exit code 0 means that the server said `approved`; whatever is not that, or not known, is another.
 //! - An interrupted request is cancelled before the process ends, so that nobody approves what nobody waits for.
 
-mod params;
-mod wait;
-mod words;
+pub(super) mod params;
+pub(super) mod wait;
+pub(super) mod words;
 
 use clap::Args;
 use serde_json::{Value, json};
@@ -15,7 +15,7 @@ use super::connect::At;
 use super::interrupt::Interrupt;
 use super::reply::read;
 use super::{Failure, Out, Outcome};
-use crate::approvals::Action;
+use crate::approvals::{Action, Params};
 use crate::identity::UserRef;
 use wait::{Asked, Ended, Waiting};
 use words::{Approval, State};
@@ -47,9 +47,9 @@ pub(super) struct Request {
     /// Why, in the requester's own words
     #[arg(long, value_name = "TEXT")]
     reason: Option<String>,
-    /// Seconds it may be answered
-    #[arg(long, value_name = "SECONDS", default_value_t = 300, value_parser = clap::value_parser!(u32).range(10..=3600))]
-    expires_in: u32,
+    /// Seconds it may be answered at most [default: what the policy says, or 300]
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(10..=3600))]
+    expires_in: Option<u32>,
     /// Wait until it is decided
     #[arg(long)]
     wait: bool,
@@ -79,6 +79,7 @@ impl Request {
         }
         if !self.json {
             self.say(out, asked.waits());
+            self.show_code(&asked, out);
         }
         match waiting.until_decided(&asked, out).await? {
             Ended::Decided(body) => self.tell(&body, out),
@@ -92,14 +93,22 @@ impl Request {
     /// The request's body; what the server would refuse in an action is refused here already.
     fn ask(&self) -> Result<Value, Failure> {
         let params = params::collect(&self.params, &self.json_params).map_err(Failure::Usage)?;
-        let action = json!({"type": self.action, "target": self.target, "params": params});
-        let action: Action = serde_path_to_error::deserialize(&action)
-            .map_err(|error| Failure::Usage(format!("{}: {}", error.path(), error.inner())))?;
-        let mut ask = json!({"action": action, "requester": self.requester, "expires_in": self.expires_in});
+        let action = action(&self.action, &self.target, &params)?;
+        let mut ask = json!({"action": action, "requester": self.requester});
+        if let Some(seconds) = self.expires_in {
+            ask["expires_in"] = json!(seconds);
+        }
         if let Some(reason) = &self.reason {
             ask["reason"] = json!(reason);
         }
         Ok(ask)
+    }
+
+    /// The code for whoever approves, where one serves: the requester is who sees this.
+    fn show_code(&self, approval: &Approval, out: &mut Out) {
+        if let Some(code) = &approval.code {
+            self.say(out, format!("Code {}: whoever approves types it on their phone", code.expose()));
+        }
     }
 
     /// A sentence, out of the way of the grant.
@@ -118,12 +127,19 @@ impl Request {
             return Ok(outcome);
         }
         self.say(out, approval.sentence());
+        self.show_code(&approval, out);
         if self.print_grant && outcome == Outcome::Done {
             let gone = || Failure::Other("the grant is not to be had any more: it was redeemed, or its time is over".into());
             out.line(approval.grant.ok_or_else(gone)?.expose());
         }
         Ok(outcome)
     }
+}
+
+/// An action that the server would not refuse.
+pub(super) fn action(kind: &str, target: &str, params: &Params) -> Result<Action, Failure> {
+    let action = json!({"type": kind, "target": target, "params": params});
+    serde_path_to_error::deserialize(&action).map_err(|error| Failure::Usage(format!("{}: {}", error.path(), error.inner())))
 }
 
 #[cfg(test)]
@@ -152,7 +168,7 @@ mod tests {
         let asked = ask("--param ref=new_auth --param-json count=3 --reason soon --expires-in 60").unwrap();
         let action = json!({"type": "deploy", "target": "production", "params": {"ref": "new_auth", "count": 3}});
         assert_eq!(asked, json!({"action": action, "requester": "@yannick", "reason": "soon", "expires_in": 60}));
-        assert_eq!(ask("").unwrap()["expires_in"], 300);
+        assert!(ask("").unwrap()["expires_in"].is_null(), "the policy says how long");
     }
 
     #[test]

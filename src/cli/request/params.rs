@@ -4,7 +4,7 @@ use crate::approvals::{Param, Params};
 use serde::de::IgnoredAny;
 
 /// All of them, each named once.
-pub(super) fn collect(texts: &[String], jsons: &[String]) -> Result<Params, String> {
+pub(in crate::cli) fn collect(texts: &[String], jsons: &[String]) -> Result<Params, String> {
     let mut params = Params::default();
     let texts = texts.iter().map(|given| text(given).map_err(|why| format!("--param {given}: {why}")));
     let jsons = jsons.iter().map(|given| json(given).map_err(|why| format!("--param-json {given}: {why}")));

@@ -29,7 +29,7 @@ const PARTING: Duration = Duration::from_secs(5);
 
 /// What came of asking.
 #[derive(Debug)]
-pub(super) enum Asked {
+pub(in crate::cli) enum Asked {
     /// The server took the request; the approval's body.
     Taken(Value),
     /// A signal came first; says what became of the request.
@@ -38,7 +38,7 @@ pub(super) enum Asked {
 
 /// How a wait ended.
 #[derive(Debug)]
-pub(super) enum Ended {
+pub(in crate::cli) enum Ended {
     /// With a terminal state; the approval's body.
     Decided(Value),
     /// By a signal; says what became of the request.
@@ -46,19 +46,19 @@ pub(super) enum Ended {
 }
 
 /// A request under way.
-pub(super) struct Waiting {
+pub(in crate::cli) struct Waiting {
     client: Client,
     interrupt: Interrupt,
     clock: Clock,
 }
 
 impl Waiting {
-    pub(super) fn new(client: Client, interrupt: Interrupt) -> Self {
+    pub(in crate::cli) fn new(client: Client, interrupt: Interrupt) -> Self {
         Self { client, interrupt, clock: Clock::system() }
     }
 
     /// Asks, and gives the approval's body.
-    pub(super) async fn ask(&mut self, ask: &Value) -> Result<Asked, Failure> {
+    pub(in crate::cli) async fn ask(&mut self, ask: &Value) -> Result<Asked, Failure> {
         let asking = self.client.post("/v1/approvals", ask);
         tokio::pin!(asking);
         tokio::select! {
@@ -75,7 +75,7 @@ impl Waiting {
     }
 
     /// Waits until `asked` is decided, showing what is left of its time.
-    pub(super) async fn until_decided(&mut self, asked: &Approval, out: &mut Out) -> Result<Ended, Failure> {
+    pub(in crate::cli) async fn until_decided(&mut self, asked: &Approval, out: &mut Out) -> Result<Ended, Failure> {
         let since = self.clock.now();
         let path = format!("/v1/approvals/{}?wait={POLL}", asked.id);
         loop {

@@ -12,7 +12,7 @@ use crate::text::line;
 /// Where an approval stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum State {
+pub(in crate::cli) enum State {
     Pending,
     Approved,
     Denied,
@@ -22,23 +22,25 @@ pub(super) enum State {
 
 /// Who decided.
 #[derive(Clone, Debug, Deserialize)]
-pub(super) struct Decision {
+pub(in crate::cli) struct Decision {
     by: Person,
     reason: Option<String>,
 }
 
 /// An approval, as `/v1/approvals` shows it.
 #[derive(Clone, Debug, Deserialize)]
-pub(super) struct Approval {
-    pub(super) id: String,
-    pub(super) tag: String,
-    pub(super) state: State,
-    pub(super) approvers: Vec<Person>,
-    pub(super) created_at: Timestamp,
-    pub(super) expires_at: Timestamp,
-    pub(super) decision: Option<Decision>,
+pub(in crate::cli) struct Approval {
+    pub(in crate::cli) id: String,
+    pub(in crate::cli) tag: String,
+    pub(in crate::cli) state: State,
+    pub(in crate::cli) approvers: Vec<Person>,
+    pub(in crate::cli) created_at: Timestamp,
+    pub(in crate::cli) expires_at: Timestamp,
+    pub(in crate::cli) decision: Option<Decision>,
     #[serde(default, deserialize_with = "secret")]
-    pub(super) grant: Option<Secret>,
+    pub(in crate::cli) grant: Option<Secret>,
+    #[serde(default, deserialize_with = "secret")]
+    pub(in crate::cli) code: Option<Secret>,
 }
 
 fn secret<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Secret>, D::Error> {
@@ -47,7 +49,7 @@ fn secret<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Secret>, 
 
 impl Approval {
     /// The exit code that its state asks for.
-    pub(super) fn outcome(&self) -> Outcome {
+    pub(in crate::cli) fn outcome(&self) -> Outcome {
         match self.state {
             State::Pending => Outcome::Pending,
             State::Approved => Outcome::Done,
@@ -58,18 +60,18 @@ impl Approval {
     }
 
     /// That it waits, for whom, and how long at most. The tag is what people match between chat and phone.
-    pub(super) fn waits(&self) -> String {
+    pub(in crate::cli) fn waits(&self) -> String {
         let (tag, id, phones) = (&self.tag, &self.id, names(&self.approvers));
         format!("Request {tag} ({id}) waits on the phone of {phones}, {} at most", span(self.life()))
     }
 
     /// How long it may be answered, by the server's own clock.
-    pub(super) fn life(&self) -> std::time::Duration {
+    pub(in crate::cli) fn life(&self) -> std::time::Duration {
         self.created_at.until(self.expires_at)
     }
 
     /// How it stands.
-    pub(super) fn sentence(&self) -> String {
+    pub(in crate::cli) fn sentence(&self) -> String {
         match self.state {
             State::Pending => self.waits(),
             State::Approved => format!("Request {} approved by {}", self.tag, self.decider()),

@@ -211,6 +211,33 @@ fn another_origin_or_relying_party_is_refused() {
 }
 
 #[test]
+fn a_native_apps_origin_is_accepted_as_a_whole_and_only_where_it_is_named() {
+    let app: Url = "android:apk-key-hash:-sYXRdwJA3hvue3mKpYrOZ9zSPC7b4mbgzJmdZEDO5w".parse().unwrap();
+    let named = RelyingParty::with_apps(RP_ID, &ORIGIN.parse().unwrap(), "PhoneOps", std::slice::from_ref(&app)).unwrap();
+    let ceremonies = |rp: &RelyingParty, change: fn(&mut Value)| {
+        let authenticator = Authenticator { client_data: change, ..Authenticator::new() };
+        let (handle, name) = ("ys".parse().unwrap(), "Yannick Schutz".parse().unwrap());
+        let (options, state) = rp.start_registration(Uuid::from_u128(7), &handle, &name, &[]);
+        let stored = rp.finish_registration(&state, &authenticator.register(&options)).map_err(|refusal| refusal.code())?;
+        let (options, state) = rp.start_assertion(std::slice::from_ref(&stored), [9; 32]);
+        rp.finish_assertion(&state, &authenticator.assert(&options), &stored).map_err(|refusal| refusal.code()).map(|_| ())
+    };
+    let from_app: fn(&mut Value) =
+        |data| data["origin"] = "android:apk-key-hash:-sYXRdwJA3hvue3mKpYrOZ9zSPC7b4mbgzJmdZEDO5w".into();
+    assert_eq!(ceremonies(&named, from_app), Ok(()));
+    assert_eq!(ceremonies(&named, |_| ()), Ok(()), "the browser's stays");
+    assert_eq!(ceremonies(&rp(), from_app), Err("origin_mismatch"));
+    let others: [fn(&mut Value); 3] = [
+        |data| data["origin"] = "android:apk-key-hash:-sYXRdwJA3hvue3mKpYrOZ9zSPC7b4mbgzJmdZEDO5wA".into(),
+        |data| data["origin"] = "android:apk-key-hash:".into(),
+        |data| data["origin"] = "ios:bundle-id:com.example.phoneops".into(),
+    ];
+    for other in others {
+        assert_eq!(ceremonies(&named, other), Err("origin_mismatch"));
+    }
+}
+
+#[test]
 fn another_challenge_is_refused() {
     let codes = refusals(|it| it.client_data = |data| data["challenge"] = b64u([0; 32]).into());
     assert_eq!(codes, ["challenge_mismatch"; 2]);

@@ -17,6 +17,31 @@ pub enum Verdict {
     Approve,
     /// Refuse it.
     Deny,
+    /// Refuse it: it was not the requester who asked.
+    Report,
+}
+
+/// How the phone signs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Factor<'c> {
+    /// With a passkey.
+    Passkey,
+    /// With the device's key, and the code that the requester's side was shown.
+    Code(&'c str),
+    /// With the device's key alone.
+    Tap,
+}
+
+impl Factor<'_> {
+    /// The word in the protocol.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Passkey => "passkey",
+            Self::Code(_) => "code",
+            Self::Tap => "tap",
+        }
+    }
 }
 
 impl Verdict {
@@ -26,6 +51,7 @@ impl Verdict {
         match self {
             Self::Approve => "approve",
             Self::Deny => "deny",
+            Self::Report => "report",
         }
     }
 }
@@ -56,29 +82,88 @@ impl Phone {
         self.answer(id, Verdict::Deny, reason).await
     }
 
+    /// Answers in any way, and gives the approval as it then is.
+    ///
+    /// # Errors
+    /// As [`Phone::approve`].
+    pub async fn answer_with(&self, id: &str, verdict: Verdict, factor: Factor<'_>) -> Result<Value, Error> {
+        let answer = self.prepare_answer_with(id, verdict, factor, None).await?;
+        self.post(&answer.path, &answer.body).await?.accepted()
+    }
+
     async fn answer(&self, id: &str, verdict: Verdict, reason: Option<&str>) -> Result<Value, Error> {
         let answer = self.prepare_answer(id, verdict, reason).await?;
         self.post(&answer.path, &answer.body).await?.accepted()
+    }
+
+    /// Fetches, shows, checks and signs with a passkey, but does not send.
+    ///
+    /// # Errors
+    /// As [`Phone::approve`].
+    pub async fn prepare_answer(&self, id: &str, verdict: Verdict, reason: Option<&str>) -> Result<PreparedAnswer, Error> {
+        self.prepare_answer_with(id, verdict, Factor::Passkey, reason).await
     }
 
     /// Fetches, shows, checks and signs, but does not send.
     ///
     /// # Errors
     /// As [`Phone::approve`].
-    pub async fn prepare_answer(&self, id: &str, verdict: Verdict, reason: Option<&str>) -> Result<PreparedAnswer, Error> {
+    pub async fn prepare_answer_with(
+        &self,
+        id: &str,
+        verdict: Verdict,
+        factor: Factor<'_>,
+        reason: Option<&str>,
+    ) -> Result<PreparedAnswer, Error> {
         let approval = self.approval(id).await?;
         let path = format!("/v1/approvals/{}", reference(id)?);
-        let challenge = self.post(&format!("{path}/challenge"), &json!({"verdict": verdict.as_str()})).await?.accepted()?;
+        let asked = json!({"verdict": verdict.as_str(), "factor": factor.as_str()});
+        let challenge = self.post(&format!("{path}/challenge"), &asked).await?.accepted()?;
         let approver = self.user_id()?;
-        let meant = Meant { issuer: self.issuer(), approval: &approval, id, approver: &approver, verdict };
-        meant.check(&challenge)?;
-        let credential = self.use_passkey(&challenge["public_key"])?;
-        let mut body = json!({"challenge": challenge["challenge"], "credential": credential});
+        let meant =
+            Meant { issuer: self.issuer(), approval: &approval, id, approver: &approver, verdict, factor: factor.as_str() };
+        let statement = meant.check(&challenge)?;
+        let mut body = json!({"challenge": challenge["challenge"]});
+        match factor {
+            Factor::Passkey => body["credential"] = self.use_passkey(&challenge["public_key"])?,
+            Factor::Code(_) | Factor::Tap => {
+                body["jws"] = json!(self.device_key.jws_over(&json!({"alg": "ES256", "typ": "phoneops-answer+jws"}), statement));
+            }
+        }
+        if let Factor::Code(code) = factor {
+            body["code"] = json!(code);
+        }
         if let Some(reason) = reason {
             body["reason"] = json!(reason);
         }
         Ok(PreparedAnswer { path: format!("{path}/answers"), body })
     }
+
+    /// Confirms a change that weakens, with an administrator's passkey; gives the act as it then is.
+    ///
+    /// # Errors
+    /// [`Error::Unsafe`] when the statement is not about this change; [`Error::Refused`].
+    pub async fn confirm_act(&self, act: &Value) -> Result<Value, Error> {
+        let path = format!("/v1/acts/{}", reference(act["id"].as_str().unwrap_or_default())?);
+        let challenge = self.post(&format!("{path}/challenge"), &json!({})).await?.accepted()?;
+        let text = challenge["statement"].as_str().unwrap_or_default();
+        let statement = canonical(text)?;
+        expect(statement["type"] == "phoneops.act.v1", Mismatch::Type)?;
+        expect(statement["issuer"] == self.issuer(), Mismatch::Issuer)?;
+        expect(statement["admin"] == self.user_id()?.as_str(), Mismatch::Approver)?;
+        expect(statement["act"] == act["id"], Mismatch::Approval)?;
+        expect(statement["change"] == act["change"], Mismatch::Action)?;
+        signed_by_passkey(&challenge["public_key"], "phoneops.act.v1", text)?;
+        let credential = self.use_passkey(&challenge["public_key"])?;
+        let body = json!({"challenge": challenge["challenge"], "credential": credential});
+        self.post(&format!("{path}/confirm"), &body).await?.accepted()
+    }
+}
+
+/// That a passkey would sign this text under this tag, with its user verified.
+fn signed_by_passkey(asked: &Value, tag: &str, text: &str) -> Result<(), Mismatch> {
+    expect(asked["challenge"] == b64u(tagged_sha256(tag, text.as_bytes())), Mismatch::Challenge)?;
+    expect(asked["userVerification"] == "required", Mismatch::UserVerification)
 }
 
 /// What the person saw and wants.
@@ -88,21 +173,21 @@ struct Meant<'a> {
     id: &'a str,
     approver: &'a str,
     verdict: Verdict,
+    factor: &'static str,
 }
 
 impl Meant<'_> {
-    fn check(&self, challenge: &Value) -> Result<(), Error> {
+    /// The text of the statement, once it has been found to be what the person saw and wants.
+    fn check<'c>(&self, challenge: &'c Value) -> Result<&'c str, Error> {
         let text =
             challenge["statement"].as_str().ok_or_else(|| Error::Protocol("a challenge without a statement".to_owned()))?;
         let statement = canonical(text)?;
         self.check_statement(&statement)?;
         check_digests(&statement, self.approval)?;
-        let asked = &challenge["public_key"];
-        let signed = b64u(tagged_sha256("phoneops.answer.v1", text.as_bytes()));
-        expect(asked["challenge"] == signed, Mismatch::Challenge)?;
-        let required = asked["userVerification"] == "required";
-        expect(required, Mismatch::UserVerification)?;
-        Ok(())
+        if self.factor == "passkey" {
+            signed_by_passkey(&challenge["public_key"], "phoneops.answer.v1", text)?;
+        }
+        Ok(text)
     }
 
     fn check_statement(&self, statement: &Value) -> Result<(), Mismatch> {
@@ -112,7 +197,7 @@ impl Meant<'_> {
         expect(statement["approval"] == self.id, Mismatch::Approval)?;
         expect(statement["approver"] == self.approver, Mismatch::Approver)?;
         expect(statement["verdict"] == self.verdict.as_str(), Mismatch::Verdict)?;
-        expect(statement["factor"] == "passkey", Mismatch::Factor)?;
+        expect(statement["factor"] == self.factor, Mismatch::Factor)?;
         expect(requester.is_string() && statement["requester"] == *requester, Mismatch::Requester)?;
         expect(statement["action"] == self.approval["action"], Mismatch::Action)
     }
@@ -174,10 +259,16 @@ mod tests {
 
     fn check(challenge: &Value) -> Option<Mismatch> {
         let approval = approval();
-        let meant =
-            Meant { issuer: ISSUER, approval: &approval, id: "apr_1", approver: "usr_yannick", verdict: Verdict::Approve };
+        let meant = Meant {
+            issuer: ISSUER,
+            approval: &approval,
+            id: "apr_1",
+            approver: "usr_yannick",
+            verdict: Verdict::Approve,
+            factor: "passkey",
+        };
         match meant.check(challenge) {
-            Ok(()) => None,
+            Ok(_) => None,
             Err(Error::Unsafe(mismatch)) => Some(mismatch),
             Err(other) => panic!("{other}"),
         }

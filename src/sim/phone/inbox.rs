@@ -27,6 +27,17 @@ impl Phone {
         }
     }
 
+    /// The changes that wait for an administrator's passkey.
+    ///
+    /// # Errors
+    /// [`Error::Refused`], [`Error::Protocol`].
+    pub async fn acts(&self) -> Result<Vec<Value>, Error> {
+        match self.get("/v1/acts").await?.accepted()?["acts"].take() {
+            Value::Array(acts) => Ok(acts),
+            _ => Err(Error::Protocol("acts is missing".to_owned())),
+        }
+    }
+
     /// One approval.
     ///
     /// # Errors

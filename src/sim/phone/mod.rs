@@ -37,7 +37,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use url::Url;
 
-pub use answer::{PreparedAnswer, Verdict};
+pub use answer::{Factor, PreparedAnswer, Verdict};
 pub use error::{Error, Mismatch};
 pub use screen::Push;
 pub use session::Reply;
@@ -151,8 +151,22 @@ impl Phone {
     /// # Errors
     /// [`Error::Refused`], for example with `enrollment_claimed`.
     pub async fn enrol(&self, code: &str, device_name: &str, first_admin: Option<(&str, &str)>) -> Result<Value, Error> {
+        self.enrol_as(PLATFORM, code, device_name, first_admin).await
+    }
+
+    /// The same as another platform: a native app may approve with a tap, a browser may not.
+    ///
+    /// # Errors
+    /// As [`Phone::enrol`].
+    pub async fn enrol_as(
+        &self,
+        platform: &str,
+        code: &str,
+        device_name: &str,
+        first_admin: Option<(&str, &str)>,
+    ) -> Result<Value, Error> {
         let code = code.replace(['-', ' '], "").to_uppercase();
-        let device = json!({"name": device_name, "platform": PLATFORM});
+        let device = json!({"name": device_name, "platform": platform});
         let mut claim = json!({
             "proof": self.enrolment_proof(&code, &device)?,
             "code": code,

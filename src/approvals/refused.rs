@@ -1,0 +1,128 @@
+//! Why approvals say no. Each has a code of its own in `http/problem.rs`.
+
+use super::machine::Refusal;
+use super::statement::JwsRefused;
+use crate::clock::Timestamp;
+use crate::identity::{Failure, WebauthnRefusal};
+
+/// Why approvals said no.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    /// The machine refused.
+    #[error(transparent)]
+    Machine(Refusal),
+    /// There is no such approval, or not for this caller.
+    #[error("there is no {0}")]
+    NotFound(String),
+    /// There is no such requester.
+    #[error("there is no {0}")]
+    RequesterUnknown(String),
+    /// The requester could never approve.
+    #[error("{0} has no passkey and could not approve")]
+    RequesterHasNoPasskey(String),
+    /// There are policies, and none matches.
+    #[error("no policy allows this action")]
+    Unmatched,
+    /// The policy asks more people than could answer; says who is missing.
+    #[error("nobody could approve this: {0}")]
+    ApproversUnreachable(String),
+    /// Not a challenge of this approval and person.
+    #[error("the challenge is not one for this approval and person")]
+    ChallengeUnknown,
+    /// The challenge was answered before, with something else.
+    #[error("the challenge was answered before")]
+    ChallengeUsed,
+    /// Too late.
+    #[error("the challenge is over: ask for a new one")]
+    ChallengeExpired,
+    /// A reason was given to an approve.
+    #[error("only a denial takes a reason")]
+    ReasonNotTaken,
+    /// The signature was refused.
+    #[error(transparent)]
+    Webauthn(WebauthnRefusal),
+    /// The device key's signature was refused.
+    #[error(transparent)]
+    Jws(JwsRefused),
+    /// Signed in another way than the challenge is for.
+    #[error("the challenge is for another factor")]
+    OtherFactor,
+    /// A browser cannot know that the phone was unlocked.
+    #[error("a browser does not approve with a tap")]
+    TapFromBrowser,
+    /// A code for an answer that takes none.
+    #[error("only an approval with the factor `code` takes a code")]
+    CodeNotTaken,
+    /// No code, or none that could be one.
+    #[error("the code has six digits")]
+    CodeMalformed,
+    /// Not the code.
+    #[error("this is not the code; tries left: {left}")]
+    CodeWrong {
+        /// How many more this approval bears.
+        left: u32,
+    },
+    /// Three wrong codes were tried on this approval, or a hundred by this person.
+    #[error("too many wrong codes: only a passkey can approve this now")]
+    CodeExhausted,
+    /// This person typed three wrong codes in a row.
+    #[error("too many wrong codes: wait, or approve with a passkey")]
+    CodeLocked {
+        /// Until when.
+        until: Timestamp,
+    },
+    /// Not a grant of ours.
+    #[error("this is not a grant of this installation")]
+    GrantInvalid,
+    /// Another bot's grant.
+    #[error("the grant is for another bot")]
+    GrantNotYours,
+    /// The grant allows something else.
+    #[error("the grant is for another action")]
+    GrantOtherAction,
+    /// Too late.
+    #[error("the grant is over")]
+    GrantExpired,
+    /// It was redeemed before.
+    #[error("the grant was redeemed before")]
+    GrantRedeemed {
+        /// When.
+        at: Timestamp,
+    },
+    /// Who approved, or with what, is not trusted any more.
+    #[error("the person, device or passkey that approved is not trusted any more")]
+    GrantRevoked,
+    /// Today's policy asks for more than was given.
+    #[error("the policy has changed: {0}")]
+    GrantPolicyChanged(String),
+    /// Under the same policy, today's members would not be enough.
+    #[error("who may approve has changed: under policy {0} these approvals are not enough today")]
+    GrantMembershipChanged(String),
+    /// Nothing can have come of it yet.
+    #[error("the grant was not redeemed")]
+    GrantNotRedeemed,
+    /// What became of it was told before.
+    #[error("the outcome was reported before")]
+    OutcomeReported {
+        /// When.
+        at: Timestamp,
+    },
+    /// There is nothing to have a receipt of yet.
+    #[error("the request is still waiting for an answer")]
+    Undecided,
+}
+
+/// What approvals' services return when they do not do as they were asked.
+pub type Error = Failure<Refused>;
+
+impl From<Refused> for Error {
+    fn from(refused: Refused) -> Self {
+        Self::Refused(refused)
+    }
+}
+
+impl From<Refusal> for Error {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(Refused::Machine(refusal))
+    }
+}

@@ -1,0 +1,81 @@
+//! An approval as it is shown: with the names of those involved.
+
+use super::Display;
+use super::machine::{Approval, Decision, State, Verdict};
+use super::outcome::{self, Reported};
+use super::policy::Given;
+use super::refused::{Error, Refused};
+use super::store;
+use crate::db::{self, Db};
+use crate::id::{ApprovalId, BotId, UserId};
+use crate::identity::{self, Bot, User};
+
+/// An approval with the names of those involved.
+#[derive(Clone, Debug)]
+pub struct View {
+    /// The approval.
+    pub approval: Approval,
+    /// For whom.
+    pub requester: User,
+    /// Through whom.
+    pub bot: Bot,
+    /// Who may approve now.
+    pub approvers: Vec<User>,
+    /// Who has approved.
+    pub given: Vec<(User, Given)>,
+    /// Who decided.
+    pub decided_by: Option<User>,
+    /// What a phone shows.
+    pub display: Display,
+    /// The grant, for the bot that asked, while it can be redeemed.
+    pub grant: Option<String>,
+    /// What became of it, once the bot told.
+    pub outcome: Option<Reported>,
+}
+
+/// Who looks.
+#[derive(Clone, Copy)]
+pub(super) enum Viewer {
+    Person(UserId),
+    Bot(BotId),
+}
+
+/// The approval, when it concerns whoever looks. To others it does not exist.
+pub(super) async fn visible_to(db: &mut Db<'_>, id: ApprovalId, viewer: Viewer) -> Result<Approval, Error> {
+    let concerns = |approval: &Approval| match viewer {
+        Viewer::Person(user) => approval.may_answer(user, Verdict::Deny),
+        Viewer::Bot(bot) => approval.bot == bot,
+    };
+    store::find(db, id).await?.filter(concerns).ok_or_else(|| Refused::NotFound(id.to_string()).into())
+}
+
+pub(super) async fn view(db: &mut Db<'_>, approval: Approval) -> Result<View, db::Error> {
+    let requester = identity::known_user(db, approval.requester).await?;
+    let bot = identity::known_bot(db, approval.bot).await?;
+    let mut known = vec![requester.clone()];
+    let mut approvers = Vec::new();
+    for id in approval.approvers() {
+        approvers.push(named(db, &mut known, id).await?);
+    }
+    let mut given = Vec::new();
+    for one in &approval.given {
+        given.push((named(db, &mut known, one.by).await?, *one));
+    }
+    let decided_by = match &approval.state {
+        State::Approved(Decision { by, .. }) | State::Denied(Decision { by, .. }) => Some(named(db, &mut known, *by).await?),
+        State::Pending | State::Holding { .. } | State::Expired { .. } | State::Cancelled { .. } => None,
+    };
+    let display = Display::of(&approval.action, &requester.full_name(), bot.name.as_str(), approval.reason.as_deref());
+    let outcome = outcome::of(db, &approval).await?;
+    Ok(View { approval, requester, bot, approvers, given, decided_by, display, grant: None, outcome })
+}
+
+/// The person, looked up once.
+async fn named(db: &mut Db<'_>, known: &mut Vec<User>, id: UserId) -> Result<User, db::Error> {
+    if let Some(user) = known.iter().find(|user| user.id == id) {
+        return Ok(user.clone());
+    }
+    let user = identity::known_user(db, id).await?;
+    known.push(user.clone());
+    Ok(user)
+}
