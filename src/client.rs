@@ -14,6 +14,9 @@ use crate::secret::Secret;
 /// Longer than the longest wait a server agrees to.
 const TIMEOUT: Duration = Duration::from_secs(90);
 
+/// For a download, which may be large.
+const DOWNLOAD: Duration = Duration::from_secs(24 * 3600);
+
 /// How a server is reached, and as whom.
 #[derive(Clone, Debug)]
 pub struct Client {
@@ -168,7 +171,8 @@ impl Client {
     pub async fn download(&self, path: &str, file: &mut std::fs::File, mut progress: impl FnMut(u64, u64)) -> Result<u64, Error> {
         use std::io::Write as _;
         let unreachable = |source| Error::Unreachable { base: self.base.clone(), source };
-        let mut response = self.http.get(self.url(path)).send().await.map_err(unreachable)?;
+        let request = self.http.get(self.url(path)).timeout(DOWNLOAD);
+        let mut response = request.send().await.map_err(unreachable)?;
         if !response.status().is_success() {
             return Err(self.read(response).await.err().unwrap_or(Error::NotPhoneOps { base: self.base.clone(), status: 200 }));
         }

@@ -45,6 +45,8 @@ pub struct Config {
     pub master_key_file: Option<PathBuf>,
     /// Web Push.
     pub web_push: WebPush,
+    /// Webhooks.
+    pub webhooks: Webhooks,
     /// Paging.
     pub paging: Paging,
 }
@@ -64,6 +66,15 @@ pub struct WebPush {
     /// Whom a push service may write to: `mailto:` or `https:`.
     pub subject: String,
     /// Whether pushes may go to private addresses: for UnifiedPush at home, and for simulators.
+    pub allow_private_networks: bool,
+    /// Certificates to trust beside the operating system's, PEM.
+    pub ca_file: Option<PathBuf>,
+}
+
+/// `[webhooks]`
+#[derive(Clone, Debug)]
+pub struct Webhooks {
+    /// Whether events may go to private addresses, and by plain http: for receivers beside this server, and for tests.
     pub allow_private_networks: bool,
     /// Certificates to trust beside the operating system's, PEM.
     pub ca_file: Option<PathBuf>,
@@ -130,6 +141,7 @@ struct File {
     job_lease_seconds: Option<u32>,
     master_key_file: Option<PathBuf>,
     web_push: WebPushFile,
+    webhooks: WebhooksFile,
     paging: PagingFile,
 }
 
@@ -137,6 +149,13 @@ struct File {
 #[serde(default, deny_unknown_fields)]
 struct WebPushFile {
     subject: Option<String>,
+    allow_private_networks: Option<bool>,
+    ca_file: Option<PathBuf>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct WebhooksFile {
     allow_private_networks: Option<bool>,
     ca_file: Option<PathBuf>,
 }
@@ -225,6 +244,8 @@ impl File {
             "WEB_PUSH_SUBJECT" => self.web_push.subject = parsed(name, value)?,
             "WEB_PUSH_ALLOW_PRIVATE_NETWORKS" => self.web_push.allow_private_networks = parsed(name, value)?,
             "WEB_PUSH_CA_FILE" => self.web_push.ca_file = parsed(name, value)?,
+            "WEBHOOKS_ALLOW_PRIVATE_NETWORKS" => self.webhooks.allow_private_networks = parsed(name, value)?,
+            "WEBHOOKS_CA_FILE" => self.webhooks.ca_file = parsed(name, value)?,
             "PAGING_RING_SECONDS" => self.paging.ring_seconds = parsed(name, value)?,
             "PAGING_RINGS" => self.paging.rings = parsed(name, value)?,
             "PAGING_ACKNOWLEDGEMENT_SECONDS" => self.paging.acknowledgement_seconds = parsed(name, value)?,
@@ -276,6 +297,10 @@ impl File {
                 subject,
                 allow_private_networks: self.web_push.allow_private_networks.unwrap_or(false),
                 ca_file: self.web_push.ca_file,
+            },
+            webhooks: Webhooks {
+                allow_private_networks: self.webhooks.allow_private_networks.unwrap_or(false),
+                ca_file: self.webhooks.ca_file,
             },
             paging,
         })

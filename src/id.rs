@@ -137,6 +137,8 @@ ids! {
     JobId = "job";
     /// An entry of the journal.
     EventId = "evt";
+    /// Somebody who is told of events by HTTP.
+    WebhookId = "whk";
 }
 
 fn parse(prefix: &str, text: &str) -> Option<Uuid> {

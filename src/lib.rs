@@ -15,6 +15,7 @@ pub mod id;
 pub mod identity;
 pub mod jobs;
 pub mod journal;
+pub mod listening;
 pub mod paging;
 pub mod push;
 pub mod secret;

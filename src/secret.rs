@@ -9,9 +9,9 @@
 use std::fmt;
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
-use aws_lc_rs::{constant_time, digest, hkdf, rand};
+use aws_lc_rs::{constant_time, digest, hkdf, hmac, rand};
 use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use zeroize::Zeroizing;
 
 /// `N` bytes from the operating system's generator.
@@ -49,6 +49,20 @@ pub fn tagged_sha256(tag: &str, bytes: &[u8]) -> [u8; 32] {
 #[must_use]
 pub fn b64u(bytes: impl AsRef<[u8]>) -> String {
     URL_SAFE_NO_PAD.encode(bytes)
+}
+
+/// HMAC with SHA-256 (RFC 2104), for what others verify.
+#[must_use]
+pub fn hmac_sha256(key: &[u8], bytes: &[u8]) -> [u8; 32] {
+    let mut out = [0; 32];
+    out.copy_from_slice(hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key), bytes).as_ref());
+    out
+}
+
+/// Base64 with padding (RFC 4648 section 4), where others want it so.
+#[must_use]
+pub fn b64(bytes: impl AsRef<[u8]>) -> String {
+    STANDARD.encode(bytes)
 }
 
 /// The bytes behind base64url without padding; `None` for anything else, padding included.

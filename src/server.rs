@@ -24,8 +24,10 @@ use crate::identity::webauthn::RelyingPartyInvalid;
 use crate::identity::{BoundElsewhere, Identity, IssuerKeys, Purpose, RelyingParty, load_or_create};
 use crate::jobs::Queue;
 use crate::journal::Journal;
+use crate::listening::{Listening, Webhooks};
 use crate::paging::{self, Paging};
 use crate::push::web_push::{SetupError, WebPush, WebPushConfig};
+use crate::push::webhook;
 use crate::secret::MasterKey;
 
 mod restore;
@@ -67,6 +69,8 @@ pub enum Error {
     Tls(#[from] http::TlsError),
     #[error("web_push: {0}")]
     WebPush(#[from] SetupError),
+    #[error("webhooks: {0}")]
+    Webhooks(SetupError),
     #[error("paging.fallback: {0}")]
     Fallback(String),
 }
@@ -205,6 +209,16 @@ async fn build(
     let approvals = Arc::new(Approvals::new(ground, relying_party(config)?, keys));
     let parts = paging::Parts { journal: journal.clone(), queue: queue.clone(), delivery: delivery.clone(), hub: hub.clone() };
     let paging = Arc::new(Paging::new(store.clone(), clock.clone(), settings(config)?, parts));
+    let listening = Listening::new(store.clone(), clock.clone(), hub.clone());
+    let webhooks = Arc::new(Webhooks {
+        store: store.clone(),
+        clock: clock.clone(),
+        journal: journal.clone(),
+        queue: queue.clone(),
+        delivery: delivery.clone(),
+        master: master.clone(),
+        sender: sender(config)?,
+    });
     let engine = Engine {
         store: store.for_workers(),
         clock: clock.clone(),
@@ -215,6 +229,8 @@ async fn build(
         approvals: approvals.clone(),
         paging: paging.clone(),
         delivery: delivery.clone(),
+        listening: listening.clone(),
+        webhooks: webhooks.clone(),
     };
     let app = http::App {
         store: store.clone(),
@@ -230,11 +246,18 @@ async fn build(
         policies,
         paging,
         delivery,
+        listening,
+        webhooks,
         metrics,
         closing,
         seen: http::SeenProofs::default(),
     };
     Ok((app, engine, handoff))
+}
+
+fn sender(config: &Config) -> Result<webhook::Webhooks, Error> {
+    let ca_pem = config.webhooks.ca_file.as_deref().map(read).transpose()?;
+    webhook::Webhooks::new(config.webhooks.allow_private_networks, ca_pem.as_deref()).map_err(Error::Webhooks)
 }
 
 fn relying_party(config: &Config) -> Result<RelyingParty, Error> {

@@ -208,6 +208,16 @@ mod stories {
         raw.post(As::Phone(phone), "/v1/me/test-page", &json!({})).await.expect(200);
         raw.world.journal().await;
         raw.get(As::Operator, "/v1/journal?limit=500").await.expect(200);
+        raw.get(As::Operator, "/v1/journal/verification").await.expect(200);
+        raw.get(As::Operator, "/v1/events?after=0").await.expect(200);
+        let url = json!({"url": "http://127.0.0.1:1024/nobody-listens-here", "kinds": ["grant."]});
+        let webhook = raw.post(As::Operator, "/v1/webhooks", &url).await.expect(201).id();
+        raw.get(As::Operator, "/v1/webhooks").await.expect(200);
+        for verb in ["rotate", "test", "enable"] {
+            raw.post(As::Operator, &format!("/v1/webhooks/{webhook}/{verb}"), &json!({})).await.expect(200);
+        }
+        raw.get(As::Operator, &format!("/v1/webhooks/{webhook}")).await.expect(200);
+        raw.delete(As::Operator, &format!("/v1/webhooks/{webhook}")).await.expect(204);
         raw.get(As::Nobody, "/.well-known/jwks.json").await.expect(200);
         raw.get(As::Nobody, "/healthz").await.expect(200);
         raw.get(As::Nobody, "/readyz").await;

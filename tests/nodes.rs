@@ -6,6 +6,7 @@ mod support;
 mod world;
 
 mod postgres {
+    use std::sync::{Arc, Mutex};
     use std::time::{Duration, Instant};
 
     use futures_util::future::join_all;
@@ -35,6 +36,7 @@ mod postgres {
             ("PHONEOPS_DATA_DIR", data.path().display().to_string()),
             ("PHONEOPS_MASTER_KEY_FILE", key.display().to_string()),
             ("PHONEOPS_WEB_PUSH_ALLOW_PRIVATE_NETWORKS", "true".to_owned()),
+            ("PHONEOPS_WEBHOOKS_ALLOW_PRIVATE_NETWORKS", "true".to_owned()),
             ("PHONEOPS_WEB_PUSH_SUBJECT", "mailto:ops@phoneops.example".to_owned()),
             ("PHONEOPS_DATABASE_URL", world.db.url().unwrap()),
         ];
@@ -63,6 +65,65 @@ mod postgres {
             assert_eq!(polled.expect(200).body["state"], "approved");
             let late = woken.saturating_duration_since(decided);
             assert!(late < Duration::from_secs(2), "{late:?}");
+        }
+        node.stop().await;
+        world.end().await;
+    }
+
+    async fn a_stream_on_another_node_ends_with_the_bot(db: TestDb) {
+        let world = World::start(db).await;
+        let (base, node, _data) = another(&world).await;
+        {
+            let raw = Raw::new(&world);
+            let bot = raw.bot("heimdall", &["events:read", "approvals:request"]).await;
+            raw.person("yannick", "member").await;
+            let listening = world.http.get(format!("{base}/v1/events")).bearer_auth(&bot.token);
+            let mut stream = listening.header("accept", "text/event-stream").send().await.unwrap();
+            stream.chunk().await.unwrap().expect("it says from where");
+            let asked = Instant::now();
+            raw.ask(&bot, "yannick", &deploy("api", "production")).await;
+            let event = stream.chunk().await.unwrap().expect("an event");
+            assert!(String::from_utf8_lossy(&event).contains("approval.requested"), "{event:?}");
+            assert!(asked.elapsed() < Duration::from_secs(2), "{:?}", asked.elapsed());
+            raw.delete(As::Operator, &format!("/v1/bots/{}", bot.id)).await.expect(204);
+            let revoked = Instant::now();
+            while stream.chunk().await.is_ok_and(|chunk| chunk.is_some()) {}
+            assert!(revoked.elapsed() < Duration::from_secs(5), "{:?}", revoked.elapsed());
+        }
+        node.stop().await;
+        world.end().await;
+    }
+
+    async fn two_nodes_tell_a_webhook_each_event_once_and_in_order(db: TestDb) {
+        let world = World::start(db).await;
+        let (base, node, _data) = another(&world).await;
+        {
+            let told = Arc::new(Mutex::new(Vec::new()));
+            let kept = told.clone();
+            let router = axum::Router::new().fallback(async move |axum::Json(event): axum::Json<serde_json::Value>| {
+                kept.lock().unwrap().push(event["seq"].as_i64().unwrap());
+            });
+            let receiver = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let url = format!("http://{}/", receiver.local_addr().unwrap());
+            tokio::spawn(async move { axum::serve(receiver, router).await });
+            let raw = Raw::new(&world);
+            raw.post(As::Operator, "/v1/webhooks", &json!({"url": url, "kinds": ["incident.triggered"]})).await.expect(201);
+            let bot = raw.able_bot("heimdall").await;
+            raw.person("yannick", "member").await;
+            let body = json!({"title": "Down", "to": ["@yannick"]});
+            for at in 0..60 {
+                let base = if at % 2 == 0 { raw.issuer() } else { &base };
+                raw.shot(As::Bot(&bot), "POST", "/v1/incidents").json(&body).at(base).fire().await.expect(201);
+            }
+            let begun = Instant::now();
+            while told.lock().unwrap().len() < 60 && begun.elapsed() < Duration::from_secs(20) {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            tokio::time::sleep(Duration::from_millis(500)).await;
+            let journal = world.journal().await;
+            let triggered = journal.iter().filter(|entry| entry["kind"] == "incident.triggered");
+            let expected: Vec<_> = triggered.map(|entry| entry["seq"].as_i64().unwrap()).collect();
+            assert_eq!((told.lock().unwrap().clone(), expected.len()), (expected.clone(), 60));
         }
         node.stop().await;
         world.end().await;
@@ -319,6 +380,16 @@ mod postgres {
     #[test]
     fn a_long_poll_wakes() {
         run(Engine::Pg, a_long_poll_on_another_node_wakes_soon);
+    }
+
+    #[test]
+    fn a_stream_ends_with_its_bot() {
+        run(Engine::Pg, a_stream_on_another_node_ends_with_the_bot);
+    }
+
+    #[test]
+    fn a_webhook_is_told_once() {
+        run(Engine::Pg, two_nodes_tell_a_webhook_each_event_once_and_in_order);
     }
 
     #[test]

@@ -23,6 +23,9 @@ world::stories! {
     what_would_happen
     a_policy_that_became_stricter
     a_member_who_left
+    a_bot_cannot_hurry_to_the_next_group
+    a_team_that_grew_while_an_act_waited
+    a_bot_that_was_revoked
 }
 
 mod stories {
@@ -366,7 +369,7 @@ mod stories {
         ada.phone.confirm_act(&proposed.body).await.unwrap();
         phone_refused(ada.phone.confirm_act(&proposed.body).await, "act_done");
         let made = world.operator.get("/v1/policies/prod").await.unwrap().body;
-        assert_eq!((&made["version"], &made["require"]["factor"]), (&json!(1), &json!("passkey")));
+        assert_eq!((&made["version"], &made["require"]["factor"]), (&json!(4), &json!("passkey")));
 
         let mut stricter = two_of_ops();
         stricter["require"]["requester"] = json!(true);
@@ -489,6 +492,42 @@ mod stories {
         }
         world.policy(&scene.ada, "prod", &rule(1)).await;
         redeem().await.unwrap();
+    }
+
+    /// The second group is asked because the first did not answer, and not because a bot left it no time.
+    pub(crate) async fn a_bot_cannot_hurry_to_the_next_group(world: &World) {
+        let Scene { ada, ops, bot, .. } = scene(world).await;
+        let rule = json!({"require": {"groups": [{"quorum": 1, "users": ["@ann"]}, {"quorum": 1, "users": ["@bea"]}],
+            "expires_in": 1800, "on_no_answer": "ask_next_group"}});
+        world.policy(&ada, "any", &rule).await;
+        let hurried = json!({"action": deploy("api", "production"), "requester": "@yannick", "expires_in": 10});
+        let refusal = bot.client.post("/v1/approvals", &hurried).await.unwrap_err();
+        assert!(refusal.to_string().starts_with("expires_in: policy any asks several groups"), "{refusal}");
+        ops[0].expect_silence(world).await;
+    }
+
+    pub(crate) async fn a_team_that_grew_while_an_act_waited(world: &World) {
+        let Scene { ada, yannick, .. } = scene(world).await;
+        // No policy names the team yet, so joining it weakens nothing; but the act was looked at when the team was smaller.
+        let proposed = world.operator.put("/v1/policies/prod", &two_of_ops()).await.unwrap();
+        let joined = world.operator.put("/v1/teams/ops/members/@yannick", &json!({})).await.unwrap();
+        assert_eq!((proposed.status, joined.status), (202, 204));
+        phone_refused(ada.phone.confirm_act(&proposed.body).await, "act_outdated");
+        drop(yannick);
+    }
+
+    pub(crate) async fn a_bot_that_was_revoked(world: &World) {
+        let Scene { ada, yannick, ops, bot } = scene(world).await;
+        let runner = world.bot("runner").await;
+        let mut rule = one_of(&ops[0], "passkey");
+        rule["require"]["executor"] = json!("runner");
+        world.policy(&ada, "run", &rule).await;
+        let asked = bot.ask(&yannick, deploy("api", "production")).await;
+        ops[0].expect_push(world, "Approval needed").await;
+        ops[0].phone.approve(&asked).await.unwrap();
+        let grant = bot.expect_grant(&asked).await;
+        world.operator.delete(&format!("/v1/bots/{}", bot.id)).await.unwrap();
+        refused(runner.redeem(&grant, &deploy("api", "production")).await, "grant_revoked");
     }
 
     pub(crate) async fn a_member_who_left(world: &World) {

@@ -17,6 +17,7 @@ mod stories {
     use phoneops::secret::{b64u, from_b64u, random};
     use serde_json::json;
     use sqlx::Row as _;
+    use tokio::net::TcpListener;
     use tracing_subscriber::fmt::format::FmtSpan;
 
     use crate::world::raw::{As, Raw, RawPhone};
@@ -157,6 +158,7 @@ mod stories {
         let bot = raw.able_bot("heimdall").await;
         secrets.push(hidden("the bot's token", &bot.token));
         secrets.push(hidden_bytes("the bot's token", bot.token.strip_prefix("pob_").unwrap()));
+        secrets.extend(webhooks(raw).await);
         let yannick = world.person("yannick", "Yannick Schutz").await;
         let codes = [first_admin, raw.code("yannick").await];
         let phone = raw.phone("yannick").await;
@@ -191,6 +193,29 @@ mod stories {
         secrets.extend(push_secrets(world, &yannick.phone));
         secrets.extend(registered(raw, &phone).await);
         secrets.extend(own_keys(world).await);
+        secrets
+    }
+
+    /// One webhook that is told everything and one that nobody answers, each at an address that only its owner knows.
+    async fn webhooks(raw: &Raw<'_>) -> Vec<Hidden> {
+        let (taken, gone) = (TcpListener::bind("127.0.0.1:0").await.unwrap(), TcpListener::bind("127.0.0.1:0").await.unwrap());
+        let addresses = [taken.local_addr().unwrap(), gone.local_addr().unwrap()];
+        drop(gone);
+        tokio::spawn(async move { axum::serve(taken, axum::Router::new().fallback(async || "")).await });
+        let mut secrets = Vec::new();
+        for address in addresses {
+            let path = b64u(random::<24>());
+            let made =
+                raw.post(As::Operator, "/v1/webhooks", &json!({"url": format!("http://{address}/{path}")})).await.expect(201);
+            let rotate = format!("/v1/webhooks/{}/rotate", made.id());
+            let rotated = raw.post(As::Operator, &rotate, &json!({})).await.expect(200);
+            raw.post(As::Operator, &rotate.replace("rotate", "test"), &json!({})).await.expect(200);
+            secrets.push(hidden_bytes("a webhook's address", &path));
+            for secret in [&made, &rotated].map(|seen| seen.body["secret"].as_str().unwrap().to_owned()) {
+                let bytes = STANDARD.decode(secret.strip_prefix("whsec_").unwrap()).unwrap();
+                secrets.push(hidden_bytes("a webhook's secret", &b64u(bytes)));
+            }
+        }
         secrets
     }
 

@@ -77,6 +77,10 @@ async fn required(
     let facts = Facts { action: &ask.action, bot: bot.name.as_str(), origin: ask.origin.as_ref() };
     let (mut require, reference) = demands(&set, &facts).ok_or(Refused::Unmatched)?;
     let builtin = reference.name == BUILTIN;
+    if ask.expires_in.is_some() && require.groups.len() > 1 {
+        // Less time for each group would be an earlier turn for the next.
+        return Err(Refused::TimeIsThePolicys(reference.name).into());
+    }
     // The bot may ask for less time than the policy gives, never for more.
     let longest = if builtin { ask.expires_in.unwrap_or(300) } else { ask.expires_in.unwrap_or(u32::MAX) };
     require.expires_in = require.expires_in.min(longest);

@@ -72,6 +72,12 @@ async fn allowed_today(
     redeemer: BotId,
 ) -> Result<(), Error> {
     let set = parts.policies.current(tx.db()).await?;
+    // Whoever asked may have lost the right to since; a call that was under way when its bot was revoked comes here too.
+    for asked in [approval.bot, redeemer] {
+        if identity::known_bot(tx.db(), asked).await?.revoked_at.is_some() {
+            return Err(Refused::GrantRevoked.into());
+        }
+    }
     let bot = identity::known_bot(tx.db(), approval.bot).await?;
     let facts = Facts { action: &approval.action, bot: bot.name.as_str(), origin: approval.origin.as_ref() };
     let changed = |why: String| Error::from(Refused::GrantPolicyChanged(why));

@@ -98,6 +98,9 @@ pub enum Refused {
     /// Under the same policy, today's members would not be enough.
     #[error("who may approve has changed: under policy {0} these approvals are not enough today")]
     GrantMembershipChanged(String),
+    /// The bot asked for less time than a policy gives to groups that are asked one after the other.
+    #[error("policy {0} asks several groups one after the other, and says itself how long each has: leave it out")]
+    TimeIsThePolicys(String),
     /// Nothing can have come of it yet.
     #[error("the grant was not redeemed")]
     GrantNotRedeemed,

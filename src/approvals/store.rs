@@ -192,16 +192,13 @@ impl FromRow for CodeFailures {
 
 /// A person's wrong codes, locked: whoever guesses at several approvals at once is counted one after the other.
 pub(super) async fn lock_code_failures(tx: &mut Tx<'_>, user: UserId, now: Timestamp) -> Result<CodeFailures> {
-    tx.query("insert into code_failures (user_id, failures, failed_at) values ($1, 0, $2) on conflict (user_id) do nothing")
-        .bind(user)
-        .bind(now)
-        .execute()
-        .await?;
-    tx.query(Sql::either(
-        "select failures, failed_at from code_failures where user_id = $1",
-        "select failures, failed_at from code_failures where user_id = $1 for update",
-    ))
+    // One statement: between two, somebody's right code could take the row away.
+    tx.query(
+        "insert into code_failures (user_id, failures, failed_at) values ($1, 0, $2)
+         on conflict (user_id) do update set failures = code_failures.failures returning failures, failed_at",
+    )
     .bind(user)
+    .bind(now)
     .one()
     .await
 }

@@ -119,6 +119,13 @@ impl At {
     }
 }
 
+/// Whether the environment says which bot calls.
+pub(super) fn has_token() -> bool {
+    ["PHONEOPS_TOKEN", "PHONEOPS_TOKEN_FILE"]
+        .into_iter()
+        .any(|name| std::env::var_os(name).is_some_and(|value| !value.is_empty()))
+}
+
 /// The token itself, or the one in the file.
 fn token(text: Option<OsString>, file: Option<OsString>) -> Result<Secret, Failure> {
     // A secret that a CI system does not have arrives as an empty variable.

@@ -2,9 +2,10 @@
 //!
 //! | who | commands | how they reach the server |
 //! |---|---|---|
-//! | operator | `user`, `bot`, `team`, `policy`, `enroll`, `keys`, `doctor`, `backup` | the server's Unix socket |
+//! | operator | `user`, `bot`, `team`, `policy`, `enroll`, `keys`, `journal`, `doctor`, `backup` | the server's Unix socket |
 //! | operator | `restore` | the database, which no server may have open |
 //! | bot | `request`, `exec`, `page`, `incident` | HTTP, with a token from the environment |
+//! | bot or operator | `events` | HTTP with a token; without one the Unix socket |
 //! | nobody | `healthcheck`, `openapi`, `completions`, `verify` | HTTP, or not at all |
 //!
 //! **Invariants**
@@ -20,10 +21,12 @@ mod connect;
 mod demo;
 mod doctor;
 mod enroll;
+mod events;
 mod exec;
 mod healthcheck;
 mod incident;
 mod interrupt;
+mod journal;
 mod keys;
 mod noun;
 mod openapi;
@@ -70,6 +73,8 @@ enum Command {
     Exec(exec::Exec),
     Page(page::Page),
     Incident(incident::Command),
+    Events(events::Events),
+    Journal(journal::Command),
     Keys(keys::Command),
     Verify(verify::Verify),
     Healthcheck(healthcheck::Healthcheck),
@@ -127,6 +132,8 @@ async fn perform(command: Command, out: &mut Out) -> Result<Outcome, Failure> {
         Command::Exec(exec) => Ok(exec.run(out).await),
         Command::Page(page) => page.run(out).await,
         Command::Incident(incident) => incident.run(out).await,
+        Command::Events(events) => events.run(out).await,
+        Command::Journal(journal) => journal.run(out).await,
         Command::Keys(keys) => keys.run(out).await,
         Command::Verify(verify) => verify.run(out),
         Command::Healthcheck(healthcheck) => healthcheck.run().await,

@@ -28,8 +28,10 @@ macro_rules! migrations {
     };
 }
 
-const MIGRATIONS: &[Migration] =
-    migrations![1 "0001_house_create", 2 "0002_policies_create", 3 "0003_receipts_create", 5 "0005_installation_create"];
+const MIGRATIONS: &[Migration] = migrations![
+    1 "0001_house_create", 2 "0002_policies_create", 3 "0003_receipts_create", 4 "0004_listening_create",
+    5 "0005_installation_create",
+];
 
 const BOOK: &str =
     "create table if not exists schema_migrations (version bigint primary key, name text not null, sha256 text not null)";

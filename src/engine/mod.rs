@@ -26,6 +26,7 @@ use crate::id::{ApprovalId, IncidentId};
 use crate::identity::Identity;
 use crate::jobs::{self, Handoff, Job, Kind, Queue};
 use crate::journal::{self, Journal};
+use crate::listening::{Listening, Webhooks};
 use crate::paging::Paging;
 
 /// Pushes under way at once.
@@ -33,6 +34,9 @@ const PUSHES: usize = 256;
 
 /// Timers rung at once.
 const TIMERS: usize = 16;
+
+/// Webhooks delivered to at once.
+const WEBHOOKS: usize = 32;
 
 /// The safety net: how long a job of another node, or one whose hand-off was lost, may go unnoticed.
 const SWEEP: Duration = Duration::from_secs(1);
@@ -42,6 +46,9 @@ const MAX_TRIES: u32 = 25;
 
 /// How long the sealer lets entries gather.
 const SEAL_PAUSE: Duration = Duration::from_millis(50);
+
+/// The safety net: how long a webhook may wait when its node died after sealing.
+const STIR_EVERY: Duration = Duration::from_secs(5);
 
 /// How often incidents that lost their timer are looked for.
 const MEND_EVERY: Duration = Duration::from_secs(60);
@@ -69,6 +76,10 @@ pub struct Engine {
     pub paging: Arc<Paging>,
     /// Pushes.
     pub delivery: Delivery,
+    /// Events.
+    pub listening: Arc<Listening>,
+    /// Events for receivers elsewhere.
+    pub webhooks: Arc<Webhooks>,
 }
 
 /// A running worker.
@@ -97,13 +108,16 @@ impl Engine {
         if self.store.engine() == Kindred::Pg {
             running.tasks.spawn(relay::run(self.store.clone(), self.hub.clone(), running.stop.clone()));
         }
-        running.tasks.spawn(seal(self.store.clone(), self.journal.clone(), running.stop.clone()));
+        running.tasks.spawn(seal(self.store.clone(), self.journal.clone(), self.hub.clone(), running.stop.clone()));
+        running.tasks.spawn(stir(self.webhooks.clone(), self.hub.clone(), running.stop.clone()));
+        running.tasks.spawn(self.listening.clone().run(running.stop.clone()));
         running.tasks.spawn(forget(self.identity.clone(), self.clock.clone(), running.stop.clone()));
         running.tasks.spawn(mend(self.paging.clone(), self.clock.clone(), running.stop.clone()));
         let worker = Worker {
             engine: Arc::new(self),
             pushes: Arc::new(Semaphore::new(PUSHES)),
             timers: Arc::new(Semaphore::new(TIMERS)),
+            webhooks: Arc::new(Semaphore::new(WEBHOOKS)),
             running: running.clone(),
         };
         running.tasks.spawn(worker.run(handoff));
@@ -160,6 +174,7 @@ struct Worker {
     engine: Arc<Engine>,
     pushes: Arc<Semaphore>,
     timers: Arc<Semaphore>,
+    webhooks: Arc<Semaphore>,
     running: Running,
 }
 
@@ -206,6 +221,7 @@ impl Worker {
         match kind {
             Kind::Push => self.pushes.clone(),
             Kind::ApprovalDeadline | Kind::IncidentTimer => self.timers.clone(),
+            Kind::Webhook => self.webhooks.clone(),
         }
     }
 
@@ -213,7 +229,7 @@ impl Worker {
     async fn claim_due(&self) -> Timestamp {
         let now = self.engine.clock.now();
         let sweep = now.after(SWEEP);
-        let room = self.pushes.available_permits().min(64) + self.timers.available_permits();
+        let room = self.pushes.available_permits().min(64) + self.timers.available_permits() + self.webhooks.available_permits();
         let next = match jobs::next_due(&self.engine.store).await {
             Ok(next) => next,
             Err(error) => return self.pause_after(&error).await,
@@ -275,6 +291,7 @@ impl Engine {
             Kind::Push => self.delivery.perform(job).await,
             Kind::ApprovalDeadline => self.approvals.deadline(ApprovalId(job.subject), job.clone()).await,
             Kind::IncidentTimer => self.paging.timer(IncidentId(job.subject), job.clone()).await,
+            Kind::Webhook => self.webhooks.deliver(job.clone()).await,
         }
     }
 
@@ -301,12 +318,13 @@ impl Engine {
 }
 
 /// Numbers and chains what was appended, a little later and in batches.
-async fn seal(store: Store, journal: Journal, stop: CancellationToken) {
+async fn seal(store: Store, journal: Journal, hub: Hub, stop: CancellationToken) {
     loop {
         match journal::seal(&store).await {
             Ok(0) => {}
             Ok(_) => {
                 crate::crash_point!("seal-committed");
+                hub.wake(journal::SEALED);
                 continue;
             }
             Err(error) => tracing::error!(%error, "the journal cannot be sealed"),
@@ -316,6 +334,21 @@ async fn seal(store: Store, journal: Journal, stop: CancellationToken) {
             () = journal.appended() => tokio::time::sleep(SEAL_PAUSE).await,
             // What another node appended before it died.
             () = tokio::time::sleep(Duration::from_secs(5)) => {}
+        }
+    }
+}
+
+/// Webhooks get their jobs once something was sealed, here or elsewhere.
+async fn stir(webhooks: Arc<Webhooks>, hub: Hub, stop: CancellationToken) {
+    loop {
+        // Before looking, so that what is sealed in between is not missed.
+        let sealed = hub.subscribe(journal::SEALED);
+        if let Err(error) = webhooks.stir().await {
+            tracing::warn!(%error, "it cannot be looked up which webhooks wait");
+        }
+        tokio::select! {
+            () = stop.cancelled() => return,
+            _ = sealed.wait(STIR_EVERY) => {}
         }
     }
 }

@@ -12,6 +12,7 @@ mod bots;
 mod caller;
 mod devices;
 mod enrollments;
+mod events;
 mod grants;
 mod health;
 mod incidents;
@@ -31,6 +32,7 @@ mod teams;
 mod tls;
 mod token;
 mod users;
+mod webhooks;
 mod well_known;
 
 use std::sync::Arc;
@@ -79,6 +81,10 @@ pub struct App {
     pub paging: Arc<crate::paging::Paging>,
     /// Pushes.
     pub delivery: Delivery,
+    /// Events.
+    pub listening: Arc<crate::listening::Listening>,
+    /// Events for receivers elsewhere.
+    pub webhooks: Arc<crate::listening::Webhooks>,
     /// Renders the metrics, where a recorder is installed.
     pub metrics: Option<metrics_exporter_prometheus::PrometheusHandle>,
     /// Ends long polls when the house closes.
@@ -122,6 +128,8 @@ fn api() -> ApiRouter<State> {
         .merge(bots::router())
         .merge(keys::router())
         .merge(journal::router())
+        .merge(events::router())
+        .merge(webhooks::router())
         .merge(health::router())
         .merge(backup::router())
         .merge(well_known::router())

@@ -15,6 +15,7 @@ use serde_json::{Map, Value};
 use crate::approvals;
 use crate::db;
 use crate::identity::{self, CallRefusal, Failure};
+use crate::listening;
 use crate::paging;
 
 /// An error on its way to a client.
@@ -244,6 +245,7 @@ impl From<approvals::Refused> for Problem {
             R::ReasonNotTaken => Self::field("reason", detail),
             R::Webauthn(refusal) => refusal.into(),
             R::Unmatched => forbidden("no_policy_matches"),
+            R::TimeIsThePolicys(_) => Self::field("expires_in", detail),
             R::ApproversUnreachable(_) => conflict("approvers_unreachable"),
             R::Jws(approvals::JwsRefused::Jws(refusal)) => forbidden("signature_invalid").with("reason", refusal.code()),
             R::Jws(approvals::JwsRefused::OtherStatement) => forbidden("challenge_mismatch"),
@@ -301,6 +303,20 @@ impl From<approvals::Refusal> for Problem {
             R::AlreadyApproved => Self::new(StatusCode::CONFLICT, "already_approved", detail),
             R::FactorTooWeak(least) => Self::new(StatusCode::FORBIDDEN, "factor_too_weak", detail).with("factor", least),
             R::Holding { until } => Self::new(StatusCode::CONFLICT, "approval_holds", detail).with("holds_until", until),
+        }
+    }
+}
+
+impl From<listening::Refusal> for Problem {
+    fn from(refusal: listening::Refusal) -> Self {
+        use listening::Refusal as R;
+        let detail = refusal.to_string();
+        match refusal {
+            R::NotFound(_) => Self::not_found(detail),
+            R::Url(_) => Self::field("url", detail),
+            R::Kinds => Self::field("kinds", detail),
+            R::Bot(_) => Self::field("bot", detail),
+            R::TooMany => Self::new(StatusCode::CONFLICT, "too_many_webhooks", detail),
         }
     }
 }

@@ -51,6 +51,8 @@ fn describe(document: TransformOpenApi<'_>) -> TransformOpenApi<'_> {
         ("bots", "API clients."),
         ("keys", "What the installation signs with."),
         ("journal", "Everything that happened."),
+        ("events", "What happens, as it happens."),
+        ("webhooks", "Events sent to receivers elsewhere."),
         ("health", "For load balancers."),
     ];
     let document = tags.into_iter().fold(document, |document, (name, description)| {

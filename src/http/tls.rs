@@ -126,6 +126,8 @@ pub struct Tls {
     provider: Arc<CryptoProvider>,
     current: Arc<Current>,
     acceptor: TlsAcceptor,
+    /// When the files in use were written.
+    seen: [Option<SystemTime>; 2],
 }
 
 impl Tls {
@@ -138,6 +140,8 @@ impl Tls {
     /// Never: the provider supports the protocol versions that the library holds safe.
     pub fn load(files: TlsFiles) -> Result<Self, TlsError> {
         let provider = Arc::new(aws_lc_rs::default_provider());
+        // Before they are read: what is written meanwhile is noticed at the next look.
+        let seen = written(&files);
         let current = Arc::new(Current(RwLock::new(Arc::new(load(&files, &provider)?))));
         let mut config = ServerConfig::builder_with_provider(provider.clone())
             .with_safe_default_protocol_versions()
@@ -145,7 +149,7 @@ impl Tls {
             .with_no_client_auth()
             .with_cert_resolver(current.clone());
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        Ok(Self { files, provider, current, acceptor: TlsAcceptor::from(Arc::new(config)) })
+        Ok(Self { files, provider, current, acceptor: TlsAcceptor::from(Arc::new(config)), seen })
     }
 
     /// Agrees on keys with a client; nothing when it does not in time.
@@ -156,24 +160,28 @@ impl Tls {
 
     /// Takes up renewed files until `closing`.
     pub async fn follow(self, closing: CancellationToken) {
-        let mut seen = written(&self.files);
+        let mut seen = self.seen;
         while closing.run_until_cancelled(tokio::time::sleep(LOOK_EVERY)).await.is_some() {
             let now = written(&self.files);
-            if now != seen {
+            if now != seen && self.renew() {
                 seen = now;
-                self.renew();
             }
         }
     }
 
-    fn renew(&self) {
+    /// Whether the files are in use now.
+    fn renew(&self) -> bool {
         match load(&self.files, &self.provider) {
             Ok(renewed) => {
                 *self.current.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(renewed);
                 tracing::info!("the renewed certificate is in use");
+                true
             }
             // Renewed one after the other, the files may not fit for a moment; the next look finds the second.
-            Err(error) => tracing::warn!(%error, "the certificate files changed and cannot be used; the old certificate stays"),
+            Err(error) => {
+                tracing::warn!(%error, "the certificate files changed and cannot be used; the old certificate stays");
+                false
+            }
         }
     }
 }

@@ -40,7 +40,7 @@ pub use issuer::{IssuerKey, IssuerKeys};
 pub use keys::{Purpose, SigningKey, load_or_create};
 pub use model::{Bot, Device, NotAUser, Passkey, Platform, Role, Scope, User, UserRef};
 pub use passkeys::BoundElsewhere;
-pub use service::{Error, Identity, Refusal, active_bot, active_device, active_user, known_bot, known_user};
+pub use service::{Error, Identity, Refusal, active_bot, active_device, active_user, known_bot, known_user, trusted_bot};
 pub use store::{StoredPasskey, update_credential, usable_passkey_ids, usable_passkeys};
 pub use teams::{Reach, Team, add_member, find_team, reach, remove_member, team_members};
 pub use webauthn::{Credential, RelyingParty, WebauthnRefusal, credential_id};

@@ -338,6 +338,14 @@ pub async fn known_bot(db: &mut Db<'_>, id: BotId) -> db::Result<Bot> {
     store::find_bot(db, id).await?.ok_or_else(|| db::Error::inconsistent("bots", id, "referred to and not there"))
 }
 
+/// The bot, unless it was revoked.
+///
+/// # Errors
+/// Storage errors.
+pub async fn trusted_bot(db: &mut Db<'_>, id: BotId) -> db::Result<Option<Bot>> {
+    Ok(store::find_bot(db, id).await?.filter(|bot| bot.revoked_at.is_none()))
+}
+
 /// The bot of that name, unless it was revoked.
 ///
 /// # Errors

@@ -43,11 +43,13 @@ pub enum Kind {
     ApprovalDeadline,
     /// An incident's ring, escalation or acknowledgement time-out is due. Subject: an incident.
     IncidentTimer,
+    /// Events wait for a webhook. Subject: a webhook.
+    Webhook,
 }
 
 impl Kind {
     /// Every kind, for metrics and tests.
-    pub const ALL: [Self; 3] = [Self::Push, Self::ApprovalDeadline, Self::IncidentTimer];
+    pub const ALL: [Self; 4] = [Self::Push, Self::ApprovalDeadline, Self::IncidentTimer, Self::Webhook];
 
     /// Its name in the database and in metrics.
     #[must_use]
@@ -56,6 +58,7 @@ impl Kind {
             Self::Push => "push",
             Self::ApprovalDeadline => "approval_deadline",
             Self::IncidentTimer => "incident_timer",
+            Self::Webhook => "webhook",
         }
     }
 

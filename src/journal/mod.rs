@@ -9,16 +9,23 @@
 //! - A sealed entry never changes.
 //! - No entry holds a secret.
 
+mod search;
 mod store;
 
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
+use uuid::Uuid;
 
 use crate::clock::Timestamp;
-use crate::db::{Result, Store, Tx};
+use crate::db::{Db, Result, Store, Tx};
 use crate::id::{BotId, DeviceId, EventId, UserId};
+
+pub use search::{By, NotAnActor, Order, Page, Search, search};
+
+/// What is woken in the [hub](crate::hub) once entries were sealed.
+pub const SEALED: Uuid = Uuid::from_u128(0x6a6f_7572_6e61_6c2e_7365_616c_6564_0001);
 
 /// Who did it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -129,6 +136,22 @@ pub async fn seal(store: &Store) -> Result<usize> {
 /// Storage errors.
 pub async fn read(store: &Store, after: i64, limit: u32) -> Result<Vec<Sealed>> {
     store.scan(move |db| Box::pin(store::list(db, after, limit))).await
+}
+
+/// As [`read`], in a snapshot that is read further.
+///
+/// # Errors
+/// Storage errors.
+pub async fn read_in(db: &mut Db<'_>, after: i64, limit: u32) -> Result<Vec<Sealed>> {
+    store::list(db, after, limit).await
+}
+
+/// The number of the last sealed entry; 0 before the first.
+///
+/// # Errors
+/// Storage errors.
+pub async fn last(store: &Store) -> Result<i64> {
+    store.look(|db| Box::pin(store::last(db))).await
 }
 
 /// Checks the whole chain against itself and against the head; the number of the last entry.

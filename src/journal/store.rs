@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Entry, Sealed};
+use super::{Entry, Order, Sealed, Search};
 use crate::clock::Timestamp;
 use crate::db::{Db, Error, FromRow, Json, Result, Row, Sql, Tx};
 use crate::id::EventId;
@@ -162,6 +162,59 @@ const AFTER: &str = "select id, seq, at, kind, actor, subject, data, sha256 from
 
 pub(super) async fn list(db: &mut Db<'_>, after: i64, limit: u32) -> Result<Vec<Sealed>> {
     db.query(AFTER).bind(after).bind(limit).all().await
+}
+
+pub(super) async fn last(db: &mut Db<'_>) -> Result<i64> {
+    db.query("select seq from journal_head where id = 1").one().await
+}
+
+/// The texts differ in how JSON is searched. `$4` to `$9` are null where nothing is asked.
+const SEARCH: Sql = Sql::either(
+    "select id, seq, at, kind, actor, subject, data, sha256 from journal
+     where seq > $1 and seq <= $2
+       and exists (select 1 from json_each($3) as asked where substr(kind, 1, length(asked.value)) = asked.value)
+       and ($4 is null or actor ->> 'kind' = $4)
+       and ($5 is null or actor ->> 'user' = $5 or actor ->> 'bot' = $5 or actor ->> 'device' = $5)
+       and ($6 is null or subject = $6)
+       and ($7 is null or at >= $7) and ($8 is null or at < $8)
+       and ($9 is null or instr(lower(data), lower($9)) > 0)
+     order by case when $10 then -seq else seq end limit $11",
+    "select id, seq, at, kind, actor, subject, data, sha256 from journal
+     where seq > $1 and seq <= $2
+       and exists (select 1 from jsonb_array_elements_text($3) as asked where starts_with(kind, asked))
+       and ($4::text is null or actor ->> 'kind' = $4)
+       and ($5::text is null or actor ->> 'user' = $5 or actor ->> 'bot' = $5 or actor ->> 'device' = $5)
+       and ($6::text is null or subject = $6)
+       and ($7::bigint is null or at >= $7) and ($8::bigint is null or at < $8)
+       and ($9::text is null or position(lower($9) in lower(data::text)) > 0)
+     order by case when $10 then -seq else seq end limit $11",
+);
+
+/// At most `limit` entries with numbers above `above` and up to `to` that fit, in the asked order.
+pub(super) async fn search(db: &mut Db<'_>, search: &Search, above: i64, to: i64, limit: u32) -> Result<Vec<Sealed>> {
+    // Every kind begins with nothing.
+    let kinds = if search.kinds.is_empty() { vec![String::new()] } else { search.kinds.clone() };
+    let (word, id) = search.actor.as_ref().map_or((None, None), super::By::columns);
+    db.query(SEARCH)
+        .bind(above)
+        .bind(to)
+        .bind(Json(kinds))
+        .bind(word)
+        .bind(id)
+        .bind(search.subject.clone())
+        .bind(search.since)
+        .bind(search.until)
+        .bind(search.text.as_deref().map(as_stored))
+        .bind(search.order == Order::Newest)
+        .bind(limit)
+        .all()
+        .await
+}
+
+/// A text as it stands inside stored JSON.
+fn as_stored(text: &str) -> String {
+    let quoted = Value::from(text).to_string();
+    quoted[1..quoted.len() - 1].to_owned()
 }
 
 /// A sealed entry, to be checked against its predecessor.

@@ -22,6 +22,7 @@ use crate::clock::Timestamp;
 
 pub mod guard;
 pub mod web_push;
+pub mod webhook;
 
 pub use web_push::Subscription;
 
@@ -82,6 +83,8 @@ pub enum Category {
     Acted,
     /// Replaces an earlier message: nothing is left to do.
     Answered,
+    /// Something about the installation that its administrators should know.
+    Notice,
     /// What became of something this person approved.
     Outcome,
     /// The person asked for it to see that it arrives.
@@ -97,6 +100,7 @@ impl Category {
             Self::Approval => "approval",
             Self::Acted => "acted",
             Self::Answered => "answered",
+            Self::Notice => "notice",
             Self::Outcome => "outcome",
             Self::Test => "test",
         }

@@ -4,6 +4,7 @@ mod administration;
 mod backups;
 mod exec;
 mod house;
+mod listening;
 mod operation;
 mod paging;
 mod requests;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use phoneops::clock::Clock;
 use phoneops::db::{FromRow, Store};
-use phoneops::id::{ApprovalId, BotId, DeviceId, EnrollmentId, GrantId, IncidentId, PasskeyId, UserId};
+use phoneops::id::{ApprovalId, BotId, DeviceId, EnrollmentId, GrantId, IncidentId, PasskeyId, UserId, WebhookId};
 use phoneops::{jobs, journal};
 use uuid::Uuid;
 
@@ -49,10 +49,10 @@ async fn all<T: FromRow + Send + 'static>(store: &Store, sql: &'static str) -> V
     insist(sql, || store.read::<_, phoneops::db::Error, _>(move |db| Box::pin(async move { db.query(sql).all().await }))).await
 }
 
-/// Whether no push is left to be made and nothing unsealed. The server gets there by itself, given time for a lease to run out, for
+/// Whether no push and no event for a webhook is left to be made and nothing unsealed. The server gets there by itself, given time for a lease to run out, for
 /// a sweep, and for the sealer's own.
 pub(crate) async fn rests(store: &Store) -> bool {
-    let pushes = number(store, "select count(*) from jobs where kind = 'push' and buried_at is null").await;
+    let pushes = number(store, "select count(*) from jobs where kind in ('push', 'webhook') and buried_at is null").await;
     let unsealed = number(store, "select count(*) from journal where seq is null").await;
     pushes == 0 && unsealed == 0
 }
@@ -80,6 +80,7 @@ async fn the_journal_tells_all(store: &Store) {
     told::<UserId>(store, "user.created", "select id from users").await;
     told::<BotId>(store, "bot.created", "select id from bots").await;
     told::<EnrollmentId>(store, "enrollment.created", "select id from enrollments where user_id is not null").await;
+    told::<WebhookId>(store, "webhook.created", "select id from webhooks").await;
     told::<DeviceId>(store, "device.enrolled", "select id from devices").await;
     told::<PasskeyId>(store, "passkey.created", "select id from passkeys").await;
     told::<IncidentId>(store, "incident.triggered", "select id from incidents").await;

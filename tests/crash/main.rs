@@ -14,5 +14,6 @@ mod in_flight;
 mod points;
 mod random;
 mod story;
+mod told;
 mod trace;
 mod world;

@@ -6,6 +6,7 @@ use phoneops::client::{Client, Error, Reply};
 use phoneops::sim::phone::{self, Factor, Phone, Push, Verdict};
 use serde_json::{Value, json};
 
+use crate::told::Receiver;
 use crate::world::{World, eventually, insist};
 
 /// Yannick with a phone, and a bot.
@@ -37,15 +38,19 @@ pub(crate) fn text(value: &Value, member: &str) -> String {
 }
 
 /// Asks again under a new key while the answer is that of a call whose reply was lost: a secret is not shown twice.
-async fn secret(operator: &Client, path: &str, member: &str, body: impl Fn(u32) -> Value) -> String {
+pub(crate) async fn shown(operator: &Client, path: &str, member: &str, body: impl Fn(u32) -> Value) -> Value {
     for attempt in 1..5 {
         let (key, body) = (format!("{path}-{attempt}"), body(attempt));
         let reply = insist(path, || operator.post_once(path, &key, &body)).await;
-        if let Some(secret) = reply.body[member].as_str() {
-            return secret.to_owned();
+        if reply.body[member].is_string() {
+            return reply.body;
         }
     }
     panic!("{path} never showed its {member}");
+}
+
+async fn secret(operator: &Client, path: &str, member: &str, body: impl Fn(u32) -> Value) -> String {
+    text(&shown(operator, path, member, body).await, member)
 }
 
 /// A person is made and enrols a phone with a passkey and push; a bot is made.
@@ -217,6 +222,7 @@ fn refusal(reply: Result<Reply, Error>) -> Result<String, Error> {
 /// The whole of it.
 pub(crate) async fn play(world: &World, pace: Pace) {
     let cast = join(world).await;
+    let told = Receiver::start().await.subscribe(world).await;
     let (incident, reference) = cast.page("All your apps are down").await;
     // It is answered, or not, by its deadline, whoever is there when that comes.
     let left = cast.ask(&deploy("web"), 12).await;
@@ -237,6 +243,7 @@ pub(crate) async fn play(world: &World, pace: Pace) {
         assert!(["resolved", "approved"].contains(&reply.body["state"].as_str().expect("a state")), "{:?}", reply.body);
     }
     shown_once(&cast).await;
+    told.everything(world).await;
 }
 
 /// Pushes may be sent twice; of one ring of one subject the phone shows one.

@@ -63,6 +63,7 @@ impl World {
             ("PHONEOPS_PAGING_RING_SECONDS", RING.as_secs().to_string()),
             ("PHONEOPS_PAGING_RINGS", "20".to_owned()),
             ("PHONEOPS_WEB_PUSH_ALLOW_PRIVATE_NETWORKS", "true".to_owned()),
+            ("PHONEOPS_WEBHOOKS_ALLOW_PRIVATE_NETWORKS", "true".to_owned()),
             ("PHONEOPS_WEB_PUSH_SUBJECT", "mailto:ops@phoneops.example".to_owned()),
         ];
         settings.extend(db.url().map(|url| ("PHONEOPS_DATABASE_URL", url)));

@@ -68,6 +68,9 @@ pub(crate) async fn good(raw: &Raw<'_>, cast: &Cast) -> Vec<Good> {
     let mut answer = phone.prepare(raw, &asked, "deny").await;
     answer["reason"] = json!("not on a Friday");
     let reference = raw.page(bot, "yannick").await;
+    // Nobody listens there, and nothing of this kind is sealed.
+    let hook = json!({"url": "http://127.0.0.1:1024/x", "kinds": ["nothing."]});
+    let webhook = raw.post(As::Operator, "/v1/webhooks", &hook).await.expect(201).id();
     let blank = RawPhone::blank(raw.world.clock.clone(), raw.issuer());
     let keys = json!({"p256dh": blank.p256dh(), "auth": b64u([7; 16])});
     let passkey = json!({"ceremony": format!("cer_{:032x}", 1), "name": "Face ID", "credential": answer["credential"]});
@@ -110,6 +113,10 @@ pub(crate) async fn good(raw: &Raw<'_>, cast: &Cast) -> Vec<Good> {
         route(Who::Operator, "PUT", "/v1/policies/prod", policy),
         route(Who::Operator, "POST", "/v1/policies/test", trial),
         route(Who::Operator, "POST", "/v1/bots", json!({"name": "loki", "scopes": ["events:read"]})),
+        route(Who::Operator, "POST", "/v1/webhooks", json!({"url": "https://hooks.example.com/x", "kinds": ["approval."]})),
+        route(Who::Operator, "POST", &format!("/v1/webhooks/{webhook}/rotate"), json!({"overlap": 60})),
+        route(Who::Operator, "POST", &format!("/v1/webhooks/{webhook}/enable"), json!({})),
+        route(Who::Operator, "POST", &format!("/v1/webhooks/{webhook}/test"), json!({})),
     ]
 }
 

@@ -189,6 +189,11 @@ fn incidents() -> Vec<Sample> {
 
 fn machinery() -> Vec<Sample> {
     samples! {
+        webhooks {
+            id: Id(50), bot_id: BOT, url_sealed: Bytes(0x5e, 90), kinds: Json(r#"["approval."]"#), secret_sealed: Bytes(0x5e, 60),
+            previous_sealed: Bytes(0x5f, 60), previous_until: Int(NOW + 1440 * MINUTE), cursor: Int(17), failures: Int(2),
+            failing_since: Int(NOW), last_error: Text("it answered 500"), created_at: Int(NOW), disabled_at: Null, disabled_why: Null,
+        }
         jobs {
             id: Id(48), kind: Text("push"), subject_id: Id(34), due_at: Int(NOW), lease: Int(1), tries: Int(1), created_at: Int(NOW),
             last_error: Text("503"), buried_at: Null,
@@ -225,6 +230,9 @@ fn unloved() -> Vec<(&'static str, &'static str, Value)> {
         ("incidents", "urgency", Text("medium")),
         ("attempts", "state", Text("lost")),
         ("jobs", "due_at", Null),
+        ("webhooks", "disabled_at", Int(NOW)),
+        ("webhooks", "failing_since", Null),
+        ("webhooks", "previous_until", Null),
     ]
 }
 

@@ -58,6 +58,15 @@ const TABLE: &[(&str, &str)] = &[
     ("POST /v1/acts/{act}/challenge", "1 333333 3+ 3"),
     ("POST /v1/acts/{act}/confirm", "1 333333 3+ 3"),
     ("GET /v1/journal", "1 333333 3+ +"),
+    ("GET /v1/journal/verification", "1 333333 3+ +"),
+    ("GET /v1/events", "1 33333+ ++ +"),
+    ("POST /v1/webhooks", "1 333333 3+ +"),
+    ("GET /v1/webhooks", "1 333333 3+ +"),
+    ("GET /v1/webhooks/{whk}", "1 333333 3+ +"),
+    ("DELETE /v1/webhooks/{whk}", "1 333333 3+ +"),
+    ("POST /v1/webhooks/{whk}/rotate", "1 333333 3+ +"),
+    ("POST /v1/webhooks/{whk}/enable", "1 333333 3+ +"),
+    ("POST /v1/webhooks/{whk}/test", "1 333333 3+ +"),
     ("GET /healthz", "+ ++++++ ++ +"),
     ("GET /readyz", "+ ++++++ ++ +"),
 ];
@@ -100,6 +109,7 @@ mod stories {
             }
             "POST /v1/acts/{act}/confirm" => json!({"challenge": format!("ach_{:032x}", 1), "credential": credential}),
             "POST /v1/bots" => json!({"name": "heimdall", "scopes": ["events:read"]}),
+            "POST /v1/webhooks" => json!({"url": "https://hooks.example.com/x"}),
             route if route.starts_with("POST") || route.starts_with("PUT") => json!({}),
             _ => return None,
         })
@@ -108,7 +118,7 @@ mod stories {
     /// Ids that parse and that nothing has.
     fn path(template: &str) -> String {
         let mut path = template.replace("{ref}", "P000000").replace("{name}", "nothing");
-        for kind in ["apr", "act", "dev", "pky", "usr", "bot", "grt"] {
+        for kind in ["apr", "act", "dev", "pky", "usr", "bot", "grt", "whk"] {
             path = path.replace(&format!("{{{kind}}}"), &format!("{kind}_{:032x}", 1));
         }
         path

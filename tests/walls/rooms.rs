@@ -4,7 +4,8 @@
 pub(super) const GROUND: &[&str] = &["clock", "config", "crash", "hub", "id", "secret", "text"];
 
 /// The rooms that know what PhoneOps is about, and what they stand on.
-pub(super) const DOMAINS: &[&str] = &["approvals", "db", "delivery", "identity", "jobs", "journal", "paging", "push"];
+pub(super) const DOMAINS: &[&str] =
+    &["approvals", "db", "delivery", "identity", "jobs", "journal", "listening", "paging", "push"];
 
 /// The rooms above the domains. None of these is ever imported by a domain.
 pub(super) const ABOVE: &[&str] = &["chat", "cli", "client", "demo", "engine", "http", "ingest", "server", "sim"];
@@ -35,6 +36,7 @@ pub(super) const ROOMS: &[Room] = &[
     Room { name: "delivery",  may: &[GROUND, &["db", "identity", "jobs", "journal", "push"]] },
     Room { name: "approvals", may: &[GROUND, &["db", "delivery", "identity", "jobs", "journal", "push::Category"]] },
     Room { name: "paging",    may: &[GROUND, &["db", "delivery", "identity", "jobs", "journal", "push::Category"]] },
+    Room { name: "listening", may: &[GROUND, &["db", "delivery", "identity", "jobs", "journal", "push"]] },
     // Above them.
     Room { name: "engine",    may: &[GROUND, DOMAINS] },
     Room { name: "http",      may: &[GROUND, DOMAINS, &["engine::{types}"]] },

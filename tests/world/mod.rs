@@ -100,6 +100,7 @@ impl World {
             ("PHONEOPS_PUBLIC_URL".to_owned(), format!("http://localhost:{port}")),
             ("PHONEOPS_DATA_DIR".to_owned(), db.directory().unwrap_or(data.path()).display().to_string()),
             ("PHONEOPS_WEB_PUSH_ALLOW_PRIVATE_NETWORKS".to_owned(), "true".to_owned()),
+            ("PHONEOPS_WEBHOOKS_ALLOW_PRIVATE_NETWORKS".to_owned(), "true".to_owned()),
             ("PHONEOPS_WEB_PUSH_SUBJECT".to_owned(), "mailto:ops@phoneops.example".to_owned()),
             ("PHONEOPS_PAGING_FALLBACK".to_owned(), "@ys".to_owned()),
             ("PHONEOPS_PAGING_RINGS".to_owned(), "2".to_owned()),

@@ -393,6 +393,9 @@ async fn make(tx: &mut Tx<'_>, journal: &Journal, change: &Change, actor: Actor,
             if !identity::add_member(tx, team.id, *user, now).await? {
                 return Ok(());
             }
+            // An act that was proposed before names a smaller team.
+            let version = store::version(tx.db()).await? + 1;
+            store::raise(tx, version).await?;
             let data = json!({"name": team.name, "user": user});
             record(tx, journal, now, actor, "team.member_added", team.id.to_string(), data).await
         }

@@ -55,6 +55,11 @@ pub(super) async fn change(tx: &mut Tx<'_>, version: i64, name: &str, document: 
         .bind(now)
         .execute()
         .await?;
+    raise(tx, version).await
+}
+
+/// Makes `version` the one that acts must have been proposed against.
+pub(super) async fn raise(tx: &mut Tx<'_>, version: i64) -> Result<()> {
     tx.query("update policy_head set version = $1 where id = 1").bind(version).execute().await?;
     Ok(())
 }

@@ -81,9 +81,9 @@ pub(super) struct Exec {
     /// Why, in the requester's own words
     #[arg(long, value_name = "TEXT")]
     reason: Option<String>,
-    /// Seconds it may be answered
-    #[arg(long, value_name = "SECONDS", default_value_t = 300, value_parser = clap::value_parser!(u32).range(10..=3600))]
-    expires_in: u32,
+    /// Seconds it may be answered, when that is to be less than the policy says
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(10..=3600))]
+    expires_in: Option<u32>,
     /// What to run, after --
     #[arg(last = true, required = true, value_name = "COMMAND")]
     command: Vec<OsString>,
@@ -174,7 +174,10 @@ impl Exec {
     }
 
     fn ask(&self, action: &Action) -> Value {
-        let mut ask = json!({"action": action, "requester": self.requester, "expires_in": self.expires_in});
+        let mut ask = json!({"action": action, "requester": self.requester});
+        if let Some(seconds) = self.expires_in {
+            ask["expires_in"] = json!(seconds);
+        }
         if let Some(reason) = &self.reason {
             ask["reason"] = json!(reason);
         }
@@ -291,7 +294,7 @@ mod tests {
     fn arguments_become_the_request_and_the_command_stays_apart() {
         let plain = asked("--param ref=a --reason soon -- ./deploy --param x=y").unwrap();
         let action = json!({"type": "deploy", "target": "production", "params": {"ref": "a"}});
-        assert_eq!(plain, json!({"action": action, "requester": "@yannick", "reason": "soon", "expires_in": 300}));
+        assert_eq!(plain, json!({"action": action, "requester": "@yannick", "reason": "soon"}), "the policy says how long");
         let signed = asked("--sign-command -- ./deploy api").unwrap();
         assert_eq!(signed["action"]["params"], json!({"command": ["./deploy", "api"]}));
         assert!(asked("--sign-command --param command=x -- ./deploy").unwrap_err().contains("already"));

@@ -70,7 +70,7 @@ pub enum SetupError {
     #[error("web_push.subject is neither a mailto: address nor an https: URL")]
     Subject,
     /// The file holds no certificate, or a damaged one.
-    #[error("web_push.ca_file holds no PEM certificate")]
+    #[error("ca_file holds no PEM certificate")]
     Ca,
     /// TLS cannot be set up, for instance because the operating system trusts nobody.
     #[error("the HTTP client cannot be set up")]
@@ -79,12 +79,12 @@ pub enum SetupError {
 
 /// How much of a stranger's time and text is taken.
 #[derive(Clone, Copy)]
-struct Limits {
-    connect: Duration,
-    total: Duration,
+pub(super) struct Limits {
+    pub(super) connect: Duration,
+    pub(super) total: Duration,
 }
 
-const LIMITS: Limits = Limits { connect: Duration::from_secs(3), total: Duration::from_secs(10) };
+pub(super) const LIMITS: Limits = Limits { connect: Duration::from_secs(3), total: Duration::from_secs(10) };
 
 /// How much of an answer is read.
 const REPLY_MAX_BYTES: usize = 4_096;
@@ -185,7 +185,13 @@ impl fmt::Debug for WebPush {
     }
 }
 
-fn client(ca_pem: Option<&[u8]>, allow_http: bool, resolver: GuardedResolver, limits: Limits) -> Result<Client, SetupError> {
+/// The client for strangers' URLs, which keeps what the guard needs kept.
+pub(super) fn client(
+    ca_pem: Option<&[u8]>,
+    allow_http: bool,
+    resolver: GuardedResolver,
+    limits: Limits,
+) -> Result<Client, SetupError> {
     let mut builder = Client::builder()
         .user_agent(concat!("phoneops/", env!("CARGO_PKG_VERSION")))
         .redirect(reqwest::redirect::Policy::none())

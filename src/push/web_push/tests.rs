@@ -345,7 +345,7 @@ fn a_configuration_that_cannot_work_says_why() {
         WebPush::new(config).unwrap_err().to_string()
     };
     assert!(refusal(&|config| config.subject = "ops".into()).contains("web_push.subject"));
-    assert!(refusal(&|config| config.ca_pem = Some(b"nothing".to_vec())).contains("web_push.ca_file"));
+    assert!(refusal(&|config| config.ca_pem = Some(b"nothing".to_vec())).contains("ca_file"));
     let key = || Zeroizing::new(vec![0; 32]);
     assert!(refusal(&|config| config.vapid_private_key = key()).contains("VAPID key"));
 }
