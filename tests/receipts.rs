@@ -4,6 +4,8 @@
 mod forge;
 #[path = "receipts/mutations.rs"]
 mod mutations;
+#[path = "receipts/policies.rs"]
+mod policies;
 #[path = "receipts/python.rs"]
 mod python;
 mod support;
@@ -42,20 +44,20 @@ mod stories {
         (asked, redeemed.body["grant"].as_str().unwrap().to_owned())
     }
 
-    async fn report(bot: &Bot, grant: &str, body: Value) -> Result<phoneops::client::Reply, phoneops::client::Error> {
+    pub(crate) async fn report(bot: &Bot, grant: &str, body: Value) -> Result<phoneops::client::Reply, phoneops::client::Error> {
         bot.client.post(&format!("/v1/grants/{grant}/outcome"), &body).await
     }
 
-    async fn receipt(bot: &Bot, asked: &str) -> Value {
+    pub(crate) async fn receipt(bot: &Bot, asked: &str) -> Value {
         bot.client.get(&format!("/v1/approvals/{asked}/receipt")).await.expect("a receipt").body
     }
 
-    async fn jwks(world: &World) -> Value {
+    pub(crate) async fn jwks(world: &World) -> Value {
         world.operator.get("/.well-known/jwks.json").await.expect("the keys").body
     }
 
     /// Both verifiers say that it holds.
-    fn holds(receipt: &Value, keys: &Value) -> Verified {
+    pub(crate) fn holds(receipt: &Value, keys: &Value) -> Verified {
         let bytes = receipt.to_string().into_bytes();
         assert_eq!(python::verdict(&bytes, Some(keys)), "valid");
         let root = TrustRoot::parse(keys.to_string().as_bytes()).unwrap();

@@ -6,23 +6,35 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::load::{self, Laps, Samples};
+use crate::policy::Trios;
 use crate::report::{Report, millis};
 use crate::world::{Person, World};
 use crate::{Failure, Options, process};
 use phoneops::client::Client;
 
 /// Which loop.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub(crate) enum Kind {
     Approve,
     Page,
+    /// Approve, where two of three people have to sign.
+    Quorum(Arc<Trios>),
 }
 
 impl Kind {
-    fn title(self) -> &'static str {
+    fn title(&self) -> &'static str {
         match self {
             Self::Approve => "approve",
             Self::Page => "page",
+            Self::Quorum(_) => "approve by two of three",
+        }
+    }
+
+    /// At half the rate two people sign as often as one does.
+    fn rate(&self, rate: u32) -> u32 {
+        match self {
+            Self::Approve | Self::Page => rate,
+            Self::Quorum(_) => rate.div_ceil(2),
         }
     }
 }
@@ -31,11 +43,11 @@ impl Kind {
 pub(crate) async fn measure(
     engine: &str,
     world: &World,
-    kind: Kind,
+    kind: &Kind,
     options: &Options,
     report: &mut Report,
 ) -> Result<(), Failure> {
-    for rate in [None, Some(options.rate)] {
+    for rate in [None, Some(kind.rate(options.rate))] {
         let pace = rate.map_or_else(|| format!("{} clients", options.clients), |rate| format!("{rate} loops/s"));
         report.section(format!("{engine}: {} loop, {pace}", kind.title()));
         run(world, kind, rate, options, report).await?;
@@ -44,15 +56,16 @@ pub(crate) async fn measure(
     Ok(())
 }
 
-async fn run(world: &World, kind: Kind, rate: Option<u32>, options: &Options, report: &mut Report) -> Result<(), Failure> {
-    let (people, bot) = (world.people.clone(), world.bot.clone());
+async fn run(world: &World, kind: &Kind, rate: Option<u32>, options: &Options, report: &mut Report) -> Result<(), Failure> {
+    let (people, bot, kind) = (world.people.clone(), world.bot.clone(), kind.clone());
     let one = move |client: usize, laps: Laps| {
-        let (people, bot) = (people.clone(), bot.clone());
+        let (people, bot, kind) = (people.clone(), bot.clone(), kind.clone());
         async move {
             let person = &people[client % people.len()];
             match kind {
                 Kind::Approve => approve(person, &bot, laps).await,
                 Kind::Page => page(person, &bot, laps).await,
+                Kind::Quorum(trios) => trios.approve(client, &bot, laps).await,
             }
         }
     };
@@ -106,7 +119,17 @@ async fn approve(person: &Person, bot: &Client, mut laps: Laps) -> Result<Laps, 
     let asked = bot.post("/v1/approvals", &json!({"action": action, "requester": person.handle})).await?;
     laps.lap("POST /v1/approvals");
     let path = format!("/v1/approvals/{}", text(&asked.body["id"])?);
-    person.phone.get(&path).await?.accepted()?;
+    let answered = sign(person, &path, &mut laps).await?;
+    let collected = bot.get(&path).await?;
+    laps.lap("GET /v1/approvals/{id}, bot");
+    bot.post("/v1/grants/redeem", &json!({"grant": text(&collected.body["grant"])?, "action": action})).await?;
+    laps.lap("POST /v1/grants/redeem");
+    if answered["state"] == "approved" { Ok(laps) } else { Err(format!("not approved: {answered}").into()) }
+}
+
+/// Shown, challenged, signed, answered; the approval as it then is.
+pub(crate) async fn sign(person: &Person, path: &str, laps: &mut Laps) -> Result<Value, Failure> {
+    person.phone.get(path).await?.accepted()?;
     laps.lap("GET /v1/approvals/{id}, phone");
     let challenge = person.phone.post(&format!("{path}/challenge"), &json!({"verdict": "approve"})).await?.accepted()?;
     laps.lap("POST …/challenge");
@@ -115,11 +138,7 @@ async fn approve(person: &Person, bot: &Client, mut laps: Laps) -> Result<Laps, 
     let answer = json!({"challenge": challenge["challenge"], "credential": credential});
     let answered = person.phone.post(&format!("{path}/answers"), &answer).await?.accepted()?;
     laps.lap("POST …/answers");
-    let collected = bot.get(&path).await?;
-    laps.lap("GET /v1/approvals/{id}, bot");
-    bot.post("/v1/grants/redeem", &json!({"grant": text(&collected.body["grant"])?, "action": action})).await?;
-    laps.lap("POST /v1/grants/redeem");
-    if answered["state"] == "approved" { Ok(laps) } else { Err(format!("not approved: {answered}").into()) }
+    Ok(answered)
 }
 
 /// Paged, acknowledged, resolved.
@@ -134,6 +153,6 @@ async fn page(person: &Person, bot: &Client, mut laps: Laps) -> Result<Laps, Fai
     if resolved["state"] == "resolved" { Ok(laps) } else { Err(format!("not resolved: {resolved}").into()) }
 }
 
-fn text(value: &Value) -> Result<&str, Failure> {
+pub(crate) fn text(value: &Value) -> Result<&str, Failure> {
     value.as_str().ok_or_else(|| format!("expected a text, got {value}").into())
 }

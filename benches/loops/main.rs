@@ -18,6 +18,7 @@
 mod idle;
 mod load;
 mod loops;
+mod policy;
 mod process;
 mod push;
 mod raw;
@@ -91,6 +92,8 @@ enum Section {
     Page,
     /// From trigger to push service.
     Push,
+    /// Which policy rules; two of three people sign.
+    Policy,
     /// Long polls that wait.
     Idle,
 }
@@ -132,6 +135,9 @@ async fn measure(options: &Options, report: &mut Report) -> Result<(), Failure> 
         raw::disk(report)?;
         raw::processor(report)?;
     }
+    if options.wants(Section::Policy) {
+        policy::matching(report)?;
+    }
     if options.wants(Section::Start) {
         start::measure(report).await?;
     }
@@ -156,21 +162,36 @@ async fn on_engine(options: &Options, database: Option<&world::Database>, report
     if options.wants(Section::Raw) {
         raw::engine(engine, database, options, report).await?;
     }
-    let loads = [(Section::Approve, loops::Kind::Approve), (Section::Page, loops::Kind::Page)];
-    if loads.iter().any(|(section, _)| options.wants(*section)) || options.wants(Section::Push) {
-        let world = World::start(database, options.clients).await?;
-        for (section, kind) in loads {
-            if options.wants(section) {
-                loops::measure(engine, &world, kind, options, report).await?;
-            }
-        }
-        if options.wants(Section::Push) {
-            push::measure(engine, &world, options, report).await?;
-        }
-        world.stop().await?;
+    let of_people = [Section::Approve, Section::Page, Section::Push, Section::Policy];
+    if of_people.into_iter().any(|section| options.wants(section)) {
+        with_people(engine, database, options, report).await?;
     }
     if options.wants(Section::Idle) && database.is_none() {
         idle::measure(options.polls, report).await?;
     }
     Ok(())
+}
+
+async fn with_people(
+    engine: &str,
+    database: Option<&world::Database>,
+    options: &Options,
+    report: &mut Report,
+) -> Result<(), Failure> {
+    let each = if options.wants(Section::Policy) { policy::Trios::SIZE } else { 1 };
+    let world = World::start(database, options.clients * each).await?;
+    for (section, kind) in [(Section::Approve, loops::Kind::Approve), (Section::Page, loops::Kind::Page)] {
+        if options.wants(section) {
+            loops::measure(engine, &world, &kind, options, report).await?;
+        }
+    }
+    if options.wants(Section::Push) {
+        push::measure(engine, &world, options, report).await?;
+    }
+    // Last, because the other loops ask for what no policy allows.
+    if options.wants(Section::Policy) {
+        let trios = policy::Trios::rule(&world).await?;
+        loops::measure(engine, &world, &loops::Kind::Quorum(trios), options, report).await?;
+    }
+    world.stop().await
 }

@@ -62,6 +62,7 @@ pub(crate) struct World {
     pub(crate) bot: Client,
     pub(crate) bot_token: Secret,
     pub(crate) push_service: PushService,
+    http: reqwest::Client,
     _data: TempDir,
 }
 
@@ -77,13 +78,19 @@ impl World {
         let mut enrolled = Vec::with_capacity(people);
         for number in 0..people {
             let phone = Phone::with_client(http.clone(), clock.clone(), &server.issuer, push_service.url());
-            enrolled.push(person(&operator, phone, &format!("person-{number}")).await?);
+            enrolled.push(person(&operator, phone, &format!("person-{number}"), "member").await?);
         }
         let scopes = ["approvals:request", "grants:redeem", "incidents:write", "incidents:read"];
         let made = operator.post("/v1/bots", &json!({"name": "heimdall", "scopes": scopes})).await?;
         let bot_token = Secret::new(made.body["token"].as_str().ok_or("a bot without a token")?.to_owned());
         let bot = Client::bot(&server.issuer, bot_token.clone())?;
-        Ok(Self { server, clock, people: Arc::new(enrolled), bot, bot_token, push_service, _data: data })
+        Ok(Self { server, clock, people: Arc::new(enrolled), bot, bot_token, push_service, http, _data: data })
+    }
+
+    /// An administrator, who can confirm what weakens.
+    pub(crate) async fn administrator(&self, handle: &str) -> Result<Person, Failure> {
+        let phone = Phone::with_client(self.http.clone(), self.clock.clone(), &self.server.issuer, self.push_service.url());
+        person(&Client::local(&self.server.socket)?, phone, handle, "admin").await
     }
 
     /// How many pushes the push service has met.
@@ -98,8 +105,8 @@ impl World {
     }
 }
 
-async fn person(operator: &Client, phone: Phone, handle: &str) -> Result<Person, Failure> {
-    operator.post("/v1/users", &json!({"handle": handle, "name": handle})).await?;
+async fn person(operator: &Client, phone: Phone, handle: &str, role: &str) -> Result<Person, Failure> {
+    operator.post("/v1/users", &json!({"handle": handle, "name": handle, "role": role})).await?;
     let handle = format!("@{handle}");
     let enrollment = operator.post("/v1/enrollments", &json!({"user": handle})).await?;
     let code = enrollment.body["code"].as_str().ok_or("an enrolment without a code")?;

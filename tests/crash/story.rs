@@ -38,9 +38,9 @@ pub(crate) fn text(value: &Value, member: &str) -> String {
 }
 
 /// Asks again under a new key while the answer is that of a call whose reply was lost: a secret is not shown twice.
-pub(crate) async fn shown(operator: &Client, path: &str, member: &str, body: impl Fn(u32) -> Value) -> Value {
+pub(crate) async fn shown(operator: &Client, path: &str, whose: &str, member: &str, body: impl Fn(u32) -> Value) -> Value {
     for attempt in 1..5 {
-        let (key, body) = (format!("{path}-{attempt}"), body(attempt));
+        let (key, body) = (format!("{path}-{whose}-{attempt}"), body(attempt));
         let reply = insist(path, || operator.post_once(path, &key, &body)).await;
         if reply.body[member].is_string() {
             return reply.body;
@@ -49,20 +49,14 @@ pub(crate) async fn shown(operator: &Client, path: &str, member: &str, body: imp
     panic!("{path} never showed its {member}");
 }
 
-async fn secret(operator: &Client, path: &str, member: &str, body: impl Fn(u32) -> Value) -> String {
-    text(&shown(operator, path, member, body).await, member)
+async fn secret(operator: &Client, path: &str, whose: &str, member: &str, body: impl Fn(u32) -> Value) -> String {
+    text(&shown(operator, path, whose, member, body).await, member)
 }
 
-/// A person is made and enrols a phone with a passkey and push; a bot is made.
-pub(crate) async fn join(world: &World) -> Cast<'_> {
-    let operator = world.operator().await;
-    let yannick = json!({"handle": "yannick", "name": "Yannick Schutz", "role": "admin"});
-    insist("a user", || operator.post_once("/v1/users", "yannick", &yannick)).await;
-    let scopes = ["approvals:request", "grants:redeem", "incidents:write", "incidents:read"];
-    let bot = |attempt| json!({"name": format!("heimdall-{attempt}"), "scopes": scopes});
-    let token = secret(&operator, "/v1/bots", "token", bot).await;
-    let code = secret(&operator, "/v1/enrollments", "code", |_| json!({"user": "@yannick"})).await;
-
+/// A person is made and enrols a phone with a passkey, claiming and keeping twice what must be theirs once.
+async fn enrolled(world: &World, operator: &Client, handle: &str, body: &Value) -> Phone {
+    insist("a user", || operator.post_once("/v1/users", handle, body)).await;
+    let code = secret(operator, "/v1/enrollments", handle, "code", |_| json!({"user": format!("@{handle}")})).await;
     let phone = world.phone();
     let enrolled = insist("the phone enrols", || phone.enrol(&code, "A phone", None)).await;
     let again = insist("the phone enrols again", || phone.enrol(&code, "A phone", None)).await;
@@ -72,7 +66,18 @@ pub(crate) async fn join(world: &World) -> Cast<'_> {
     let keep = || async { phone.post_once("/v1/passkeys", "passkey", &passkey).await?.accepted() };
     let kept = insist("a passkey is kept", keep).await;
     assert_eq!(kept, insist("a passkey is kept again", keep).await, "one key, one passkey");
+    phone
+}
+
+/// A person is made and enrols a phone with a passkey and push; a bot is made.
+pub(crate) async fn join(world: &World) -> Cast<'_> {
+    let operator = world.operator().await;
+    let yannick = json!({"handle": "yannick", "name": "Yannick Schutz", "role": "admin"});
+    let phone = enrolled(world, &operator, "yannick", &yannick).await;
     insist("push is registered", || phone.register_push()).await;
+    let scopes = ["approvals:request", "grants:redeem", "incidents:write", "incidents:read"];
+    let bot = |attempt| json!({"name": format!("heimdall-{attempt}"), "scopes": scopes});
+    let token = secret(&operator, "/v1/bots", "heimdall", "token", bot).await;
     Cast { world, bot: world.bot(&token), phone, keys: AtomicU64::new(0) }
 }
 
@@ -158,6 +163,12 @@ impl Cast<'_> {
             let approval = insist("the answer is taken", send).await;
             assert_eq!(approval["state"], "approved", "the same answer gets the same reply");
         }
+        let grant = self.redeem(id, action).await;
+        self.report(&grant, id, pace).await;
+    }
+
+    /// The bot redeems the grant of what was approved, and cannot again; the grant's id.
+    async fn redeem(&self, id: &str, action: &Value) -> String {
         let path = format!("/v1/approvals/{id}");
         let approval = insist("the grant", || self.bot.get(&path)).await;
         let redeem = json!({"grant": text(&approval.body, "grant"), "action": action});
@@ -165,40 +176,64 @@ impl Cast<'_> {
         let again = || async { refusal(self.bot.post("/v1/grants/redeem", &redeem).await) };
         let refused = insist("a second redemption", again).await;
         assert_eq!(refused, "grant_redeemed");
-        self.report(&text(&redeemed.body, "grant"), id, pace).await;
+        text(&redeemed.body, "grant")
     }
 }
 
 impl Cast<'_> {
-    /// A team and a policy are made, the latter under Yannick's passkey; he mistypes a code and takes his passkey instead.
+    /// Two people of a team have to approve: Yannick, who mistypes a code and takes his passkey instead, and then somebody else. It
+    /// is held, takes effect, and is redeemed.
     async fn under_a_policy(&self) {
         let operator = self.world.operator().await;
-        let team = json!({"name": "ops"});
-        insist("a team", || operator.post_once("/v1/teams", "team", &team)).await;
-        insist("a member", || async { operator.put("/v1/teams/ops/members/@yannick", &json!({})).await }).await;
-        let rule = json!({"match": {"types": ["wipe"]}, "require": {"factor": "code", "requester_excluded": false, "delay": 1,
-            "groups": [{"quorum": 1, "teams": ["ops"]}]}});
-        let proposed = insist("a proposal", || async { operator.put("/v1/policies/wipes", &rule).await }).await;
-        assert_eq!(proposed.status, 202);
-        let confirm = || async { already(self.phone.confirm_act(&proposed.body).await, "act_done") };
-        insist("a confirmation", confirm).await;
+        let second = json!({"handle": "ys", "name": "Ys Example"});
+        let second = enrolled(self.world, &operator, "ys", &second).await;
+        self.two_of_ops(&operator).await;
         let action = json!({"type": "wipe", "target": "staging", "params": {}});
         let asked = self.ask(&action, 300).await;
         let mistyped = || self.phone.prepare_answer_with(&asked, Verdict::Approve, Factor::Code("000000"), None);
         let mistyped = insist("a code is typed", mistyped).await;
         let send = || async { already(self.phone.post(&mistyped.path, &mistyped.body).await?.accepted(), "code_wrong") };
         insist("a wrong code", send).await;
-        let answer = insist("an answer is prepared", || self.phone.prepare_answer(&asked, Verdict::Approve, None)).await;
-        let send = || async { self.phone.post(&answer.path, &answer.body).await?.accepted() };
-        let held = insist("the answer is taken", send).await;
-        assert!(held["holds_until"].is_string() || held["state"] == "approved", "{held}");
+        let one = approved_by(&self.phone, &asked).await;
+        assert_eq!((&one["state"], &one["holds_until"]), (&json!("pending"), &Value::Null), "one is not enough");
+        let two = approved_by(&second, &asked).await;
+        assert!(two["holds_until"].is_string() || two["state"] == "approved", "{two}");
+        assert_eq!(two["approvals"].as_array().map(Vec::len), Some(2), "each counts once, and none is lost: {two}");
         let path = format!("/v1/approvals/{asked}");
         let approved = || async {
             let found = insist("the approval", || self.bot.get(&path)).await;
             (found.body["state"] == "approved").then_some(())
         };
         eventually("the delay is over", approved).await;
+        self.redeem(&asked, &action).await;
+        let path = format!("{path}/receipt");
+        let receipt = insist("the receipt", || self.bot.get(&path)).await;
+        assert_eq!(receipt.body["receipt"]["answers"].as_array().map(Vec::len), Some(2));
     }
+
+    /// The team and the policy, the latter under Yannick's passkey.
+    async fn two_of_ops(&self, operator: &Client) {
+        let team = json!({"name": "ops"});
+        insist("a team", || operator.post_once("/v1/teams", "team", &team)).await;
+        for member in ["@yannick", "@ys"] {
+            let path = format!("/v1/teams/ops/members/{member}");
+            insist("a member", || async { operator.put(&path, &json!({})).await }).await;
+        }
+        let rule = json!({"match": {"types": ["wipe"]}, "require": {"factor": "code", "requester_excluded": false, "delay": 1,
+            "groups": [{"quorum": 2, "teams": ["ops"]}]}});
+        let proposed = insist("a proposal", || async { operator.put("/v1/policies/wipes", &rule).await }).await;
+        assert_eq!(proposed.status, 202);
+        let confirm = || async { already(self.phone.confirm_act(&proposed.body).await, "act_done") };
+        insist("a confirmation", confirm).await;
+    }
+}
+
+/// Approves with a passkey, sending the same answer twice; the approval as it then is.
+async fn approved_by(phone: &Phone, asked: &str) -> Value {
+    let answer = insist("an answer is prepared", || phone.prepare_answer(asked, Verdict::Approve, None)).await;
+    let send = || async { phone.post(&answer.path, &answer.body).await?.accepted() };
+    insist("the answer is taken", send).await;
+    insist("the answer is taken again", send).await
 }
 
 /// That it was done, now or before the reply was lost: then the refusal says so by this code.

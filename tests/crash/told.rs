@@ -52,10 +52,10 @@ impl Receiver {
     pub(crate) async fn subscribe(self, world: &World) -> Told {
         let operator = world.operator().await;
         let body = |attempt| json!({"url": format!("{}/{attempt}", self.url), "kinds": ["approval.", "grant."]});
-        let made = shown(&operator, "/v1/webhooks", "secret", body).await;
+        let made = shown(&operator, "/v1/webhooks", "told", "secret", body).await;
         let path = text(&made, "url").rsplit('/').next().expect("a path").to_owned();
         let rotate = format!("/v1/webhooks/{}/rotate", text(&made, "id"));
-        let rotated = shown(&operator, &rotate, "secret", |_| json!({"overlap": 3600})).await;
+        let rotated = shown(&operator, &rotate, "told", "secret", |_| json!({"overlap": 3600})).await;
         Told { receiver: self, path, secrets: vec![text(&made, "secret"), text(&rotated, "secret")] }
     }
 }

@@ -394,7 +394,7 @@ fn answer(approval: ApprovalId, evidence: Evidence) -> Result<SignedAnswer, db::
     let attestation = attestation.ok_or_else(|| senseless("a key that was never attested"))?;
     let factor = signed.factor;
     // An answer with a wrong code is never stored.
-    let code_confirmed = (serde_json::to_value(factor).is_ok_and(|factor| factor == "code")).then_some(true);
+    let code_confirmed = (factor == Factor::Code).then_some(true);
     Ok(SignedAnswer { approver, device, verdict, factor, reason, answered_at, statement, signature, attestation, code_confirmed })
 }
 
