@@ -65,7 +65,10 @@ async fn nothing_is_stuck(store: &Store) {
     let late = Clock::system().now().before(Duration::from_secs(2));
     assert!(next.is_none_or(|next| next > late), "a job has been due since {next:?}");
     assert_eq!(number(store, "select count(*) from jobs where buried_at is not null").await, 0, "a job was buried");
-    assert_eq!(number(store, "select count(*) from attempts where state = 'waiting'").await, 0, "an attempt nobody makes");
+    // In one statement: a phone may ring again while this is looked at.
+    let orphans = "select count(*) from attempts where state = 'waiting'
+        and not exists (select 1 from jobs where kind = 'push' and jobs.subject_id = attempts.id)";
+    assert_eq!(number(store, orphans).await, 0, "an attempt nobody makes");
 }
 
 async fn happened_once(store: &Store, once: &Once) {
