@@ -22,7 +22,3 @@ pub mod secret;
 pub mod server;
 pub mod sim;
 pub mod text;
-
-/// Serving a call is many small allocations on several threads, which is what this allocator is made for.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
