@@ -5,7 +5,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::connect::Operator;
-use super::reply::read;
+use super::noun::tell;
 use super::words::table;
 use super::{Failure, Out, Outcome};
 
@@ -46,11 +46,6 @@ struct Key {
     retired_at: Option<String>,
 }
 
-#[derive(Deserialize)]
-struct Keys {
-    keys: Vec<Key>,
-}
-
 impl Command {
     pub(super) async fn run(self, out: &mut Out) -> Result<Outcome, Failure> {
         let (reply, on) = match self.act {
@@ -63,16 +58,12 @@ impl Command {
 
 impl On {
     fn tell(&self, body: &Value, out: &mut Out) -> Result<Outcome, Failure> {
-        if self.json {
-            out.json(&body["keys"]);
-            return Ok(Outcome::Done);
-        }
-        let Keys { keys } = read(body)?;
-        let rows = keys.iter().map(|key| {
-            let standing = key.retired_at.as_ref().map_or_else(|| "signs".to_owned(), |at| format!("retired {at}"));
-            vec![key.id.clone(), format!("made {}", key.created_at), standing]
-        });
-        out.lines(table(&rows.collect::<Vec<_>>()));
-        Ok(Outcome::Done)
+        tell(out, self.json, &body["keys"], |out, keys: Vec<Key>| {
+            let rows = keys.into_iter().map(|key| {
+                let standing = key.retired_at.map_or_else(|| "signs".to_owned(), |at| format!("retired {at}"));
+                vec![key.id, format!("made {}", key.created_at), standing]
+            });
+            out.lines(table(&rows.collect::<Vec<_>>()));
+        })
     }
 }

@@ -8,13 +8,17 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::connect::Operator;
+use super::noun::List;
 use super::reply::{Person, read};
-use super::words::{names, table};
+use super::words::names;
 use super::{Failure, Out, Outcome};
 use crate::approvals::Action;
 use crate::client::Reply;
 use crate::identity::{Handle, UserRef};
 use crate::text::line;
+
+/// What people read where there is none.
+const NONE: &str = "There is no policy: every action takes its requester's own passkey";
 
 /// List, show, set, remove and test policies: who must say yes to what, and how strongly
 #[derive(Debug, Args)]
@@ -43,15 +47,6 @@ enum Act {
     /// Say which policy would rule an action, who would be asked, and why the others do not rule
     #[command(after_help = "Example:\n  phoneops policy test deploy production --for @yannick --bot heimdall --param app=api")]
     Test(Test),
-}
-
-#[derive(Debug, Args)]
-struct List {
-    #[command(flatten)]
-    operator: Operator,
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
 }
 
 #[derive(Debug, Args)]
@@ -115,11 +110,6 @@ struct Policy {
     require: Value,
 }
 
-#[derive(Deserialize)]
-struct Policies {
-    policies: Vec<Policy>,
-}
-
 /// What would happen, as `/v1/policies/test` shows it.
 #[derive(Deserialize)]
 struct Judgement {
@@ -156,7 +146,7 @@ struct Judged {
 impl Command {
     pub(super) async fn run(self, out: &mut Out) -> Result<Outcome, Failure> {
         match self.act {
-            Act::List(list) => list.run(out).await,
+            Act::List(list) => list.run("policies", row, NONE, out).await,
             Act::Show(show) => show.run(out).await,
             Act::Set(set) => set.run(out).await,
             Act::Remove(remove) => remove.run(out).await,
@@ -165,29 +155,9 @@ impl Command {
     }
 }
 
-impl List {
-    async fn run(self, out: &mut Out) -> Result<Outcome, Failure> {
-        let reply = self.operator.connect()?.get("/v1/policies").await?;
-        if self.json {
-            out.json(&reply.body["policies"]);
-            return Ok(Outcome::Done);
-        }
-        let Policies { policies } = read(&reply.body)?;
-        let row = |policy: &Policy| {
-            let factor = policy.require["factor"].as_str().unwrap_or_default();
-            vec![
-                policy.name.clone(),
-                format!("version {}", policy.version),
-                factor.to_owned(),
-                line(&policy.matching.to_string(), 80),
-            ]
-        };
-        out.lines(table(&policies.iter().map(row).collect::<Vec<_>>()));
-        if policies.is_empty() {
-            out.note("There is no policy: every action takes its requester's own passkey");
-        }
-        Ok(Outcome::Done)
-    }
+fn row(policy: Policy) -> Vec<String> {
+    let factor = policy.require["factor"].as_str().unwrap_or_default().to_owned();
+    vec![policy.name, format!("version {}", policy.version), factor, line(&policy.matching.to_string(), 80)]
 }
 
 impl Show {

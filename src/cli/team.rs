@@ -5,9 +5,10 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::connect::Operator;
+use super::noun::List;
 use super::policy::made;
-use super::reply::{Person, read};
-use super::words::{names, table};
+use super::reply::Person;
+use super::words::names;
 use super::{Failure, Out, Outcome};
 use crate::identity::{Handle, UserRef};
 
@@ -44,15 +45,6 @@ struct Add {
 }
 
 #[derive(Debug, Args)]
-struct List {
-    #[command(flatten)]
-    operator: Operator,
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
-}
-
-#[derive(Debug, Args)]
 struct Membership {
     #[command(flatten)]
     operator: Operator,
@@ -70,11 +62,6 @@ struct Team {
     members: Vec<Person>,
 }
 
-#[derive(Deserialize)]
-struct Teams {
-    teams: Vec<Team>,
-}
-
 impl Command {
     pub(super) async fn run(self, out: &mut Out) -> Result<Outcome, Failure> {
         match self.act {
@@ -83,7 +70,7 @@ impl Command {
                 out.line(format_args!("Added team {}", add.name));
                 Ok(Outcome::Done)
             }
-            Act::List(list) => list.run(out).await,
+            Act::List(list) => list.run("teams", row, "There is no team yet: `phoneops team add NAME` makes one", out).await,
             Act::Join(membership) => {
                 let reply = membership.operator.connect()?.put(&membership.path(), &json!({})).await?;
                 Ok(made(&reply, &format!("{} joined team {}", membership.user, membership.team), out))
@@ -103,19 +90,6 @@ impl Membership {
     }
 }
 
-impl List {
-    async fn run(self, out: &mut Out) -> Result<Outcome, Failure> {
-        let reply = self.operator.connect()?.get("/v1/teams").await?;
-        if self.json {
-            out.json(&reply.body["teams"]);
-            return Ok(Outcome::Done);
-        }
-        let Teams { teams } = read(&reply.body)?;
-        let row = |team: &Team| vec![team.name.clone(), names(&team.members)];
-        out.lines(table(&teams.iter().map(row).collect::<Vec<_>>()));
-        if teams.is_empty() {
-            out.note("There is no team yet: `phoneops team add NAME` makes one");
-        }
-        Ok(Outcome::Done)
-    }
+fn row(team: Team) -> Vec<String> {
+    vec![team.name, names(&team.members)]
 }

@@ -39,7 +39,10 @@ impl Identity {
         self.store
             .write(move |tx| {
                 Box::pin(async move {
-                    let bound = store::bound_rp_id(tx.db()).await?.filter(|bound| *bound != now);
+                    let bound = store::bound_rp_id(tx.db()).await?;
+                    if bound.as_ref() == Some(&now) {
+                        return Ok(Ok(()));
+                    }
                     let passkeys = store::count_passkeys(tx.db()).await?;
                     if let Some(bound) = bound.filter(|_| passkeys > 0) {
                         return Ok(Err(BoundElsewhere { now, bound, passkeys }));

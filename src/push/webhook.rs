@@ -6,7 +6,6 @@
 //! - The address's path and the secrets reach no log and no outcome.
 //! - One call is one try.
 
-use std::error::Error as _;
 use std::fmt;
 use std::time::Duration;
 
@@ -16,7 +15,7 @@ use url::Url;
 use zeroize::Zeroizing;
 
 use super::guard::{Forbidden, GuardedResolver, check_url};
-use super::web_push::{LIMITS, Limits, SetupError, client};
+use super::web_push::{LIMITS, Limits, SetupError, client, why};
 use crate::clock::Timestamp;
 use crate::secret::{Secret, b64, hmac_sha256, random};
 
@@ -131,7 +130,10 @@ impl Webhooks {
         let request = self.client.post(url.clone()).headers(headers(event, now)).body(event.body.to_owned());
         match request.timeout(at_most.min(LIMITS.total)).send().await {
             Ok(response) => answered(response).await,
-            Err(error) => Sent::Not { why: failed(&error), wait: None },
+            Err(error) => {
+                let why = why(&error).unwrap_or_else(|forbidden| format!("it is not called: {forbidden}"));
+                Sent::Not { why, wait: None }
+            }
         }
     }
 }
@@ -171,26 +173,4 @@ async fn answered(mut response: Response) -> Sent {
         code @ 300..=399 => Sent::Not { why: format!("it answered {code}, and redirects are not followed"), wait },
         code => Sent::Not { why: format!("it answered {code}"), wait },
     }
-}
-
-/// Only the causes are told: the error itself would print the address.
-fn failed(error: &reqwest::Error) -> String {
-    let mut causes = String::new();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        if let Some(forbidden) = error.downcast_ref::<Forbidden>() {
-            return format!("it is not called: {forbidden}");
-        }
-        causes.push_str(": ");
-        causes.push_str(&error.to_string());
-        cause = error.source();
-    }
-    let what = if error.is_connect() {
-        "no connection"
-    } else if error.is_timeout() {
-        "no answer in time"
-    } else {
-        "no answer"
-    };
-    format!("{what}{causes}")
 }

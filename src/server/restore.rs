@@ -45,7 +45,7 @@ pub fn is_occupied(config: &Config) -> bool {
 /// # Errors
 /// [`Error`]; nothing has changed then, unless the files were already changing places, which the next start says.
 pub async fn restore(config: &Config, backup: &Path, clock: &Clock) -> Result<Restored, Error> {
-    let lock = prepare_to(&config.data_dir)?;
+    let _lock = prepare_to(&config.data_dir)?;
     let workshop = config.data_dir.join(SCRATCH);
     let failed = |path: &Path| {
         let path = path.to_owned();
@@ -66,7 +66,6 @@ pub async fn restore(config: &Config, backup: &Path, clock: &Clock) -> Result<Re
     store.backup(ready.clone()).await?;
     drop(store);
     let set_aside = swap(&config.data_dir, &ready, clock).map_err(failed(&config.data_dir))?;
-    drop(lock);
     Ok(Restored { voided, journal, set_aside })
 }
 

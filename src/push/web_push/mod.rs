@@ -242,13 +242,22 @@ async fn beginning(response: &mut Response) -> Vec<u8> {
     body
 }
 
-/// A request without an answer. Only the causes are told: the error itself would print the endpoint.
+/// A request without an answer.
 fn failed(error: &reqwest::Error, origin: &str) -> Outcome {
+    match why(error) {
+        Ok(why) => Outcome::Retryable(format!("{origin}: {why}")),
+        Err(forbidden) => Outcome::Refused(format!("{origin} is not called: {forbidden}")),
+    }
+}
+
+/// Why there was no answer; an error when the guard would not let it be called. Only the causes are told: the error itself would print
+/// the whole address.
+pub(super) fn why(error: &reqwest::Error) -> Result<String, &Forbidden> {
     let mut causes = String::new();
     let mut cause = error.source();
     while let Some(error) = cause {
         if let Some(forbidden) = error.downcast_ref::<Forbidden>() {
-            return Outcome::Refused(format!("{origin} is not called: {forbidden}"));
+            return Err(forbidden);
         }
         causes.push_str(": ");
         causes.push_str(&error.to_string());
@@ -261,5 +270,5 @@ fn failed(error: &reqwest::Error, origin: &str) -> Outcome {
     } else {
         "no answer"
     };
-    Outcome::Retryable(format!("{origin}: {what}{causes}"))
+    Ok(format!("{what}{causes}"))
 }
