@@ -148,6 +148,14 @@ impl Client {
         self.send(self.http.post(self.url(path)).header("idempotency-key", key).json(body)).await
     }
 
+    /// `POST` with a DPoP proof of this very call (RFC 9449).
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn post_proven(&self, path: &str, proof: &str, body: &Value) -> Result<Reply, Error> {
+        self.send(self.http.post(self.url(path)).header("dpop", proof).json(body)).await
+    }
+
     /// `PUT` with a JSON body.
     ///
     /// # Errors

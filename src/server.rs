@@ -59,6 +59,11 @@ pub enum Error {
     Restore(String),
     #[error("a restore was interrupted in {0}, and the files there may not belong together: run `phoneops restore` again")]
     RestoreUnfinished(PathBuf),
+    #[error(
+        "the database was restored from a dump, or is a copy of another: what was pending in it may have been answered or redeemed since. \
+         Run `phoneops restore --dump-restored` while no server runs on it"
+    )]
+    DumpRestored,
     #[error("the database: {0}")]
     Database(#[from] db::Error),
     #[error("rp_id: {0}")]
@@ -106,6 +111,9 @@ impl Server {
         let master = master_key(config)?;
         let tls = config.tls.clone().map(Tls::load).transpose()?;
         let store = open(config).await?;
+        if !store.is_at_home().await? {
+            return Err(Error::DumpRestored);
+        }
         let closing = CancellationToken::new();
         let (parts, engine, handoff) = build(config, &clock, &master, &store, metrics, closing.clone()).await?;
         let first_admin = parts.identity.first_admin_code().await?;
@@ -205,6 +213,7 @@ async fn build(
         policies: policies.clone(),
         master: master.clone(),
         issuer: issuer.clone(),
+        break_glass_wait: Duration::from_secs(config.break_glass_wait_seconds.into()),
     };
     let approvals = Arc::new(Approvals::new(ground, relying_party(config)?, keys));
     let parts = paging::Parts { journal: journal.clone(), queue: queue.clone(), delivery: delivery.clone(), hub: hub.clone() };

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use super::break_glass;
 use super::code::{self, Tried};
 use super::machine::{Approval, Effect, Event, State, Verdict, VerifiedAnswer};
 use super::policies::{Policies, demands, resolve};
@@ -93,6 +94,9 @@ async fn required(
         });
     }
     let requirement = resolved.requirement;
+    if requirement.bound_grant && ask.bound_to.is_none() {
+        return Err(Refused::BindingRequired(requirement.policy.name).into());
+    }
     Ok(Approval {
         id,
         tag: draw_tag(),
@@ -106,6 +110,8 @@ async fn required(
         requirement,
         asked: 1,
         given: Vec::new(),
+        bound_to: ask.bound_to,
+        break_glass: None,
         state: State::Pending,
     })
 }
@@ -256,7 +262,7 @@ pub(super) async fn apply(
         if !store::save(tx, &approval).await? {
             return Err(db::Error::inconsistent("approvals", approval.id, "decided under its lock").into());
         }
-        if let (Some(given), State::Pending | State::Holding { .. }) = (approval.given.get(before.given.len()), &approval.state) {
+        if let Some(given) = approval.given.get(before.given.len()).filter(|_| approval.is_open()) {
             store::answered(tx, approval.id, given.by).await?;
         }
         for (kind, data) in recorded(&before, &approval) {
@@ -273,8 +279,7 @@ pub(super) async fn apply(
 /// What the journal is told of a step.
 fn recorded(before: &Approval, after: &Approval) -> Vec<(&'static str, Value)> {
     let mut entries = Vec::new();
-    let open = matches!(after.state, State::Pending | State::Holding { .. });
-    if let Some(given) = after.given.get(before.given.len()).filter(|_| open) {
+    if let Some(given) = after.given.get(before.given.len()).filter(|_| after.is_open()) {
         entries.push(("approval.answered", json!(given)));
     }
     if after.asked > before.asked {
@@ -283,6 +288,13 @@ fn recorded(before: &Approval, after: &Approval) -> Vec<(&'static str, Value)> {
     entries.extend(match &after.state {
         State::Pending => None,
         State::Holding { until } => (before.state == State::Pending).then(|| ("approval.held", json!({"until": until}))),
+        State::BreakingGlass { until } => after.break_glass.as_ref().map(|glass| {
+            (
+                "approval.break_glass",
+                json!({"reason": glass.reason, "until": until, "told": glass.told, "expires_at": after.expires_at}),
+            )
+        }),
+        State::Opened { .. } => Some(("approval.approved", json!({"break_glass": true}))),
         State::Approved(decision) => Some(("approval.approved", json!({"by": decision.by, "given": after.given}))),
         State::Denied(decision) if decision.verdict == Verdict::Report => {
             Some(("approval.denied", json!({"by": decision.by, "reason": decision.reason, "reported": true})))
@@ -309,6 +321,12 @@ async fn perform(
                 parts.delivery.notify(tx, doorbell(approval, user), now).await?;
             }
         }
+        Effect::TellOfBreakGlass(users) => {
+            for user in users {
+                store::ask(tx, approval.id, user).await?;
+                parts.delivery.notify(tx, break_glass::alarm(approval, user), now).await?;
+            }
+        }
         Effect::WakeAt(at) => parts.queue.enqueue(tx, Kind::ApprovalDeadline, approval.id.0, at).await?,
         Effect::IssueGrant { expires_at } => {
             let grant = StoredGrant {
@@ -318,6 +336,7 @@ async fn perform(
                 issued_at: now,
                 expires_at,
                 redeemed_at: None,
+                redeem_proof: None,
             };
             store::insert_grant(tx, &grant).await?;
             crate::crash_point!("grant-issued");
@@ -353,14 +372,15 @@ async fn taken_off(tx: &mut Tx<'_>, approval: &Approval) -> Result<Content, Erro
         State::Approved(decision) | State::Denied(decision) => {
             format!("Answered by {}", identity::known_user(tx.db(), decision.by).await?.name.as_str())
         }
+        State::Opened { .. } => "Opened by break-glass".to_owned(),
         State::Cancelled { .. } => "Cancelled".to_owned(),
-        State::Pending | State::Holding { .. } | State::Expired { .. } => "Expired".to_owned(),
+        State::Pending | State::Holding { .. } | State::BreakingGlass { .. } | State::Expired { .. } => "Expired".to_owned(),
     };
     let words = Words { title, body: format!("Request {}: nothing left to do", approval.tag) };
     Ok(content(approval, Category::Answered, words))
 }
 
-fn content(approval: &Approval, category: Category, words: Words) -> Content {
+pub(super) fn content(approval: &Approval, category: Category, words: Words) -> Content {
     Content {
         category,
         high: category == Category::Approval,

@@ -7,7 +7,7 @@
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use serde::{Deserialize, Serialize};
 
-use super::machine::Approval;
+use super::machine::{Approval, State};
 use super::policy::{BUILTIN, Factor};
 use super::store::StoredGrant;
 use super::{Action, Refused};
@@ -35,9 +35,9 @@ pub struct GrantClaims {
     pub iat: i64,
     /// From when on it cannot be redeemed, seconds.
     pub exp: i64,
-    /// How strongly the weakest needed answer was signed.
+    /// How strongly the weakest needed answer was signed: `phoneops:` and the factor; `phoneops:break-glass` when nobody signed.
     pub acr: String,
-    /// By what means, by the weakest answer (RFC 8176): `pop`, and `user` for passkeys, `otp` and `mca` for codes.
+    /// By what means, by the weakest answer (RFC 8176): `pop`, and `user` for passkeys, `otp` and `mca` for codes. None after break-glass.
     pub amr: Vec<String>,
     /// The action, as RFC 9396 carries it.
     pub authorization_details: Vec<AuthorizationDetail>,
@@ -45,9 +45,23 @@ pub struct GrantClaims {
     pub action_sha256: String,
     /// The approval.
     pub approval: ApprovalId,
-    /// Who approved.
+    /// Who approved; nobody after break-glass.
     pub approvers: Vec<UserId>,
+    /// The key that has to prove each use (RFC 7800, RFC 9449 section 6).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cnf: Option<Confirmation>,
 }
+
+/// The key that a grant is bound to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Confirmation {
+    /// Its RFC 7638 thumbprint, base64url.
+    pub jkt: String,
+}
+
+/// The `acr` of what nobody approved.
+pub(in crate::approvals) const BREAK_GLASS: &str = "phoneops:break-glass";
 
 /// One entry of `authorization_details`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -131,9 +145,14 @@ fn methods(factor: Factor) -> &'static [&'static str] {
     }
 }
 
-/// What the grant of an approval says. Its `acr` is the weakest factor that any of its approvers used.
+/// What the grant of an approval says. Its `acr` is the weakest factor that any of its approvers used. Who approved before the glass was
+/// broken did not make it allowed, and is not named.
 pub(super) fn claims(issuer: &str, approval: &Approval, grant: &StoredGrant) -> GrantClaims {
-    let weakest = approval.given.iter().map(|given| given.factor).min().unwrap_or(Factor::Tap);
+    let opened = matches!(approval.state, State::Opened { .. });
+    let given = if opened { &[][..] } else { &approval.given };
+    let weakest = given.iter().map(|given| given.factor).min().unwrap_or(Factor::Tap);
+    let (acr, amr) =
+        if opened { (BREAK_GLASS.to_owned(), &[][..]) } else { (format!("phoneops:{}", weakest.as_str()), methods(weakest)) };
     GrantClaims {
         iss: issuer.to_owned(),
         aud: grant.bot,
@@ -141,12 +160,13 @@ pub(super) fn claims(issuer: &str, approval: &Approval, grant: &StoredGrant) -> 
         jti: grant.id,
         iat: grant.issued_at.as_seconds(),
         exp: grant.expires_at.as_seconds(),
-        acr: format!("phoneops:{}", weakest.as_str()),
-        amr: methods(weakest).iter().map(|&method| method.to_owned()).collect(),
+        acr,
+        amr: amr.iter().map(|&method| method.to_owned()).collect(),
         authorization_details: vec![AuthorizationDetail { kind: "phoneops_action".to_owned(), action: approval.action.clone() }],
         action_sha256: b64u(approval.action.sha256()),
         approval: approval.id,
-        approvers: approval.given.iter().map(|given| given.by).collect(),
+        approvers: given.iter().map(|given| given.by).collect(),
+        cnf: approval.bound_to.map(|jkt| Confirmation { jkt: b64u(jkt) }),
     }
 }
 

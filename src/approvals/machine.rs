@@ -13,6 +13,11 @@
 //!
 //!   holding ── TimerRang (the delay is over) ──► approved                          + IssueGrant, TellBot, Withdraw
 //!          └── Answered(deny | report) ──► denied, Cancelled | Voided ──► cancelled + TellBot, Withdraw
+//!
+//!   pending ── GlassBroken ──► breaking glass                                      + TellOfBreakGlass, WakeAt, TellBot
+//!   breaking glass ── TimerRang (the wait is over) ──► opened                      + IssueGrant, TellBot, Withdraw
+//!                 ├── Answered(deny | report) ──► denied, Cancelled | Voided ──► cancelled + TellBot, Withdraw
+//!                 └── TimerRang (long after) ──► expired                           + TellBot, Withdraw
 //! ```
 //!
 //! **Invariants**
@@ -22,6 +27,8 @@
 //! - What is approved was approved by enough people with enough keys, each strongly enough, before the time to answer was over.
 //! - At or after the deadline nothing is approved, whether or not the timer has rung.
 //! - A timer that rings early is set again; one that rings twice changes nothing.
+//! - What is opened by break-glass was approved by nobody, and says so: it has no decision. Everybody who could have answered, and every
+//!   administrator, was told, and had the whole wait to deny it.
 
 use std::time::Duration;
 
@@ -34,6 +41,13 @@ use crate::id::{ApprovalId, BotId, UserId};
 
 /// How long a grant may be redeemed after the approval.
 pub const GRANT_TTL: Duration = Duration::from_mins(5);
+
+/// The least time between break-glass and its effect.
+pub const LEAST_BREAK_GLASS_WAIT: Duration = Duration::from_mins(1);
+
+/// How much later than the wait the timer of a break-glass may ring and still open: whoever broke the glass then is not looking at another
+/// day.
+const BREAK_GLASS_LATE: Duration = Duration::from_mins(5);
 
 /// A request that an action be allowed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,14 +70,34 @@ pub struct Approval {
     pub requirement: Requirement,
     /// When it was asked.
     pub created_at: Timestamp,
-    /// From when on nothing is approved: the time to answer, and the delay.
+    /// From when on nothing is approved: the time to answer, and the delay; later when the glass was broken.
     pub expires_at: Timestamp,
+    /// The RFC 7638 thumbprint of the key that the grant is bound to.
+    pub bound_to: Option<[u8; 32]>,
     /// How many of the requirement's groups have been asked; 1 when it has none.
     pub asked: usize,
     /// Who has approved, in order.
     pub given: Vec<Given>,
+    /// Break-glass, once somebody did that.
+    pub break_glass: Option<BreakGlass>,
     /// What became of it.
     pub state: State,
+}
+
+/// What is known of a break-glass: the operator, on the server itself, opens a request that nobody answers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct BreakGlass {
+    /// When.
+    pub at: Timestamp,
+    /// When it opens unless somebody denies.
+    pub until: Timestamp,
+    /// Why, in the operator's own words.
+    pub reason: String,
+    /// Who was told, each of whom may deny: everybody who could have answered, the requester, the administrators.
+    pub told: Vec<UserId>,
+    /// When the request would have expired.
+    pub expires_at: Timestamp,
 }
 
 /// Where in chat something was asked.
@@ -94,6 +128,16 @@ pub enum State {
     Holding {
         /// When.
         until: Timestamp,
+    },
+    /// The glass was broken. It opens unless somebody denies.
+    BreakingGlass {
+        /// When.
+        until: Timestamp,
+    },
+    /// Allowed by break-glass: nobody approved it.
+    Opened {
+        /// When.
+        at: Timestamp,
     },
     /// Allowed.
     Approved(Decision),
@@ -182,6 +226,15 @@ pub enum Event {
     Voided,
     /// Its timer rang.
     TimerRang,
+    /// The operator, on the server itself, says that nobody who could answer can be reached.
+    GlassBroken {
+        /// Why.
+        reason: String,
+        /// How long it can be denied; at least [`LEAST_BREAK_GLASS_WAIT`], and never shorter than the policy's delay.
+        wait: Duration,
+        /// Who is told beside those who could have answered.
+        admins: Vec<UserId>,
+    },
 }
 
 /// What has to be done because of it.
@@ -189,6 +242,8 @@ pub enum Event {
 pub enum Effect {
     /// Ring at these people's phones.
     NotifyUsers(Vec<UserId>),
+    /// Tell these people of the break-glass, and let them deny it.
+    TellOfBreakGlass(Vec<UserId>),
     /// Ring the timer then.
     WakeAt(Timestamp),
     /// Make a grant that may be redeemed until then.
@@ -229,6 +284,21 @@ pub enum Refusal {
         /// When it takes effect.
         until: Timestamp,
     },
+    /// The glass was broken; it can only be denied now.
+    #[error("the operator broke the glass; until it opens it can only be denied")]
+    BreakingGlass {
+        /// When it opens.
+        until: Timestamp,
+    },
+    /// It was opened by break-glass.
+    #[error("already opened by break-glass")]
+    Opened {
+        /// When.
+        at: Timestamp,
+    },
+    /// The policy does not allow break-glass.
+    #[error("policy {0} forbids break-glass")]
+    BreakGlassForbidden(String),
 }
 
 impl Approval {
@@ -253,7 +323,20 @@ impl Approval {
     /// Whether somebody may give this verdict. Whoever an action is asked for may always say that they do not want it.
     #[must_use]
     pub fn may_answer(&self, who: UserId, verdict: Verdict) -> bool {
-        self.approvers().contains(&who) || (who == self.requester && verdict != Verdict::Approve)
+        let told = || self.break_glass.as_ref().is_some_and(|glass| glass.told.contains(&who));
+        self.approvers().contains(&who) || (verdict != Verdict::Approve && (who == self.requester || told()))
+    }
+
+    /// Whether it was allowed, by whomever.
+    #[must_use]
+    pub fn is_allowed(&self) -> bool {
+        matches!(self.state, State::Approved(_) | State::Opened { .. })
+    }
+
+    /// Whether nobody has decided, and somebody still can.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        matches!(self.state, State::Pending | State::Holding { .. } | State::BreakingGlass { .. })
     }
 
     /// Nothing, while it can still be decided.
@@ -263,8 +346,9 @@ impl Approval {
     pub fn open(&self, now: Timestamp) -> Result<(), Refusal> {
         match &self.state {
             State::Pending if now < self.answer_by() => Ok(()),
-            State::Holding { .. } if now < self.expires_at => Ok(()),
-            State::Pending | State::Holding { .. } | State::Expired { .. } => Err(Refusal::Expired),
+            State::Holding { .. } | State::BreakingGlass { .. } if now < self.expires_at => Ok(()),
+            State::Pending | State::Holding { .. } | State::BreakingGlass { .. } | State::Expired { .. } => Err(Refusal::Expired),
+            State::Opened { at } => Err(Refusal::Opened { at: *at }),
             State::Approved(decision) | State::Denied(decision) => Err(Refusal::Decided(decision.clone())),
             State::Cancelled { .. } => Err(Refusal::Cancelled),
         }
@@ -287,11 +371,13 @@ impl Approval {
                 self.open(now)?;
                 Ok(self.ended(State::Cancelled { at: now }, None))
             }
-            Event::Voided if matches!(self.state, State::Pending | State::Holding { .. }) => {
-                Ok(self.ended(State::Cancelled { at: now }, None))
-            }
+            Event::Voided if self.is_open() => Ok(self.ended(State::Cancelled { at: now }, None)),
             Event::Voided => Ok((self, Vec::new())),
             Event::TimerRang => Ok(self.timer_rang(now)),
+            Event::GlassBroken { reason, wait, admins } => {
+                self.open(now)?;
+                self.glass_broken(reason, wait, admins, now)
+            }
         }
     }
 
@@ -300,8 +386,10 @@ impl Approval {
         if verdict != Verdict::Approve {
             return Ok(self.ended(State::Denied(Decision { by: approver, at: now, verdict, reason }), None));
         }
-        if let State::Holding { until } = self.state {
-            return Err(Refusal::Holding { until });
+        match self.state {
+            State::Holding { until } => return Err(Refusal::Holding { until }),
+            State::BreakingGlass { until } => return Err(Refusal::BreakingGlass { until }),
+            _ => {}
         }
         if factor < self.requirement.factor {
             return Err(Refusal::FactorTooWeak(self.requirement.factor));
@@ -334,14 +422,51 @@ impl Approval {
         self.ended(State::Approved(decision), Some(Effect::IssueGrant { expires_at: now.after(GRANT_TTL) }))
     }
 
+    /// The same again, whose reply was lost, changes nothing: what was said first holds.
+    fn glass_broken(
+        self,
+        reason: String,
+        wait: Duration,
+        admins: Vec<UserId>,
+        now: Timestamp,
+    ) -> Result<(Self, Vec<Effect>), Refusal> {
+        match self.state {
+            State::BreakingGlass { .. } => return Ok((self, Vec::new())),
+            State::Holding { until } => return Err(Refusal::Holding { until }),
+            _ => {}
+        }
+        if !self.requirement.break_glass {
+            return Err(Refusal::BreakGlassForbidden(self.requirement.policy.name.clone()));
+        }
+        let wait = wait.max(LEAST_BREAK_GLASS_WAIT).max(self.requirement.delay());
+        let until = now.after(wait);
+        let mut told = self.requirement.approvers(self.requester, self.requirement.groups.len());
+        for person in std::iter::once(self.requester).chain(admins) {
+            if !told.contains(&person) {
+                told.push(person);
+            }
+        }
+        let effects = vec![Effect::TellOfBreakGlass(told.clone()), Effect::WakeAt(until), Effect::TellBot];
+        let glass = BreakGlass { at: now, until, reason, told, expires_at: self.expires_at };
+        let expires_at = self.expires_at.max(until.after(BREAK_GLASS_LATE));
+        Ok((Self { state: State::BreakingGlass { until }, break_glass: Some(glass), expires_at, ..self }, effects))
+    }
+
     fn timer_rang(self, now: Timestamp) -> (Self, Vec<Effect>) {
         match self.state {
-            State::Approved(_) | State::Denied(_) | State::Expired { .. } | State::Cancelled { .. } => (self, Vec::new()),
-            State::Pending | State::Holding { .. } if self.open(now).is_err() => self.ended(State::Expired { at: now }, None),
+            State::Approved(_) | State::Opened { .. } | State::Denied(_) | State::Expired { .. } | State::Cancelled { .. } => {
+                (self, Vec::new())
+            }
+            State::Pending | State::Holding { .. } | State::BreakingGlass { .. } if self.open(now).is_err() => {
+                self.ended(State::Expired { at: now }, None)
+            }
             State::Pending if now < self.next_timer() => self.set_again(),
             State::Pending => self.ask_next(now),
-            State::Holding { until } if now < until => self.set_again(),
+            State::Holding { until } | State::BreakingGlass { until } if now < until => self.set_again(),
             State::Holding { .. } => self.approved(now),
+            State::BreakingGlass { .. } => {
+                self.ended(State::Opened { at: now }, Some(Effect::IssueGrant { expires_at: now.after(GRANT_TTL) }))
+            }
         }
     }
 
@@ -371,8 +496,13 @@ impl Approval {
     /// When the timer has to ring, while it is open.
     fn next_timer(&self) -> Timestamp {
         match self.state {
-            State::Holding { until } => until,
-            State::Pending | State::Approved(_) | State::Denied(_) | State::Expired { .. } | State::Cancelled { .. } => {
+            State::Holding { until } | State::BreakingGlass { until } => until,
+            State::Pending
+            | State::Approved(_)
+            | State::Opened { .. }
+            | State::Denied(_)
+            | State::Expired { .. }
+            | State::Cancelled { .. } => {
                 let groups = u32::try_from(self.asked).unwrap_or(u32::MAX);
                 self.created_at.after(Duration::from_secs(self.requirement.window_seconds.into()).saturating_mul(groups))
             }

@@ -5,9 +5,11 @@
 //! - Nothing becomes approved without a [`VerifiedAnswer`], which only the code that checked a signature over exactly this action
 //!   can make.
 //! - A grant is issued in the transaction of the approval and redeemed once.
+//! - What the operator opens by break-glass pretends no answer: it has a state and an `acr` of its own.
 //! - Any doubt is a no.
 
 mod action;
+mod break_glass;
 mod code;
 mod deciding;
 mod grant;
@@ -30,8 +32,11 @@ mod words;
 pub use action::{Action, Param, Params};
 use grant::builtin_policy;
 
-pub use grant::GrantClaims;
-pub use machine::{Approval, Decision, Effect, Event, GRANT_TTL, Origin, Refusal, State, Verdict, VerifiedAnswer};
+pub use grant::{Confirmation, GrantClaims};
+pub use machine::{
+    Approval, BreakGlass, Decision, Effect, Event, GRANT_TTL, LEAST_BREAK_GLASS_WAIT, Origin, Refusal, State, Verdict,
+    VerifiedAnswer,
+};
 pub use outcome::{Outcome, Reported};
 pub use policies::Policies;
 pub use policy::{Factor, Given, PolicyRef, Quorum, Requirement, SignedWith};

@@ -3,6 +3,7 @@
 use super::machine::Refusal;
 use super::statement::JwsRefused;
 use crate::clock::Timestamp;
+use crate::identity::dpop::DpopRefusal;
 use crate::identity::{Failure, WebauthnRefusal};
 
 /// Why approvals said no.
@@ -101,6 +102,18 @@ pub enum Refused {
     /// The bot asked for less time than a policy gives to groups that are asked one after the other.
     #[error("policy {0} asks several groups one after the other, and says itself how long each has: leave it out")]
     TimeIsThePolicys(String),
+    /// The policy asks for a grant that is bound to a key, and the request names none.
+    #[error("policy {0} asks for a grant that is bound to a key: name it")]
+    BindingRequired(String),
+    /// The grant is bound to a key, and the call came without a proof by it.
+    #[error("the grant is bound to a key: send a DPoP proof of this call by that key")]
+    ProofRequired,
+    /// The proof does not hold, or is of another call or grant.
+    #[error(transparent)]
+    Proof(#[from] DpopRefusal),
+    /// The proof is by another key.
+    #[error("the proof is signed by another key than the grant is bound to")]
+    ProofOfAnotherKey,
     /// Nothing can have come of it yet.
     #[error("the grant was not redeemed")]
     GrantNotRedeemed,

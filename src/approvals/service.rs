@@ -8,10 +8,10 @@ use serde_json::Value;
 
 use super::deciding::{By, Decided, Deciding, Parts, Signed, apply, decide, request, same_answer};
 use super::grant::GrantKey;
-use super::machine::{Event, Origin, State, Verdict};
+use super::machine::{Event, Origin, Verdict};
 use super::policies::Policies;
 use super::policy::{Factor, SignedWith};
-use super::redeeming::{Redeeming, redeem};
+use super::redeeming::{Redeeming, proven, redeem};
 use super::refused::{Error, Refused};
 use super::statement::{self, Statement, verify_jws};
 use super::store::{self, StoredChallenge};
@@ -23,7 +23,8 @@ use crate::delivery::Delivery;
 use crate::hub::Hub;
 use crate::id::{ApprovalId, ChallengeId, GrantId};
 use crate::identity::{
-    self, Call, Caller, Credential, Failure, IssuerKeys, Person, Platform, RelyingParty, Scope, UserRef, WebauthnRefusal,
+    self, Call, Caller, Credential, Failure, IssuerKeys, Person, Platform, RelyingParty, Scope, UsedProof, UserRef,
+    WebauthnRefusal,
 };
 use crate::jobs::Queue;
 use crate::journal::{Actor, Journal};
@@ -49,6 +50,7 @@ pub struct Approvals {
     pub(super) relying_party: RelyingParty,
     pub(super) keys: IssuerKeys,
     grant_key: GrantKey,
+    pub(super) break_glass_wait: Duration,
 }
 
 /// What a bot asks.
@@ -64,6 +66,8 @@ pub struct Ask {
     pub origin: Option<Origin>,
     /// How long it may be answered at most; else as long as the policy says.
     pub expires_in: Option<u32>,
+    /// The RFC 7638 thumbprint of the key that the grant is to be bound to.
+    pub bound_to: Option<[u8; 32]>,
 }
 
 /// A request that was taken.
@@ -154,15 +158,31 @@ pub struct Ground {
     pub master: MasterKey,
     /// The `public_url`, without a trailing slash.
     pub issuer: String,
+    /// How long a break-glass can be denied.
+    pub break_glass_wait: Duration,
 }
 
 impl Approvals {
     /// Approvals of one installation.
     #[must_use]
     pub fn new(ground: Ground, relying_party: RelyingParty, keys: IssuerKeys) -> Self {
-        let Ground { store, clock, journal, queue, delivery, hub, policies, master, issuer } = ground;
+        let Ground { store, clock, journal, queue, delivery, hub, policies, master, issuer, break_glass_wait } = ground;
         let grant_key = GrantKey::new(keys.clone());
-        Self { store, clock, journal, queue, delivery, hub, policies, master, issuer, relying_party, keys, grant_key }
+        Self {
+            store,
+            clock,
+            journal,
+            queue,
+            delivery,
+            hub,
+            policies,
+            master,
+            issuer,
+            relying_party,
+            keys,
+            grant_key,
+            break_glass_wait,
+        }
     }
 
     pub(super) fn parts(&self) -> Parts {
@@ -357,11 +377,12 @@ impl Approvals {
         })
     }
 
-    /// Consumes a grant, once.
+    /// Consumes a grant, once. `proof` is the DPoP proof of this call (RFC 9449), for a grant that is bound to a key: its `ath` is the
+    /// digest of the grant.
     ///
     /// # Errors
     /// Each way a redemption can fail has its own [`Refused`].
-    pub async fn redeem(&self, call: &Call, grant: &str, action: &Action) -> Result<Redeemed, Error> {
+    pub async fn redeem(&self, call: &Call, grant: &str, action: &Action, proof: Option<String>) -> Result<Redeemed, Error> {
         let bot = call.bot(Scope::GrantsRedeem)?.id;
         if let Some(redeemed) = call.repeated(&self.store).await? {
             return Ok(redeemed);
@@ -369,11 +390,16 @@ impl Approvals {
         let (now, parts, actor) = (self.clock.now(), self.parts(), call.actor(None));
         self.grant_key.hear_of(grant).await?;
         let claims = self.grant_key.verify(grant, &self.issuer, bot, action, now)?;
+        let url = format!("{}/v1/grants/redeem", self.issuer);
+        let proven = claims.cnf.as_ref().map(|cnf| proven(cnf, grant, proof, &url, now)).transpose()?;
         crate::crash_point!("grant-verified");
         let action_sha256 = action.sha256();
+        // It is used up in the transaction of the redemption, so on all nodes.
+        let used = proven.as_ref().map(|proven| UsedProof { sha256: proven.jti_sha256, expires_at: proven.expires_at });
+        let call = Call { proof: used, ..call.clone() };
         call.write(&self.store, now, move |tx| {
             Box::pin(async move {
-                let redeeming = Redeeming { grant: claims.jti, bot, action_sha256, now };
+                let redeeming = Redeeming { grant: claims.jti, bot, action_sha256, proven, now };
                 redeem(tx, &parts, redeeming, actor).await
             })
         })
@@ -415,9 +441,9 @@ impl Approvals {
             .read(move |db| {
                 Box::pin(async move {
                     let approval = visible_to(db, id, viewer).await?;
-                    let grant = match (&approval.state, viewer) {
-                        (State::Approved(_), Viewer::Bot(_)) => store::find_grant(db, id).await?,
-                        _ => None,
+                    let grant = match viewer {
+                        Viewer::Bot(_) if approval.is_allowed() => store::find_grant(db, id).await?,
+                        Viewer::Bot(_) | Viewer::Person(_) => None,
                     };
                     Ok::<_, Error>((view(db, approval).await?, grant))
                 })
@@ -436,7 +462,7 @@ impl Approvals {
     pub async fn wait(&self, call: &Call, id: ApprovalId, wait: Duration) -> Result<View, Error> {
         let changed = self.hub.subscribe(id.0);
         let view = self.find(call, id).await?;
-        if wait.is_zero() || !matches!(view.approval.state, State::Pending | State::Holding { .. }) {
+        if wait.is_zero() || !view.approval.is_open() {
             return Ok(view);
         }
         if changed.wait(wait).await || self.store.engine() == db::Engine::Pg {

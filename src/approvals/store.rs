@@ -3,7 +3,7 @@
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::machine::{Approval, Decision, State, Verdict};
+use super::machine::{Approval, BreakGlass, Decision, State, Verdict};
 use super::policy::{Factor, Given, Requirement, SignedWith};
 use super::{Action, Origin};
 use crate::clock::Timestamp;
@@ -24,11 +24,17 @@ impl FromRow for Approval {
             requirement: row.get::<Json<Requirement>>("requirement")?.0,
             created_at: row.get("created_at")?,
             expires_at: row.get("expires_at")?,
+            bound_to: row.get("bound_jkt")?,
             asked: row.get::<u32>("asked")? as usize,
             given: row.get::<Json<Vec<Given>>>("given")?.0,
             state: state(row, id)?,
+            break_glass: break_glass(row)?,
         })
     }
+}
+
+fn break_glass(row: &Row<'_>) -> Result<Option<BreakGlass>> {
+    Ok(row.get::<Option<Json<BreakGlass>>>("break_glass")?.map(|Json(glass)| glass))
 }
 
 fn state(row: &Row<'_>, id: ApprovalId) -> Result<State> {
@@ -39,8 +45,15 @@ fn state(row: &Row<'_>, id: ApprovalId) -> Result<State> {
         Ok(Decision { by, at, verdict, reason: row.get("decision_reason")? })
     };
     let holds_until: Option<Timestamp> = row.get("holds_until")?;
+    let glass = break_glass(row)?;
     Ok(match (word.as_str(), at, by) {
-        ("pending", None, None) => holds_until.map_or(State::Pending, |until| State::Holding { until }),
+        ("pending", None, None) => match (holds_until, glass) {
+            (None, None) => State::Pending,
+            (Some(until), None) => State::Holding { until },
+            (None, Some(BreakGlass { until, .. })) => State::BreakingGlass { until },
+            (Some(_), Some(_)) => return Err(Error::inconsistent("approvals", id, "it is held, and the glass is broken")),
+        },
+        ("approved", Some(at), None) if glass.is_some() => State::Opened { at },
         ("approved", Some(at), Some(by)) => State::Approved(decision(by, at)?),
         ("denied", Some(at), Some(by)) => State::Denied(decision(by, at)?),
         ("expired", Some(at), None) => State::Expired { at },
@@ -53,8 +66,8 @@ fn state(row: &Row<'_>, id: ApprovalId) -> Result<State> {
 pub(super) async fn insert(tx: &mut Tx<'_>, approval: &Approval, code_sealed: Option<Vec<u8>>) -> Result<()> {
     tx.query(
         "insert into approvals (id, tag, bot_id, requester_id, action, action_sha256, reason, origin, requirement, state,
-             created_at, expires_at, code_sealed)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, 'pending', $10, $11, $12)",
+             created_at, expires_at, code_sealed, bound_jkt)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, 'pending', $10, $11, $12, $13)",
     )
     .bind(approval.id)
     .bind(&approval.tag)
@@ -68,6 +81,7 @@ pub(super) async fn insert(tx: &mut Tx<'_>, approval: &Approval, code_sealed: Op
     .bind(approval.created_at)
     .bind(approval.expires_at)
     .bind(code_sealed)
+    .bind(approval.bound_to)
     .execute()
     .await?;
     Ok(())
@@ -88,7 +102,8 @@ pub(super) async fn lock(tx: &mut Tx<'_>, id: ApprovalId) -> Result<Option<Appro
 /// Saves what has become of an approval that was pending; `false` when somebody decided first, which the lock should make impossible.
 pub(super) async fn save(tx: &mut Tx<'_>, approval: &Approval) -> Result<bool> {
     let (word, at, decision) = match &approval.state {
-        State::Pending | State::Holding { .. } => ("pending", None, None),
+        State::Pending | State::Holding { .. } | State::BreakingGlass { .. } => ("pending", None, None),
+        State::Opened { at } => ("approved", Some(*at), None),
         State::Approved(decision) => ("approved", Some(decision.at), Some(decision)),
         State::Denied(decision) => ("denied", Some(decision.at), Some(decision)),
         State::Expired { at } => ("expired", Some(*at), None),
@@ -98,7 +113,7 @@ pub(super) async fn save(tx: &mut Tx<'_>, approval: &Approval) -> Result<bool> {
     let rows = tx
         .query(
             "update approvals set state = $2, decided_at = $3, decided_by = $4, decision_reason = $5, decision_verdict = $6,
-                 given = $7, asked = $8, holds_until = $9
+                 given = $7, asked = $8, holds_until = $9, expires_at = $10, break_glass = $11
              where id = $1 and state = 'pending'",
         )
         .bind(approval.id)
@@ -110,6 +125,8 @@ pub(super) async fn save(tx: &mut Tx<'_>, approval: &Approval) -> Result<bool> {
         .bind(Json(&approval.given))
         .bind(u32::try_from(approval.asked).unwrap_or(u32::MAX))
         .bind(holds_until)
+        .bind(approval.expires_at)
+        .bind(crate::db::Value::Json(approval.break_glass.as_ref().and_then(|glass| serde_json::to_value(glass).ok())))
         .execute()
         .await?;
     Ok(rows == 1)
@@ -339,6 +356,8 @@ pub(super) struct StoredGrant {
     pub(super) issued_at: Timestamp,
     pub(super) expires_at: Timestamp,
     pub(super) redeemed_at: Option<Timestamp>,
+    /// The proof it was redeemed with, where it is bound to a key.
+    pub(super) redeem_proof: Option<String>,
 }
 
 impl FromRow for StoredGrant {
@@ -350,6 +369,7 @@ impl FromRow for StoredGrant {
             issued_at: row.get("issued_at")?,
             expires_at: row.get("expires_at")?,
             redeemed_at: row.get("redeemed_at")?,
+            redeem_proof: row.get("redeem_proof")?,
         })
     }
 }
@@ -384,9 +404,14 @@ pub(super) async fn lock_grant(tx: &mut Tx<'_>, id: GrantId) -> Result<Option<St
 }
 
 /// Uses a grant up; `false` when it was redeemed before.
-pub(super) async fn redeem(tx: &mut Tx<'_>, id: GrantId, now: Timestamp) -> Result<bool> {
-    let rows =
-        tx.query("update grants set redeemed_at = $2 where id = $1 and redeemed_at is null").bind(id).bind(now).execute().await?;
+pub(super) async fn redeem(tx: &mut Tx<'_>, id: GrantId, proof: Option<String>, now: Timestamp) -> Result<bool> {
+    let rows = tx
+        .query("update grants set redeemed_at = $2, redeem_proof = $3 where id = $1 and redeemed_at is null")
+        .bind(id)
+        .bind(now)
+        .bind(proof)
+        .execute()
+        .await?;
     Ok(rows == 1)
 }
 

@@ -51,11 +51,15 @@ fn approval() -> Approval {
             window_seconds: 300,
             delay_seconds: 0,
             executor: None,
+            bound_grant: false,
+            break_glass: true,
         },
         created_at: now,
         expires_at: now.after(std::time::Duration::from_secs(300)),
         asked: 1,
         given: vec![Given { by, key: SignedWith::Device(id::<DeviceId>(DEVICE)), factor: Factor::Tap, at: now }],
+        bound_to: None,
+        break_glass: None,
         state: State::Pending,
     }
 }

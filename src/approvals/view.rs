@@ -63,7 +63,12 @@ pub(super) async fn view(db: &mut Db<'_>, approval: Approval) -> Result<View, db
     }
     let decided_by = match &approval.state {
         State::Approved(Decision { by, .. }) | State::Denied(Decision { by, .. }) => Some(named(db, &mut known, *by).await?),
-        State::Pending | State::Holding { .. } | State::Expired { .. } | State::Cancelled { .. } => None,
+        State::Pending
+        | State::Holding { .. }
+        | State::BreakingGlass { .. }
+        | State::Opened { .. }
+        | State::Expired { .. }
+        | State::Cancelled { .. } => None,
     };
     let display = Display::of(&approval.action, &requester.full_name(), bot.name.as_str(), approval.reason.as_deref());
     let outcome = outcome::of(db, &approval).await?;

@@ -12,7 +12,7 @@ use crate::client::Client;
 use crate::id::BotId;
 use crate::identity::{Handle, Scope};
 
-/// Add, list and revoke bots: the API clients that chat speaks through
+/// Add, list, rotate and revoke bots: the API clients that chat speaks through
 #[derive(Debug, Args)]
 #[command(arg_required_else_help = true)]
 pub(super) struct Command {
@@ -28,7 +28,10 @@ enum Act {
     /// List the bots whose tokens work, by name
     #[command(after_help = "Example:\n  phoneops bot list")]
     List(List),
-    /// End a bot's token, at once
+    /// Give a bot its next token and print it, once; the old one works on for a while
+    #[command(after_help = "Example:\n  phoneops bot rotate heimdall --overlap 1h")]
+    Rotate(Rotate),
+    /// End a bot's tokens, at once
     #[command(after_help = "Example:\n  phoneops bot revoke heimdall")]
     Revoke(Revoke),
 }
@@ -52,6 +55,21 @@ struct Add {
 }
 
 #[derive(Debug, Args)]
+struct Rotate {
+    #[command(flatten)]
+    operator: Operator,
+    /// Which: its name or bot_…
+    #[arg(value_name = "NAME")]
+    bot: String,
+    /// How long the old token works beside the new one, like 90s, 30m, 1h or 7d, which is the longest; 0 ends it at once
+    #[arg(long, value_name = "TIME", default_value = "1d", value_parser = overlap)]
+    overlap: u32,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
 struct Revoke {
     #[command(flatten)]
     operator: Operator,
@@ -66,6 +84,15 @@ struct Bot {
     id: String,
     name: String,
     scopes: Vec<String>,
+    previous_token_until: Option<String>,
+}
+
+/// A bot with its next token, as it is shown once. Never printed with `Debug`.
+#[derive(Deserialize)]
+struct Rotated {
+    name: String,
+    token: String,
+    previous_token_until: Option<String>,
 }
 
 /// A bot with its token, as it is shown once. Never printed with `Debug`.
@@ -86,6 +113,7 @@ impl Command {
         match self.act {
             Act::Add(add) => add.run(out).await,
             Act::List(list) => list.run("bots", row, "There is no bot yet: `phoneops bot add NAME` makes one", out).await,
+            Act::Rotate(rotate) => rotate.run(out).await,
             Act::Revoke(revoke) => revoke.run(out).await,
         }
     }
@@ -103,8 +131,43 @@ impl Add {
     }
 }
 
+impl Rotate {
+    async fn run(self, out: &mut Out) -> Result<Outcome, Failure> {
+        let client = self.operator.connect()?;
+        let id = identify(&client, &self.bot).await?;
+        let body = json!({"overlap_seconds": self.overlap});
+        let reply = client.post(&format!("/v1/bots/{id}/rotate"), &body).await?;
+        tell(out, self.json, &reply.body, |out, bot: Rotated| {
+            let until = bot
+                .previous_token_until
+                .map_or_else(|| "does not work any more".to_owned(), |until| format!("works until {until}"));
+            out.line(format_args!("Rotated bot {}: its old token {until}", bot.name));
+            out.line(format_args!("Token: {}", bot.token));
+            out.note("Keep the token now: it is not shown again.");
+        })
+    }
+}
+
 fn row(bot: Bot) -> Vec<String> {
-    vec![bot.name, bot.id, bot.scopes.join(",")]
+    let until = bot.previous_token_until.map(|until| format!("old token until {until}"));
+    [bot.name, bot.id, bot.scopes.join(",")].into_iter().chain(until).collect()
+}
+
+/// Seconds of `90s`, `30m`, `1h` or `7d`; a number alone is seconds.
+fn overlap(text: &str) -> Result<u32, String> {
+    let (digits, unit) = match text.strip_suffix(['s', 'm', 'h', 'd']) {
+        Some(digits) => (digits, &text[digits.len()..]),
+        None => (text, "s"),
+    };
+    let seconds = match unit {
+        "m" => 60,
+        "h" => 3_600,
+        "d" => 86_400,
+        _ => 1,
+    };
+    let all = digits.bytes().all(|digit| digit.is_ascii_digit());
+    let time = digits.parse::<u32>().ok().filter(|_| all).and_then(|count| count.checked_mul(seconds));
+    time.filter(|seconds| *seconds <= 604_800).ok_or_else(|| "expected a time like 90s, 30m, 1h or 7d, at most 7d".into())
 }
 
 fn bots(body: &Value) -> Result<Vec<Bot>, Failure> {
@@ -130,4 +193,19 @@ async fn identify(client: &Client, bot: &str) -> Result<String, Failure> {
     let known = bots(&client.get("/v1/bots").await?.body)?;
     let found = known.into_iter().find(|bot| bot.name == name.as_str());
     found.map(|bot| bot.id).ok_or_else(|| Failure::Other(format!("there is no bot {name}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_overlap_is_a_time_of_at_most_a_week() {
+        for (text, seconds) in [("0", 0), ("90", 90), ("90s", 90), ("30m", 1_800), ("1h", 3_600), ("7d", 604_800)] {
+            assert_eq!(overlap(text), Ok(seconds), "{text}");
+        }
+        for text in ["", "h", "8d", "604801", "1w", "-1h", "+1h", "1.5h", "1 h", "99999999d"] {
+            assert!(overlap(text).is_err(), "{text}");
+        }
+    }
 }

@@ -16,6 +16,7 @@
 
 mod backup;
 mod bot;
+mod break_glass;
 mod completions;
 mod connect;
 mod demo;
@@ -71,6 +72,7 @@ enum Command {
     Enroll(enroll::Enroll),
     Request(request::Request),
     Exec(exec::Exec),
+    BreakGlass(break_glass::BreakGlass),
     Page(page::Page),
     Incident(incident::Command),
     Events(events::Events),
@@ -129,6 +131,7 @@ async fn perform(command: Command, out: &mut Out) -> Result<Outcome, Failure> {
         Command::Policy(policy) => policy.run(out).await,
         Command::Enroll(enroll) => enroll.run(out).await,
         Command::Request(request) => request.run(out).await,
+        Command::BreakGlass(broken) => broken.run(out).await,
         Command::Exec(exec) => Ok(exec.run(out).await),
         Command::Page(page) => page.run(out).await,
         Command::Incident(incident) => incident.run(out).await,

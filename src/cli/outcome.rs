@@ -11,7 +11,7 @@ use crate::{client, config, server};
 
 /// What `--help` says about exit codes.
 pub(super) const EXIT_CODES: &str = "Exit codes: 0 approved or done, 1 error, 2 usage, 3 denied, 4 not authorised, 5 expired, \
-                                     6 cancelled, 8 still pending, 130 interrupted. `exec` gives its command's own, and 120 to 127 \
+                                     6 cancelled, 7 opened by break-glass (`verify`), 8 still pending, 130 interrupted. `exec` gives its command's own, and 120 to 127 \
                                      when nothing was run: `phoneops exec --help`";
 
 /// How a command ended.
@@ -31,6 +31,8 @@ pub enum Outcome {
     Expired,
     /// Somebody withdrew the request.
     Cancelled,
+    /// A receipt holds, and nobody approved: it was opened by break-glass.
+    BreakGlass,
     /// Nobody has answered yet.
     Pending,
     /// Ctrl-C, or SIGTERM.
@@ -91,6 +93,7 @@ impl Outcome {
             Self::NotAuthorised => 4,
             Self::Expired => 5,
             Self::Cancelled => 6,
+            Self::BreakGlass => 7,
             Self::Pending => 8,
             Self::Interrupted => 130,
             Self::Ran(code) => code,
@@ -192,9 +195,19 @@ mod tests {
     #[test]
     fn exit_codes_are_as_promised() {
         use {NotRun as N, Outcome as O};
-        let all =
-            [O::Done, O::Failed, O::Usage, O::Denied, O::NotAuthorised, O::Expired, O::Cancelled, O::Pending, O::Interrupted];
-        assert_eq!(all.map(Outcome::code), [0, 1, 2, 3, 4, 5, 6, 8, 130]);
+        let all = [
+            O::Done,
+            O::Failed,
+            O::Usage,
+            O::Denied,
+            O::NotAuthorised,
+            O::Expired,
+            O::Cancelled,
+            O::BreakGlass,
+            O::Pending,
+            O::Interrupted,
+        ];
+        assert_eq!(all.map(Outcome::code), [0, 1, 2, 3, 4, 5, 6, 7, 8, 130]);
         let none = [N::Denied, N::Expired, N::Cancelled, N::NoGrant, N::Refused, N::InDoubt, N::NotStarted, N::Usage];
         assert_eq!(none.map(|why| O::NotRun(why).code()), [120, 121, 122, 123, 124, 125, 126, 127]);
         assert_eq!(O::Ran(7).code(), 7);

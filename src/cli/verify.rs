@@ -1,7 +1,8 @@
 //! `phoneops verify`: check a receipt without the server.
 //!
 //! **Invariants**
-//! - Exit code 0 means: an issuer key of the trust root vouches for it, everything in it holds, and the action was approved.
+//! - Exit code 0 means: an issuer key of the trust root vouches for it, everything in it holds, and people approved the action; with
+//!   `--allow-break-glass`, or that it was opened by break-glass.
 
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -20,7 +21,7 @@ const EXAMPLE: &str = "Example:\n  phoneops verify receipt.json --issuer-keys jw
 ///
 /// Names the first thing that is wrong. The trust root is a copy of the installation's /.well-known/jwks.json; without one the answer is
 /// "unauthenticated". Exits with 0 when the receipt holds and the action was approved, 1 when something is wrong, 3 when it holds and the
-/// action was denied, 4 unauthenticated, 5 expired, 6 cancelled.
+/// action was denied, 4 unauthenticated, 5 expired, 6 cancelled, 7 when it holds and nobody approved: it was opened by break-glass.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLE)]
 pub(super) struct Verify {
@@ -33,6 +34,9 @@ pub(super) struct Verify {
     /// The installation it has to be of, like <https://phoneops.example>
     #[arg(long, value_name = "URL")]
     issuer: Option<String>,
+    /// Take what was opened by break-glass for approved
+    #[arg(long)]
+    allow_break_glass: bool,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -49,7 +53,7 @@ impl Verify {
         } else {
             out.lines(sentences(&verified));
         }
-        Ok(outcome(&verified))
+        Ok(outcome(&verified, self.allow_break_glass))
     }
 }
 
@@ -70,8 +74,9 @@ fn read(path: &Path) -> Result<Vec<u8>, Failure> {
     Ok(bytes)
 }
 
-fn outcome(verified: &Result<Verified, Fault>) -> Outcome {
+fn outcome(verified: &Result<Verified, Fault>, allow_break_glass: bool) -> Outcome {
     match verified {
+        Ok(Verified { break_glass: true, .. }) if !allow_break_glass => Outcome::BreakGlass,
         Ok(Verified { state: Ended::Approved, .. }) => Outcome::Done,
         Ok(Verified { state: Ended::Denied, .. }) => Outcome::Denied,
         Ok(Verified { state: Ended::Expired, .. }) => Outcome::Expired,
@@ -85,7 +90,12 @@ fn told(verified: &Result<Verified, Fault>) -> Value {
     match verified {
         Ok(verified) => {
             let approval = &verified.receipt["approval"];
-            json!({"result": "valid", "state": verified.state, "approval": approval["id"], "action": approval["action"]})
+            let mut told =
+                json!({"result": "valid", "state": verified.state, "approval": approval["id"], "action": approval["action"]});
+            if verified.break_glass {
+                told["break_glass"] = json!(true);
+            }
+            told
         }
         Err(fault) => {
             let result = if fault.check == Check::Unauthenticated { "unauthenticated" } else { "invalid" };
@@ -115,6 +125,14 @@ fn sentences(verified: &Result<Verified, Fault>) -> Vec<String> {
         let (who, how) = (named(receipt, &answer["approver"]), text(&answer["factor"]));
         format!("  {} by {who} with {how}, {}", text(&answer["verdict"]), text(&answer["answered_at"]))
     }));
+    if let Some(reason) = receipt["break_glass"]["reason"].as_str() {
+        let (at, how) =
+            (text(&receipt["break_glass"]["at"]), if approval["state"] == "approved" { ", and nobody approved" } else { "" });
+        lines.push(format!("  BREAK-GLASS by the operator{how}, {at}: {}", line(reason, 500)));
+    }
+    if let Some(jkt) = receipt["grant"]["cnf"]["jkt"].as_str() {
+        lines.push(format!("  the grant was bound to the key {}", line(jkt, 60)));
+    }
     if let Some(at) = receipt["redemption"]["at"].as_str() {
         lines.push(format!("  redeemed, {}", line(at, 40)));
     }

@@ -14,6 +14,7 @@
 mod admission;
 mod backup;
 mod error;
+mod fence;
 mod migrate;
 mod notify;
 mod open;

@@ -18,13 +18,13 @@ use super::people::{BotName, Person};
 use super::problem::Problem;
 use crate::approvals::receipt::SignedReceipt;
 use crate::approvals::{
-    Action, Answer, Ask, Display, Error, Factor, Given, Origin, PolicyRef, Proof, Refusal, Refused, Reported, State as Outcome,
-    Verdict, View,
+    Action, Answer, Ask, BreakGlass, Display, Error, Factor, Given, Origin, PolicyRef, Proof, Refusal, Refused, Reported,
+    State as Outcome, Verdict, View,
 };
 use crate::clock::Timestamp;
 use crate::id::{ApprovalId, ChallengeId, UserId};
 use crate::identity::{Call, Failure, UserRef, strict_json};
-use crate::secret::{Secret, b64u};
+use crate::secret::{Secret, b64u, from_b64u};
 
 pub(super) fn router() -> ApiRouter<State> {
     ApiRouter::new()
@@ -59,6 +59,16 @@ pub(super) fn router() -> ApiRouter<State> {
             }),
         )
         .api_route(
+            "/v1/approvals/{id}/break-glass",
+            post_with(break_glass, |op| {
+                op.id("breakGlass").tag("approvals").summary("Open a request that nobody can answer, unless somebody denies it").description(
+                    "For the operator only, on the server's own socket. Everybody who could have answered, the requester and every \
+                     administrator are told at once, and any of them can deny until `break_glass.until`; then it is approved, with a grant \
+                     whose `acr` is `phoneops:break-glass`. A policy may forbid it: 403 `break_glass_forbidden`.",
+                )
+            }),
+        )
+        .api_route(
             "/v1/approvals/{id}/challenge",
             post_with(challenge, |op| op.id("challengeApproval").tag("approvals").summary("A statement to sign, for one verdict")),
         )
@@ -89,6 +99,25 @@ struct Request {
     #[serde(default)]
     #[schemars(range(min = 10, max = 3600))]
     expires_in: Option<u32>,
+    /// The key that the grant is to be bound to (RFC 9449): redeeming it takes a proof by that key.
+    #[serde(default, deserialize_with = "optional_object")]
+    bind: Option<Bind>,
+}
+
+/// A key that a grant is bound to.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Bind {
+    /// The RFC 7638 thumbprint of an ES256 key, base64url: 43 characters.
+    #[schemars(length(min = 43, max = 43))]
+    jkt: String,
+}
+
+impl Bind {
+    fn thumbprint(&self) -> Result<[u8; 32], Problem> {
+        let bytes = from_b64u(&self.jkt).and_then(|bytes| bytes.try_into().ok());
+        bytes.ok_or_else(|| Problem::field("bind.jkt", "must be an RFC 7638 thumbprint: 43 characters of base64url"))
+    }
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -151,6 +180,12 @@ struct ApprovalBody {
     /// Six digits for the requester to see, and for nobody else; in the reply to the request only, where they serve.
     #[serde(skip_serializing_if = "Option::is_none")]
     code: Option<String>,
+    /// That, when and why the operator broke the glass. When it is approved and this is there, nobody approved it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    break_glass: Option<BreakGlassBody>,
+    /// The key that the grant is bound to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    bind: Option<BoundTo>,
     #[serde(skip_serializing_if = "Option::is_none")]
     decision: Option<DecisionBody>,
     /// The grant, for the bot that asked, while it can be redeemed.
@@ -159,6 +194,23 @@ struct ApprovalBody {
     /// What became of it, once the bot that redeemed the grant told.
     #[serde(skip_serializing_if = "Option::is_none")]
     outcome: Option<Reported>,
+}
+
+/// A break-glass: by the operator, on the server itself.
+#[derive(Serialize, JsonSchema)]
+struct BreakGlassBody {
+    at: Timestamp,
+    /// When it opens, unless somebody denies before.
+    until: Timestamp,
+    /// Why, in the operator's own words.
+    reason: String,
+}
+
+/// The key that a grant is bound to.
+#[derive(Serialize, JsonSchema)]
+struct BoundTo {
+    /// Its RFC 7638 thumbprint, base64url.
+    jkt: String,
 }
 
 /// So many of these people.
@@ -207,7 +259,8 @@ impl From<View> for ApprovalBody {
         let answer_by = approval.answer_by();
         let holds_until = if let Outcome::Holding { until } = approval.state { Some(until) } else { None };
         let (state, decided) = match approval.state {
-            Outcome::Pending | Outcome::Holding { .. } => (Word::Pending, None),
+            Outcome::Pending | Outcome::Holding { .. } | Outcome::BreakingGlass { .. } => (Word::Pending, None),
+            Outcome::Opened { .. } => (Word::Approved, None),
             Outcome::Approved(decision) => (Word::Approved, Some(decision)),
             Outcome::Denied(decision) => (Word::Denied, Some(decision)),
             Outcome::Expired { .. } => (Word::Expired, None),
@@ -244,6 +297,8 @@ impl From<View> for ApprovalBody {
             answer_by,
             expires_at: approval.expires_at,
             holds_until,
+            break_glass: approval.break_glass.map(|BreakGlass { at, until, reason, .. }| BreakGlassBody { at, until, reason }),
+            bind: approval.bound_to.map(|jkt| BoundTo { jkt: b64u(jkt) }),
             code: None,
             decision,
             grant,
@@ -274,11 +329,12 @@ async fn request(
         reason: optional_text("reason", body.reason.as_deref(), 1000)?,
         origin: body.origin.map(checked_origin).transpose()?,
         expires_in: body.expires_in,
+        bound_to: body.bind.as_ref().map(Bind::thumbprint).transpose()?,
     };
     let asked = app.approvals.request(&call, ask).await?;
     let wait = if asked.code.is_some() { Duration::ZERO } else { wait };
     let view = waited(&app, &call, asked.id, wait).await?;
-    let open = matches!(view.approval.state, Outcome::Pending | Outcome::Holding { .. });
+    let open = view.approval.is_open();
     let mut body = ApprovalBody::from(view);
     body.code = asked.code.map(|code| code.expose().to_owned());
     Ok(if open { MadeOrNow::Made(body) } else { MadeOrNow::Now(body) })
@@ -329,6 +385,23 @@ async fn receipt(
 async fn cancel(Extract(app): Extract<State>, Path(ById { id }): Path<ById>, Read(call): Read) -> Result<NoContent, Problem> {
     app.approvals.cancel(&call, id).await?;
     Ok(NoContent)
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct BreakGlassRequest {
+    /// Why; everybody who is told reads it. At most 500 characters.
+    #[schemars(length(min = 1, max = 500))]
+    reason: String,
+}
+
+async fn break_glass(
+    Extract(app): Extract<State>,
+    Path(ById { id }): Path<ById>,
+    Write(call, body): Write<BreakGlassRequest>,
+) -> Result<Json<ApprovalBody>, Problem> {
+    let reason = super::input::text("reason", &body.reason, 500)?;
+    Ok(Json(app.approvals.break_glass(&call, id, reason).await?.into()))
 }
 
 #[derive(Deserialize, JsonSchema)]

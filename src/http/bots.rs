@@ -1,4 +1,6 @@
-//! `/v1/bots`: API clients and their tokens, made and revoked by administrators.
+//! `/v1/bots`: API clients and their tokens, made, rotated and revoked by administrators; a bot may rotate its own.
+
+use std::time::Duration;
 
 use aide::axum::ApiRouter;
 use aide::axum::routing::{delete_with, post_with};
@@ -14,7 +16,8 @@ use super::output::{Created, NoContent};
 use super::problem::Problem;
 use crate::clock::Timestamp;
 use crate::id::BotId;
-use crate::identity::{Bot, Handle, Scope};
+use crate::identity::{Bot, Handle, MAX_OVERLAP, Scope};
+use crate::secret::Secret;
 
 pub(super) fn router() -> ApiRouter<State> {
     ApiRouter::new()
@@ -30,8 +33,50 @@ pub(super) fn router() -> ApiRouter<State> {
         )
         .api_route(
             "/v1/bots/{id}",
-            delete_with(revoke, |op| op.id("revokeBot").tag("bots").summary("End a bot's token, at once")),
+            delete_with(revoke, |op| op.id("revokeBot").tag("bots").summary("End a bot's tokens, at once")),
         )
+        .api_route(
+            "/v1/bots/{id}/rotate",
+            post_with(rotate, |op| {
+                op.id("rotateBot").tag("bots").summary("Give a bot its next token, which is shown this once").description(
+                    "The old token works until the overlap is over, and the one before it no more. A call repeated with the same \
+                     `Idempotency-Key` answers without the token.",
+                )
+            }),
+        )
+        .api_route(
+            "/v1/bots/me/rotate",
+            post_with(rotate_own, |op| {
+                op.id("rotateOwnToken")
+                    .tag("bots")
+                    .summary("Give the calling bot its next token, which is shown this once")
+                    .description(
+                        "For any bot, with its newest token: one that is being replaced gets no next. Otherwise as `rotateBot`.",
+                    )
+            }),
+        )
+}
+
+/// How long the old token works, unless the call says.
+const OVERLAP: u32 = 86_400;
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Rotation {
+    /// Seconds that the old token works beside the new one: at most seven days; 0 ends it at once. A day when left out.
+    #[serde(default)]
+    #[schemars(range(max = 604_800))]
+    overlap_seconds: Option<u32>,
+}
+
+impl Rotation {
+    fn overlap(&self) -> Result<Duration, Problem> {
+        let overlap = Duration::from_secs(self.overlap_seconds.unwrap_or(OVERLAP).into());
+        if overlap > MAX_OVERLAP {
+            return Err(Problem::field("overlap_seconds", "must be at most 604800, which is seven days"));
+        }
+        Ok(overlap)
+    }
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -55,6 +100,9 @@ struct BotBody {
     name: Handle,
     scopes: Vec<Scope>,
     created_at: Timestamp,
+    /// Until when the token before the newest works; absent when it does not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    previous_token_until: Option<Timestamp>,
 }
 
 #[derive(Serialize, JsonSchema)]
@@ -71,9 +119,16 @@ struct List {
     bots: Vec<BotBody>,
 }
 
-impl From<Bot> for BotBody {
-    fn from(bot: Bot) -> Self {
-        Self { id: bot.id, name: bot.name, scopes: bot.scopes, created_at: bot.created_at }
+impl BotBody {
+    fn of(bot: Bot, now: Timestamp) -> Self {
+        let previous_token_until = bot.previous_token_until.filter(|until| *until > now);
+        Self { id: bot.id, name: bot.name, scopes: bot.scopes, created_at: bot.created_at, previous_token_until }
+    }
+}
+
+impl NewBotBody {
+    fn of((bot, token): (Bot, Option<Secret>), now: Timestamp) -> Self {
+        Self { bot: BotBody::of(bot, now), token: token.map(|token| token.expose().to_owned()) }
     }
 }
 
@@ -84,12 +139,27 @@ async fn create(Extract(app): Extract<State>, Write(call, body): Write<Request>)
     if body.scopes.iter().enumerate().any(|(at, scope)| body.scopes[..at].contains(scope)) {
         return Err(Problem::field("scopes", "must name each scope once"));
     }
-    let (bot, token) = app.identity.create_bot(&call, body.name, body.scopes).await?;
-    Ok(Created(NewBotBody { bot: bot.into(), token: token.map(|token| token.expose().to_owned()) }))
+    let made = app.identity.create_bot(&call, body.name, body.scopes).await?;
+    Ok(Created(NewBotBody::of(made, app.clock.now())))
+}
+
+async fn rotate(
+    Extract(app): Extract<State>,
+    Path(ById { id }): Path<ById>,
+    Write(call, body): Write<Rotation>,
+) -> Result<Json<NewBotBody>, Problem> {
+    let rotated = app.identity.rotate_bot(&call, id, body.overlap()?).await?;
+    Ok(Json(NewBotBody::of(rotated, app.clock.now())))
+}
+
+async fn rotate_own(Extract(app): Extract<State>, Write(call, body): Write<Rotation>) -> Result<Json<NewBotBody>, Problem> {
+    let rotated = app.identity.rotate_own(&call, body.overlap()?).await?;
+    Ok(Json(NewBotBody::of(rotated, app.clock.now())))
 }
 
 async fn list(Extract(app): Extract<State>, Read(call): Read) -> Result<Json<List>, Problem> {
-    let bots = app.identity.bots(&call).await?.into_iter().map(BotBody::from).collect();
+    let now = app.clock.now();
+    let bots = app.identity.bots(&call).await?.into_iter().map(|bot| BotBody::of(bot, now)).collect();
     Ok(Json(List { bots }))
 }
 

@@ -41,6 +41,31 @@ pub(super) struct Write<T>(pub(super) Call, pub(super) T);
 /// A body from whoever sends it, before they have credentials.
 pub(super) struct Anonymous<T>(pub(super) T);
 
+/// The one `DPoP` header of a request, unread: for calls that prove more than who calls.
+pub(super) struct ProofHeader(pub(super) Option<String>);
+
+impl FromRequestParts<State> for ProofHeader {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &State) -> Result<Self, Problem> {
+        one_proof(&parts.headers).map(|text| Self(text.map(str::to_owned)))
+    }
+}
+
+/// The text of the `DPoP` header, when there is one.
+fn one_proof(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
+    let mut values = headers.get_all("dpop").iter();
+    let Some(value) = values.next() else { return Ok(None) };
+    if values.next().is_some() {
+        return Err(refused_proof("missing", "send exactly one `DPoP` header"));
+    }
+    value.to_str().map(Some).map_err(|_| refused_proof("malformed", "the `DPoP` header is not text"))
+}
+
+fn refused_proof(reason: &'static str, detail: impl Into<String>) -> Problem {
+    Problem::new(StatusCode::UNAUTHORIZED, "invalid_dpop_proof", detail).with("reason", reason)
+}
+
 impl FromRequestParts<State> for Read {
     type Rejection = Problem;
 
@@ -185,19 +210,12 @@ async fn person(parts: &Parts, app: &App, token: &Secret) -> Result<(Caller, Opt
 
 /// Checks the DPoP proof of this very request.
 pub(super) fn proof(parts: &Parts, app: &App, token: Option<&str>, now: Timestamp) -> Result<dpop::Proof, Problem> {
-    let refused = |reason: &'static str, detail: String| {
-        Problem::new(StatusCode::UNAUTHORIZED, "invalid_dpop_proof", detail).with("reason", reason)
-    };
-    let mut values = parts.headers.get_all("dpop").iter();
-    let (Some(value), None) = (values.next(), values.next()) else {
-        return Err(refused("missing", "send exactly one `DPoP` header".into()));
-    };
-    let text = value.to_str().map_err(|_| refused("malformed", "the `DPoP` header is not text".into()))?;
+    let text = one_proof(&parts.headers)?.ok_or_else(|| refused_proof("missing", "send exactly one `DPoP` header"))?;
     let url = format!("{}{}", app.issuer, parts.uri.path());
     let proof = dpop::verify(text, parts.method.as_str(), &url, token, now)
-        .map_err(|refusal| refused(refusal.code(), refusal.to_string()))?;
+        .map_err(|refusal| refused_proof(refusal.code(), refusal.to_string()))?;
     if !app.seen.first_time(&proof, now) {
-        return Err(refused("replayed", "the proof was used before".into()));
+        return Err(refused_proof("replayed", "the proof was used before"));
     }
     Ok(proof)
 }
@@ -228,6 +246,8 @@ impl SeenProofs {
 }
 
 impl OperationInput for Read {}
+
+impl OperationInput for ProofHeader {}
 
 impl<T: schemars::JsonSchema> OperationInput for Write<T> {
     fn operation_input(ctx: &mut GenContext, operation: &mut Operation) {

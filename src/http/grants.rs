@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::State;
-use super::caller::Write;
+use super::caller::{ProofHeader, Write};
 use super::input::{Path, object, optional_text};
 use super::problem::Problem;
 use crate::approvals::{Action, Outcome, Reported};
@@ -22,7 +22,9 @@ pub(super) fn router() -> ApiRouter<State> {
             post_with(redeem, |op| {
                 op.id("redeemGrant").tag("grants").summary("Use a grant up, for exactly this action").description(
                     "For the bot named in the grant, with `grants:redeem`. Do what was approved only after a 200. With an `Idempotency-Key` \
-                     a repeated call gets the first reply; without one a second redemption is 409 `grant_redeemed`.",
+                     a repeated call gets the first reply; without one a second redemption is 409 `grant_redeemed`. A grant with `cnf` is \
+                     bound to a key: send a `DPoP` header with a proof (RFC 9449) of this call by that key, whose `ath` is the digest of \
+                     the grant.",
                 )
             }),
         )
@@ -55,8 +57,12 @@ struct Redeemed {
     redeemed_at: Timestamp,
 }
 
-async fn redeem(Extract(app): Extract<State>, Write(call, body): Write<Request>) -> Result<Json<Redeemed>, Problem> {
-    let redeemed = app.approvals.redeem(&call, &body.grant, &body.action).await?;
+async fn redeem(
+    Extract(app): Extract<State>,
+    ProofHeader(proof): ProofHeader,
+    Write(call, body): Write<Request>,
+) -> Result<Json<Redeemed>, Problem> {
+    let redeemed = app.approvals.redeem(&call, &body.grant, &body.action, proof).await?;
     Ok(Json(Redeemed { grant: redeemed.grant, approval: redeemed.approval, redeemed_at: redeemed.at }))
 }
 

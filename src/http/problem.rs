@@ -266,6 +266,12 @@ impl From<approvals::Refused> for Problem {
             R::GrantNotRedeemed => conflict("grant_not_redeemed"),
             R::OutcomeReported { at } => conflict("outcome_reported").with("reported_at", at),
             R::Undecided => conflict("approval_undecided"),
+            R::BindingRequired(_) => forbidden("grant_binding_required").about("bind"),
+            R::ProofRequired => Self::new(StatusCode::UNAUTHORIZED, "grant_proof_required", detail),
+            R::Proof(refusal) => Self::new(StatusCode::UNAUTHORIZED, "invalid_dpop_proof", detail).with("reason", refusal.code()),
+            R::ProofOfAnotherKey => {
+                Self::new(StatusCode::UNAUTHORIZED, "invalid_dpop_proof", detail).with("reason", "key_differs")
+            }
         }
     }
 }
@@ -303,6 +309,9 @@ impl From<approvals::Refusal> for Problem {
             R::AlreadyApproved => Self::new(StatusCode::CONFLICT, "already_approved", detail),
             R::FactorTooWeak(least) => Self::new(StatusCode::FORBIDDEN, "factor_too_weak", detail).with("factor", least),
             R::Holding { until } => Self::new(StatusCode::CONFLICT, "approval_holds", detail).with("holds_until", until),
+            R::BreakingGlass { until } => Self::new(StatusCode::CONFLICT, "approval_breaks_glass", detail).with("until", until),
+            R::Opened { at } => Self::new(StatusCode::CONFLICT, "approval_opened", detail).with("decided_at", at),
+            R::BreakGlassForbidden(_) => Self::new(StatusCode::FORBIDDEN, "break_glass_forbidden", detail),
         }
     }
 }

@@ -183,6 +183,20 @@ impl Call {
         }
     }
 
+    /// Nothing, when the caller is the operator, on the server's own socket.
+    ///
+    /// # Errors
+    /// When they are anybody else, administrators too.
+    pub fn operator_only(&self) -> Result<(), CallRefusal> {
+        match &self.caller {
+            Caller::Operator => Ok(()),
+            Caller::Anonymous => Err(CallRefusal::Unauthenticated),
+            Caller::Person(_) | Caller::Bot(_) => {
+                Err(CallRefusal::Forbidden("only the operator may do this, on the server itself"))
+            }
+        }
+    }
+
     /// Changes something for this caller: consumes the proof, answers a repeated idempotency key with the first outcome, and
     /// otherwise runs `op`, all in one transaction.
     ///

@@ -7,6 +7,8 @@
 //! - What is signed names its key in `kid`, and has a `typ` of its own.
 //! - A retired key signs nothing on the node that retired it; other nodes hear of it when they meet the new key, or within
 //!   ten minutes. Until then they sign with the old one, which verifies.
+//! - A set that was read earlier never takes the place of one that was read later: keys are added and never taken away, so of two
+//!   sets the longer is the newer.
 
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -34,8 +36,26 @@ struct Inner {
     store: Store,
     master: MasterKey,
     issuer: String,
-    /// The one that signs is last.
-    known: RwLock<Vec<Arc<IssuerKey>>>,
+    known: Known,
+}
+
+/// The set as far as this node knows it; the one that signs is last.
+#[derive(Default)]
+struct Known(RwLock<Vec<Arc<IssuerKey>>>);
+
+impl Known {
+    fn all(&self) -> Vec<Arc<IssuerKey>> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Takes up what was read, unless something newer was taken up meanwhile. A rotation retires the last key and adds the next at
+    /// once, so whoever read one key more has read everything that whoever read one less has.
+    fn take_up(&self, read: Vec<Arc<IssuerKey>>) {
+        let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        if read.len() >= known.len() {
+            *known = read;
+        }
+    }
 }
 
 /// One key.
@@ -119,7 +139,7 @@ impl IssuerKeys {
     pub async fn open(store: &Store, master: &MasterKey, issuer: &str, now: Timestamp) -> db::Result<Self> {
         keys::load_or_create(store, master, Purpose::Issuer, now).await?;
         let (store, master, issuer) = (store.clone(), master.clone(), issuer.to_owned());
-        let keys = Self(Arc::new(Inner { store, master, issuer, known: RwLock::default() }));
+        let keys = Self(Arc::new(Inner { store, master, issuer, known: Known::default() }));
         keys.refresh().await?;
         Ok(keys)
     }
@@ -144,14 +164,14 @@ impl IssuerKeys {
         if opened.last().is_none_or(|key| key.retired_at.is_some()) {
             return Err(db::Error::inconsistent("signing_keys", "grant", "there is none that signs"));
         }
-        *self.0.known.write().unwrap_or_else(PoisonError::into_inner) = opened;
+        self.0.known.take_up(opened);
         Ok(())
     }
 
     /// All of them, the one that signs last.
     #[must_use]
     pub fn all(&self) -> Vec<Arc<IssuerKey>> {
-        self.0.known.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.0.known.all()
     }
 
     /// The one that signs.
@@ -198,5 +218,38 @@ impl IssuerKeys {
         let _made: String = rotated.await?;
         self.refresh().await?;
         Ok(self.all())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A set of so many keys: all retired but the last.
+    fn set(keys: usize) -> Vec<Arc<IssuerKey>> {
+        let at = |second: usize| Timestamp::from_seconds(i64::try_from(second).unwrap());
+        let key = |number: usize| {
+            let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).unwrap();
+            let private = Zeroizing::new(pair.to_pkcs8v1().unwrap().as_ref().to_vec());
+            let public = aws_lc_rs::signature::KeyPair::public_key(&pair).as_ref().to_vec();
+            let retired_at = (number + 1 < keys).then(|| at(number + 1));
+            let key = SigningKey { id: format!("key-{number}"), public, private, created_at: at(number), retired_at };
+            Arc::new(IssuerKey::open(key).unwrap())
+        };
+        (0..keys).map(key).collect()
+    }
+
+    #[test]
+    fn what_was_read_earlier_never_takes_the_place_of_what_was_read_later() {
+        // A refresh reads the first set, a rotation makes the second and takes it up, and only then does the refresh go on.
+        let (before, after) = (set(1), set(2));
+        let known = Known::default();
+        known.take_up(after);
+        known.take_up(before);
+        let all = known.all();
+        assert_eq!(all.iter().map(|key| key.retired_at.is_some()).collect::<Vec<_>>(), [true, false]);
+        // The same again is no older.
+        known.take_up(set(2));
+        assert!(!Arc::ptr_eq(&known.all()[1], &all[1]));
     }
 }

@@ -59,6 +59,10 @@ pub struct Bot {
     pub created_at: Timestamp,
     /// When its token stopped working.
     pub revoked_at: Option<Timestamp>,
+    /// Which of its tokens is meant, from 0: the newest, or the one that a call came with.
+    pub token_number: i64,
+    /// Until when the token before the newest works; in the past when it does not.
+    pub previous_token_until: Option<Timestamp>,
 }
 
 /// Something a bot may do. No scope lets a bot approve or administer.

@@ -195,8 +195,16 @@ impl Identity {
     pub async fn create_bot(&self, call: &Call, name: Handle, scopes: Vec<Scope>) -> Result<(Bot, Option<Secret>), Error> {
         call.admin()?;
         let (now, journal, actor) = (self.clock.now(), self.journal.clone(), call.actor(None));
-        let token = Secret::new(format!("pob_{}", b64u(random::<32>())));
-        let bot = Bot { id: BotId::new(now), name, scopes, created_at: now, revoked_at: None };
+        let token = draw_token();
+        let bot = Bot {
+            id: BotId::new(now),
+            name,
+            scopes,
+            created_at: now,
+            revoked_at: None,
+            token_number: 0,
+            previous_token_until: None,
+        };
         let (made, digest) = (bot.id, token.hash());
         let id = call.write(&self.store, now, move |tx| {
             Box::pin(async move {
@@ -214,7 +222,7 @@ impl Identity {
         Ok((bot, (id == made).then_some(token)))
     }
 
-    async fn bot_by_id(&self, id: BotId) -> Result<Bot, Error> {
+    pub(super) async fn bot_by_id(&self, id: BotId) -> Result<Bot, Error> {
         let found: Option<Bot> = self.store.look(move |db| Box::pin(store::find_bot(db, id))).await?;
         found.ok_or_else(|| Refusal::NotFound(id.to_string()).into())
     }
@@ -228,7 +236,7 @@ impl Identity {
         Ok(self.store.scan(|db| Box::pin(store::list_bots(db))).await?)
     }
 
-    /// Ends a bot's token.
+    /// Ends a bot's tokens.
     ///
     /// # Errors
     /// Only administrators may.
@@ -251,8 +259,9 @@ impl Identity {
     /// # Errors
     /// [`CallRefusal::Unauthenticated`] for any token that does not work.
     pub async fn authenticate_bot(&self, token: &Secret) -> Result<Caller, Error> {
-        let digest = token.hash();
-        let bot: Option<Bot> = self.store.look(move |db| Box::pin(store::find_bot_by_token(db, digest))).await?;
+        let (digest, now) = (token.hash(), self.clock.now());
+        let bot: Option<Bot> =
+            self.store.look(move |db| Box::pin(super::rotation::store::find_bot_by_token(db, digest, now))).await?;
         bot.map(|bot| Caller::Bot(Box::new(bot))).ok_or_else(|| CallRefusal::Unauthenticated.into())
     }
 
@@ -282,6 +291,11 @@ impl Identity {
         self.keys.refresh().await?;
         self.store.for_workers().write(move |tx| Box::pin(store::sweep(tx, now))).await
     }
+}
+
+/// A bot's token: 256 random bits.
+pub(super) fn draw_token() -> Secret {
+    Secret::new(format!("pob_{}", b64u(random::<32>())))
 }
 
 /// Adds `user` and records it. For [`Identity`] and for the first administrator's claim.
@@ -319,6 +333,14 @@ pub(super) async fn record(
 /// Storage errors.
 pub async fn active_user(db: &mut Db<'_>, who: &UserRef) -> db::Result<Option<User>> {
     Ok(store::find_user(db, who).await?.filter(|user| user.removed_at.is_none()))
+}
+
+/// The administrators who have not left.
+///
+/// # Errors
+/// Storage errors.
+pub async fn admins(db: &mut Db<'_>) -> db::Result<Vec<UserId>> {
+    store::list_admins(db).await
 }
 
 /// The person, even if they left: for what is shown of the past.

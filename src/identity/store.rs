@@ -39,6 +39,8 @@ impl FromRow for Bot {
             scopes: row.get::<Json<Vec<Scope>>>("scopes")?.0,
             created_at: row.get("created_at")?,
             revoked_at: row.get("revoked_at")?,
+            token_number: row.get("token_number")?,
+            previous_token_until: row.get("previous_token_until")?,
         })
     }
 }
@@ -124,6 +126,11 @@ pub(super) async fn lock_admins(tx: &mut Tx<'_>) -> Result<Vec<UserId>> {
     tx.query(LOCK_ADMINS).all().await
 }
 
+/// The administrators who have not left.
+pub(super) async fn list_admins(db: &mut Db<'_>) -> Result<Vec<UserId>> {
+    db.query("select id from users where role = 'admin' and removed_at is null order by id").all().await
+}
+
 pub(super) async fn remove_user(tx: &mut Tx<'_>, id: UserId, now: Timestamp) -> Result<bool> {
     let rows =
         tx.query("update users set removed_at = $2 where id = $1 and removed_at is null").bind(id).bind(now).execute().await?;
@@ -146,10 +153,6 @@ pub(super) async fn insert_bot(tx: &mut Tx<'_>, bot: &Bot, token_sha256: [u8; 32
         .execute()
         .await?;
     Ok(rows == 1)
-}
-
-pub(super) async fn find_bot_by_token(db: &mut Db<'_>, token_sha256: [u8; 32]) -> Result<Option<Bot>> {
-    db.query("select * from bots where token_sha256 = $1 and revoked_at is null").bind(token_sha256).optional().await
 }
 
 pub(super) async fn find_bot(db: &mut Db<'_>, id: BotId) -> Result<Option<Bot>> {

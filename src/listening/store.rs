@@ -40,14 +40,31 @@ pub(super) async fn parties(db: &mut Db<'_>, subjects: BTreeSet<Uuid>) -> Result
     db.query(PARTIES).bind(Json(subjects)).all().await
 }
 
-/// The devices, people and bots that stopped being trusted since then.
-pub(super) async fn ended_since(db: &mut Db<'_>, since: Timestamp) -> Result<Vec<Uuid>> {
+/// Who stopped being trusted, or with which tokens.
+pub(super) struct Ended {
+    pub(super) who: Uuid,
+    /// The first of its tokens that is still trusted; for those that are not at all, none is.
+    pub(super) from: i64,
+}
+
+impl FromRow for Ended {
+    fn from_row(row: &Row<'_>) -> Result<Self> {
+        Ok(Self { who: row.get("id")?, from: row.get("trusted_from")? })
+    }
+}
+
+/// The devices, people and bots that stopped being trusted since then, and the bots one of whose tokens did. A token that was replaced
+/// twice ends with the second time, and not with its overlap: so every bot whose last overlap ends after then is looked at.
+pub(super) async fn ended_since(db: &mut Db<'_>, since: Timestamp, now: Timestamp) -> Result<Vec<Ended>> {
     db.query(
-        "select id from devices where revoked_at >= $1
-         union all select id from users where removed_at >= $1
-         union all select id from bots where revoked_at >= $1",
+        "select id, 9223372036854775807 as trusted_from from devices where revoked_at >= $1
+         union all select id, 9223372036854775807 from users where removed_at >= $1
+         union all select id, 9223372036854775807 from bots where revoked_at >= $1
+         union all select id, case when previous_token_until > $2 then token_number - 1 else token_number end from bots
+             where previous_token_until >= $1 and revoked_at is null",
     )
     .bind(since)
+    .bind(now)
     .all()
     .await
 }

@@ -6,7 +6,7 @@
 //!   dropped.
 //! - Listeners hold neither thread nor connection while they wait.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -79,8 +79,8 @@ struct Window {
     bytes: usize,
     /// The number of the last entry that was looked at.
     last: i64,
-    /// Who stopped being trusted in the last minute.
-    ended: HashSet<Uuid>,
+    /// Who stopped being trusted in the last minute, and from which of their tokens on they still are.
+    ended: HashMap<Uuid, i64>,
     /// Whether it is not known who is trusted.
     blind: bool,
 }
@@ -206,9 +206,9 @@ impl Listening {
                 failures = 0;
                 continue;
             }
-            let since = self.clock.now().before(TRUST_BACK);
+            let now = self.clock.now();
             let workers = self.store.for_workers();
-            let looking = workers.look(move |db| Box::pin(store::ended_since(db, since)));
+            let looking = workers.look(move |db| Box::pin(store::ended_since(db, now.before(TRUST_BACK), now)));
             let found = tokio::time::timeout(TRUST_EVERY, looking).await;
             match found {
                 Ok(Ok(ended)) => {
@@ -224,8 +224,12 @@ impl Listening {
         }
     }
 
-    fn trust(&self, ended: Vec<Uuid>) {
-        let ended: HashSet<_> = ended.into_iter().collect();
+    fn trust(&self, found: Vec<store::Ended>) {
+        let mut ended = HashMap::new();
+        for store::Ended { who, from } in found {
+            let known = ended.entry(who).or_insert(from);
+            *known = from.max(*known);
+        }
         let same = { !self.window().blind && self.window().ended == ended };
         if !same {
             self.change(|window| (window.blind, window.ended) = (false, ended));
@@ -254,11 +258,11 @@ async fn page(store: &Store, after: i64) -> Result<Vec<Arc<Event>>> {
         .await
 }
 
-/// Whose trust a listener lives by.
-fn who(call: &Call) -> Vec<Uuid> {
+/// Whose trust a listener lives by, and with which of their tokens: people have none that lasts.
+fn who(call: &Call) -> Vec<(Uuid, i64)> {
     match &call.caller {
-        Caller::Person(person) => vec![person.user.id.0, person.device.id.0],
-        Caller::Bot(bot) => vec![bot.id.0],
+        Caller::Person(person) => vec![(person.user.id.0, 0), (person.device.id.0, 0)],
+        Caller::Bot(bot) => vec![(bot.id.0, bot.token_number)],
         Caller::Operator | Caller::Anonymous => Vec::new(),
     }
 }
@@ -278,7 +282,7 @@ pub enum ListenError {
 pub struct Listener {
     listening: Arc<Listening>,
     viewer: Viewer,
-    who: Vec<Uuid>,
+    who: Vec<(Uuid, i64)>,
     filter: Filter,
     cursor: i64,
     /// Whether it read up to the window once.
@@ -342,7 +346,8 @@ impl Listener {
 
     fn is_trusted(&self) -> bool {
         let window = self.listening.window();
-        !window.blind && !self.who.iter().any(|id| window.ended.contains(id))
+        let ended = |(id, token): &(Uuid, i64)| window.ended.get(id).is_some_and(|from| token < from);
+        !window.blind && !self.who.iter().any(ended)
     }
 
     /// Some of what is there now, and whether there may be more.

@@ -5,7 +5,8 @@
 //! - What was there before is set aside, never deleted.
 //! - A restore that was interrupted while files changed places is noticed at the next start, which refuses: half of one database and
 //!   half of another must never be served.
-//! - What was pending in the backup, or approved and not redeemed, is void before the server can start on it.
+//! - What was pending in the backup, or approved and not redeemed, is void before the server can start on it: a PostgreSQL database that
+//!   came from a dump is known by itself (`db/fence.rs`).
 
 use std::fs::File;
 use std::io::{self, Read as _};
@@ -77,6 +78,8 @@ pub async fn void_dump(config: &Config, clock: &Clock) -> Result<Restored, Error
     let _lock = prepare_to(&config.data_dir)?;
     let store = open(config).await?;
     let (voided, journal) = void(config, &store, clock).await?;
+    // Only now may a server start on it.
+    store.make_at_home().await?;
     Ok(Restored { voided, journal, set_aside: None })
 }
 

@@ -2,7 +2,7 @@
 //!
 //! **Invariants**
 //! - Only of a redeemed grant, only by its redeemer, only once; it never changes afterwards.
-//! - Whoever approved is told, quietly: nothing is left to do.
+//! - Whoever approved is told, quietly: nothing is left to do. After a break-glass everybody is who was told of that.
 
 pub(super) mod store;
 
@@ -18,7 +18,7 @@ use super::service::Approvals;
 use crate::clock::Timestamp;
 use crate::db::{self, Db, Tx};
 use crate::delivery::{Content, Notice, Words};
-use crate::id::{ApprovalId, BotId, GrantId};
+use crate::id::{ApprovalId, BotId, GrantId, UserId};
 use crate::identity::{Call, Scope};
 use crate::journal::{Actor, Entry};
 use crate::push::Category;
@@ -102,7 +102,7 @@ async fn report(tx: &mut Tx<'_>, parts: &Parts, reporting: Reporting) -> Result<
     let data = json!({"approval": approval.id, "outcome": reported.outcome, "detail": reported.detail});
     let entry = Entry { kind: "grant.outcome_reported", actor, subject: grant.to_string(), data };
     parts.journal.append(tx, reported.at, entry).await?;
-    for user in store::approvers(tx.db(), approval.id).await? {
+    for user in concerned(tx.db(), &approval).await? {
         let content = content(&approval, &reported);
         let expires_at = reported.at.after(NEWS_LIFE);
         let notice = Notice { user, subject: approval.id.0, round: 1, content, expires_at, replaces: None };
@@ -110,6 +110,14 @@ async fn report(tx: &mut Tx<'_>, parts: &Parts, reporting: Reporting) -> Result<
     }
     crate::crash_point!("outcome-reported");
     Ok((approval.id, reported))
+}
+
+/// Those who approved; and where nobody did, those who were told of the break-glass.
+async fn concerned(db: &mut Db<'_>, approval: &Approval) -> db::Result<Vec<UserId>> {
+    match (&approval.state, &approval.break_glass) {
+        (State::Opened { .. }, Some(glass)) => Ok(glass.told.clone()),
+        _ => store::approvers(db, approval.id).await,
+    }
 }
 
 /// "deploy → production: succeeded". Unlike the doorbell it names the action: it comes too late to be answered unread.
@@ -129,8 +137,5 @@ fn content(approval: &Approval, reported: &Reported) -> Content {
 
 /// What became of `approval`, once that was told.
 pub(super) async fn of(db: &mut Db<'_>, approval: &Approval) -> db::Result<Option<Reported>> {
-    match approval.state {
-        State::Approved(_) => store::find(db, approval.id).await,
-        _ => Ok(None),
-    }
+    if approval.is_allowed() { store::find(db, approval.id).await } else { Ok(None) }
 }

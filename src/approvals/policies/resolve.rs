@@ -44,6 +44,8 @@ pub(in crate::approvals) async fn resolve(
         window_seconds: require.expires_in,
         delay_seconds: require.delay,
         executor,
+        bound_grant: require.bound_grant,
+        break_glass: require.break_glass,
     };
     Ok(Resolved { requirement, groups })
 }

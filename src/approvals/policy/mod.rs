@@ -4,7 +4,8 @@
 //! { "match":   { "types": ["deploy"], "targets": ["prod-*"], "params": { "app": ["api/*"] }, "bots": ["heimdall"],
 //!                "rooms": [ { "platform": "slack", "workspace": "T1", "room": "C*" } ] },
 //!   "require": { "requester": true, "groups": [ { "quorum": 2, "teams": ["ops"], "users": ["@ys"] } ], "factor": "passkey",
-//!                "expires_in": 300, "requester_excluded": true, "delay": 0, "on_no_answer": "refuse" } }
+//!                "expires_in": 300, "requester_excluded": true, "delay": 0, "on_no_answer": "refuse",
+//!                "bound_grant": false, "break_glass": true } }
 //! ```
 //!
 //! - `order` says which of two policies is stricter, and when a change weakens.
@@ -114,6 +115,7 @@ pub struct Room {
 }
 
 /// What an action takes.
+#[expect(clippy::struct_excessive_bools, reason = "each is a member of the policy's JSON")]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Require {
@@ -144,6 +146,12 @@ pub struct Require {
     /// What happens when a group does not answer in time.
     #[serde(default)]
     pub on_no_answer: OnNoAnswer,
+    /// Whether the grant must be bound to a key of its redeemer (RFC 9449): a request without `bind` is refused.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub bound_grant: bool,
+    /// Whether the operator, on the server itself, may open a request that nobody answers, after a wait in which everybody can deny it.
+    #[serde(default = "yes", skip_serializing_if = "bool::clone")]
+    pub break_glass: bool,
 }
 
 /// People of whom so many must approve.

@@ -10,8 +10,10 @@
 //! 6. the shorter time to answer
 //! 7. fewer groups that are asked after the first
 //! 8. a named executor
-//! 9. more conditions in the match, and then
-//! 10. the name that sorts first, so that no two are equal.
+//! 9. a grant that is bound to a key
+//! 10. no break-glass
+//! 11. more conditions in the match, and then
+//! 12. the name that sorts first, so that no two are equal.
 //!
 //! **Weakening.** A change weakens unless it is certain that whatever is allowed after it was allowed before it, by the same answers.
 //! That needs more than the order: two taps rank above one passkey and do not imply it. What is not certain counts as weakening.
@@ -21,6 +23,7 @@ use std::cmp::Reverse;
 use super::{Factor, Group, Match, OnNoAnswer, Policy, Require};
 
 /// Where a policy stands; the greatest rules.
+#[expect(clippy::struct_excessive_bools, reason = "each is a step of the order")]
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Rank {
     people: u32,
@@ -31,6 +34,8 @@ pub(super) struct Rank {
     time: Reverse<u64>,
     groups: Reverse<usize>,
     executor: bool,
+    bound_grant: bool,
+    no_break_glass: bool,
     conditions: usize,
     name: Reverse<String>,
 }
@@ -47,6 +52,8 @@ pub(super) fn rank(policy: &Policy) -> Rank {
         time: Reverse(u64::from(require.expires_in) * groups.max(1) as u64),
         groups: Reverse(groups),
         executor: require.executor.is_some(),
+        bound_grant: require.bound_grant,
+        no_break_glass: !require.break_glass,
         conditions: policy.matching.conditions(),
         name: Reverse(policy.name.as_str().to_owned()),
     }
@@ -65,6 +72,8 @@ impl Require {
             executor: None,
             delay: 0,
             on_no_answer: OnNoAnswer::Refuse,
+            bound_grant: false,
+            break_glass: true,
         }
     }
 
@@ -91,6 +100,8 @@ impl Require {
             && self.excludes() >= other.excludes()
             && self.delay >= other.delay
             && self.executor == other.executor
+            && self.bound_grant >= other.bound_grant
+            && self.break_glass <= other.break_glass
             && self.implies_groups_of(other)
     }
 

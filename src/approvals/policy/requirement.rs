@@ -47,6 +47,7 @@ pub struct PolicyRef {
 }
 
 /// What it takes to approve, with everybody named.
+#[expect(clippy::struct_excessive_bools, reason = "each is a demand of the policy")]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Requirement {
@@ -67,6 +68,16 @@ pub struct Requirement {
     /// Who redeems the grant, when it is not the bot that asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub executor: Option<BotId>,
+    /// Whether the grant must be bound to a key.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub bound_grant: bool,
+    /// Whether the operator may open it by break-glass. Requests from before there was break-glass say nothing, and may be.
+    #[serde(default = "yes", skip_serializing_if = "bool::clone")]
+    pub break_glass: bool,
+}
+
+fn yes() -> bool {
+    true
 }
 
 /// People of whom so many must approve.

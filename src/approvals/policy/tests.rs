@@ -45,6 +45,8 @@ pub(in crate::approvals) fn resolved(require: &Require, policy: PolicyRef) -> Re
         window_seconds: require.expires_in,
         delay_seconds: require.delay,
         executor: require.executor.as_ref().map(|name| bot(name.as_str())),
+        bound_grant: require.bound_grant,
+        break_glass: require.break_glass,
     }
 }
 
@@ -225,16 +227,21 @@ fn a_factor() -> impl Strategy<Value = Factor> {
 pub(in crate::approvals) fn a_require() -> impl Strategy<Value = Require> {
     let numbers = (prop::sample::select(vec![60_u32, 300]), prop::sample::select(vec![0_u32, 60]));
     let executor = maybe(Just("loki".parse().unwrap()));
-    (any::<bool>(), prop::collection::vec(a_group(), 0..=2), a_factor(), numbers, any::<bool>(), executor)
-        .prop_map(|(requester, groups, factor, (expires_in, delay), requester_excluded, executor)| Require {
-            requester,
-            factor,
-            expires_in,
-            requester_excluded,
-            executor,
-            delay,
-            on_no_answer: if groups.len() > 1 { OnNoAnswer::AskNextGroup } else { OnNoAnswer::Refuse },
-            groups,
+    let glass = prop::sample::select(vec![(false, true), (false, true), (true, true), (false, false)]);
+    (any::<bool>(), prop::collection::vec(a_group(), 0..=2), a_factor(), numbers, any::<bool>(), executor, glass)
+        .prop_map(|(requester, groups, factor, (expires_in, delay), requester_excluded, executor, (bound_grant, break_glass))| {
+            Require {
+                requester,
+                factor,
+                expires_in,
+                requester_excluded,
+                executor,
+                delay,
+                on_no_answer: if groups.len() > 1 { OnNoAnswer::AskNextGroup } else { OnNoAnswer::Refuse },
+                groups,
+                bound_grant,
+                break_glass,
+            }
         })
         .prop_filter("makes sense", |require| require.check().is_ok())
 }

@@ -20,15 +20,18 @@ use super::refused::{Error, Refused};
 use super::service::Approvals;
 use super::store as approvals;
 use super::view::{View, Viewer, view, visible_to};
-use super::{Action, Decision, Display, Factor, Origin, PolicyRef, Quorum, Requirement, State, Statement, Verdict};
+use super::{Action, BreakGlass, Decision, Display, Factor, Origin, PolicyRef, Quorum, Requirement, State, Statement, Verdict};
 use crate::clock::Timestamp;
 use crate::db::{self, Db};
 use crate::id::{ApprovalId, BotId, DeviceId, UserId};
 use crate::identity::{Call, Caller, Scope, User};
 use crate::secret::{b64u, from_b64u};
 
-/// The `type` of this version of receipts.
+/// The `type` of receipts of what people answered.
 pub const TYPE: &str = "phoneops.receipt.v1";
+
+/// The `type` of those that verifiers of the first would read wrongly: of a break-glass, or of a grant that was bound to a key.
+pub const TYPE_2: &str = "phoneops.receipt.v2";
 
 /// The `typ` of the issuer's signature over a receipt.
 pub const TYP: &str = "phoneops-receipt+jws";
@@ -45,7 +48,7 @@ pub struct SignedReceipt {
 /// What happened to one approval, with the evidence.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct Receipt {
-    /// Always `phoneops.receipt.v1`.
+    /// `phoneops.receipt.v2` when there is a `break_glass` or the grant is bound to a key, and else `phoneops.receipt.v1`.
     #[serde(rename = "type")]
     pub kind: String,
     /// The installation.
@@ -60,6 +63,9 @@ pub struct Receipt {
     pub requirement: Needed,
     /// What people signed, in the order in which it came.
     pub answers: Vec<SignedAnswer>,
+    /// That the operator broke the glass. Of what was approved then there is no decision: nobody approved it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub break_glass: Option<BreakGlass>,
     /// Who decided; absent when nobody did.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub decision: Option<Decided>,
@@ -216,6 +222,9 @@ pub struct Redemption {
     pub by: BotId,
     /// When.
     pub at: Timestamp,
+    /// The DPoP proof (RFC 9449) it came with, when the grant was bound to a key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub proof: Option<String>,
 }
 
 /// A person, by name.
@@ -275,7 +284,7 @@ impl Approvals {
             .read(move |db| {
                 Box::pin(async move {
                     let approval = readable(db, reader, id).await?;
-                    if matches!(approval.state, State::Pending | State::Holding { .. }) {
+                    if approval.is_open() {
                         return Err(Refused::Undecided.into());
                     }
                     let evidence = store::evidence(db, id).await?;
@@ -312,12 +321,16 @@ fn build(issuer: &str, sources: Sources, now: Timestamp) -> Result<Receipt, db::
     let origins = origins(issuer, &evidence);
     let answers = evidence.into_iter().map(|evidence| answer(id, evidence)).collect::<Result<Vec<_>, _>>()?;
     let decision = decision(&view.approval.state);
-    let redemption = grant.as_ref().and_then(|grant| Some(Redemption { by: grant.bot, at: grant.redeemed_at? }));
+    let redemption = grant
+        .as_ref()
+        .and_then(|grant| Some(Redemption { by: grant.bot, at: grant.redeemed_at?, proof: grant.redeem_proof.clone() }));
     let claims = grant.as_ref().map(|grant| grant::claims(issuer, &view.approval, grant));
     let people = people(&view);
     let requirement = &view.approval.requirement;
+    let break_glass = view.approval.break_glass.clone();
+    let second = break_glass.is_some() || claims.as_ref().is_some_and(|claims| claims.cnf.is_some());
     Ok(Receipt {
-        kind: TYPE.to_owned(),
+        kind: if second { TYPE_2 } else { TYPE }.to_owned(),
         issuer: issuer.to_owned(),
         issued_at: now,
         origins,
@@ -328,6 +341,7 @@ fn build(issuer: &str, sources: Sources, now: Timestamp) -> Result<Receipt, db::
         outcome: view.outcome.clone(),
         approval: asked(view)?,
         answers,
+        break_glass,
         decision,
         grant: claims,
         redemption,
@@ -352,10 +366,11 @@ fn asked(view: View) -> Result<Asked, db::Error> {
     let View { approval, display, .. } = view;
     let (state, ended_at) = match approval.state {
         State::Approved(decision) => (Ended::Approved, decision.at),
+        State::Opened { at } => (Ended::Approved, at),
         State::Denied(decision) => (Ended::Denied, decision.at),
         State::Expired { at } => (Ended::Expired, at),
         State::Cancelled { at } => (Ended::Cancelled, at),
-        State::Pending | State::Holding { .. } => {
+        State::Pending | State::Holding { .. } | State::BreakingGlass { .. } => {
             return Err(db::Error::inconsistent("approvals", approval.id, "it is pending again"));
         }
     };
@@ -382,7 +397,12 @@ fn decision(state: &State) -> Option<Decided> {
         State::Approved(Decision { verdict, by, at, .. }) | State::Denied(Decision { verdict, by, at, .. }) => {
             Some(Decided { verdict: *verdict, by: *by, at: *at })
         }
-        State::Pending | State::Holding { .. } | State::Expired { .. } | State::Cancelled { .. } => None,
+        State::Pending
+        | State::Holding { .. }
+        | State::BreakingGlass { .. }
+        | State::Opened { .. }
+        | State::Expired { .. }
+        | State::Cancelled { .. } => None,
     }
 }
 

@@ -4,9 +4,12 @@
 //! - The command runs after the server has said that this grant was redeemed for this action, and in no other case: an error, an
 //!   unclear answer, a grant that is over or a signal that came meanwhile all mean that it does not run.
 //! - stdout is the command's alone; what is said here is on stderr.
-//! - The command does not get the bot's token.
+//! - The command does not get the bot's token, and cannot read it from this process either, unless it runs as root.
+//! - With `--bind`, what was approved is redeemed by this process or by nobody: the key that the grant is bound to is nowhere else.
 
+mod bound;
 mod child;
+mod private;
 mod program;
 mod signals;
 
@@ -27,7 +30,7 @@ use super::request::{action, params};
 use super::{Failure, NotRun, Out, Outcome};
 use crate::approvals::{Action, Param};
 use crate::client::{self, Client};
-use crate::identity::UserRef;
+use crate::identity::{ProofKey, UserRef};
 
 const HELP: &str = "\
 Exit codes: the command's own (128 and the signal's number when a signal ended it). When it was not run:
@@ -43,7 +46,7 @@ Exit codes: the command's own (128 and the signal's number when a signal ended i
 A command that itself ends with one of these is told apart by stderr: `phoneops: not run: …`.
 
 Example:
-  phoneops exec --action deploy --target production --param app=api --requester @yannick -- ./deploy api";
+  phoneops exec --bind --action deploy --target production --param app=api --requester @yannick -- ./deploy api";
 
 /// How often, and how far apart, telling the outcome is tried.
 const REPORTS: u32 = 3;
@@ -53,8 +56,10 @@ const REPORT_LIMIT: Duration = Duration::from_secs(5);
 /// Run a command once a person has approved it on their phone
 ///
 /// Asks, waits, redeems the grant, runs the command, and tells those who approved what became of it. As the bot whose token is in
-/// `PHONEOPS_TOKEN` or in the file that `PHONEOPS_TOKEN_FILE` names; the command does not get it. Signals are passed on to the command;
-/// while nobody has answered they cancel the request. When in doubt, the command is not run.
+/// `PHONEOPS_TOKEN` or in the file that `PHONEOPS_TOKEN_FILE` names; the command does not get it, nor can it read it from this process. A
+/// shell that exported the variable still holds it, and a file that the command's user may read can be read: keep the token in a file of
+/// another user, or run the command as one. Signals are passed on to the command; while nobody has answered they cancel the request. When
+/// in doubt, the command is not run.
 #[derive(Debug, Args)]
 #[command(after_help = HELP)]
 pub(super) struct Exec {
@@ -84,6 +89,9 @@ pub(super) struct Exec {
     /// Seconds it may be answered, when that is to be less than the policy says
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(10..=3600))]
     expires_in: Option<u32>,
+    /// Bind the grant to a key that only this run has: the bot's token and a grant that was seen are then not enough to use it
+    #[arg(long)]
+    bind: bool,
     /// What to run, after --
     #[arg(last = true, required = true, value_name = "COMMAND")]
     command: Vec<OsString>,
@@ -136,13 +144,15 @@ impl Exec {
 
     async fn approved(self, out: &mut Out) -> Result<Outcome, Stopped> {
         let usage = |failure: Failure| Stopped::asking(&failure);
+        private::keep().map_err(usage)?;
+        let key = self.bind.then(ProofKey::generate);
         let action = self.action().map_err(usage)?;
         let program = program::find(&self.command[0]).map_err(|why| Stopped::because(NotRun::Usage, why))?;
         let client = self.at.bot().map_err(usage)?;
         let mut passing = Passing::watch().map_err(|error| usage(Failure::Signals(error)))?;
         let mut waiting = Waiting::new(client.clone(), Interrupt::watch().map_err(usage)?);
-        let approval = wait(&mut waiting, &self.ask(&action), out).await?;
-        let grant = redeem(&client, &approval, &action).await?;
+        let approval = wait(&mut waiting, &self.ask(&action, key.as_ref()), out).await?;
+        let grant = redeem(&client, &approval, &action, key.as_ref()).await?;
         if passing.asked_to_end() {
             let why = "interrupted before the command was started";
             report(&client, &grant, &json!({"outcome": "failed", "detail": why}), out).await;
@@ -173,8 +183,11 @@ impl Exec {
         action(&self.action, &self.target, &params)
     }
 
-    fn ask(&self, action: &Action) -> Value {
+    fn ask(&self, action: &Action, key: Option<&ProofKey>) -> Value {
         let mut ask = json!({"action": action, "requester": self.requester});
+        if let Some(key) = key {
+            ask["bind"] = json!({"jkt": key.jkt()});
+        }
         if let Some(seconds) = self.expires_in {
             ask["expires_in"] = json!(seconds);
         }
@@ -223,7 +236,7 @@ fn decided(approval: Approval) -> Result<Approval, Stopped> {
 }
 
 /// Uses the grant up, once and without a second try; the grant's id.
-async fn redeem(client: &Client, approval: &Approval, action: &Action) -> Result<String, Stopped> {
+async fn redeem(client: &Client, approval: &Approval, action: &Action, key: Option<&ProofKey>) -> Result<String, Stopped> {
     let Some(grant) = &approval.grant else {
         return Err(Stopped::because(
             NotRun::NoGrant,
@@ -231,7 +244,14 @@ async fn redeem(client: &Client, approval: &Approval, action: &Action) -> Result
         ));
     };
     let body = json!({"grant": grant.expose(), "action": action});
-    let reply = client.post("/v1/grants/redeem", &body).await.map_err(|error| Stopped::redeeming(&error.into()))?;
+    let reply = match key {
+        None => client.post("/v1/grants/redeem", &body).await,
+        Some(key) => {
+            let proof = bound::proof(key, grant.expose()).map_err(|why| Stopped::because(NotRun::InDoubt, why))?;
+            client.post_proven("/v1/grants/redeem", &proof, &body).await
+        }
+    };
+    let reply = reply.map_err(|error| Stopped::redeeming(&error.into()))?;
     let same = reply.status == 200 && reply.body["approval"] == json!(approval.id);
     let id = reply.body["grant"].as_str().filter(|id| same && id.starts_with("grt_"));
     id.map(str::to_owned).ok_or_else(|| Stopped::because(NotRun::InDoubt, "the server's answer about the grant is unclear"))
@@ -287,7 +307,7 @@ mod tests {
         let words = ["exec", "--action", "deploy", "--target", "production", "--requester", "@yannick"];
         let line = Line::try_parse_from(words.into_iter().chain(line.split_whitespace())).map_err(|error| error.to_string())?;
         let action = line.exec.action().map_err(|failure| failure.to_string())?;
-        Ok(line.exec.ask(&action))
+        Ok(line.exec.ask(&action, None))
     }
 
     #[test]

@@ -78,30 +78,42 @@ impl Waiting {
     pub(in crate::cli) async fn until_decided(&mut self, asked: &Approval, out: &mut Out) -> Result<Ended, Failure> {
         let since = self.clock.now();
         let path = format!("/v1/approvals/{}?wait={POLL}", asked.id);
+        let mut asked = asked.clone();
         loop {
             let polled_at = self.clock.now();
             let client = self.client.clone();
-            let Some(reply) = self.unless_interrupted(client.get(&path), asked, since, out).await else {
+            let Some(reply) = self.unless_interrupted(client.get(&path), &asked, since, out).await else {
                 out.clear_progress();
-                return Ok(Ended::Interrupted(self.cancel(asked).await));
+                return Ok(Ended::Interrupted(self.cancel(&asked).await));
             };
             let pause = reply.as_ref().err().map_or(PAUSE, pause_after);
             let overdue = since.until(self.clock.now()) > asked.life() + GRACE;
             match reply {
-                Ok(reply) if read::<Approval>(&reply.body)?.state != State::Pending => {
-                    out.clear_progress();
-                    return Ok(Ended::Decided(reply.body));
+                Ok(reply) => {
+                    let now = read::<Approval>(&reply.body)?;
+                    if now.state != State::Pending {
+                        out.clear_progress();
+                        return Ok(Ended::Decided(reply.body));
+                    }
+                    // A break-glass lets it live longer, and is news.
+                    let (news, longer) = (now.break_glass.is_some() && asked.break_glass.is_none(), now.life() > asked.life());
+                    if news {
+                        out.clear_progress();
+                        out.note(now.sentence());
+                    }
+                    if overdue && !longer {
+                        return Err(Failure::Other(format!("request {} should be over, and is not", asked.tag)));
+                    }
+                    asked = now;
                 }
-                Ok(_) if !overdue => {}
-                Ok(_) => return Err(Failure::Other(format!("request {} should be over, and is not", asked.tag))),
                 Err(error) if passes(&error) && !overdue => {}
                 Err(error) => return Err(error.into()),
             }
             // A server that is closing answers at once: asking it again at once would be a storm.
             let early = pause.saturating_sub(polled_at.until(self.clock.now()));
-            if self.unless_interrupted(tokio::time::sleep(early), asked, since, out).await.is_none() {
+            if self.unless_interrupted(tokio::time::sleep(early), &asked, since, out).await.is_none() {
                 out.clear_progress();
-                return Ok(Ended::Interrupted(self.cancel(asked).await));
+                return Ok(Ended::Interrupted(self.cancel(&asked).await));
             }
         }
     }

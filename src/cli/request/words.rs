@@ -27,6 +27,13 @@ pub(in crate::cli) struct Decision {
     reason: Option<String>,
 }
 
+/// A break-glass.
+#[derive(Clone, Debug, Deserialize)]
+pub(in crate::cli) struct BreakGlass {
+    until: Timestamp,
+    reason: String,
+}
+
 /// An approval, as `/v1/approvals` shows it.
 #[derive(Clone, Debug, Deserialize)]
 pub(in crate::cli) struct Approval {
@@ -37,6 +44,7 @@ pub(in crate::cli) struct Approval {
     pub(in crate::cli) created_at: Timestamp,
     pub(in crate::cli) expires_at: Timestamp,
     pub(in crate::cli) decision: Option<Decision>,
+    pub(in crate::cli) break_glass: Option<BreakGlass>,
     #[serde(default, deserialize_with = "secret")]
     pub(in crate::cli) grant: Option<Secret>,
     #[serde(default, deserialize_with = "secret")]
@@ -72,6 +80,23 @@ impl Approval {
 
     /// How it stands.
     pub(in crate::cli) fn sentence(&self) -> String {
+        match (self.state, &self.break_glass) {
+            (State::Pending, Some(glass)) => {
+                let (tag, reason) = (&self.tag, line(&glass.reason, 500));
+                return format!(
+                    "Request {tag}: the operator broke the glass ({reason}). It opens at {} unless somebody denies",
+                    glass.until
+                );
+            }
+            (State::Approved, Some(glass)) => {
+                return format!(
+                    "Request {} opened by break-glass, and approved by nobody: {}",
+                    self.tag,
+                    line(&glass.reason, 500)
+                );
+            }
+            _ => {}
+        }
         match self.state {
             State::Pending => self.waits(),
             State::Approved => format!("Request {} approved by {}", self.tag, self.decider()),
@@ -130,5 +155,19 @@ pub(super) mod tests {
             assert_eq!((approval.sentence().as_str(), approval.outcome().code()), (sentence, code));
             assert!(!format!("{approval:?}").contains("eyJ"), "the grant prints");
         }
+    }
+
+    #[test]
+    fn a_break_glass_is_called_that() {
+        let glass = |state| {
+            let mut approval = approval(state, &Value::Null);
+            let glass = json!({"at": "2026-03-01T10:01:00Z", "until": "2026-03-01T10:16:00Z", "reason": "nobody\nanswers"});
+            approval.break_glass = serde_json::from_value(glass).unwrap();
+            approval.sentence()
+        };
+        let waits = "Request R7K2: the operator broke the glass (nobody answers). It opens at 2026-03-01T10:16:00Z unless somebody denies";
+        assert_eq!(glass("pending"), waits);
+        assert_eq!(glass("approved"), "Request R7K2 opened by break-glass, and approved by nobody: nobody answers");
+        assert_eq!(glass("cancelled"), "Request R7K2 was cancelled");
     }
 }

@@ -18,10 +18,12 @@ use serde_json::{Value, json};
 use self::plain::{Members, canonical};
 use self::shape::{Shape, strength};
 use super::{Ended, TYP};
+use crate::approvals::LEAST_BREAK_GLASS_WAIT;
+use crate::approvals::grant::BREAK_GLASS;
 use crate::clock::Timestamp;
-use crate::identity::DeviceKey;
-use crate::identity::jws::{self, JwsRefusal};
-use crate::secret::{b64u, tagged_sha256};
+use crate::identity::jws::{self, JwsRefusal, KeyMember};
+use crate::identity::{DeviceKey, dpop, once, strict_json};
+use crate::secret::{b64u, from_b64u, tagged_sha256};
 
 /// The largest receipt that is looked at, bytes.
 pub const MAX_BYTES: usize = 4 * 1024 * 1024;
@@ -34,6 +36,8 @@ const SKEW: Duration = Duration::from_secs(5);
 pub struct Verified {
     /// How the approval ended.
     pub state: Ended,
+    /// Whether it was approved by break-glass, and so by nobody.
+    pub break_glass: bool,
     /// The receipt, for showing.
     pub receipt: Value,
 }
@@ -185,12 +189,11 @@ pub fn verify(bytes: &[u8], root: Option<&TrustRoot>, issuer: Option<&str>) -> R
     let document = plain::parse(bytes).map_err(|why| Check::Malformed.because(why))?;
     let document = Members::of(&document);
     let receipt = document.object("receipt").map_err(|why| Check::Version.because(why))?;
-    if !shape::is_this_version(&receipt) {
-        return Err(Check::Version.because(format!("its type is not {}", super::TYPE)));
-    }
+    let second = shape::version(&receipt)
+        .ok_or_else(|| Check::Version.because(format!("its type is neither {} nor {}", super::TYPE, super::TYPE_2)))?;
     let in_shape = |why: String| Check::Shape.because(why);
     let signature = document.text("signature").map_err(in_shape)?;
-    let shape = Shape::read(&receipt).map_err(in_shape)?;
+    let shape = Shape::read(&receipt, second).map_err(in_shape)?;
     let root = root.ok_or_else(|| Check::Unauthenticated.because("no issuer keys were given: nothing vouches for any of it"))?;
     let whole = document.get("receipt").map_err(in_shape)?;
     authentic(&shape, whole, signature, root, issuer)?;
@@ -205,7 +208,7 @@ pub fn verify(bytes: &[u8], root: Option<&TrustRoot>, issuer: Option<&str>) -> R
     grant(&shape)?;
     redemption(&shape)?;
     outcome(&shape)?;
-    Ok(Verified { state: shape.approval.state, receipt: whole.clone() })
+    Ok(Verified { state: shape.approval.state, break_glass: opened(&shape), receipt: whole.clone() })
 }
 
 fn authentic(shape: &Shape<'_>, whole: &Value, token: &str, root: &TrustRoot, issuer: Option<&str>) -> Result<(), Fault> {
@@ -242,9 +245,11 @@ fn distinct(shape: &Shape<'_>, keys: &[String]) -> Result<(), Fault> {
         }
     }
     let asked: BTreeSet<_> = shape.needs.iter().flatten().flat_map(|group| &group.of).collect();
-    // Whoever an action is asked for may always say that they do not want it.
+    // Whoever an action is asked for may always say that they do not want it, and so may whoever was told of a break-glass.
+    let told = |answer: &shape::Answer<'_>| shape.break_glass.as_ref().is_some_and(|glass| glass.told.contains(&answer.approver));
     let may = |answer: &shape::Answer<'_>| {
-        asked.contains(&answer.approver) || (answer.approver == shape.approval.requester && answer.verdict != "approve")
+        let refuses = answer.verdict != "approve";
+        asked.contains(&answer.approver) || (refuses && (answer.approver == shape.approval.requester || told(answer)))
     };
     match shape.answers.iter().find(|answer| !may(answer)) {
         Some(answer) => Err(Check::ApproverNotEligible.because(format!("{} was not asked", answer.approver))),
@@ -258,7 +263,17 @@ fn state(shape: &Shape<'_>) -> Result<(), Fault> {
     if !no_later(approval.created_at, approval.ended_at) {
         return differs("it ended before it was asked");
     }
+    if let Some(glass) = &shape.break_glass {
+        broken(approval, glass)?;
+    }
     let decision = match (approval.state, &shape.decision) {
+        (Ended::Approved, Some(_)) if shape.break_glass.is_some() => {
+            return differs("the glass was broken, and somebody decided");
+        }
+        (Ended::Approved, None) if shape.break_glass.is_some() => {
+            let refused = shape.answers.iter().any(|answer| answer.verdict != "approve");
+            return if refused { differs("somebody did not approve") } else { Ok(()) };
+        }
         (Ended::Approved | Ended::Denied, Some(decision)) => decision,
         (Ended::Approved | Ended::Denied, None) => return differs("nobody decided"),
         (Ended::Expired | Ended::Cancelled, Some(_)) => return differs("somebody decided"),
@@ -280,8 +295,28 @@ fn state(shape: &Shape<'_>) -> Result<(), Fault> {
     Ok(())
 }
 
+/// Whether it was approved by break-glass.
+fn opened(shape: &Shape<'_>) -> bool {
+    shape.approval.state == Ended::Approved && shape.break_glass.is_some()
+}
+
+/// A break-glass waited for at least a minute in which it could be denied, and what it opened was opened after that.
+fn broken(approval: &shape::Asked<'_>, glass: &shape::BreakGlass<'_>) -> Result<(), Fault> {
+    let differs = |why: &str| Err(Check::StateDiffers.because(why));
+    if !no_later(approval.created_at, glass.at) || !no_later(glass.at, approval.ended_at) {
+        return differs("the glass was broken before it was asked, or after it ended");
+    }
+    if glass.until < glass.at.after(LEAST_BREAK_GLASS_WAIT) {
+        return differs("the glass was broken without a wait");
+    }
+    if approval.state == Ended::Approved && !no_later(glass.until, approval.ended_at) {
+        return differs("it opened before the wait was over");
+    }
+    Ok(())
+}
+
 fn requirement(shape: &Shape<'_>) -> Result<(), Fault> {
-    if shape.approval.state != Ended::Approved {
+    if shape.approval.state != Ended::Approved || opened(shape) {
         return Ok(());
     }
     let met = |group: &shape::Group<'_>| {
@@ -316,6 +351,13 @@ fn grant(shape: &Shape<'_>) -> Result<(), Fault> {
     if *grant.details != json!([{"type": "phoneops_action", "action": approval.action}]) {
         return differs("it is for another action");
     }
+    if (grant.acr == BREAK_GLASS) != opened(shape) {
+        return differs("it does not say whether the glass was broken");
+    }
+    if opened(shape) {
+        let nobody = grant.approvers.is_empty() && grant.iat <= grant.exp;
+        return if nobody { Ok(()) } else { differs("it names approvers, or ended before it began") };
+    }
     let approved: BTreeSet<_> = shape.answers.iter().map(|answer| answer.approver).collect();
     let claimed: BTreeSet<_> = grant.approvers.iter().copied().collect();
     if claimed != approved || claimed.len() != grant.approvers.len() {
@@ -330,7 +372,7 @@ fn grant(shape: &Shape<'_>) -> Result<(), Fault> {
 
 fn redemption(shape: &Shape<'_>) -> Result<(), Fault> {
     let differs = |why: &str| Err(Check::RedemptionDiffers.because(why));
-    let Some((by, at)) = shape.redemption else { return Ok(()) };
+    let Some(shape::Redemption { by, at, proof }) = shape.redemption else { return Ok(()) };
     let Some(grant) = &shape.grant else { return differs("there was no grant") };
     if by != grant.aud {
         return differs("the grant was for another bot");
@@ -338,14 +380,44 @@ fn redemption(shape: &Shape<'_>) -> Result<(), Fault> {
     if !no_later(Timestamp::from_seconds(grant.iat), at) {
         return differs("it was before the grant");
     }
-    if at >= Timestamp::from_seconds(grant.exp) { differs("it was after the grant's end") } else { Ok(()) }
+    if at >= Timestamp::from_seconds(grant.exp) {
+        return differs("it was after the grant's end");
+    }
+    match (grant.jkt, proof) {
+        (None, None) => Ok(()),
+        (Some(jkt), Some(proof)) => proven(shape.issuer, jkt, proof, at).or_else(|why| differs(&why)),
+        (Some(_), None) => differs("the grant was bound to a key, and there is no proof by it"),
+        (None, Some(_)) => differs("there is a proof, and the grant was bound to no key"),
+    }
+}
+
+/// That the key with the thumbprint `jkt` proved a redemption at `at` (RFC 9449 section 4.3). Of the grant's digest, which the proof holds
+/// too, nothing can be said: grants are not kept.
+fn proven(issuer: &str, jkt: &str, proof: &str, at: Timestamp) -> Result<(), String> {
+    let unverified = jws::peek(proof, dpop::TYP, KeyMember::Jwk).map_err(|why| why.to_string())?;
+    let key = unverified.jwk().ok_or("the proof names no key")?;
+    if b64u(key.thumbprint()) != jkt {
+        return Err("the proof is by another key".into());
+    }
+    let payload = from_b64u(unverified.payload()).unwrap_or_default();
+    unverified.verify::<Value>(&key).map_err(|why| why.to_string())?;
+    // The redeemer wrote it: it may hold what plain JSON may not.
+    let claims = strict_json::parse(&payload).map_err(|why| why.to_string())?;
+    let claims = Members::of(&claims);
+    if claims.text("htm")? != "POST" || claims.text("htu")? != format!("{issuer}/v1/grants/redeem") {
+        return Err("the proof is of another call".into());
+    }
+    claims.bytes("ath")?;
+    let made = Timestamp::from_seconds(claims.integer("iat")?);
+    let timely = made <= at.after(once::MAX_AHEAD).after(SKEW) && at <= made.after(once::MAX_AGE).after(SKEW);
+    if timely { Ok(()) } else { Err("the proof is of another time".into()) }
 }
 
 fn outcome(shape: &Shape<'_>) -> Result<(), Fault> {
     let differs = |why: &str| Err(Check::OutcomeDiffers.because(why));
     let Some(at) = shape.outcome else { return Ok(()) };
-    let Some((_, redeemed)) = shape.redemption else { return differs("the grant was not redeemed") };
-    if no_later(redeemed, at) { Ok(()) } else { differs("it came before the redemption") }
+    let Some(redemption) = &shape.redemption else { return differs("the grant was not redeemed") };
+    if no_later(redemption.at, at) { Ok(()) } else { differs("it came before the redemption") }
 }
 
 /// Whether `earlier` is not after `later`, as far as clocks of two nodes tell.

@@ -3,7 +3,8 @@
 use serde_json::Value;
 
 use super::plain::Members;
-use crate::approvals::receipt::{Ended, TYPE};
+use crate::approvals::grant::BREAK_GLASS;
+use crate::approvals::receipt::{Ended, TYPE, TYPE_2};
 use crate::clock::Timestamp;
 
 /// Factors, the weakest first.
@@ -20,9 +21,10 @@ pub(super) struct Shape<'v> {
     /// Each is met by any of its groups.
     pub(super) needs: Vec<Vec<Group<'v>>>,
     pub(super) answers: Vec<Answer<'v>>,
+    pub(super) break_glass: Option<BreakGlass<'v>>,
     pub(super) decision: Option<Decision<'v>>,
     pub(super) grant: Option<Grant<'v>>,
-    pub(super) redemption: Option<(&'v str, Timestamp)>,
+    pub(super) redemption: Option<Redemption<'v>>,
     pub(super) outcome: Option<Timestamp>,
 }
 
@@ -82,15 +84,38 @@ pub(super) struct Grant<'v> {
     pub(super) action_sha256: &'v str,
     pub(super) approval: &'v str,
     pub(super) approvers: Vec<&'v str>,
+    /// The thumbprint of the key that it is bound to.
+    pub(super) jkt: Option<&'v str>,
 }
 
-/// Whether it says that it is of this version.
-pub(super) fn is_this_version(receipt: &Members<'_>) -> bool {
-    receipt.text("type").is_ok_and(|kind| kind == TYPE)
+/// What is in the receipts of the second version only.
+pub(super) struct BreakGlass<'v> {
+    pub(super) at: Timestamp,
+    pub(super) until: Timestamp,
+    pub(super) told: Vec<&'v str>,
+    /// When the request would have expired; the spelling, which statements repeat that were signed before.
+    pub(super) expires_at_text: &'v str,
+    pub(super) expires_at: Timestamp,
+}
+
+pub(super) struct Redemption<'v> {
+    pub(super) by: &'v str,
+    pub(super) at: Timestamp,
+    pub(super) proof: Option<&'v str>,
+}
+
+/// Whether it says that it is of a version that is known; if so, whether of the second.
+pub(super) fn version(receipt: &Members<'_>) -> Option<bool> {
+    match receipt.text("type") {
+        Ok(TYPE) => Some(false),
+        Ok(TYPE_2) => Some(true),
+        _ => None,
+    }
 }
 
 impl<'v> Shape<'v> {
-    pub(super) fn read(receipt: &Members<'v>) -> Result<Self, String> {
+    /// `second`: with what only the second version knows; to the first, those are members that it leaves alone.
+    pub(super) fn read(receipt: &Members<'v>, second: bool) -> Result<Self, String> {
         receipt.instant("issued_at")?;
         let requirement = receipt.object("requirement")?;
         let policy = requirement.object("policy")?;
@@ -108,9 +133,13 @@ impl<'v> Shape<'v> {
             policy: requirement.get("policy")?,
             needs,
             answers: receipt.objects("answers")?.iter().map(Answer::read).collect::<Result<_, _>>()?,
+            break_glass: match second {
+                true => receipt.optional("break_glass", || BreakGlass::read(&receipt.object("break_glass")?))?,
+                false => None,
+            },
             decision: receipt.optional("decision", || Decision::read(&receipt.object("decision")?))?,
-            grant: receipt.optional("grant", || Grant::read(&receipt.object("grant")?))?,
-            redemption: receipt.optional("redemption", || redemption(&receipt.object("redemption")?))?,
+            grant: receipt.optional("grant", || Grant::read(&receipt.object("grant")?, second))?,
+            redemption: receipt.optional("redemption", || redemption(&receipt.object("redemption")?, second))?,
             outcome: receipt.optional("outcome", || outcome(&receipt.object("outcome")?))?,
         })
     }
@@ -208,9 +237,32 @@ impl<'v> Decision<'v> {
     }
 }
 
+impl<'v> BreakGlass<'v> {
+    fn read(glass: &Members<'v>) -> Result<Self, String> {
+        glass.text("reason")?;
+        Ok(Self {
+            at: glass.instant("at")?,
+            until: glass.instant("until")?,
+            told: glass.ids("told", "usr")?,
+            expires_at_text: glass.text("expires_at")?,
+            expires_at: glass.instant("expires_at")?,
+        })
+    }
+}
+
 impl<'v> Grant<'v> {
-    fn read(grant: &Members<'v>) -> Result<Self, String> {
+    fn read(grant: &Members<'v>, second: bool) -> Result<Self, String> {
         grant.id("jti", "grt")?;
+        let acrs: &[&str] = match second {
+            true => &["phoneops:tap", "phoneops:code", "phoneops:passkey", BREAK_GLASS],
+            false => &["phoneops:tap", "phoneops:code", "phoneops:passkey"],
+        };
+        let acr = grant.word("acr", acrs)?;
+        let nobody = acr == BREAK_GLASS && grant.list("approvers")?.is_empty();
+        let jkt = match second {
+            true => grant.optional("cnf", || grant.object("cnf")?.text("jkt"))?,
+            false => None,
+        };
         grant.list("amr")?;
         grant.list("authorization_details")?;
         Ok(Self {
@@ -219,17 +271,22 @@ impl<'v> Grant<'v> {
             sub: grant.id("sub", "usr")?,
             iat: grant.integer("iat")?,
             exp: grant.integer("exp")?,
-            acr: grant.word("acr", &["phoneops:tap", "phoneops:code", "phoneops:passkey"])?,
+            acr,
             details: grant.get("authorization_details")?,
             action_sha256: grant.text("action_sha256")?,
             approval: grant.id("approval", "apr")?,
-            approvers: grant.ids("approvers", "usr")?,
+            approvers: if nobody { Vec::new() } else { grant.ids("approvers", "usr")? },
+            jkt,
         })
     }
 }
 
-fn redemption<'v>(redemption: &Members<'v>) -> Result<(&'v str, Timestamp), String> {
-    Ok((redemption.id("by", "bot")?, redemption.instant("at")?))
+fn redemption<'v>(redemption: &Members<'v>, second: bool) -> Result<Redemption<'v>, String> {
+    let proof = match second {
+        true => redemption.optional("proof", || redemption.text("proof"))?,
+        false => None,
+    };
+    Ok(Redemption { by: redemption.id("by", "bot")?, at: redemption.instant("at")?, proof })
 }
 
 fn outcome(outcome: &Members<'_>) -> Result<Timestamp, String> {
