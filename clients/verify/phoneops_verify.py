@@ -7,7 +7,7 @@ check each other: tests/receipts.rs holds that they agree on thousands of receip
     python3 phoneops_verify.py receipt.json --issuer-keys jwks.json
 
 Exit codes: 0 the receipt holds and the action was approved, 1 something is wrong, 2 usage, 3 denied, 4 unauthenticated (no issuer
-keys were given), 5 expired, 6 cancelled.
+keys were given), 5 expired, 6 cancelled, 7 it holds and nobody approved: it was opened by break-glass (0 with --allow-break-glass).
 """
 
 import argparse
@@ -26,6 +26,9 @@ LIMIT = 4 * 1024 * 1024
 SAFE = 2**53 - 1
 SKEW = 5_000_000  # microseconds
 STRENGTH = {"tap": 0, "code": 1, "passkey": 2}
+FIRST, SECOND = "phoneops.receipt.v1", "phoneops.receipt.v2"
+BREAK_GLASS = "phoneops:break-glass"
+LEAST_WAIT = 60_000_000  # microseconds
 EXITS = {"approved": 0, "denied": 3, "expired": 5, "cancelled": 6}
 
 
@@ -288,7 +291,7 @@ def cose(data):
 
 
 class Jws:
-    """A JWS whose header is exactly alg, typ and, when named, kid. Nothing vouches for it until `verify`."""
+    """A JWS whose header is exactly alg, typ and, when named, kid or jwk. Nothing vouches for it until `verify`."""
 
     def __init__(self, token, typ, named, limit=8192):
         parts = token.split(".")
@@ -299,10 +302,14 @@ class Jws:
         if len(self.signature) != 64:
             raise NotPlain("the signature is not 64 bytes")
         header = foreign_json(unbase64url(self.head))
-        exactly(header, ["alg", "typ", "kid"] if named else ["alg", "typ"])
+        name = "kid" if named is True else named
+        exactly(header, ["alg", "typ", name] if named else ["alg", "typ"])
         if header["alg"] != "ES256" or header["typ"] != typ:
             raise NotPlain("alg or typ is another")
-        self.kid = text_of(header, "kid") if named else None
+        self.kid = text_of(header, "kid") if named is True else None
+        self.jwk = object_of(header, "jwk") if named == "jwk" else None
+        if self.jwk is not None:
+            exactly(self.jwk, ["kty", "crv", "x", "y"])
 
     def verify(self, key, payload=None):
         body = base64url(payload) if payload is not None else self.payload
@@ -361,14 +368,21 @@ def shape(document):
 
     for answer in objects_of(receipt, "answers"):
         answer_shape(answer)
+    if "break_glass" in receipt and is_second(receipt):
+        glass = object_of(receipt, "break_glass")
+        text_of(glass, "reason"), ids_of(glass, "told", "usr")
+        for name in ("at", "until", "expires_at"):
+            instant_of(glass, name)
     if "decision" in receipt:
         decision = object_of(receipt, "decision")
         word_of(decision, "verdict", ["approve", "deny", "report"]), id_of(decision, "by", "usr"), instant_of(decision, "at")
     if "grant" in receipt:
-        grant_shape(object_of(receipt, "grant"))
+        grant_shape(object_of(receipt, "grant"), is_second(receipt))
     if "redemption" in receipt:
         redemption = object_of(receipt, "redemption")
         id_of(redemption, "by", "bot"), instant_of(redemption, "at")
+        if "proof" in redemption and is_second(receipt):
+            text_of(redemption, "proof")
     if "outcome" in receipt:
         outcome = object_of(receipt, "outcome")
         word_of(outcome, "outcome", ["succeeded", "failed"]), instant_of(outcome, "at")
@@ -394,11 +408,28 @@ def answer_shape(answer):
             bytes_of(signature, name)
 
 
-def grant_shape(grant):
+def is_second(receipt):
+    return receipt["type"] == SECOND
+
+
+def glass_of(receipt):
+    """The break-glass; to the first version it is a member that is left alone."""
+    return receipt.get("break_glass") if is_second(receipt) else None
+
+
+def is_opened(receipt):
+    return receipt["approval"]["state"] == "approved" and glass_of(receipt) is not None
+
+
+def grant_shape(grant, second):
     id_of(grant, "jti", "grt"), id_of(grant, "aud", "bot"), id_of(grant, "sub", "usr"), id_of(grant, "approval", "apr")
     text_of(grant, "iss"), text_of(grant, "action_sha256"), integer_of(grant, "iat"), integer_of(grant, "exp")
-    word_of(grant, "acr", ["phoneops:" + factor for factor in STRENGTH])
-    list_of(grant, "amr"), list_of(grant, "authorization_details"), ids_of(grant, "approvers", "usr")
+    acr = word_of(grant, "acr", ["phoneops:" + factor for factor in STRENGTH] + [BREAK_GLASS] * second)
+    list_of(grant, "amr"), list_of(grant, "authorization_details")
+    if acr != BREAK_GLASS or list_of(grant, "approvers"):
+        ids_of(grant, "approvers", "usr")
+    if "cnf" in grant and second:
+        text_of(object_of(grant, "cnf"), "jkt")
 
 
 def authentic(document, keys, issuer):
@@ -436,17 +467,22 @@ def statement(receipt, answer):
         raise Wrong("statement_malformed", "it is not its own canonical form")
     approval = receipt["approval"]
     expected = {"type": "phoneops.answer.v1", "issuer": receipt["issuer"], "approval": approval["id"]}
-    expected |= {name: approval[name] for name in ("action", "action_sha256", "requester", "display_sha256", "expires_at")}
+    expected |= {name: approval[name] for name in ("action", "action_sha256", "requester", "display_sha256")}
     expected |= {name: answer[name] for name in ("approver", "verdict", "factor")}
     expected["policy"] = receipt["requirement"]["policy"]
     for name, value in expected.items():
         if name not in said or not same(said[name], value):
             raise Wrong("statement_differs", f"its {name} is not that of the receipt")
+    glass = glass_of(receipt)
+    ends = [approval["expires_at"]] + ([glass["expires_at"]] if glass else [])
+    if said.get("expires_at") not in ends:
+        raise Wrong("statement_differs", "its expires_at is not that of the receipt")
     try:
         if len(bytes_of(said, "nonce")) < 16:
             raise NotPlain("too short")
     except NotPlain as error:
         raise Wrong("statement_differs", "its nonce is not 16 bytes") from error
+    return instant_of(said, "expires_at")
 
 
 def attestation(receipt, answer, keys):
@@ -539,7 +575,7 @@ def device_signed(answer, public):
 
 def one_answer(receipt, answer, keys):
     """Checks it; what names its key."""
-    statement(receipt, answer)
+    expires_at = statement(receipt, answer)
     key, verifier = attestation(receipt, answer, keys)
     kinds = (answer["signature"]["kind"], key["kind"])
     if kinds == ("webauthn", "passkey"):
@@ -555,7 +591,7 @@ def one_answer(receipt, answer, keys):
     approval, came = receipt["approval"], instant_of(answer, "answered_at")
     if instant_of(approval, "created_at") > came + SKEW:
         raise Wrong("answer_time", "it came before the request")
-    if came >= instant_of(approval, "expires_at"):
+    if came >= expires_at:
         raise Wrong("answer_time", "it came after the request expired")
     if came > instant_of(approval, "ended_at") + SKEW:
         raise Wrong("answer_time", "it came after the request ended")
@@ -571,8 +607,10 @@ def answers(receipt, keys):
         raise Wrong("key_repeated", "one key signed for two people")
     groups = (group for need in receipt["requirement"]["needs"] for group in need["any_of"])
     asked = {person for group in groups for person in group["of"]}
+    told = glass_of(receipt)["told"] if glass_of(receipt) else []
     for answer in given:
-        unwanted = answer["approver"] == receipt["approval"]["requester"] and answer["verdict"] != "approve"
+        told_or_requester = answer["approver"] in told or answer["approver"] == receipt["approval"]["requester"]
+        unwanted = told_or_requester and answer["verdict"] != "approve"
         if answer["approver"] not in asked and not unwanted:
             raise Wrong("approver_not_eligible", "somebody answered who was not asked")
 
@@ -581,6 +619,15 @@ def ending(receipt):
     approval, decision, given = receipt["approval"], receipt.get("decision"), receipt["answers"]
     if instant_of(approval, "created_at") > instant_of(approval, "ended_at") + SKEW:
         raise Wrong("state_differs", "it ended before it was asked")
+    glass = glass_of(receipt)
+    if glass is not None:
+        at, until, ended = instant_of(glass, "at"), instant_of(glass, "until"), instant_of(approval, "ended_at")
+        if instant_of(approval, "created_at") > at + SKEW or at > ended + SKEW or until < at + LEAST_WAIT:
+            raise Wrong("state_differs", "the glass was broken out of time, or without a wait")
+        if is_opened(receipt):
+            if decision is not None or until > ended + SKEW or any(answer["verdict"] != "approve" for answer in given):
+                raise Wrong("state_differs", "somebody decided, or it opened too early")
+            return
     if (decision is not None) != (approval["state"] in ("approved", "denied")):
         raise Wrong("state_differs", "somebody decided, or nobody did")
     if decision is None:
@@ -611,15 +658,18 @@ def afterwards(receipt):
     if (grant is not None) != (approval["state"] == "approved"):
         raise Wrong("grant_differs", "there is a grant of what was not approved, or none of what was")
     if grant is not None:
-        approvers = sorted(answer["approver"] for answer in receipt["answers"])
-        weakest = min(STRENGTH[answer["factor"]] for answer in receipt["answers"])
+        opened = is_opened(receipt)
+        signed = [] if opened else receipt["answers"]
+        approvers = sorted(answer["approver"] for answer in signed)
+        weakest = min((STRENGTH[answer["factor"]] for answer in signed), default=-1)
         details = [{"type": "phoneops_action", "action": approval["action"]}]
         if (
             (grant["iss"], grant["sub"], grant["approval"]) != (receipt["issuer"], approval["requester"], approval["id"])
             or grant["action_sha256"] != approval["action_sha256"]
             or not same(grant["authorization_details"], details)
             or sorted(grant["approvers"]) != approvers
-            or STRENGTH[grant["acr"].removeprefix("phoneops:")] > weakest
+            or (grant["acr"] == BREAK_GLASS) != opened
+            or STRENGTH.get(grant["acr"].removeprefix("phoneops:"), -1) > weakest
             or grant["iat"] > grant["exp"]
         ):
             raise Wrong("grant_differs", "it does not say what was approved")
@@ -628,9 +678,33 @@ def afterwards(receipt):
         at = instant_of(redemption, "at")
         if grant is None or redemption["by"] != grant["aud"] or not grant["iat"] * 10**6 - SKEW <= at < grant["exp"] * 10**6:
             raise Wrong("redemption_differs", "not by whom the grant was for, or not in its time")
+        if is_second(receipt):
+            proven(receipt, grant, redemption, at)
     if "outcome" in receipt:
         if redemption is None or instant_of(redemption, "at") > instant_of(receipt["outcome"], "at") + SKEW:
             raise Wrong("outcome_differs", "it came before the redemption")
+
+
+def proven(receipt, grant, redemption, at):
+    """A grant that is bound to a key was redeemed under a proof by it (RFC 9449 section 4.3), and no other was."""
+    if ("cnf" in grant) != ("proof" in redemption):
+        raise Wrong("redemption_differs", "a bound grant without a proof, or a proof of none")
+    if "cnf" not in grant:
+        return
+    try:
+        jws = Jws(redemption["proof"], "dpop+jwt", named="jwk")
+        if base64url(hashlib.sha256(jcs(jws.jwk)).digest()) != grant["cnf"]["jkt"]:
+            raise NotPlain("the proof is by another key")
+        jws.verify(p256(jws.jwk))
+        claims = foreign_json(unbase64url(jws.payload))
+        if (text_of(claims, "htm"), text_of(claims, "htu")) != ("POST", receipt["issuer"] + "/v1/grants/redeem"):
+            raise NotPlain("the proof is of another call")
+        bytes_of(claims, "ath")
+        made = integer_of(claims, "iat") * 10**6
+        if not made - 30 * 10**6 - SKEW <= at <= made + 120 * 10**6 + SKEW:
+            raise NotPlain("the proof is of another time")
+    except (NotPlain, InvalidSignature) as error:
+        raise Wrong("redemption_differs", str(error) or "the proof does not verify") from error
 
 
 def verify(data, keys, issuer=None):
@@ -642,8 +716,8 @@ def verify(data, keys, issuer=None):
     except NotPlain as error:
         raise Wrong("malformed", error) from error
     receipt = document.get("receipt")
-    if not isinstance(receipt, dict) or receipt.get("type") != "phoneops.receipt.v1":
-        raise Wrong("version", "its type is not phoneops.receipt.v1")
+    if not isinstance(receipt, dict) or receipt.get("type") not in (FIRST, SECOND):
+        raise Wrong("version", f"its type is neither {FIRST} nor {SECOND}")
     try:
         shape(document)
     except NotPlain as error:
@@ -682,6 +756,7 @@ def main():
     parser.add_argument("receipt", nargs="?", help="the receipt; - reads stdin")
     parser.add_argument("--issuer-keys", metavar="FILE", help="the keys to believe: a JWK set")
     parser.add_argument("--issuer", metavar="URL", help="the installation it has to be of")
+    parser.add_argument("--allow-break-glass", action="store_true", help="take what was opened by break-glass for approved")
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument("--batch", action="store_true", help=argparse.SUPPRESS)
     given = parser.parse_args()
@@ -707,8 +782,13 @@ def main():
         return 4 if result == "unauthenticated" else 1
     approval = receipt["approval"]
     told = {"result": "valid", "state": state, "approval": approval["id"], "action": approval["action"]}
-    print(json.dumps(told) if given.json else f"valid: {approval['id']} {state}: {canonical(approval['action'])}")
-    return EXITS[state]
+    shown = f"valid: {approval['id']} {state}: {canonical(approval['action'])}"
+    opened = is_opened(receipt)
+    if opened:
+        told["break_glass"] = True
+        shown = f"valid, but by break-glass, approved by nobody: {approval['id']}: {canonical(approval['action'])}"
+    print(json.dumps(told) if given.json else shown)
+    return 7 if opened and not given.allow_break_glass else EXITS[state]
 
 
 if __name__ == "__main__":

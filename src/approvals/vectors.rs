@@ -215,6 +215,7 @@ async fn no_kind_of_signature_passes_for_another() {
         issued_at: now,
         expires_at: approval.expires_at,
         redeemed_at: None,
+        redeem_proof: None,
     };
     let jti = "bm90LXNvLXJhbmRvbQ";
     let (code, described) = ("7K3MQ2XNB4TD9VWH5RFA8CPE", json!({"name": "A phone", "platform": "ios"}));

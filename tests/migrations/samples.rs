@@ -83,7 +83,7 @@ fn people() -> Vec<Sample> {
         users { id: USER, handle: Text("yannick"), name: Text("Yannick Schutz"), role: Text("admin"), created_at: Int(NOW), removed_at: Null }
         bots {
             id: BOT, name: Text("heimdall"), token_sha256: DIGEST, scopes: Json(r#"["approvals","incidents"]"#), created_at: Int(NOW),
-            revoked_at: Null,
+            revoked_at: Null, token_number: Int(1), previous_token_sha256: DIGEST, previous_token_until: Int(NOW + 1440 * MINUTE),
         }
         devices {
             id: DEVICE, user_id: USER, name: Text("Yannick's phone"), platform: Text("ios"), public_key: Bytes(4, 65), thumbprint: DIGEST,
@@ -122,7 +122,7 @@ fn approvals() -> Vec<Sample> {
             requirement: Json(r#"{"factor":"passkey","policy":"builtin/requester-passkey"}"#), state: Text("approved"),
             created_at: Int(NOW), expires_at: Int(NOW + 5 * MINUTE), decided_at: Int(NOW + MINUTE), decided_by: USER,
             decision_reason: Null, decision_verdict: Text("approve"), given: Json("[]"), asked: Int(1), holds_until: Null,
-            code_sealed: Bytes(0x5e, 34), code_tries: Int(0),
+            code_sealed: Bytes(0x5e, 34), code_tries: Int(0), bound_jkt: DIGEST, break_glass: Null,
         }
         inbox { user_id: USER, approval_id: approval.clone() }
         code_failures { user_id: USER, failures: Int(3), failed_at: Int(NOW) }
@@ -139,6 +139,7 @@ fn approvals() -> Vec<Sample> {
         grants {
             id: Id(18), approval_id: approval.clone(), bot_id: BOT, issued_at: Int(NOW + MINUTE), expires_at: Int(NOW + 6 * MINUTE),
             redeemed_at: Int(NOW + MINUTE), outcome: Text("failed"), outcome_detail: Text("exit code 3"), outcome_at: Int(NOW + 2 * MINUTE),
+            redeem_proof: Text("eyJ.eyJ.c2ln"),
         }
     }
 }
@@ -215,6 +216,10 @@ fn unloved() -> Vec<(&'static str, &'static str, Value)> {
         ("approvals", "decided_at", Null),
         ("approvals", "decided_by", Null),
         ("approvals", "decision_verdict", Text("maybe")),
+        // What was opened by break-glass was decided by nobody.
+        ("approvals", "break_glass", Json("{}")),
+        ("bots", "previous_token_until", Null),
+        ("bots", "previous_token_sha256", Null),
         ("challenges", "verdict", Text("maybe")),
         ("challenges", "factor", Text("none")),
         ("challenges", "ceremony", Null),

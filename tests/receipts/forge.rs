@@ -143,6 +143,67 @@ impl Forge {
         draft
     }
 
+    /// The grant bound to the fourth person's key, which proved the redemption.
+    pub(crate) fn bound(&self) -> Draft {
+        let mut draft = self.approved(&["passkey"]);
+        draft.receipt["type"] = json!("phoneops.receipt.v2");
+        draft.receipt["grant"]["cnf"] = json!({"jkt": self.people[3].thumbprint()});
+        draft.receipt["redemption"]["proof"] = json!(self.proof(3, 3, &Self::proof_claims()));
+        Self::sync(&mut draft);
+        draft
+    }
+
+    pub(crate) fn proof_claims() -> Value {
+        json!({"jti": "AAAAAAAAAAAAAAAAAAAAAA", "htm": "POST", "htu": format!("{ISSUER}/v1/grants/redeem"), "iat": 1_772_359_230,
+            "ath": b64u([1; 32]), "nonce": null})
+    }
+
+    /// A DPoP proof that names one person's key and is signed by another's.
+    pub(crate) fn proof(&self, named: usize, signer: usize, claims: &Value) -> String {
+        let header = json!({"alg": "ES256", "typ": "dpop+jwt", "jwk": self.people[named].jwk()});
+        self.people[signer].jws(&header, claims.to_string().as_bytes())
+    }
+
+    /// Opened by break-glass, after one of two had approved.
+    pub(crate) fn opened(&self) -> Draft {
+        let mut draft = self.approved(&["passkey"]);
+        let receipt = &mut draft.receipt;
+        receipt["type"] = json!("phoneops.receipt.v2");
+        receipt["requirement"]["needs"] = json!([{"any_of": [{"count": 2, "of": [user(0), user(1)], "factor": "passkey"}]}]);
+        receipt.as_object_mut().unwrap().remove("decision");
+        receipt["break_glass"] = json!({"at": "2026-03-01T10:00:40Z", "until": "2026-03-01T10:15:40Z", "reason": "nobody answers",
+            "told": [user(0), user(1), user(3)], "expires_at": "2026-03-01T10:05:00Z"});
+        receipt["approval"]["expires_at"] = json!("2026-03-01T10:20:40Z");
+        receipt["approval"]["ended_at"] = json!("2026-03-01T10:15:40.2Z");
+        receipt["grant"]["acr"] = json!("phoneops:break-glass");
+        receipt["grant"]["approvers"] = json!([]);
+        (receipt["grant"]["iat"], receipt["grant"]["exp"]) = (json!(1_772_360_140), json!(1_772_360_440));
+        receipt["redemption"]["at"] = json!("2026-03-01T10:16:00Z");
+        receipt["outcome"]["at"] = json!("2026-03-01T10:17:00Z");
+        Self::sync(&mut draft);
+        // Signed before the glass was broken.
+        draft.pieces[0].statement["expires_at"] = json!("2026-03-01T10:05:00Z");
+        draft.pieces[0].client_data["challenge"] = json!(challenge(&text(&draft.pieces[0].statement)));
+        draft
+    }
+
+    /// Broken, and denied by an administrator who was only told.
+    pub(crate) fn closed(&self) -> Draft {
+        let mut draft = self.opened();
+        let receipt = &mut draft.receipt;
+        for name in ["grant", "redemption", "outcome"] {
+            receipt.as_object_mut().unwrap().remove(name);
+        }
+        receipt["approval"]["state"] = json!("denied");
+        receipt["approval"]["ended_at"] = json!("2026-03-01T10:10:00Z");
+        receipt["decision"] = json!({"verdict": "deny", "by": user(3), "at": "2026-03-01T10:10:00Z"});
+        let mut denied = self.piece(3, "tap", "deny");
+        denied.fields["answered_at"] = json!("2026-03-01T10:09:59Z");
+        draft.pieces.push(denied);
+        Self::state(&mut draft, 1);
+        draft
+    }
+
     pub(crate) fn denied(&self, verdict: &'static str) -> Draft {
         let mut draft =
             Self::draft("denied", &json!([{"any_of": [{"count": 2, "of": [user(0), user(1)], "factor": "passkey"}]}]));

@@ -104,7 +104,10 @@ fn no_kind_of_signature_passes_for_another() {
 }
 
 fn base(forge: &Forge, dice: &mut Dice) -> Draft {
-    match dice.roll(8) {
+    match dice.roll(11) {
+        8 => forge.bound(),
+        9 => forge.opened(),
+        10 => forge.closed(),
         0 | 1 => forge.approved(&["passkey"]),
         2 => forge.approved(&["passkey", "code", "tap"]),
         3 => forge.approved(&["code", "passkey"]),
@@ -130,7 +133,7 @@ fn mutated(forge: &Forge, dice: &mut Dice, mutant: usize) -> Vec<u8> {
         }
         3 => {
             // What was changed is signed by everybody: only what it means can be wrong.
-            twist(&mut draft, dice);
+            twist(&mut draft, forge, dice);
             Forge::sync(&mut draft);
             forge.finish(&draft).to_string().into_bytes()
         }
@@ -292,13 +295,27 @@ fn twist_signed(draft: &mut Draft, dice: &mut Dice) {
 }
 
 /// Changes what the receipt means.
-fn twist(draft: &mut Draft, dice: &mut Dice) {
+fn twist(draft: &mut Draft, forge: &Forge, dice: &mut Dice) {
     for _ in 0..=dice.roll(2) {
-        twist_once(draft, dice);
+        twist_once(draft, forge, dice);
     }
 }
 
-fn twist_once(draft: &mut Draft, dice: &mut Dice) {
+/// Another proof of the redemption, rightly signed or not.
+fn reproven(receipt: &mut Value, forge: &Forge, dice: &mut Dice) {
+    let mut claims = Forge::proof_claims();
+    match dice.roll(5) {
+        0 => claims["htm"] = json!("GET"),
+        1 => claims["htu"] = json!("https://other.example/v1/grants/redeem"),
+        2 => claims["iat"] = json!(1_772_359_230 + [-126, -125, -124, 36, 35, 37][dice.roll(6)]),
+        3 => drop(claims.as_object_mut().unwrap().remove("ath")),
+        _ => {}
+    }
+    let (named, signer) = (*dice.pick(&[3, 3, 2]), *dice.pick(&[3, 3, 2]));
+    receipt["redemption"]["proof"] = json!(forge.proof(named, signer, &claims));
+}
+
+fn twist_once(draft: &mut Draft, forge: &Forge, dice: &mut Dice) {
     let states = [json!("approved"), json!("denied"), json!("expired"), json!("cancelled")];
     let verdicts = [json!("approve"), json!("deny"), json!("report")];
     let factors = [json!("passkey"), json!("code"), json!("tap")];
@@ -351,7 +368,17 @@ fn twist_once(draft: &mut Draft, dice: &mut Dice) {
         return;
     }
     let receipt = &mut draft.receipt;
-    match dice.roll(13) {
+    match dice.roll(17) {
+        13 if receipt["redemption"]["proof"].is_string() => reproven(receipt, forge, dice),
+        14 if receipt["break_glass"].is_object() => {
+            let name = *dice.pick(&["at", "until", "expires_at", "told"]);
+            let other = json!(instant(dice));
+            receipt["break_glass"][name] = if name == "told" { json!([user(dice.roll(4))]) } else { other };
+        }
+        15 => receipt["type"] = dice.pick(&[json!("phoneops.receipt.v1"), json!("phoneops.receipt.v2")]).clone(),
+        16 if receipt["grant"].is_object() => {
+            receipt["grant"]["acr"] = dice.pick(&[json!("phoneops:break-glass"), json!("phoneops:passkey")]).clone();
+        }
         0 => receipt["approval"]["state"] = dice.pick(&states).clone(),
         1 => {
             let name = *dice.pick(&["created_at", "expires_at", "ended_at"]);
@@ -363,13 +390,14 @@ fn twist_once(draft: &mut Draft, dice: &mut Dice) {
         5 => receipt["requirement"]["needs"][0]["any_of"][0]["factor"] = dice.pick(&factors).clone(),
         6 => receipt["requirement"]["needs"][0]["any_of"][0]["of"] = json!([user(dice.roll(3)), user(dice.roll(4))]),
         7 | 8 if receipt["grant"].is_object() => {
-            let name = *dice.pick(&["iss", "aud", "sub", "iat", "exp", "acr", "approval", "approvers", "authorization_details"]);
+            let name =
+                *dice.pick(&["iss", "aud", "sub", "iat", "exp", "acr", "approval", "approvers", "authorization_details", "cnf"]);
             receipt["grant"][name] = changed(&receipt["grant"][name], dice);
         }
         9 | 12 if receipt["redemption"].is_object() => receipt["redemption"]["at"] = json!(instant(dice)),
         10 if receipt["outcome"].is_object() => receipt["outcome"]["at"] = json!(instant(dice)),
         11 => {
-            let name = *dice.pick(&["decision", "grant", "redemption", "outcome"]);
+            let name = *dice.pick(&["decision", "grant", "redemption", "outcome", "break_glass"]);
             receipt.as_object_mut().unwrap().remove(name);
         }
         _ => receipt["approval"]["requester"] = json!(user(dice.roll(4))),

@@ -29,6 +29,10 @@ fn drafts(forge: &Forge) -> Vec<Vector> {
     valid("approved, and then denied by the same person with another key", &second_thoughts);
     valid("expired", &Forge::ended("expired"));
     valid("cancelled", &Forge::ended("cancelled"));
+    valid("redeemed under a proof by the key that the grant is bound to", &forge.bound());
+    valid("opened by break-glass, and approved by nobody", &forge.opened());
+    valid("a break-glass that an administrator denied", &forge.closed());
+    all.extend(second_version(forge));
     for (name, check, change, again) in wrong_in_the_whole().into_iter().chain(wrong_in_an_answer()).chain(wrong_afterwards()) {
         let mut draft = forge.approved(&["passkey", "code"]);
         change(&mut draft);
@@ -39,6 +43,54 @@ fn drafts(forge: &Forge) -> Vec<Vector> {
     }
     all.extend(by_hand(forge));
     all
+}
+
+/// What only the second version knows, gone wrong.
+fn second_version(forge: &Forge) -> Vec<Vector> {
+    let proven = |named, signer, change: fn(&mut Value)| {
+        let (mut draft, mut claims) = (forge.bound(), Forge::proof_claims());
+        change(&mut claims);
+        draft.receipt["redemption"]["proof"] = json!(forge.proof(named, signer, &claims));
+        forge.finish(&draft).to_string()
+    };
+    let opened = |change: fn(&mut Value)| {
+        let mut draft = forge.opened();
+        change(&mut draft.receipt);
+        forge.finish(&draft).to_string()
+    };
+    let differs = Some(Check::RedemptionDiffers);
+    let mut unproven = forge.bound();
+    unproven.receipt["redemption"].as_object_mut().unwrap().remove("proof");
+    vec![
+        ("a bound grant without a proof", forge.finish(&unproven).to_string(), differs),
+        ("a proof by another key", proven(2, 2, |_| {}), differs),
+        ("a proof that another key signed", proven(3, 2, |_| {}), differs),
+        ("a proof of another call", proven(3, 3, |claims| claims["htu"] = json!("https://phoneops.example/v1/me")), differs),
+        ("a proof of another time", proven(3, 3, |claims| claims["iat"] = json!(1_772_359_000)), differs),
+        (
+            "a break-glass that waited for less than a minute",
+            opened(|receipt| receipt["break_glass"]["until"] = json!("2026-03-01T10:01:39Z")),
+            Some(Check::StateDiffers),
+        ),
+        (
+            "a break-glass that opened before its wait was over",
+            opened(|receipt| receipt["break_glass"]["until"] = json!("2026-03-01T10:16:00Z")),
+            Some(Check::StateDiffers),
+        ),
+        (
+            "a break-glass whose grant claims a passkey",
+            opened(|receipt| {
+                receipt["grant"]["acr"] = json!("phoneops:passkey");
+                receipt["grant"]["approvers"] = json!([user(0)]);
+            }),
+            Some(Check::GrantDiffers),
+        ),
+        (
+            "a break-glass under the first version",
+            opened(|receipt| receipt["type"] = json!("phoneops.receipt.v1")),
+            Some(Check::Shape),
+        ),
+    ]
 }
 
 /// Whether digests and statements follow a change, so that people sign what was changed.
@@ -53,7 +105,7 @@ type Broken = (&'static str, Check, fn(&mut Draft), Again);
 
 fn wrong_in_the_whole() -> Vec<Broken> {
     vec![
-        ("another version", Check::Version, |d| d.receipt["type"] = json!("phoneops.receipt.v2"), Again::Signed),
+        ("another version", Check::Version, |d| d.receipt["type"] = json!("phoneops.receipt.v9"), Again::Signed),
         ("a member of another type", Check::Shape, |d| d.receipt["people"] = json!({}), Again::Signed),
         (
             "an instant in another spelling",

@@ -13,6 +13,7 @@ const TABLE: &[(&str, &str)] = &[
     ("GET /v1/approvals/{apr}", "1 3+3333 ++ 3"),
     ("DELETE /v1/approvals/{apr}", "1 3+3333 33 3"),
     ("POST /v1/approvals/{apr}/challenge", "1 333333 ++ 3"),
+    ("POST /v1/approvals/{apr}/break-glass", "1 333333 33 +"),
     ("POST /v1/approvals/{apr}/answers", "1 333333 ++ 3"),
     ("POST /v1/grants/redeem", "1 33+333 33 3"),
     ("POST /v1/grants/{grt}/outcome", "1 33+333 33 3"),
@@ -45,6 +46,8 @@ const TABLE: &[(&str, &str)] = &[
     ("POST /v1/bots", "1 333333 3+ +"),
     ("GET /v1/bots", "1 333333 3+ +"),
     ("DELETE /v1/bots/{bot}", "1 333333 3+ +"),
+    ("POST /v1/bots/{bot}/rotate", "1 333333 3+ +"),
+    ("POST /v1/bots/me/rotate", "1 ++++++ 33 3"),
     ("POST /v1/teams", "1 333333 3+ +"),
     ("GET /v1/teams", "1 333333 3+ +"),
     ("PUT /v1/teams/{name}/members/{usr}", "1 333333 3+ +"),
@@ -90,6 +93,7 @@ mod stories {
             "POST /v1/approvals/{apr}/answers" => {
                 json!({"challenge": format!("chl_{:032x}", 1), "credential": credential})
             }
+            "POST /v1/approvals/{apr}/break-glass" => json!({"reason": "nobody answers"}),
             "POST /v1/grants/redeem" => json!({"grant": "a.b.c", "action": deploy("api", "production")}),
             "POST /v1/grants/{grt}/outcome" => json!({"outcome": "succeeded"}),
             "POST /v1/incidents" => json!({"title": "Down", "to": ["@nobody"]}),

@@ -31,34 +31,41 @@ const WHEN: &[(&str, When)] = &[
     ("cancelled",                    When::Cancelled),
     ("the timer rings",              When::Timer),
     ("restored from a backup",       When::Voided),
+    ("the glass is broken",          When::Glass),
+    ("an administrator denies",      When::Says(ADA, 8, Factor::Passkey, Verdict::Deny)),
+    ("an administrator approves",    When::Says(ADA, 8, Factor::Passkey, Verdict::Approve)),
 ];
 
 /// The rows; `bea` has approved already in those that say so. A letter for each column:
 ///
 /// `c` counted and nothing else, `A` approved, `H` held, `D` denied, `R` denied as reported, `X` cancelled, `E` expired, `n` the next group
 /// is asked, `t` the timer is set again, `.` nothing; refused: `s` not an approver, `a` approved already, `w` too weak, `h` held already,
-/// `d` decided, `l` too late, `x` withdrawn.
+/// `d` decided, `l` too late, `x` withdrawn. Of break-glass: `G` broken, `O` opened; refused: `g` broken already, `o` opened already.
 #[rustfmt::skip]
 const TABLE: &[(&str, Given, &str)] = &[
-    ("nobody yet",                    Given { approved: false, asked: 1, delay: 0,  at: 299, state: Pending },   "ccwcsDRsDssXtX"),
-    ("bea",                           Given { approved: true,  asked: 1, delay: 0,  at: 299, state: Pending },   "AawasDRsDssXtX"),
-    ("bea, with a delay",             Given { approved: true,  asked: 1, delay: 60, at: 299, state: Pending },   "HawasDRsDssXtX"),
-    ("nobody, time for the next",     Given { approved: false, asked: 1, delay: 0,  at: 300, state: Pending },   "ccwcsDRsDssXnX"),
-    ("bea, the second group asked",   Given { approved: true,  asked: 2, delay: 0,  at: 301, state: Pending },   "AawaADRsDssXtX"),
-    ("the same, with a delay",        Given { approved: true,  asked: 2, delay: 60, at: 599, state: Pending },   "HawaHDRsDssXtX"),
-    ("bea, time over",                Given { approved: true,  asked: 2, delay: 0,  at: 600, state: Pending },   "lllllllslsslEX"),
-    ("bea, time over, with a delay",  Given { approved: true,  asked: 2, delay: 60, at: 600, state: Pending },   "lllllllslsslEX"),
-    ("held",                          Given { approved: true,  asked: 1, delay: 60, at: 200, state: Holding },   "hhhhsDRsDssXtX"),
-    ("held, the delay over",          Given { approved: true,  asked: 1, delay: 60, at: 260, state: Holding },   "hhhhsDRsDssXAX"),
-    ("held, everything over",         Given { approved: true,  asked: 1, delay: 60, at: 660, state: Holding },   "llllsllslsslEX"),
-    ("approved",                      Given { approved: true,  asked: 1, delay: 0,  at: 250, state: Approved },  "ddddsddsdssd.."),
-    ("approved, long ago",            Given { approved: true,  asked: 1, delay: 0,  at: 999, state: Approved },  "ddddsddsdssd.."),
-    ("denied",                        Given { approved: true,  asked: 2, delay: 0,  at: 400, state: Denied },    "dddddddsdssd.."),
-    ("expired",                       Given { approved: false, asked: 2, delay: 0,  at: 700, state: Expired },   "lllllllslssl.."),
-    ("cancelled",                     Given { approved: false, asked: 1, delay: 0,  at: 250, state: Cancelled }, "xxxxsxxsxss..."),
+    ("nobody yet",                    Given { approved: false, asked: 1, delay: 0,  at: 299, state: Pending },   "ccwcsDRsDssXtXGss"),
+    ("bea",                           Given { approved: true,  asked: 1, delay: 0,  at: 299, state: Pending },   "AawasDRsDssXtXGss"),
+    ("bea, with a delay",             Given { approved: true,  asked: 1, delay: 60, at: 299, state: Pending },   "HawasDRsDssXtXGss"),
+    ("nobody, time for the next",     Given { approved: false, asked: 1, delay: 0,  at: 300, state: Pending },   "ccwcsDRsDssXnXGss"),
+    ("bea, the second group asked",   Given { approved: true,  asked: 2, delay: 0,  at: 301, state: Pending },   "AawaADRsDssXtXGss"),
+    ("the same, with a delay",        Given { approved: true,  asked: 2, delay: 60, at: 599, state: Pending },   "HawaHDRsDssXtXGss"),
+    ("bea, time over",                Given { approved: true,  asked: 2, delay: 0,  at: 600, state: Pending },   "lllllllslsslEXlss"),
+    ("bea, time over, with a delay",  Given { approved: true,  asked: 2, delay: 60, at: 600, state: Pending },   "lllllllslsslEXlss"),
+    ("held",                          Given { approved: true,  asked: 1, delay: 60, at: 200, state: Holding },   "hhhhsDRsDssXtXhss"),
+    ("held, the delay over",          Given { approved: true,  asked: 1, delay: 60, at: 260, state: Holding },   "hhhhsDRsDssXAXhss"),
+    ("held, everything over",         Given { approved: true,  asked: 1, delay: 60, at: 660, state: Holding },   "llllsllslsslEXlss"),
+    ("the glass is broken",           Given { approved: true,  asked: 2, delay: 60, at: 900, state: Breaking },  "gggggDRsDssXtX.Ds"),
+    ("broken, the wait over",         Given { approved: false, asked: 1, delay: 0,  at: 1150, state: Breaking }, "ggggsDRsDssXOX.Ds"),
+    ("broken, long ago",              Given { approved: true,  asked: 1, delay: 0,  at: 1450, state: Breaking }, "llllsllslsslEXlls"),
+    ("opened by break-glass",         Given { approved: true,  asked: 1, delay: 0,  at: 1200, state: Opened },   "oooosoososso..oos"),
+    ("approved",                      Given { approved: true,  asked: 1, delay: 0,  at: 250, state: Approved },  "ddddsddsdssd..dss"),
+    ("approved, long ago",            Given { approved: true,  asked: 1, delay: 0,  at: 999, state: Approved },  "ddddsddsdssd..dss"),
+    ("denied",                        Given { approved: true,  asked: 2, delay: 0,  at: 400, state: Denied },    "dddddddsdssd..dss"),
+    ("expired",                       Given { approved: false, asked: 2, delay: 0,  at: 700, state: Expired },   "lllllllslssl..lss"),
+    ("cancelled",                     Given { approved: false, asked: 1, delay: 0,  at: 250, state: Cancelled }, "xxxxsxxsxss...xss"),
 ];
 
-use Stands::{Approved, Cancelled, Denied, Expired, Holding, Pending};
+use Stands::{Approved, Breaking, Cancelled, Denied, Expired, Holding, Opened, Pending};
 
 #[derive(Clone, Copy, Debug)]
 enum When {
@@ -66,12 +73,15 @@ enum When {
     Cancelled,
     Timer,
     Voided,
+    Glass,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Stands {
     Pending,
     Holding,
+    Breaking,
+    Opened,
     Approved,
     Denied,
     Expired,
@@ -92,6 +102,7 @@ const ANN: u128 = 1;
 const BEA: u128 = 2;
 const CYD: u128 = 3;
 const RAE: u128 = 4;
+const ADA: u128 = 8;
 const STRANGER: u128 = 9;
 const CREATED: i64 = 1_000;
 
@@ -126,6 +137,8 @@ fn approval(requirement: Requirement, requester: UserId) -> Approval {
         requirement,
         asked: 1,
         given: Vec::new(),
+        bound_to: None,
+        break_glass: None,
         state: State::Pending,
     }
 }
@@ -147,6 +160,7 @@ impl When {
             Self::Cancelled => Event::Cancelled,
             Self::Timer => Event::TimerRang,
             Self::Voided => Event::Voided,
+            Self::Glass => broken(),
         }
     }
 }
@@ -163,22 +177,41 @@ impl Given {
             window_seconds: 300,
             delay_seconds: self.delay,
             executor: None,
+            bound_grant: false,
+            break_glass: true,
         };
         let bea = policy::Given { by: user(BEA), key: key(2), factor: Factor::Passkey, at: at(100) };
         let state = match self.state {
             Pending => State::Pending,
             Holding => State::Holding { until: at(260) },
+            Breaking => State::BreakingGlass { until: at(1150) },
+            Opened => State::Opened { at: at(1150) },
             Approved => State::Approved(decision(ANN, at(200), Verdict::Approve)),
             Denied => State::Denied(decision(ANN, at(200), Verdict::Deny)),
             Expired => State::Expired { at: at(600) },
             Cancelled => State::Cancelled { at: at(200) },
         };
         let given = if self.approved { vec![bea] } else { Vec::new() };
-        Approval { asked: self.asked, given, state, ..approval(requirement, user(RAE)) }
+        let approval = Approval { asked: self.asked, given, state, ..approval(requirement, user(RAE)) };
+        if matches!(self.state, Breaking | Opened) {
+            return Approval { expires_at: at(1450), break_glass: Some(glass(250, 1150, approval.expires_at)), ..approval };
+        }
+        approval
     }
 }
 
 use crate::approvals::policy;
+
+/// The glass is broken, by default for 900 s.
+fn broken() -> Event {
+    Event::GlassBroken { reason: "nobody answers".into(), wait: Duration::from_mins(15), admins: vec![user(ADA), user(ANN)] }
+}
+
+/// Broken then, to open then.
+fn glass(begun: i64, until: i64, expires_at: Timestamp) -> BreakGlass {
+    let told = [ANN, BEA, CYD, RAE, ADA].map(user).to_vec();
+    BreakGlass { at: at(begun), until: at(until), reason: "nobody answers".into(), told, expires_at }
+}
 
 /// What the letter says of this event, in the machine's own terms.
 fn expected(letter: char, given: Given, when: When) -> Result<(Approval, Vec<Effect>), Refusal> {
@@ -213,7 +246,20 @@ fn expected(letter: char, given: Given, when: When) -> Result<(Approval, Vec<Eff
         'E' => over(State::Expired { at: now }),
         'n' => Ok((Approval { asked: 2, ..before }, vec![Effect::NotifyUsers(vec![user(CYD)]), Effect::WakeAt(at(600))])),
         't' if given.state == Holding => Ok((before, vec![Effect::WakeAt(at(260))])),
+        't' if given.state == Breaking => Ok((before, vec![Effect::WakeAt(at(1150))])),
         't' => Ok((before, vec![Effect::WakeAt(at(300 * i64::try_from(given.asked).unwrap()))])),
+        'G' => {
+            let glass = glass(given.at, given.at + 900, before.expires_at);
+            let effects = vec![Effect::TellOfBreakGlass(glass.told.clone()), Effect::WakeAt(glass.until), Effect::TellBot];
+            let (state, expires_at) = (State::BreakingGlass { until: glass.until }, at(given.at + 1200));
+            Ok((Approval { state, expires_at, break_glass: Some(glass), ..before }, effects))
+        }
+        'O' => {
+            let grant = Effect::IssueGrant { expires_at: now.after(Duration::from_mins(5)) };
+            Ok((Approval { state: State::Opened { at: now }, ..before }, vec![grant, Effect::TellBot, Effect::Withdraw]))
+        }
+        'g' => Err(Refusal::BreakingGlass { until: at(1150) }),
+        'o' => Err(Refusal::Opened { at: at(1150) }),
         's' => Err(Refusal::NotAnApprover),
         'a' => Err(Refusal::AlreadyApproved),
         'w' => Err(Refusal::FactorTooWeak(Factor::Code)),
@@ -255,6 +301,8 @@ fn the_table_knows_every_state_and_event_of_the_machine() {
         State::Denied(_) => 3,
         State::Expired { .. } => 4,
         State::Cancelled { .. } => 5,
+        State::BreakingGlass { .. } => 6,
+        State::Opened { .. } => 7,
     };
     let event = |when: &When| match when.event() {
         Event::Answered(answer) => match answer.verdict() {
@@ -265,10 +313,11 @@ fn the_table_knows_every_state_and_event_of_the_machine() {
         Event::Cancelled => 3,
         Event::TimerRang => 4,
         Event::Voided => 5,
+        Event::GlassBroken { .. } => 6,
     };
     let states: BTreeSet<_> = TABLE.iter().map(|(_, given, _)| state(given)).collect();
     let events: BTreeSet<_> = WHEN.iter().map(|(_, when)| event(when)).collect();
-    assert_eq!((states.len(), events.len()), (6, 6));
+    assert_eq!((states.len(), events.len()), (8, 7));
 }
 
 #[test]
@@ -292,6 +341,7 @@ enum Move {
     Says(u128, u128, Factor, Verdict),
     Cancel,
     Timer,
+    Glass,
 }
 
 type History = Vec<(i64, Move)>;
@@ -307,6 +357,7 @@ fn a_move() -> impl Strategy<Value = Move> {
         12 => (1..=4u128, 1..=5u128, factor, verdict).prop_map(|(by, with, factor, verdict)| Move::Says(by, with, factor, verdict)),
         1 => Just(Move::Cancel),
         5 => Just(Move::Timer),
+        1 => Just(Move::Glass),
     ]
 }
 
@@ -339,6 +390,7 @@ fn live(require: &Require, requester: u128, history: &History) -> Vec<Went> {
             Move::Says(by, with, factor, verdict) => says(by, with, factor, verdict),
             Move::Cancel => Event::Cancelled,
             Move::Timer => Event::TimerRang,
+            Move::Glass => broken(),
         };
         let before = approval.clone();
         let reply = approval.clone().step(event, at(now)).map(|(next, effects)| {
@@ -351,7 +403,7 @@ fn live(require: &Require, requester: u128, history: &History) -> Vec<Went> {
 }
 
 fn is_open(approval: &Approval) -> bool {
-    matches!(approval.state, State::Pending | State::Holding { .. })
+    matches!(approval.state, State::Pending | State::Holding { .. } | State::BreakingGlass { .. })
 }
 
 proptest! {
@@ -363,8 +415,9 @@ proptest! {
         let went = live(&require, requester, &history);
         for (index, this) in went.iter().enumerate() {
             let approved = is_open(&this.before) && matches!(this.after.state, State::Approved(_));
+            let opened = matches!(this.before.state, State::BreakingGlass { .. }) && matches!(this.after.state, State::Opened { .. });
             let granted = this.reply.iter().flatten().any(|effect| matches!(effect, Effect::IssueGrant { .. }));
-            prop_assert_eq!(approved, granted);
+            prop_assert_eq!(approved || opened, granted);
             if !approved {
                 continue;
             }
@@ -415,9 +468,10 @@ proptest! {
     fn the_bot_is_told_and_the_cards_are_taken_off_once(require in a_require(), requester in 1..=4u128, history in a_history()) {
         let went = live(&require, requester, &history);
         let ended = went.last().is_some_and(|went| !is_open(&went.after));
-        for once in [Effect::TellBot, Effect::Withdraw] {
+        let broken = went.last().is_some_and(|went| went.after.break_glass.is_some());
+        for (once, also) in [(Effect::TellBot, broken), (Effect::Withdraw, false)] {
             let done = went.iter().flat_map(|went| went.reply.iter().flatten()).filter(|effect| **effect == once).count();
-            prop_assert_eq!(done, usize::from(ended), "{:?}", once);
+            prop_assert_eq!(done, usize::from(ended) + usize::from(also), "{:?}", once);
         }
     }
 
@@ -457,10 +511,45 @@ proptest! {
                 let groups = this.before.requirement.groups.iter().take(this.before.asked);
                 let asked = groups.flat_map(|group| &group.members).any(|member| *member == user(by));
                 let asked = asked && !(require.requester_excluded && by == requester);
-                let asked = asked || (by == requester && (require.requester || verdict != Verdict::Approve));
+                let told = this.before.break_glass.as_ref().is_some_and(|glass| glass.told.contains(&user(by)));
+                let refuses = verdict != Verdict::Approve;
+                let asked = asked || (by == requester && (require.requester || refuses)) || (refuses && told);
                 if !asked {
                     prop_assert_eq!(this.reply, Err(Refusal::NotAnApprover));
                     prop_assert_eq!(this.after, this.before);
+                }
+            }
+        }
+    }
+
+    /// Everybody is told, everybody had the whole wait to say no, nobody did, and the policy allows it: at once, at the time, and in no
+    /// other case.
+    #[test]
+    fn what_is_opened_was_open_to_everybodys_no(require in a_require(), requester in 1..=4u128, history in a_history()) {
+        let went = live(&require, requester, &history);
+        for (index, this) in went.iter().enumerate() {
+            let Some(glass) = &this.after.break_glass else {
+                let glassy = matches!(this.after.state, State::BreakingGlass { .. } | State::Opened { .. });
+                prop_assert!(!glassy);
+                continue;
+            };
+            prop_assert!(require.break_glass);
+            let mut everybody: BTreeSet<_> = this.after.requirement.approvers(user(requester), usize::MAX).into_iter().collect();
+            everybody.extend([user(requester), user(ADA), user(ANN)]);
+            prop_assert_eq!(glass.told.iter().copied().collect::<BTreeSet<_>>(), everybody);
+            prop_assert_eq!(glass.told.iter().collect::<BTreeSet<_>>().len(), glass.told.len(), "told twice");
+            prop_assert!(glass.at.until(glass.until) >= LEAST_BREAK_GLASS_WAIT.max(Duration::from_secs(require.delay.into())));
+            prop_assert!(this.after.expires_at > glass.until);
+            if matches!(this.after.state, State::Opened { .. }) {
+                prop_assert!(at(this.now) >= glass.until || !is_open(&this.before));
+                let refused = |past: &Went| matches!(past.step, Move::Says(.., Verdict::Deny | Verdict::Report)) && past.reply.is_ok();
+                prop_assert!(!went[..=index].iter().any(refused), "somebody said no");
+            }
+            if is_open(&this.after) && at(this.now) < this.after.expires_at {
+                for who in &glass.told {
+                    let no = VerifiedAnswer::checked(*who, key(99), Factor::Tap, Verdict::Deny, None);
+                    let (after, _) = this.after.clone().step(Event::Answered(no), at(this.now)).unwrap();
+                    prop_assert!(matches!(after.state, State::Denied(_)));
                 }
             }
         }

@@ -120,6 +120,8 @@ fn stricter(a: &Policy, b: &Policy) -> bool {
             -(i64::from(require.expires_in) * groups.max(1)),
             -groups,
             i64::from(require.executor.is_some()),
+            i64::from(require.bound_grant),
+            i64::from(!require.break_glass),
             conditions,
         ]
     };
