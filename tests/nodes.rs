@@ -15,14 +15,14 @@ mod postgres {
     use phoneops::db::{Engine, Error, Result};
     use phoneops::identity::{Identity, IssuerKeys, RelyingParty};
     use phoneops::journal::Journal;
-    use phoneops::secret::MasterKey;
+    use phoneops::secret::{MasterKey, b64u, sha256};
     use phoneops::server::Server;
     use serde_json::json;
     use tempfile::TempDir;
     use tokio_util::sync::CancellationToken;
 
     use crate::support::{TestDb, run};
-    use crate::world::raw::{As, Raw};
+    use crate::world::raw::{As, Raw, RawPhone};
     use crate::world::{World, deploy, phone_refused, seconds};
 
     /// Another node of the same house: where it listens, and what keeps it running.
@@ -156,6 +156,42 @@ mod postgres {
             let body = json!({"grant": grant, "action": action});
             raw.shot(As::Bot(&bot), "POST", "/v1/grants/redeem").json(&body).at(&base).fire().await.expect(200);
             raw.post(As::Bot(&bot), "/v1/grants/redeem", &body).await.expect_refusal(409, "grant_redeemed");
+        }
+        node.stop().await;
+        world.end().await;
+    }
+
+    async fn a_proof_of_a_bound_grant_is_used_once(db: TestDb) {
+        let world = World::start(db).await;
+        let (base, node, _data) = another(&world).await;
+        {
+            let raw = Raw::new(&world);
+            let (bot, phone) = (raw.able_bot("heimdall").await, raw.person("yannick", "member").await);
+            let key = RawPhone::blank(world.clock.clone(), raw.issuer());
+            let jkt = b64u(sha256(&serde_json_canonicalizer::to_vec(&key.jwk()).unwrap()));
+            let action = deploy("api", "production");
+            let granted = || async {
+                let body = json!({"action": action, "requester": "@yannick", "bind": {"jkt": jkt}});
+                let asked = raw.post(As::Bot(&bot), "/v1/approvals", &body).await.expect(201).id();
+                phone.answer(&raw, &asked, "approve").await.expect(200);
+                let found = raw.get(As::Bot(&bot), &format!("/v1/approvals/{asked}")).await.expect(200);
+                found.body["grant"].as_str().unwrap().to_owned()
+            };
+            let redeem = |base: &str, grant: &str| {
+                // The same jti each time.
+                let (header, mut claims) = key.proof_parts("POST", "/v1/grants/redeem", Some(grant));
+                claims["jti"] = json!("AAAAAAAAAAAAAAAAAAAAAA");
+                let shot =
+                    raw.shot(As::Bot(&bot), "POST", "/v1/grants/redeem").at(base).header("dpop", &key.jws(&header, &claims));
+                shot.json(&json!({"grant": grant, "action": action})).fire()
+            };
+            let (first, second) = (granted().await, granted().await);
+            redeem(raw.issuer(), &first).await.expect(200);
+            let refused = redeem(&base, &second).await.expect_refusal(401, "invalid_dpop_proof");
+            assert_eq!(refused.body["reason"], "replayed");
+            // At once, on both nodes: one of them.
+            let both = join_all([redeem(raw.issuer(), &second), redeem(&base, &second)]).await;
+            assert!(both.iter().all(|seen| seen.status == 401), "{both:?}");
         }
         node.stop().await;
         world.end().await;
@@ -390,6 +426,11 @@ mod postgres {
     #[test]
     fn a_webhook_is_told_once() {
         run(Engine::Pg, two_nodes_tell_a_webhook_each_event_once_and_in_order);
+    }
+
+    #[test]
+    fn a_grants_proof_is_used_once() {
+        run(Engine::Pg, a_proof_of_a_bound_grant_is_used_once);
     }
 
     #[test]

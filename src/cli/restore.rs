@@ -25,7 +25,7 @@ pub(super) struct Restore {
     /// Set aside the database that is there
     #[arg(long)]
     replace: bool,
-    /// On PostgreSQL, after a dump was restored into it: void what the dump revived
+    /// On PostgreSQL, after a dump was restored into it: void what the dump revived. No server starts on it before that
     #[arg(long, conflicts_with_all = ["file", "replace"])]
     dump_restored: bool,
 }

@@ -50,6 +50,22 @@ async fn a_bots_token_is_shown_once_and_ends_when_it_is_revoked() {
     assert_eq!(names, ["heimdall", "reader"]);
     assert!(!listed.stdout.contains("pob_"));
 
+    let rotated = house.run(&["bot", "rotate", "heimdall", "--overlap", "1h"]).await;
+    assert!(
+        rotated.stdout.starts_with("Rotated bot heimdall: its old token works until ") && rotated.code == Some(0),
+        "{rotated:?}"
+    );
+    let next = rotated.stdout.lines().nth(1).unwrap().trim_start_matches("Token: ").to_owned();
+    house.bot(&next, &["incident", "list"]).await.says("");
+    house.bot(token, &["incident", "list"]).await.says("");
+    let listed = house.run(&["bot", "list"]).await;
+    assert!(listed.stdout.lines().next().unwrap().contains("  old token until "), "{listed:?}");
+    let at_once = house.run(&["bot", "rotate", "heimdall", "--overlap", "0", "--json"]).await.json();
+    assert!(at_once["token"].is_string() && at_once["previous_token_until"].is_null(), "{at_once}");
+    house.bot(&next, &["incident", "list"]).await.fails(4, "the token is not known, or was revoked");
+    house.run(&["bot", "rotate", "heimdall", "--overlap", "8d"]).await.fails(2, "at most 7d");
+    house.run(&["bot", "rotate", "nobody"]).await.fails(1, "there is no bot nobody");
+
     house.run(&["bot", "revoke", "heimdall"]).await.says("Revoked bot heimdall: its token does not work any more\n");
     house.bot(token, &["incident", "list"]).await.fails(4, "the token is not known, or was revoked");
     let id = reader["id"].as_str().unwrap();

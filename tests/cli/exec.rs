@@ -359,3 +359,92 @@ async fn a_receipt_is_verified_offline() {
     file("keys.json", &client.get("/.well-known/jwks.json").await.unwrap().body);
     assert_eq!(house.run(&["verify", "receipt.json", "--issuer-keys", "keys.json"]).await.code, Some(0));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bound_grant_is_of_no_use_to_who_saw_it() {
+    let house = House::open().await;
+    let (yannick, token) = (house.yannick().await, house.heimdall().await);
+    // Somebody else with the token is faster, and has the grant.
+    let running = house.start(&token, &exec(&["--bind"], "echo ran"));
+    let approval = waiting(&yannick).await;
+    let (asked, action) = (approval["id"].as_str().unwrap(), &approval["action"]);
+    running.signal(Signal::STOP);
+    yannick.approve(asked).await.unwrap();
+    let client = Client::bot(&house.issuer, Secret::new(token.clone())).unwrap();
+    let grant = client.get(&format!("/v1/approvals/{asked}")).await.unwrap().body["grant"].clone();
+    let body = json!({"grant": grant, "action": action});
+    let stolen = client.post("/v1/grants/redeem", &body).await;
+    assert_eq!(stolen.unwrap_err().code(), Some("grant_proof_required"));
+    let other = phoneops::identity::ProofKey::generate();
+    let now = phoneops::clock::Clock::system().now();
+    let proof = other.prove("POST", &format!("{}/v1/grants/redeem", house.issuer), grant.as_str().unwrap(), now);
+    let stolen = client.post_proven("/v1/grants/redeem", &proof, &body).await;
+    assert_eq!(stolen.unwrap_err().code(), Some("invalid_dpop_proof"));
+    running.signal(Signal::CONT);
+    let ran = running.ended().await;
+    assert_eq!((ran.code, ran.stdout.as_str()), (Some(0), "ran\n"), "{ran:?}");
+    let receipt = client.get(&format!("/v1/approvals/{asked}/receipt")).await.unwrap().body;
+    let keys = client.get("/.well-known/jwks.json").await.unwrap().body;
+    std::fs::write(house.dir.path().join("receipt.json"), receipt.to_string()).unwrap();
+    std::fs::write(house.dir.path().join("keys.json"), keys.to_string()).unwrap();
+    let ran = house.run(&["verify", "receipt.json", "--issuer-keys", "keys.json"]).await;
+    assert!(ran.code == Some(0) && ran.stdout.contains("the grant was bound to the key "), "{ran:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_break_glass_is_heard_of_while_waiting() {
+    let house = House::open().await;
+    let (yannick, token) = (house.yannick().await, house.heimdall().await);
+    let mark = house.dir.path().join("mark");
+    let running = house.start(&token, &exec(&["--expires-in", "10"], &leaves_mark(&mark)));
+    let asked = waiting(&yannick).await["id"].as_str().unwrap().to_owned();
+    let broken = house.run(&["break-glass", &asked, "--reason", "the shop is down"]).await;
+    let said = "the operator broke the glass (the shop is down). It opens at ";
+    assert!(broken.code == Some(0) && broken.stdout.contains(said), "{broken:?}");
+    assert_eq!(house.run(&["break-glass", &asked, "--reason", "x", "--json"]).await.json()["state"], "pending");
+    house.bot(&token, &["break-glass", "apr_1", "--reason", "x"]).await.fails(2, "apr_");
+    let none = "apr_00000000000000000000000000000001";
+    house.run(&["break-glass", none, "--reason", "x"]).await.fails(1, &format!("there is no {none}"));
+    // Longer than it could have been answered.
+    tokio::time::sleep(Duration::from_secs(11)).await;
+    yannick.deny(&asked, Some("not like this")).await.unwrap();
+    let ran = running.ended().await;
+    assert!(ran.stderr.contains(said), "{ran:?}");
+    not_run(&ran, 120, "denied by Yannick Schutz: not like this", &mark);
+}
+
+/// The token stands in the environment of `exec`, and the command is of the same user: without more it would only have to look.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_command_cannot_read_the_token_from_its_parent() {
+    let house = House::open().await;
+    let (yannick, token) = (house.yannick().await, house.heimdall().await);
+    // Root reads everything, so as root the whole is done as somebody else, who may not enter our directories.
+    let place = tempfile::tempdir().unwrap();
+    std::fs::set_permissions(place.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let program = place.path().join("phoneops");
+    std::fs::copy(env!("CARGO_BIN_EXE_phoneops"), &program).unwrap();
+    let as_anybody = |program: &Path, arguments: &[&str]| {
+        let mut command = if rustix::process::geteuid().is_root() {
+            let mut command = std::process::Command::new("setpriv");
+            command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]).arg(program);
+            command
+        } else {
+            std::process::Command::new(program)
+        };
+        command.args(arguments).current_dir("/").env_clear().env("PATH", std::env::var_os("PATH").unwrap());
+        command.env("PHONEOPS_SERVER", &house.issuer).env("PHONEOPS_TOKEN", &token);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+    };
+    // Of an ordinary parent it can be read.
+    let look = "cat /proc/$PPID/environ; echo ended $?";
+    let parent = format!("sh -c '{look}'; true");
+    let seen = Running::start(&mut as_anybody(Path::new("sh"), &["-c", &parent])).ended().await;
+    assert!(seen.stdout.contains(&token) && seen.stdout.ends_with("ended 0\n"), "{seen:?}");
+
+    let running = Running::start(&mut as_anybody(&program, &exec(&[], look)));
+    approve(&yannick).await;
+    let ran = running.ended().await;
+    assert_eq!((ran.code, ran.stdout.as_str()), (Some(0), "ended 1\n"), "{ran:?}");
+    assert!(ran.stderr.contains("Permission denied") && !ran.stderr.contains(&token), "{ran:?}");
+}

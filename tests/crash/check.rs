@@ -92,6 +92,9 @@ async fn the_journal_tells_all(store: &Store) {
     told::<IncidentId>(store, "incident.resolved", "select id from incidents where state = 'resolved'").await;
     told::<ApprovalId>(store, "approval.requested", "select id from approvals").await;
     told::<ApprovalId>(store, "approval.approved", "select id from approvals where state = 'approved'").await;
+    told::<ApprovalId>(store, "approval.break_glass", "select id from approvals where break_glass is not null").await;
+    told::<BotId>(store, "bot.rotated", "select id from bots where token_number = 1").await;
+    assert_eq!(number(store, "select count(*) from bots where token_number > 1").await, 0, "rotated twice");
     told::<ApprovalId>(store, "approval.denied", "select id from approvals where state = 'denied'").await;
     told::<ApprovalId>(store, "approval.expired", "select id from approvals where state = 'expired'").await;
     told::<ApprovalId>(store, "approval.cancelled", "select id from approvals where state = 'cancelled'").await;

@@ -211,6 +211,29 @@ impl Cast<'_> {
         assert_eq!(receipt.body["receipt"]["answers"].as_array().map(Vec::len), Some(2));
     }
 
+    /// The bot gets its next token and goes on with the old one; the glass of a request is broken, and the phone denies it.
+    async fn rotated_and_broken(&self) {
+        let operator = self.world.operator().await;
+        let bots = insist("the bots", || operator.get("/v1/bots")).await;
+        // Others may have been made whose token was lost with a reply.
+        let bot = bots.body["bots"].as_array().and_then(|bots| bots.last()).map(|bot| text(bot, "id")).expect("a bot");
+        let (path, overlap) = (format!("/v1/bots/{bot}/rotate"), json!({"overlap_seconds": 3600}));
+        let rotated = insist("the token is rotated", || operator.post_once(&path, "rotated", &overlap)).await;
+        let again = insist("it is rotated again", || operator.post_once(&path, "rotated", &overlap)).await;
+        assert!(again.body["token"].is_null(), "a token is shown once");
+        assert_eq!(rotated.body["previous_token_until"], again.body["previous_token_until"]);
+
+        let asked = self.ask(&deploy("locked"), 300).await;
+        let (path, why) = (format!("/v1/approvals/{asked}/break-glass"), json!({"reason": "nobody answers"}));
+        let broken = insist("the glass is broken", || operator.post_once(&path, "broken", &why)).await;
+        let again = insist("it is broken again", || operator.post(&path, &why)).await;
+        assert_eq!(broken.body["break_glass"]["until"], again.body["break_glass"]["until"]);
+        let answer = insist("a denial is prepared", || self.phone.prepare_answer(&asked, Verdict::Deny, None)).await;
+        let send = || async { self.phone.post(&answer.path, &answer.body).await?.accepted() };
+        assert_eq!(insist("the denial is taken", send).await["state"], "denied");
+        assert_eq!(insist("the denial is taken again", send).await["state"], "denied");
+    }
+
     /// The team and the policy, the latter under Yannick's passkey.
     async fn two_of_ops(&self, operator: &Client) {
         let team = json!({"name": "ops"});
@@ -272,6 +295,7 @@ pub(crate) async fn play(world: &World, pace: Pace) {
         assert_eq!(insist("the expired approval", || cast.bot.get(&path)).await.body["state"], "expired");
     }
     cast.settle(&reference).await;
+    cast.rotated_and_broken().await;
     cast.under_a_policy().await;
     for path in [format!("/v1/incidents/{reference}"), format!("/v1/approvals/{asked}")] {
         let reply = insist(&path, || cast.bot.get(&path)).await;

@@ -175,6 +175,7 @@ mod stories {
         refused(break_glass(world, &denied).await, "approval_decided");
         let expired = asked(world, &heimdall, &yannick).await;
         world.advance(minutes(5)).await;
+        yannick.expect_push(world, "Expired").await;
         refused(break_glass(world, &expired).await, "approval_expired");
         // Not by a bot, not by an administrator's phone.
         let open = asked(world, &heimdall, &yannick).await;

@@ -101,7 +101,11 @@ async fn stopped(config: &Config) -> Vec<Finding> {
     }
     match server::open(config).await {
         Ok(store) => {
-            findings.push(ok(DATABASE, "it opens, and its schema is this version's"));
+            findings.push(match store.is_at_home().await {
+                Ok(true) => ok(DATABASE, "it opens, and its schema is this version's"),
+                Ok(false) => fail(DATABASE, server::Error::DumpRestored.to_string()),
+                Err(error) => fail(DATABASE, error.to_string()),
+            });
             findings.push(clock(&store).await);
             findings.push(fallback_in(config, &store).await);
         }
