@@ -51,6 +51,8 @@ pub struct Config {
     pub webhooks: Webhooks,
     /// Paging.
     pub paging: Paging,
+    /// How long what is over is kept.
+    pub retention: Retention,
 }
 
 /// `tls_cert_file` and `tls_key_file`, which come together.
@@ -93,6 +95,19 @@ pub struct Paging {
     pub acknowledgement_seconds: u32,
     /// Who is paged when nobody answers: `@ys`.
     pub fallback: Option<String>,
+}
+
+/// `[retention]`: days; 0 is for ever.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Retention {
+    /// Decided approvals with their receipts. 0, or 7 to 36500.
+    pub approvals_days: u32,
+    /// Resolved incidents. 0, or 7 to 36500.
+    pub incidents_days: u32,
+    /// Notifications and the attempts to deliver them. 0, or 7 to 36500.
+    pub notifications_days: u32,
+    /// The journal. 0, or 30 to 36500: webhooks that fail must find in it what they missed.
+    pub journal_days: u32,
 }
 
 /// A configuration that cannot be used.
@@ -146,6 +161,7 @@ struct File {
     web_push: WebPushFile,
     webhooks: WebhooksFile,
     paging: PagingFile,
+    retention: RetentionFile,
 }
 
 #[derive(Default, Deserialize)]
@@ -170,6 +186,15 @@ struct PagingFile {
     rings: Option<u32>,
     acknowledgement_seconds: Option<u32>,
     fallback: Option<String>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct RetentionFile {
+    approvals_days: Option<u32>,
+    incidents_days: Option<u32>,
+    notifications_days: Option<u32>,
+    journal_days: Option<u32>,
 }
 
 /// Variables that are not settings of the server.
@@ -254,6 +279,10 @@ impl File {
             "PAGING_RINGS" => self.paging.rings = parsed(name, value)?,
             "PAGING_ACKNOWLEDGEMENT_SECONDS" => self.paging.acknowledgement_seconds = parsed(name, value)?,
             "PAGING_FALLBACK" => self.paging.fallback = parsed(name, value)?,
+            "RETENTION_APPROVALS_DAYS" => self.retention.approvals_days = parsed(name, value)?,
+            "RETENTION_INCIDENTS_DAYS" => self.retention.incidents_days = parsed(name, value)?,
+            "RETENTION_NOTIFICATIONS_DAYS" => self.retention.notifications_days = parsed(name, value)?,
+            "RETENTION_JOURNAL_DAYS" => self.retention.journal_days = parsed(name, value)?,
             _ => return Ok(false),
         }
         Ok(true)
@@ -308,6 +337,12 @@ impl File {
                 ca_file: self.webhooks.ca_file,
             },
             paging,
+            retention: Retention {
+                approvals_days: days("retention.approvals_days", self.retention.approvals_days, 0, 7)?,
+                incidents_days: days("retention.incidents_days", self.retention.incidents_days, 0, 7)?,
+                notifications_days: days("retention.notifications_days", self.retention.notifications_days, 90, 7)?,
+                journal_days: days("retention.journal_days", self.retention.journal_days, 0, 30)?,
+            },
         })
     }
 }
@@ -363,6 +398,15 @@ fn within(key: &str, value: Option<u32>, default: u32, min: u32, max: u32) -> Re
     Err(Error::Value { key: key.to_owned(), why: format!("must be {min} to {max}") })
 }
 
+/// So many days, or 0 for ever.
+fn days(key: &str, value: Option<u32>, default: u32, min: u32) -> Result<u32, Error> {
+    match value.unwrap_or(default) {
+        0 => Ok(0),
+        _ => within(key, value, default, min, 36_500)
+            .map_err(|_| Error::Value { key: key.to_owned(), why: format!("must be {min} to 36500, or 0 for ever") }),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -416,6 +460,9 @@ mod tests {
         assert!(refused("", &[("PHONEOPS_LISSTEN", "x")]).contains("PHONEOPS_LISSTEN"));
         assert!(refused("", &[("PHONEOPS_LISTEN", "here")]).starts_with("PHONEOPS_LISTEN: "));
         assert!(refused("[paging]\nrings = 0\n", &[]).contains("paging.rings: must be 1 to 20"));
+        let short = refused("[retention]\njournal_days = 29\n", &[]);
+        assert!(short.contains("retention.journal_days: must be 30 to 36500, or 0 for ever"), "{short}");
+        assert_eq!(load("[retention]\njournal_days = 0\n", &[]).unwrap().retention.journal_days, 0);
         assert!(refused("public_url = \"https://a.example/path\"\n", &[]).contains("public_url: expected"));
     }
 }

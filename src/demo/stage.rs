@@ -141,7 +141,11 @@ pub(super) async fn outcome(bot: &Client, asked: &Asked, wait: u32) -> Result<Op
         Some("approved") => {
             let grant = approval["grant"].as_str().ok_or(Error::Reply("grant"))?;
             bot.post("/v1/grants/redeem", &json!({"grant": grant, "action": asked.action})).await?;
-            Some(format!("you are deploying {what}"))
+            let opened = approval["break_glass"]["reason"].as_str();
+            Some(match opened.filter(|_| approval["decision"].is_null()) {
+                Some(reason) => format!("you are deploying {what}, which the operator opened by break-glass: {reason}"),
+                None => format!("you are deploying {what}"),
+            })
         }
         Some("denied") => Some(match approval["decision"]["reason"].as_str() {
             Some(reason) => format!("{by} denied deploying {what}: {reason}"),
