@@ -29,6 +29,7 @@ mod stories {
         let (bot, phone) = (raw.able_bot("heimdall").await, raw.person("yannick", "admin").await);
         people_and_devices(&raw, &phone).await;
         approvals(&raw, &bot, &phone).await;
+        emergencies(&raw, &bot, &phone).await;
         policies(&raw, &bot, &phone).await;
         incidents(&raw, &bot, &phone).await;
         the_rest(&raw, &bot, &phone).await;
@@ -126,6 +127,27 @@ mod stories {
         let cancelled = raw.ask(bot, "yannick", &action).await;
         raw.delete(As::Bot(bot), &format!("/v1/approvals/{cancelled}")).await.expect(204);
         raw.get(As::Bot(bot), &format!("/v1/approvals/{cancelled}")).await.expect(200);
+    }
+
+    /// A request that is broken open, under a key that the grant is bound to, and denied; and a bot's next tokens.
+    async fn emergencies(raw: &Raw<'_>, bot: &RawBot, phone: &RawPhone) {
+        let body = json!({"action": deploy("api", "production"), "requester": "@yannick", "bind": {"jkt": b64u([7; 32])}});
+        let asked = raw.post(As::Bot(bot), "/v1/approvals", &body).await.expect(201).id();
+        let path = format!("/v1/approvals/{asked}/break-glass");
+        let broken = raw.post(As::Operator, &path, &json!({"reason": "nobody answers"})).await.expect(200);
+        assert_eq!(
+            (&broken.body["break_glass"]["reason"], &broken.body["bind"]["jkt"]),
+            (&json!("nobody answers"), &body["bind"]["jkt"])
+        );
+        raw.get(As::Phone(phone), &format!("/v1/approvals/{asked}")).await.expect(200);
+        phone.answer(raw, &asked, "deny").await.expect(200);
+        raw.get(As::Bot(bot), &format!("/v1/approvals/{asked}/receipt")).await.expect(200);
+
+        let made = raw.bot("rotated", &["events:read"]).await;
+        raw.post(As::Operator, &format!("/v1/bots/{}/rotate", made.id), &json!({})).await.expect(200);
+        raw.get(As::Operator, "/v1/bots").await.expect(200);
+        let other = raw.bot("rotating", &["events:read"]).await;
+        raw.post(As::Bot(&other), "/v1/bots/me/rotate", &json!({"overlap_seconds": 60})).await.expect(200);
     }
 
     /// Makes whatever waits for a passkey happen.

@@ -34,12 +34,12 @@ impl Store {
         let mut transaction = workers.pool.begin().await?;
         lock(&mut transaction).await?;
         let server = server(&mut transaction).await?;
-        let at_home = match sqlx::query(SAID).bind(ROW).fetch_optional(&mut *transaction).await? {
-            Some(row) => row.try_get::<String, _>(0)? == format!("{server}/{}", row.try_get::<String, _>(1)?),
-            None => {
-                say(&mut transaction, &server).await?;
-                true
-            }
+        let said = sqlx::query(SAID).bind(ROW).fetch_optional(&mut *transaction).await?;
+        let at_home = if let Some(row) = said {
+            row.try_get::<String, _>(0)? == format!("{server}/{}", row.try_get::<String, _>(1)?)
+        } else {
+            say(&mut transaction, &server).await?;
+            true
         };
         transaction.commit().await?;
         Ok(at_home)

@@ -104,7 +104,7 @@ mod stories {
         ada.expect_silence(world).await;
         phone_refused(yannick.phone.approve(&asked).await, "approval_breaks_glass");
         // The time to answer is over, and the wait is not.
-        world.advance(minutes(15) - seconds(1)).await;
+        world.advance(seconds(899)).await;
         assert_eq!(heimdall.approval(&asked).await["state"], "pending");
         world.advance(seconds(1)).await;
         let opened = heimdall.approval(&asked).await;

@@ -133,10 +133,7 @@ impl<'v> Shape<'v> {
             policy: requirement.get("policy")?,
             needs,
             answers: receipt.objects("answers")?.iter().map(Answer::read).collect::<Result<_, _>>()?,
-            break_glass: match second {
-                true => receipt.optional("break_glass", || BreakGlass::read(&receipt.object("break_glass")?))?,
-                false => None,
-            },
+            break_glass: seconds(second, receipt, "break_glass", || BreakGlass::read(&receipt.object("break_glass")?))?,
             decision: receipt.optional("decision", || Decision::read(&receipt.object("decision")?))?,
             grant: receipt.optional("grant", || Grant::read(&receipt.object("grant")?, second))?,
             redemption: receipt.optional("redemption", || redemption(&receipt.object("redemption")?, second))?,
@@ -173,6 +170,16 @@ impl<'v> Asked<'v> {
             ended_at: approval.instant("ended_at")?,
         })
     }
+}
+
+/// What `read` makes of a member that only the second version knows, where it is there.
+fn seconds<T>(
+    second: bool,
+    members: &Members<'_>,
+    name: &str,
+    read: impl FnOnce() -> Result<T, String>,
+) -> Result<Option<T>, String> {
+    if second { members.optional(name, read) } else { Ok(None) }
 }
 
 fn any_of<'v>(need: &Members<'v>) -> Result<Vec<Group<'v>>, String> {
@@ -253,16 +260,10 @@ impl<'v> BreakGlass<'v> {
 impl<'v> Grant<'v> {
     fn read(grant: &Members<'v>, second: bool) -> Result<Self, String> {
         grant.id("jti", "grt")?;
-        let acrs: &[&str] = match second {
-            true => &["phoneops:tap", "phoneops:code", "phoneops:passkey", BREAK_GLASS],
-            false => &["phoneops:tap", "phoneops:code", "phoneops:passkey"],
-        };
-        let acr = grant.word("acr", acrs)?;
+        let acrs = ["phoneops:tap", "phoneops:code", "phoneops:passkey", BREAK_GLASS];
+        let acr = grant.word("acr", if second { &acrs } else { &acrs[..3] })?;
         let nobody = acr == BREAK_GLASS && grant.list("approvers")?.is_empty();
-        let jkt = match second {
-            true => grant.optional("cnf", || grant.object("cnf")?.text("jkt"))?,
-            false => None,
-        };
+        let jkt = seconds(second, grant, "cnf", || grant.object("cnf")?.text("jkt"))?;
         grant.list("amr")?;
         grant.list("authorization_details")?;
         Ok(Self {
@@ -282,10 +283,7 @@ impl<'v> Grant<'v> {
 }
 
 fn redemption<'v>(redemption: &Members<'v>, second: bool) -> Result<Redemption<'v>, String> {
-    let proof = match second {
-        true => redemption.optional("proof", || redemption.text("proof"))?,
-        false => None,
-    };
+    let proof = seconds(second, redemption, "proof", || redemption.text("proof"))?;
     Ok(Redemption { by: redemption.id("by", "bot")?, at: redemption.instant("at")?, proof })
 }
 
