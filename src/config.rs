@@ -6,6 +6,7 @@
 //! - Secrets do not print.
 
 mod apps;
+mod networks;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -16,6 +17,7 @@ use url::Url;
 use crate::secret::Secret;
 
 pub use apps::{AndroidApp, IosApp, NotAnApp};
+pub use networks::{Network, NotANetwork};
 
 /// Everything that can be configured, defaults filled in.
 #[derive(Clone, Debug)]
@@ -32,6 +34,8 @@ pub struct Config {
     pub android_apps: Vec<AndroidApp>,
     /// The certificate chain, PEM, and its private key; plain HTTP when absent.
     pub tls: Option<TlsFiles>,
+    /// The proxies whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<Network>,
     /// Where SQLite, the master key and the Unix socket are.
     pub data_dir: PathBuf,
     /// `postgres://…`; SQLite in `data_dir` when absent.
@@ -152,6 +156,7 @@ struct File {
     android_apps: Vec<String>,
     tls_cert_file: Option<PathBuf>,
     tls_key_file: Option<PathBuf>,
+    trusted_proxies: Vec<String>,
     data_dir: Option<PathBuf>,
     database_url: Option<String>,
     database_connections: Option<u32>,
@@ -264,6 +269,7 @@ impl File {
             "RP_ID" => self.rp_id = parsed(name, value)?,
             "TLS_CERT_FILE" => self.tls_cert_file = parsed(name, value)?,
             "TLS_KEY_FILE" => self.tls_key_file = parsed(name, value)?,
+            "TRUSTED_PROXIES" => self.trusted_proxies = list(value),
             "DATA_DIR" => self.data_dir = parsed(name, value)?,
             "DATABASE_URL" => self.database_url = parsed(name, value)?,
             "DATABASE_CONNECTIONS" => self.database_connections = parsed(name, value)?,
@@ -318,8 +324,9 @@ impl File {
             listen,
             public_url,
             rp_id,
-            ios_apps: apps("ios_apps", &self.ios_apps)?,
-            android_apps: apps("android_apps", &self.android_apps)?,
+            ios_apps: each("ios_apps", &self.ios_apps)?,
+            android_apps: each("android_apps", &self.android_apps)?,
+            trusted_proxies: each("trusted_proxies", &self.trusted_proxies)?,
             tls,
             data_dir: self.data_dir.unwrap_or_else(|| "phoneops-data".into()),
             database_url: self.database_url.map(Secret::new),
@@ -352,9 +359,9 @@ fn list(value: &str) -> Vec<String> {
     value.split(',').map(|item| item.trim().to_owned()).filter(|item| !item.is_empty()).collect()
 }
 
-fn apps<T: std::str::FromStr<Err = NotAnApp>>(key: &str, named: &[String]) -> Result<Vec<T>, Error> {
-    let refused = |why: NotAnApp| Error::Value { key: key.to_owned(), why: why.to_string() };
-    named.iter().map(|app| app.parse().map_err(refused)).collect()
+fn each<T: std::str::FromStr<Err: std::fmt::Display>>(key: &str, named: &[String]) -> Result<Vec<T>, Error> {
+    let refused = |why: T::Err| Error::Value { key: key.to_owned(), why: why.to_string() };
+    named.iter().map(|item| item.parse().map_err(refused)).collect()
 }
 
 fn tls(certificate: Option<PathBuf>, key: Option<PathBuf>) -> Result<Option<TlsFiles>, Error> {
@@ -460,6 +467,7 @@ mod tests {
         assert!(refused("", &[("PHONEOPS_LISSTEN", "x")]).contains("PHONEOPS_LISSTEN"));
         assert!(refused("", &[("PHONEOPS_LISTEN", "here")]).starts_with("PHONEOPS_LISTEN: "));
         assert!(refused("[paging]\nrings = 0\n", &[]).contains("paging.rings: must be 1 to 20"));
+        assert!(refused("trusted_proxies = [\"10.0.0.1/8\"]\n", &[]).contains("trusted_proxies: 10.0.0.1/8: expected"));
         let short = refused("[retention]\njournal_days = 29\n", &[]);
         assert!(short.contains("retention.journal_days: must be 30 to 36500, or 0 for ever"), "{short}");
         assert_eq!(load("[retention]\njournal_days = 0\n", &[]).unwrap().retention.journal_days, 0);

@@ -250,6 +250,7 @@ async fn build(
         vapid_public_key,
         ios_apps: config.ios_apps.clone(),
         android_apps: config.android_apps.clone(),
+        trusted_proxies: config.trusted_proxies.clone(),
         allow_private_networks: config.web_push.allow_private_networks,
         identity,
         approvals,
