@@ -37,8 +37,8 @@ pub(crate) mod vectors;
 pub use call::{Call, CallRefusal, Caller, Failure, Once, Person, UsedProof};
 pub use device_key::DeviceKey;
 pub use devices::{
-    Bell, CodeToOpen, Confirmation, DeviceChallenge, Devices, DrawnCode, MatchNumber, News, NotAMatchNumber, OpenedCode, Purpose as CodePurpose, Signature,
-    WAITING_LIFE, WaitingDevice, open_code,
+    Bell, CodeToOpen, Confirmation, DeviceChallenge, Devices, DrawnCode, MatchNumber, News, NotAMatchNumber, OpenedCode,
+    Purpose as CodePurpose, Signature, WAITING_LIFE, WaitingDevice, open_code, verify_confirmation,
 };
 pub use enrollment::{CODE_LIFE, Claim, Claimed, ClaimedDevice, NewCode};
 pub use handle::{Handle, PersonName};
@@ -47,8 +47,8 @@ pub use keys::{Purpose, SigningKey, load_or_create};
 pub use model::{Bot, ConfirmedWith, Device, NotAUser, Passkey, Platform, Role, Scope, User, UserRef};
 pub use passkeys::{BoundElsewhere, Offered as OfferedPasskey};
 pub use service::{
-    Error, Ground, Identity, Refusal, active_bot, active_device, active_user, add_user, admins, handle_taken, known_bot, known_user,
-    trusted_bot,
+    Error, Ground, Identity, Refusal, active_bot, active_device, active_user, add_user, admins, handle_taken, known_bot,
+    known_user, trusted_bot,
 };
 pub use store::{StoredPasskey, passkey_used, usable_passkey_ids, usable_passkeys};
 pub use teams::{Reach, Team, add_member, find_team, reach, remove_member, team_members};

@@ -259,13 +259,7 @@ fn confirmed_recently(device: &Device, now: Timestamp) -> bool {
 
 /// That this person may have another passkey, made on their device, under the lock of their row. Everything that could have changed
 /// since the registration began is looked up again.
-async fn admit(
-    tx: &mut Tx<'_>,
-    parts: &Parts,
-    person: &Person,
-    guarded_by: Option<Signed>,
-    now: Timestamp,
-) -> Result<(), Error> {
+async fn admit(tx: &mut Tx<'_>, parts: &Parts, person: &Person, guarded_by: Option<Signed>, now: Timestamp) -> Result<(), Error> {
     let device = super::active_device(tx.db(), person.device.id).await?.ok_or(CallRefusal::Unauthenticated)?;
     let usable = store::usable_passkey_ids(tx.db(), person.user.id).await?;
     if let Some(signed) = guarded_by {

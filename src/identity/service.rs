@@ -354,13 +354,7 @@ impl Identity {
 ///
 /// # Errors
 /// [`Refusal::HandleTaken`], and storage errors.
-pub async fn add_user(
-    tx: &mut Tx<'_>,
-    journal: &Journal,
-    now: Timestamp,
-    actor: Actor,
-    user: &User,
-) -> Result<UserId, Error> {
+pub async fn add_user(tx: &mut Tx<'_>, journal: &Journal, now: Timestamp, actor: Actor, user: &User) -> Result<UserId, Error> {
     if !store::insert_user(tx, user).await? {
         return Err(Refusal::HandleTaken(user.handle.as_str().to_owned()).into());
     }

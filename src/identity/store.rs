@@ -102,8 +102,7 @@ pub(super) async fn list_admins(db: &mut Db<'_>) -> Result<Vec<UserId>> {
     db.query("select id from users where role = 'admin' and removed_at is null order by id").all().await
 }
 
-const LOCK_USER: Sql =
-    Sql::either("select id from users where id = $1", "select id from users where id = $1 for no key update");
+const LOCK_USER: Sql = Sql::either("select id from users where id = $1", "select id from users where id = $1 for no key update");
 
 /// The person's row, locked until the transaction ends: whatever depends on which devices and passkeys a person has comes one after the
 /// other. Whoever refers to the person does not wait for it.
@@ -205,12 +204,7 @@ pub(super) async fn insert_ceremony(
 }
 
 /// The ceremony, when it is this device's and not over.
-pub(super) async fn find_ceremony(
-    db: &mut Db<'_>,
-    id: CeremonyId,
-    device: DeviceId,
-    now: Timestamp,
-) -> Result<Option<Ceremony>> {
+pub(super) async fn find_ceremony(db: &mut Db<'_>, id: CeremonyId, device: DeviceId, now: Timestamp) -> Result<Option<Ceremony>> {
     db.query("select state, guard from ceremonies where id = $1 and device_id = $2 and expires_at > $3")
         .bind(id)
         .bind(device)
@@ -350,10 +344,7 @@ pub(super) async fn insert_passkey(
 }
 
 pub(super) async fn list_passkeys(db: &mut Db<'_>, user: UserId) -> Result<Vec<Passkey>> {
-    db.query("select * from passkeys where user_id = $1 and revoked_at is null order by created_at")
-        .bind(user)
-        .all()
-        .await
+    db.query("select * from passkeys where user_id = $1 and revoked_at is null order by created_at").bind(user).all().await
 }
 
 pub(super) async fn revoke_passkey(tx: &mut Tx<'_>, id: PasskeyId, user: UserId, now: Timestamp) -> Result<bool> {

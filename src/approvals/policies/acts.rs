@@ -16,7 +16,8 @@ use crate::clock::Timestamp;
 use crate::db::Tx;
 use crate::id::{ActChallengeId, ActId, DeviceId, PasskeyId, UserId};
 use crate::identity::{
-    self, Call, CallRefusal, Credential, DrawnCode, Handle, NewCode, OpenedCode, Person, PersonName, Role, UserRef, WebauthnRefusal,
+    self, Call, CallRefusal, Credential, DrawnCode, Handle, NewCode, OpenedCode, Person, PersonName, Role, UserRef,
+    WebauthnRefusal,
 };
 use crate::journal::{Actor, Entry};
 use crate::secret::{b64u, random, tagged_sha256};

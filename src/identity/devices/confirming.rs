@@ -30,10 +30,10 @@ use crate::secret::{b64u, random, tagged_sha256};
 const CHALLENGE_LIFE: Duration = Duration::from_mins(2);
 
 /// The statement's `type`, and the tag of what a passkey signs.
-pub(in crate::identity) const TYPE: &str = "phoneops.device_confirmation.v1";
+const TYPE: &str = "phoneops.device_confirmation.v1";
 
 /// What a device key signs where there is no passkey: a compact JWS with this `typ`, whose payload is the statement.
-pub(in crate::identity) const JWS_TYP: &str = "phoneops-device-confirmation+jws";
+const JWS_TYP: &str = "phoneops-device-confirmation+jws";
 
 /// A statement offered to a device of the person whose new device waits.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -87,7 +87,10 @@ fn statement(issuer: &str, waiting: &WaitingDevice, by: DeviceId, nonce: [u8; 16
 }
 
 /// Checks the JWS of a device key over exactly this statement.
-pub(in crate::identity) fn verify_jws(jws: &str, statement: &str, key: &DeviceKey) -> Result<(), Refusal> {
+///
+/// # Errors
+/// [`Refusal::Jws`], or [`Refusal::Webauthn`] with `ChallengeMismatch` for another statement.
+pub fn verify_jws(jws: &str, statement: &str, key: &DeviceKey) -> Result<(), Refusal> {
     jws::verify::<Value>(jws, JWS_TYP, key).map_err(Refusal::Jws)?;
     // The text itself, and not what was read from it: what was offered is what was signed.
     let payload = jws.split('.').nth(1).unwrap_or_default();
@@ -119,8 +122,7 @@ impl Identity {
             .then(|| self.relying_party.start_assertion(&credentials, tagged_sha256(TYPE, statement.as_bytes())))
             .unzip();
         let expires_at = now.after(CHALLENGE_LIFE).min(waiting.expires_at);
-        let offered =
-            DeviceChallenge { id: DeviceChallengeId::new(now), statement: statement.clone(), public_key, expires_at };
+        let offered = DeviceChallenge { id: DeviceChallengeId::new(now), statement: statement.clone(), public_key, expires_at };
         let stored = Offered { waiting: id, device: by, statement, ceremony, expires_at };
         call.write(&self.store, now, move |tx| {
             Box::pin(async move {

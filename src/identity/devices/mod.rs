@@ -36,7 +36,7 @@ use crate::db::{self, Tx};
 use crate::id::{DeviceId, UserId};
 use crate::journal::Journal;
 
-pub use confirming::{Confirmation, DeviceChallenge, Signature};
+pub use confirming::{Confirmation, DeviceChallenge, Signature, verify_jws as verify_confirmation};
 pub use recovery::{CodeToOpen, DrawnCode, OpenedCode, open_code};
 pub use waiting::{MatchNumber, NotAMatchNumber, WAITING_LIFE, WaitingDevice};
 
@@ -154,9 +154,7 @@ impl Identity {
         let named = who.clone();
         let found: Option<UserId> = self
             .store
-            .read(move |db| {
-                Box::pin(async move { Ok::<_, db::Error>(active_user(db, &named).await?.map(|user| user.id)) })
-            })
+            .read(move |db| Box::pin(async move { Ok::<_, db::Error>(active_user(db, &named).await?.map(|user| user.id)) }))
             .await?;
         self.devices_with(found.ok_or_else(|| Refusal::UserUnknown(who.to_string()))?).await
     }
@@ -191,9 +189,11 @@ impl Identity {
     pub async fn revoke_device(&self, call: &Call, id: DeviceId) -> Result<(), Error> {
         let owner = call.person().ok().map(|person| person.user.id);
         // Whoever recovers a person must not end those who could object.
-        let established = call.person().ok().map(|person| person.device.id == id).map_or(Ok(()), |itself| {
-            if itself { Ok(()) } else { call.established().map(|_| ()) }
-        });
+        let established = call
+            .person()
+            .ok()
+            .map(|person| person.device.id == id)
+            .map_or(Ok(()), |itself| if itself { Ok(()) } else { call.established().map(|_| ()) });
         let admin = call.admin();
         let (now, parts, actor) = (self.clock.now(), self.parts(), call.actor(None));
         let by = call.person().ok().map(|person| person.device.id);

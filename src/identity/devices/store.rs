@@ -132,15 +132,17 @@ pub(in crate::identity) async fn insert_enrollment(
     code_sha256: [u8; 32],
     now: Timestamp,
 ) -> Result<()> {
-    tx.query("insert into enrollments (id, code_sha256, user_id, created_at, expires_at, purpose) values ($1, $2, $3, $4, $5, $6)")
-        .bind(enrollment.id)
-        .bind(code_sha256)
-        .bind(enrollment.user)
-        .bind(now)
-        .bind(enrollment.expires_at)
-        .bind(enrollment.purpose.as_str())
-        .execute()
-        .await?;
+    tx.query(
+        "insert into enrollments (id, code_sha256, user_id, created_at, expires_at, purpose) values ($1, $2, $3, $4, $5, $6)",
+    )
+    .bind(enrollment.id)
+    .bind(code_sha256)
+    .bind(enrollment.user)
+    .bind(now)
+    .bind(enrollment.expires_at)
+    .bind(enrollment.purpose.as_str())
+    .execute()
+    .await?;
     Ok(())
 }
 

@@ -175,6 +175,15 @@ impl Identity {
 mod tests {
     use super::*;
 
+    /// The key of the device protocol's worked example.
+    #[test]
+    fn the_number_of_a_key_is_that_of_the_protocol() {
+        let jwk = serde_json::json!({"crv": "P-256", "kty": "EC", "x": "YP7UuiVanTHJYet0xjVtaMBJuJI7Yfps5mliLmDyn7Y",
+            "y": "eQP-EAi4vJmkGunpVii8ZPLxsgwtfp9Rd6PClNRGIpk"});
+        let key = DeviceKey::from_jwk(jwk.as_object().unwrap()).unwrap();
+        assert_eq!(MatchNumber::of(&key).to_string(), "285444");
+    }
+
     #[test]
     fn a_match_number_is_six_digits_however_it_is_typed() {
         let number: MatchNumber = "004210".parse().unwrap();
