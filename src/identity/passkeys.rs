@@ -242,6 +242,7 @@ impl Identity {
         let (now, journal, actor) = (self.clock.now(), self.journal.clone(), call.actor(None));
         call.write(&self.store, now, move |tx| {
             Box::pin(async move {
+                store::lock_user(tx, user).await?;
                 if !store::revoke_passkey(tx, id, user, now).await? {
                     return Err(Refusal::NotFound(id.to_string()).into());
                 }

@@ -189,19 +189,15 @@ impl Identity {
     pub async fn revoke_device(&self, call: &Call, id: DeviceId) -> Result<(), Error> {
         let owner = call.person().ok().map(|person| person.user.id);
         // Whoever recovers a person must not end those who could object.
-        let established = call
-            .person()
-            .ok()
-            .map(|person| person.device.id == id)
-            .map_or(Ok(()), |itself| if itself { Ok(()) } else { call.established().map(|_| ()) });
+        let by = call.person().ok().map(|person| person.device.id);
+        let established = if by.is_none_or(|by| by == id) { Ok(()) } else { call.established().map(|_| ()) };
         let admin = call.admin();
         let (now, parts, actor) = (self.clock.now(), self.parts(), call.actor(None));
-        let by = call.person().ok().map(|person| person.device.id);
         call.write(&self.store, now, move |tx| {
             Box::pin(async move {
+                // Locked first: whoever is faster, what waits is rejected or what it became is revoked.
+                let waiting = store::lock_waiting(tx, id).await?.filter(|waiting| waiting.is_open(now));
                 let device = super::active_device(tx.db(), id).await?;
-                let waiting = if device.is_none() { store::lock_waiting(tx, id).await? } else { None };
-                let waiting = waiting.filter(|waiting| waiting.is_open(now));
                 let user = device.as_ref().map(|device| device.user).or(waiting.as_ref().map(|waiting| waiting.user));
                 if user.is_some() && user == owner {
                     established?;
@@ -213,6 +209,8 @@ impl Identity {
                     return waiting::reject(tx, &parts, &waiting, by, actor, now).await;
                 }
                 let device = device.ok_or_else(|| Refusal::NotFound(id.to_string()))?;
+                // Not while it confirms another, or makes a passkey.
+                super::store::lock_user(tx, device.user).await?;
                 if !store::revoke_device(tx, id, now).await? {
                     return Err(Refusal::NotFound(id.to_string()).into());
                 }
