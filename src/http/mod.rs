@@ -10,6 +10,7 @@ mod approvals;
 mod backup;
 mod bots;
 mod caller;
+mod chat_identities;
 mod devices;
 mod enrollments;
 mod events;
@@ -126,6 +127,7 @@ fn api() -> ApiRouter<State> {
         .merge(me::router())
         .merge(users::router())
         .merge(bots::router())
+        .merge(chat_identities::router())
         .merge(keys::router())
         .merge(journal::router())
         .merge(events::router())

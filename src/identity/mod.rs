@@ -13,6 +13,7 @@ pub mod access_token;
 pub mod assertion;
 pub mod attestation;
 mod call;
+pub mod chat;
 pub mod code;
 pub mod device_key;
 mod devices;
@@ -35,6 +36,7 @@ pub mod webauthn;
 pub(crate) mod vectors;
 
 pub use call::{Call, CallRefusal, Caller, Failure, Once, Person, UsedProof};
+pub use chat::{ChatIdentity, Nobody, Who, person_meant};
 pub use device_key::DeviceKey;
 pub use devices::{
     Bell, CodeToOpen, Confirmation, DeviceChallenge, Devices, DrawnCode, MatchNumber, News, NotAMatchNumber, OpenedCode,
