@@ -364,7 +364,7 @@ mod stories {
         yannick.phone.deny(&asked, None).await.unwrap();
         expect_push(&phone, world, "Answered by Yannick Schutz").await;
 
-        world.advance(DAY - seconds(1)).await;
+        world.advance(seconds(24 * 3600 - 1)).await;
         assert_eq!(phone.get("/v1/users").await.unwrap().code(), "device_too_new");
         world.advance(seconds(1)).await;
         assert_eq!(phone.get("/v1/users").await.unwrap().status, 200);

@@ -20,7 +20,7 @@ pub(super) struct Command {
 enum Act {
     /// Print a code that recovers a person who cannot use the phones they have
     ///
-    /// The phone that claims it is paged at once and decides nothing until the recovery wait is over (recovery_wait_seconds, a day). The
+    /// The phone that claims it is paged at once and decides nothing until the recovery wait is over (a day, unless the settings say otherwise). The
     /// person's other phones and every administrator are told, and can end it meanwhile. Nothing is revoked by it: end what was lost
     /// with `phoneops device revoke`.
     #[command(after_help = "Example:\n  phoneops admin recover @yannick")]

@@ -343,8 +343,15 @@ pub(super) async fn insert_passkey(
     Ok(rows == 1)
 }
 
+/// The passkeys of a person that were not revoked, nor their devices.
 pub(super) async fn list_passkeys(db: &mut Db<'_>, user: UserId) -> Result<Vec<Passkey>> {
-    db.query("select * from passkeys where user_id = $1 and revoked_at is null order by created_at").bind(user).all().await
+    db.query(
+        "select passkeys.* from passkeys join devices on devices.id = passkeys.device_id
+         where passkeys.user_id = $1 and passkeys.revoked_at is null and devices.revoked_at is null order by passkeys.created_at",
+    )
+    .bind(user)
+    .all()
+    .await
 }
 
 pub(super) async fn revoke_passkey(tx: &mut Tx<'_>, id: PasskeyId, user: UserId, now: Timestamp) -> Result<bool> {

@@ -59,7 +59,7 @@ pub enum Verdict {
 /// Six digits that stand for a key, shown by the device that has it and typed into the one that confirms it:
 /// `H("phoneops.match.v1", RFC 7638 thumbprint)`, its first eight bytes as a big-endian number, modulo a million.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct MatchNumber(u32);
+pub struct MatchNumber(u64);
 
 /// A text that is no match number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -71,8 +71,8 @@ impl MatchNumber {
     #[must_use]
     pub fn of(key: &DeviceKey) -> Self {
         let digest = tagged_sha256("phoneops.match.v1", &key.thumbprint());
-        let number = digest[..8].iter().fold(0_u64, |number, byte| number << 8 | u64::from(*byte)) % 1_000_000;
-        Self(u32::try_from(number).expect("below a million"))
+        let number = digest[..8].iter().fold(0_u64, |number, byte| number << 8 | u64::from(*byte));
+        Self(number % 1_000_000)
     }
 }
 
