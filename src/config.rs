@@ -45,6 +45,8 @@ pub struct Config {
     /// Seconds after which the jobs of a node that died are done by another, or by itself once it runs again. 3 to 300. A push may take
     /// 10: with less than that here, a slow push service is asked twice.
     pub job_lease_seconds: u32,
+    /// Seconds for which a device that recovers its person neither answers nor administers. 60 to 2592000.
+    pub recovery_wait_seconds: u32,
     /// The master key's file; made in `data_dir` when absent.
     pub master_key_file: Option<PathBuf>,
     /// Web Push.
@@ -159,6 +161,7 @@ struct File {
     database_url: Option<String>,
     database_connections: Option<u32>,
     job_lease_seconds: Option<u32>,
+    recovery_wait_seconds: Option<u32>,
     master_key_file: Option<PathBuf>,
     web_push: WebPushFile,
     webhooks: WebhooksFile,
@@ -271,6 +274,7 @@ impl File {
             "DATABASE_URL" => self.database_url = parsed(name, value)?,
             "DATABASE_CONNECTIONS" => self.database_connections = parsed(name, value)?,
             "JOB_LEASE_SECONDS" => self.job_lease_seconds = parsed(name, value)?,
+            "RECOVERY_WAIT_SECONDS" => self.recovery_wait_seconds = parsed(name, value)?,
             "MASTER_KEY_FILE" => self.master_key_file = parsed(name, value)?,
             "WEB_PUSH_SUBJECT" => self.web_push.subject = parsed(name, value)?,
             "WEB_PUSH_ALLOW_PRIVATE_NETWORKS" => self.web_push.allow_private_networks = parsed(name, value)?,
@@ -328,6 +332,7 @@ impl File {
             database_url: self.database_url.map(Secret::new),
             database_connections: within("database_connections", self.database_connections, 16, 1, 1000)?,
             job_lease_seconds: within("job_lease_seconds", self.job_lease_seconds, 20, 3, 300)?,
+            recovery_wait_seconds: within("recovery_wait_seconds", self.recovery_wait_seconds, 86_400, 60, 2_592_000)?,
             master_key_file: self.master_key_file,
             web_push: WebPush {
                 subject,

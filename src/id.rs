@@ -117,6 +117,8 @@ ids! {
     CeremonyId = "cer";
     /// An enrolment code, named without showing it.
     EnrollmentId = "enr";
+    /// One statement offered to a device for confirming another of the same person.
+    DeviceChallengeId = "dch";
     /// A request that an action be allowed.
     ApprovalId = "apr";
     /// One statement offered to one approver for signing.

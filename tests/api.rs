@@ -50,8 +50,9 @@ mod stories {
         raw.post(admin, "/v1/users", &json!({"handle": "ys", "name": "Ys Example"})).await.expect(201);
         raw.post(admin, "/v1/users", &json!({"handle": "ys", "name": "Ys Again"})).await.expect_refusal(409, "handle_taken");
         raw.get(admin, "/v1/users").await.expect(200);
-        raw.post(admin, "/v1/enrollments", &json!({"user": "@ys"})).await.expect(201);
-        let code = raw.code("ys").await;
+        let proposed = raw.post(admin, "/v1/enrollments", &json!({"user": "@ys"})).await.expect(202);
+        let confirmed = phone.confirm_act(raw, &proposed.id()).await.expect(200);
+        let code = confirmed.body["enrollment"]["code"].as_str().unwrap().replace('-', "");
         let mut second = RawPhone::blank(raw.world.clock.clone(), raw.issuer());
         let claimed = raw.post(As::Nobody, "/v1/enrollments/claim", &second.claim(&code)).await.expect(201);
         let again = raw.post(As::Nobody, "/v1/enrollments/claim", &second.claim(&code)).await.expect(200);
@@ -66,12 +67,17 @@ mod stories {
         let push = json!({"kind": "web_push", "endpoint": "https://push.example/x", "keys": keys});
         raw.shot(As::Phone(&second), "PUT", &format!("/v1/devices/{}/push", second.device)).json(&push).fire().await.expect(200);
         has(raw, phone, 1, 1).await;
+        raw.get(admin, "/v1/users/@ys/devices").await.expect(200);
+        joining(raw, &second).await;
         raw.delete(As::Phone(&second), &format!("/v1/passkeys/{passkey}")).await.expect(204);
         has(raw, phone, 1, 0).await;
         raw.delete(admin, &format!("/v1/devices/{}", second.device)).await.expect(204);
         has(raw, phone, 0, 0).await;
         raw.delete(admin, "/v1/users/@ys").await.expect(204);
         raw.get(admin, "/v1/users/@ys").await.expect_refusal(404, "not_found");
+        raw.post(admin, "/v1/users/@ada/recover", &json!({})).await.expect(202);
+        raw.post(admin, "/v1/users", &json!({"handle": "bea", "name": "Bea Example", "role": "admin"})).await.expect(202);
+        raw.delete(admin, "/v1/users/@ada").await.expect(204);
         // A call that is repeated under one key says everything but the secret.
         let make = |path: &str, body: &serde_json::Value| {
             raw.shot(admin, "POST", path).json(body).header("idempotency-key", path).fire()
@@ -90,6 +96,18 @@ mod stories {
         )
         .await
         .expect(204);
+    }
+
+    /// One device confirms another, and rejects a third; somebody is recovered, and another administrator made.
+    async fn joining(raw: &Raw<'_>, first: &RawPhone) {
+        let third = raw.bare_phone("ys", first).await;
+        let (fourth, _) = raw.claimed("ys").await;
+        raw.get(As::Phone(first), "/v1/devices").await.expect(200);
+        raw.post(As::Phone(&third), &format!("/v1/devices/{}/reject", fourth.device), &json!({})).await.expect(204);
+        raw.delete(As::Phone(first), &format!("/v1/devices/{}", third.device)).await.expect(204);
+        raw.post(As::Operator, "/v1/users/@ys/recover", &json!({})).await.expect(201);
+        let ada = json!({"handle": "ada", "name": "Ada Byron", "role": "admin"});
+        raw.post(As::Operator, "/v1/users", &ada).await.expect(201);
     }
 
     /// What `@ys` has to be reached on and to approve with.

@@ -204,9 +204,9 @@ async fn keep(tx: &mut Tx<'_>, approval: &Approval, deciding: &Deciding) -> Resu
         credential: &answer.proof.evidence(),
     };
     store::insert_answer(tx, &stored, *now).await?;
-    if let (SignedWith::Passkey(passkey), Some(updated)) = (signed.key, &signed.updated) {
+    if let SignedWith::Passkey(passkey) = signed.key {
         // Another answer of this passkey may have come in between: the counter must still rise.
-        if !identity::update_credential(tx, passkey, updated).await? {
+        if !identity::passkey_used(tx, passkey, signed.updated.as_ref(), *now).await? {
             return Err(Refused::Webauthn(WebauthnRefusal::SignatureInvalid("its counter did not rise")).into());
         }
     }

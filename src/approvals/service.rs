@@ -197,7 +197,7 @@ impl Approvals {
     /// # Errors
     /// When the caller may not answer, not like that, or it is too late.
     pub async fn challenge(&self, call: &Call, id: ApprovalId, verdict: Verdict, factor: Factor) -> Result<Challenge, Error> {
-        let approver = call.person()?.user.id;
+        let approver = call.established()?.user.id;
         if let Some(challenge) = call.repeated(&self.store).await? {
             return Ok(challenge);
         }
@@ -246,7 +246,7 @@ impl Approvals {
     /// # Errors
     /// Each way an answer can fail has its own [`Refused`].
     pub async fn answer(&self, call: &Call, id: ApprovalId, answer: Answer) -> Result<ApprovalId, Error> {
-        let person = call.person()?.clone();
+        let person = call.established()?.clone();
         let (approver, device) = (person.user.id, person.device.id);
         let now = self.clock.now();
         let challenge = answer.challenge;

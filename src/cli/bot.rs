@@ -5,6 +5,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::connect::Operator;
+use super::device::used;
 use super::noun::{List, tell};
 use super::reply::read;
 use super::{Failure, Out, Outcome};
@@ -66,6 +67,7 @@ struct Bot {
     id: String,
     name: String,
     scopes: Vec<String>,
+    last_used_at: Option<String>,
 }
 
 /// A bot with its token, as it is shown once. Never printed with `Debug`.
@@ -104,7 +106,7 @@ impl Add {
 }
 
 fn row(bot: Bot) -> Vec<String> {
-    vec![bot.name, bot.id, bot.scopes.join(",")]
+    vec![bot.name, bot.id, bot.scopes.join(","), used(bot.last_used_at)]
 }
 
 fn bots(body: &Value) -> Result<Vec<Bot>, Failure> {

@@ -2,7 +2,7 @@
 //!
 //! | who | commands | how they reach the server |
 //! |---|---|---|
-//! | operator | `user`, `bot`, `team`, `policy`, `chat-identity`, `enroll`, `keys`, `journal`, `doctor`, `backup` | the server's Unix socket |
+//! | operator | `user`, `bot`, `team`, `policy`, `chat-identity`, `enroll`, `device`, `admin`, `keys`, `journal`, `doctor`, `backup` | the server's Unix socket |
 //! | operator | `restore` | the database, which no server may have open |
 //! | bot | `request`, `exec`, `page`, `incident`, `chat-identity code` | HTTP, with a token from the environment |
 //! | bot or operator | `events` | HTTP with a token; without one the Unix socket |
@@ -14,12 +14,14 @@
 //! - What a program reads is on stdout; what only a person wants to know about it is on stderr.
 //! - An output that nobody reads any more changes no outcome.
 
+mod admin;
 mod backup;
 mod bot;
 mod chat_identity;
 mod completions;
 mod connect;
 mod demo;
+mod device;
 mod doctor;
 mod enroll;
 mod events;
@@ -71,6 +73,8 @@ enum Command {
     ChatIdentity(chat_identity::Command),
     Policy(policy::Command),
     Enroll(enroll::Enroll),
+    Device(device::Command),
+    Admin(admin::Command),
     Request(request::Request),
     Exec(exec::Exec),
     Page(page::Page),
@@ -131,6 +135,8 @@ async fn perform(command: Command, out: &mut Out) -> Result<Outcome, Failure> {
         Command::ChatIdentity(identity) => identity.run(out).await,
         Command::Policy(policy) => policy.run(out).await,
         Command::Enroll(enroll) => enroll.run(out).await,
+        Command::Device(device) => device.run(out).await,
+        Command::Admin(admin) => admin.run(out).await,
         Command::Request(request) => request.run(out).await,
         Command::Exec(exec) => Ok(exec.run(out).await),
         Command::Page(page) => page.run(out).await,

@@ -397,8 +397,12 @@ async fn forget(forgetting: Forgetting, clock: Clock, stop: CancellationToken) {
             tracing::error!(%error, "what is over cannot be forgotten");
         }
         tokio::select! {
-            () = stop.cancelled() => return,
+            () = stop.cancelled() => break,
             () = clock.sleep_until(clock.now().after(FORGET_EVERY)) => {}
         }
+    }
+    // A server that is restarted often would never come to it.
+    if let Err(error) = identity.write_usage().await {
+        tracing::warn!(%error, "it was not written what was used last");
     }
 }

@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use super::State;
 use super::caller::{Read, Write};
-use super::input::{Path, Query, Wait, object, optional_object, optional_text};
+use super::input::{Path, Query, Wait, object, optional_object, optional_strict, optional_text};
 use super::output::{MadeOrNow, NoContent};
 use super::people::{BotName, Person};
 use super::problem::Problem;
@@ -23,7 +23,7 @@ use crate::approvals::{
 };
 use crate::clock::Timestamp;
 use crate::id::{ApprovalId, ChallengeId, UserId};
-use crate::identity::{Call, Failure, Who, strict_json};
+use crate::identity::{Call, Failure, Who};
 use crate::secret::{Secret, b64u};
 
 pub(super) fn router() -> ApiRouter<State> {
@@ -375,7 +375,7 @@ struct AnswerRequest {
     #[schemars(length(max = 1000))]
     reason: Option<String>,
     /// `AuthenticationResponseJSON` (WebAuthn Level 3); with the factor `passkey`.
-    #[serde(default, deserialize_with = "credential")]
+    #[serde(default, deserialize_with = "optional_strict")]
     #[schemars(with = "Option<Value>")]
     credential: Option<Value>,
     /// The compact JWS of the device's key over the statement; with the factors `code` and `tap`.
@@ -386,10 +386,6 @@ struct AnswerRequest {
     #[serde(default)]
     #[schemars(length(max = 6))]
     code: Option<String>,
-}
-
-fn credential<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
-    strict_json::deserialize(deserializer).map(Some)
 }
 
 /// The one signature that an answer has.

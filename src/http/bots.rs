@@ -55,6 +55,9 @@ struct BotBody {
     name: Handle,
     scopes: Vec<Scope>,
     created_at: Timestamp,
+    /// When it called last, give or take ten minutes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_used_at: Option<Timestamp>,
 }
 
 #[derive(Serialize, JsonSchema)]
@@ -73,7 +76,7 @@ struct List {
 
 impl From<Bot> for BotBody {
     fn from(bot: Bot) -> Self {
-        Self { id: bot.id, name: bot.name, scopes: bot.scopes, created_at: bot.created_at }
+        Self { id: bot.id, name: bot.name, scopes: bot.scopes, created_at: bot.created_at, last_used_at: bot.last_used_at }
     }
 }
 

@@ -8,23 +8,27 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::State;
+use super::acts::ActBody;
 use super::caller::{Anonymous, Write, field};
 use super::devices::DeviceBody;
 use super::input::{name, object, optional_object};
-use super::output::{Created, MadeOrNow};
+use super::output::{MadeOrNow, MadeOrWaits};
 use super::problem::Problem;
 use super::users::UserBody;
 use crate::clock::Timestamp;
 use crate::id::EnrollmentId;
 use crate::identity::code::EnrollmentCode;
-use crate::identity::{Claim, DeviceKey, Handle, PersonName, Platform, UserRef, strict_json};
+use crate::identity::{Claim, Claimed, DeviceKey, Handle, NewCode, PersonName, Platform, UserRef, strict_json};
 
 pub(super) fn router() -> ApiRouter<State> {
     ApiRouter::new()
         .api_route(
             "/v1/enrollments",
             post_with(create, |op| {
-                op.id("createEnrollment").tag("devices").summary("A code for a person's next device, shown this once")
+                op.id("createEnrollment")
+                    .tag("devices")
+                    .summary("A code for a person's next device, shown this once")
+                    .description("For somebody else it waits for an administrator's passkey, and is shown to whoever confirms.")
             }),
         )
         .api_route(
@@ -45,8 +49,9 @@ struct Request {
     user: UserRef,
 }
 
+/// An enrolment code.
 #[derive(Serialize, JsonSchema)]
-struct CodeBody {
+pub(super) struct CodeBody {
     id: EnrollmentId,
     /// The code, in groups of four. It cannot be shown again.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -57,11 +62,23 @@ struct CodeBody {
     expires_at: Timestamp,
 }
 
-async fn create(Extract(app): Extract<State>, Write(call, body): Write<Request>) -> Result<Created<CodeBody>, Problem> {
+impl CodeBody {
+    pub(super) fn of(new: NewCode, issuer: &str) -> Self {
+        let code = new.code.map(|code| code.expose_grouped());
+        let link = code.as_ref().map(|code| format!("{issuer}/enroll#{code}"));
+        Self { id: new.id, code, link, expires_at: new.expires_at }
+    }
+}
+
+async fn create(
+    Extract(app): Extract<State>,
+    Write(call, body): Write<Request>,
+) -> Result<MadeOrWaits<CodeBody, ActBody>, Problem> {
+    if !call.enrols(&body.user) {
+        return Ok(MadeOrWaits::Waits(app.policies.enroll(&call, body.user).await?.into()));
+    }
     let new = app.identity.create_enrollment(&call, body.user).await?;
-    let code = new.code.map(|code| code.expose_grouped());
-    let link = code.as_ref().map(|code| format!("{}/enroll#{code}", app.issuer));
-    Ok(Created(CodeBody { id: new.id, code, link, expires_at: new.expires_at }))
+    Ok(MadeOrWaits::Made(CodeBody::of(new, &app.issuer)))
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -134,7 +151,7 @@ async fn claim(
         proof: body.proof,
         user: body.user.map(|user| (user.handle, user.name)),
     };
-    let (user, device, fresh) = app.identity.claim(claim).await?;
+    let Claimed { user, device, fresh } = app.identity.claim(claim).await?;
     let body = ClaimedBody {
         user: user.into(),
         device: device.into(),

@@ -187,6 +187,9 @@ impl From<CallRefusal> for Problem {
         match refusal {
             CallRefusal::Unauthenticated => Self::new(StatusCode::UNAUTHORIZED, "unauthenticated", detail),
             CallRefusal::Forbidden(_) => Self::new(StatusCode::FORBIDDEN, "forbidden", detail),
+            CallRefusal::DeviceTooNew { until } => {
+                Self::new(StatusCode::FORBIDDEN, "device_too_new", detail).with("approves_from", until)
+            }
             CallRefusal::ProofReplayed => {
                 Self::new(StatusCode::UNAUTHORIZED, "invalid_dpop_proof", detail).with("reason", "replayed")
             }
@@ -221,6 +224,7 @@ impl From<identity::Refusal> for Problem {
         use identity::Refusal as R;
         let detail = refusal.to_string();
         let conflict = |code| Self::new(StatusCode::CONFLICT, code, detail.clone());
+        let forbidden = |code| Self::new(StatusCode::FORBIDDEN, code, detail.clone());
         match refusal {
             R::HandleTaken(_) => conflict("handle_taken").about("handle"),
             R::NameTaken(_) | R::TeamTaken(_) => conflict("name_taken").about("name"),
@@ -237,6 +241,21 @@ impl From<identity::Refusal> for Problem {
             R::ChatIdentityTaken => conflict("chat_identity_taken"),
             R::ChatIdentityUnlinked(_) => Self::new(StatusCode::NOT_FOUND, "chat_identity_unlinked", detail),
             R::Webauthn(refusal) => refusal.into(),
+            R::DeviceWaiting(waiting) => forbidden("device_waiting")
+                .with("match", waiting.match_number().to_string())
+                .with("expires_at", waiting.expires_at),
+            R::DeviceDecided { confirmed } => {
+                conflict("device_decided").with("verdict", if confirmed { "confirmed" } else { "rejected" })
+            }
+            R::DeviceExpired => conflict("device_expired"),
+            R::MatchWrong => forbidden("match_wrong").about("match"),
+            R::ChallengeUnknown => Self::new(StatusCode::NOT_FOUND, "challenge_unknown", detail),
+            R::ChallengeUsed => conflict("challenge_used"),
+            R::ChallengeExpired => conflict("challenge_expired"),
+            R::OtherFactor => forbidden("factor_mismatch"),
+            R::PasskeyRequired => forbidden("passkey_required"),
+            R::PasskeyGuard => forbidden("passkey_guard_required").about("guard"),
+            R::Jws(refusal) => forbidden("signature_invalid").with("reason", refusal.code()),
         }
     }
 }
@@ -298,6 +317,7 @@ impl From<approvals::policies::Refused> for Problem {
             R::ChallengeUsed => conflict("challenge_used"),
             R::ChallengeExpired => conflict("challenge_expired"),
             R::Webauthn(refusal) => refusal.into(),
+            R::Identity(refusal) => refusal.into(),
         }
     }
 }

@@ -8,7 +8,7 @@ use super::audience::Party;
 use super::webhooks::Webhook;
 use crate::clock::Timestamp;
 use crate::db::{Db, FromRow, Json, Result, Row, Sql, Tx};
-use crate::id::{UserId, WebhookId};
+use crate::id::WebhookId;
 
 impl FromRow for Party {
     fn from_row(row: &Row<'_>) -> Result<Self> {
@@ -191,9 +191,4 @@ pub(super) async fn waiting(db: &mut Db<'_>) -> Result<Vec<WebhookId>> {
 pub(super) async fn is_waiting(tx: &mut Tx<'_>, id: WebhookId) -> Result<bool> {
     let found: Vec<WebhookId> = waiting(tx.db()).await?;
     Ok(found.contains(&id))
-}
-
-/// The administrators who have not left.
-pub(super) async fn admins(db: &mut Db<'_>) -> Result<Vec<UserId>> {
-    db.query("select id from users where role = 'admin' and removed_at is null order by id").all().await
 }

@@ -143,6 +143,38 @@ async fn a_code_makes_a_phone_a_persons() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_lost_phone_is_replaced() {
+    let house = House::open().await;
+    house.run(&["user", "add", "@zoe", "Zoë Lang"]).await;
+    let nothing = house.run(&["device", "list", "@zoe"]).await;
+    assert_eq!((nothing.stdout.as_str(), nothing.stderr.trim()), ("", "@zoe has no device: phoneops enroll @zoe"));
+    let code = house.run(&["enroll", "@zoe", "--json"]).await.json();
+    let lost = house.phone();
+    lost.enrol(code["code"].as_str().unwrap(), "Zoë's phone", None).await.unwrap();
+    lost.create_passkey("Face ID").await.unwrap();
+
+    let svg = house.dir.path().join("recovery.svg");
+    std::fs::write(&svg, "an older one").unwrap();
+    let ran = house.run(&["admin", "recover", "@zoe", "--no-qr", "--svg", svg.to_str().unwrap()]).await;
+    assert!(std::fs::read_to_string(&svg).unwrap().contains("<svg"));
+    assert_eq!(std::fs::metadata(&svg).unwrap().permissions().mode() & 0o777, 0o600, "also where there was a file");
+    let code = ran.stdout.split_once("Code:  ").unwrap().1.split_once('\n').unwrap().0.to_owned();
+    let new = house.phone();
+    new.enrol(&code, "Zoë's next phone", None).await.unwrap();
+
+    let listed = house.run(&["device", "list", "@zoe"]).await.stdout;
+    let lines: Vec<_> = listed.lines().collect();
+    assert!(lines[0].contains("Zoë's phone") && lines[0].contains("not used yet"), "{listed}");
+    assert!(lines[1].contains("Zoë's next phone") && lines[1].contains("decides from 2"), "{listed}");
+    assert!(lines[2].contains("Face ID") && lines[2].contains("passkey"), "{listed}");
+    let json = house.run(&["device", "list", "@zoe", "--json"]).await.json();
+    let id = json["devices"][0]["id"].as_str().unwrap().to_owned();
+    assert_eq!(house.run(&["device", "revoke", &id]).await.stdout, format!("Revoked {id}\n"));
+    let left = house.run(&["device", "list", "@zoe"]).await.stdout;
+    assert_eq!(left.lines().count(), 1, "its passkey ended with it: {left}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn administration_needs_a_server_and_its_socket() {
     let dir = tempfile::tempdir().unwrap();
     let run = |arguments: &[&str]| {

@@ -15,6 +15,8 @@ use crate::world::{World, eventually, insist};
 pub(crate) struct Once {
     /// Each with one device and one passkey.
     pub(crate) people: i64,
+    /// Devices beside those, without passkeys.
+    pub(crate) further: i64,
     pub(crate) incidents: i64,
     pub(crate) approvals: i64,
     pub(crate) redeemed: i64,
@@ -73,7 +75,7 @@ async fn nothing_is_stuck(store: &Store) {
 
 async fn happened_once(store: &Store, once: &Once) {
     assert_eq!(number(store, "select count(*) from users").await, once.people, "users");
-    assert_eq!(number(store, "select count(*) from devices").await, once.people, "devices");
+    assert_eq!(number(store, "select count(*) from devices").await, once.people + once.further, "devices");
     assert_eq!(number(store, "select count(*) from passkeys").await, once.people, "passkeys");
     assert_eq!(number(store, "select count(*) from incidents").await, once.incidents, "incidents");
     assert_eq!(number(store, "select count(*) from approvals").await, once.approvals, "approvals");
@@ -100,6 +102,10 @@ async fn the_journal_tells_all(store: &Store) {
     told!(EnrollmentId, store, "enrollment.created", "select id from enrollments where user_id is not null");
     told!(WebhookId, store, "webhook.created", "select id from webhooks");
     told!(DeviceId, store, "device.enrolled", "select id from devices");
+    told!(DeviceId, store, "device.waiting", "select id from waiting_devices");
+    told!(DeviceId, store, "device.confirmed", "select id from waiting_devices where verdict = 'confirmed'");
+    told!(DeviceId, store, "device.confirmed", "select id from devices where confirmed_with is not null");
+    told!(DeviceId, store, "device.recovered", "select id from devices where approves_from is not null");
     told!(PasskeyId, store, "passkey.created", "select id from passkeys");
     told!(IncidentId, store, "incident.triggered", "select id from incidents");
     told!(IncidentId, store, "incident.resolved", "select id from incidents where state = 'resolved'");

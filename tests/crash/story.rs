@@ -211,6 +211,30 @@ impl Cast<'_> {
         assert_eq!(receipt.body["receipt"]["answers"].as_array().map(Vec::len), Some(2));
     }
 
+    /// Yannick's second phone waits until the first has confirmed it; Ys, whose phone is lost, is recovered.
+    async fn further_phones(&self) {
+        let operator = self.world.operator().await;
+        let code = secret(&operator, "/v1/enrollments", "tablet", "code", |_| json!({"user": "@yannick"})).await;
+        let tablet = self.world.phone();
+        let claimed = insist("the tablet claims", || tablet.enrol(&code, "A tablet", None)).await;
+        let again = insist("the tablet claims again", || tablet.enrol(&code, "A tablet", None)).await;
+        assert_eq!((&claimed["device"], &claimed["device"]["state"]), (&again["device"], &json!("waiting")));
+        let (id, number) = (text(&claimed["device"], "id"), tablet.match_number());
+        self.rung("the tablet's push", |push| push.kind() == "device" && push.data()["subject"] == id.as_str()).await;
+        let confirm = || async { already(self.phone.confirm_device(&id, &number).await, "device_decided") };
+        insist("the tablet is confirmed", confirm).await;
+        insist("the tablet signs in", || tablet.sign_in()).await;
+        self.rung("that it joined", |push| push.title() == "A new device joined").await;
+
+        let code = secret(&operator, "/v1/users/@ys/recover", "ys", "code", |_| json!({})).await;
+        let new = self.world.phone();
+        let claimed = insist("the new phone claims", || new.enrol(&code, "A new phone", None)).await;
+        let again = insist("the new phone claims again", || new.enrol(&code, "A new phone", None)).await;
+        assert_eq!(claimed["device"], again["device"]);
+        assert!(claimed["device"]["approves_from"].is_string());
+        self.rung("that Ys is recovered", |push| push.title().ends_with("is being recovered")).await;
+    }
+
     /// The team and the policy, the latter under Yannick's passkey.
     async fn two_of_ops(&self, operator: &Client) {
         let team = json!({"name": "ops"});
@@ -284,6 +308,7 @@ pub(crate) async fn play(world: &World, pace: Pace) {
     cast.settle(&reference).await;
     is_known_in_chat(&cast).await;
     cast.under_a_policy().await;
+    cast.further_phones().await;
     for path in [format!("/v1/incidents/{reference}"), format!("/v1/approvals/{asked}")] {
         let reply = insist(&path, || cast.bot.get(&path)).await;
         assert!(["resolved", "approved"].contains(&reply.body["state"].as_str().expect("a state")), "{:?}", reply.body);

@@ -83,15 +83,21 @@ fn people() -> Vec<Sample> {
         users { id: USER, handle: Text("yannick"), name: Text("Yannick Schutz"), role: Text("admin"), created_at: Int(NOW), removed_at: Null }
         bots {
             id: BOT, name: Text("heimdall"), token_sha256: DIGEST, scopes: Json(r#"["approvals","incidents"]"#), created_at: Int(NOW),
-            revoked_at: Null,
+            revoked_at: Null, last_used_at: Int(NOW),
         }
         devices {
             id: DEVICE, user_id: USER, name: Text("Yannick's phone"), platform: Text("ios"), public_key: Bytes(4, 65), thumbprint: DIGEST,
-            enrolled_at: Int(NOW), revoked_at: Null, attestation: Text("eyJ.eyJ.c2ln"),
+            enrolled_at: Int(NOW), revoked_at: Null, attestation: Text("eyJ.eyJ.c2ln"), confirmed_at: Int(NOW), confirmed_with: Text("passkey"),
+            approves_from: Int(NOW + 1440 * MINUTE), last_used_at: Int(NOW),
+        }
+        waiting_devices {
+            id: Id(7), user_id: USER, name: Text("Yannick's tablet"), platform: Text("ios"), public_key: Bytes(4, 65), thumbprint: DIGEST,
+            claimed_at: Int(NOW), expires_at: Int(NOW + 10 * MINUTE), verdict: Text("rejected"), decided_at: Int(NOW + MINUTE),
+            decided_by: DEVICE,
         }
         enrollments {
             id: Id(5), code_sha256: DIGEST, user_id: USER, created_at: Int(NOW), expires_at: Int(NOW + 10 * MINUTE),
-            claimed_at: Int(NOW + MINUTE), device_id: DEVICE,
+            claimed_at: Int(NOW + MINUTE), device_id: DEVICE, purpose: Text("recovery"), waiting_id: Id(7),
         }
         chat_identities {
             id: Id(40), platform: Text("slack"), workspace: Text("T0ORG"), chat_user: Text("U0YANNICK"), name: Text("yannick"),
@@ -105,8 +111,17 @@ fn people() -> Vec<Sample> {
         passkeys {
             id: PASSKEY, user_id: USER, device_id: DEVICE, name: Text("iCloud"), credential_id: Bytes(0xc1, 20),
             credential: Json(r#"{"cred":{"counter":0}}"#), created_at: Int(NOW), revoked_at: Null, attestation: Null,
+            last_used_at: Int(NOW),
         }
-        ceremonies { id: Id(6), device_id: DEVICE, state: Json(r#"{"rs":{"challenge":"AAAA"}}"#), expires_at: Int(NOW + 5 * MINUTE) }
+        device_challenges {
+            id: Id(8), waiting_id: Id(7), device_id: DEVICE, statement: Text(r#"{"type":"phoneops.device_confirmation.v1"}"#),
+            ceremony: Json(r#"{"ast":{}}"#), expires_at: Int(NOW + 2 * MINUTE), used_at: Int(NOW + MINUTE), passkey_id: PASSKEY,
+            proof: Json(r#"{"id":"wcHB"}"#),
+        }
+        ceremonies {
+            id: Id(6), device_id: DEVICE, state: Json(r#"{"rs":{"challenge":"AAAA"}}"#), expires_at: Int(NOW + 5 * MINUTE),
+            guard: Json(r#"{"statement":"{}"}"#),
+        }
         signing_keys {
             id: Text("grant-2026-02"), purpose: Text("grant"), public_key: Bytes(4, 65), private_key_sealed: Bytes(0x5e, 60),
             created_at: Int(NOW), retired_at: Int(NOW + MINUTE),
@@ -219,6 +234,11 @@ fn unloved() -> Vec<(&'static str, &'static str, Value)> {
         ("users", "role", Text("root")),
         ("devices", "platform", Text("windows")),
         ("devices", "user_id", Id(99)),
+        ("devices", "confirmed_with", Text("hope")),
+        ("waiting_devices", "verdict", Text("maybe")),
+        ("waiting_devices", "decided_at", Null),
+        ("device_challenges", "proof", Null),
+        ("enrollments", "purpose", Text("fun")),
         ("approvals", "state", Text("maybe")),
         ("approvals", "decided_at", Null),
         ("approvals", "decided_by", Null),

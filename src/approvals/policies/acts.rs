@@ -15,7 +15,10 @@ use crate::approvals::action::canonical;
 use crate::clock::Timestamp;
 use crate::db::Tx;
 use crate::id::{ActChallengeId, ActId, DeviceId, PasskeyId, UserId};
-use crate::identity::{self, Call, Credential, Handle, Person, Role, UserRef, WebauthnRefusal};
+use crate::identity::{
+    self, Call, CallRefusal, Credential, DrawnCode, Handle, NewCode, OpenedCode, Person, PersonName, Role, UserRef,
+    WebauthnRefusal,
+};
 use crate::journal::{Actor, Entry};
 use crate::secret::{b64u, random, tagged_sha256};
 
@@ -26,6 +29,9 @@ pub(super) const ACT_LIFE: Duration = Duration::from_mins(10);
 const CHALLENGE_LIFE: Duration = Duration::from_mins(2);
 
 const TYPE: &str = "phoneops.act.v1";
+
+/// Whoever could recover themselves would need no device of theirs.
+pub(super) const NOT_ONESELF: &str = "another administrator recovers you, or the operator";
 
 /// A change that weakens.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -51,6 +57,43 @@ pub enum Change {
         /// Who.
         user: UserId,
     },
+    /// A code is made for a device of somebody else.
+    #[serde(rename = "enrollment.created")]
+    Enroll {
+        /// Whose device it will be.
+        user: UserId,
+    },
+    /// A code is made that recovers somebody else.
+    #[serde(rename = "recovery.started")]
+    Recover {
+        /// Who is recovered.
+        user: UserId,
+    },
+    /// Another administrator is made.
+    #[serde(rename = "admin.created")]
+    CreateAdmin {
+        /// How chat calls them.
+        handle: Handle,
+        /// Their name.
+        name: PersonName,
+    },
+}
+
+/// An act that was confirmed, and the enrolment code that it made, which is shown to whoever confirmed, once.
+pub struct Confirmation {
+    /// The act.
+    pub act: Act,
+    /// The code.
+    pub code: Option<NewCode>,
+}
+
+/// What is kept of a confirmation under its idempotency key: no secret.
+#[derive(Serialize, Deserialize)]
+struct Kept {
+    #[serde(flatten)]
+    act: Act,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    opened: Option<OpenedCode>,
 }
 
 /// A change that waits for a passkey, or was made under one.
@@ -169,11 +212,18 @@ impl Policies {
     ///
     /// # Errors
     /// Each way in which it can fail has its own [`Refused`]; nothing has changed then.
-    pub async fn confirm(&self, call: &Call, id: ActId, challenge: ActChallengeId, credential: Value) -> Result<Act, Error> {
+    pub async fn confirm(
+        &self,
+        call: &Call,
+        id: ActId,
+        challenge: ActChallengeId,
+        credential: Value,
+    ) -> Result<Confirmation, Error> {
         let person = admin(call)?;
         let (user, device) = (person.user.id, person.device.id);
-        if let Some(act) = call.repeated(&self.store).await? {
-            return Ok(act);
+        if let Some(kept) = call.repeated::<Kept, _>(&self.store).await? {
+            let code = kept.opened.map(|opened| NewCode { id: opened.id, code: None, expires_at: opened.expires_at });
+            return Ok(Confirmation { act: kept.act, code });
         }
         let now = self.clock.now();
         let (offered, passkeys) = self
@@ -199,17 +249,20 @@ impl Policies {
         let confirmed = Confirmed { act: id, challenge, offered, user, device, passkey: passkey.id, updated, credential, now };
         let (journal, actor) = (self.journal.clone(), call.actor(None));
         crate::crash_point!("act-verified");
-        call.write(&self.store, now, move |tx| {
+        let drawn = DrawnCode::draw(now);
+        let code = drawn.to_open();
+        let kept = call.write(&self.store, now, move |tx| {
             Box::pin(async move {
                 let act = confirm(tx, &confirmed).await?;
-                make(tx, &journal, &act.change, actor, now).await?;
+                let opened = make(tx, &journal, &act.change, actor, code, now).await?;
                 let data = json!({"change": act.change, "why": act.why, "proposed_by": act.proposed_by});
                 journal.append(tx, now, Entry { kind: "act.confirmed", actor, subject: id.to_string(), data }).await?;
                 crate::crash_point!("act-written");
-                Ok(act)
+                Ok(Kept { act, opened })
             })
-        })
-        .await
+        });
+        let Kept { act, opened } = kept.await?;
+        Ok(Confirmation { act, code: opened.map(|opened| drawn.shown(opened)) })
     }
 }
 
@@ -234,6 +287,9 @@ async fn confirm(tx: &mut Tx<'_>, confirmed: &Confirmed) -> Result<Act, Error> {
     if act.policy_version != version {
         return Err(Refused::ActOutdated.into());
     }
+    if matches!(act.change, Change::Recover { user: recovered } if recovered == user) {
+        return Err(CallRefusal::Forbidden(NOT_ONESELF).into());
+    }
     let admin = identity::active_user(tx.db(), &UserRef::Id(user)).await?.filter(|user| user.role == Role::Admin);
     let device = identity::active_device(tx.db(), confirmed.device).await?;
     let usable = identity::usable_passkeys(tx.db(), user).await?;
@@ -246,9 +302,7 @@ async fn confirm(tx: &mut Tx<'_>, confirmed: &Confirmed) -> Result<Act, Error> {
     if confirmed.offered.used || !store::use_challenge(tx, challenge, passkey, &confirmed.credential, now).await? {
         return Err(Refused::ChallengeUsed.into());
     }
-    if let Some(updated) = &confirmed.updated
-        && !identity::update_credential(tx, passkey, updated).await?
-    {
+    if !identity::passkey_used(tx, passkey, confirmed.updated.as_ref(), now).await? {
         return Err(Refused::Webauthn(WebauthnRefusal::SignatureInvalid("its counter did not rise")).into());
     }
     store::finish_act(tx, id, user, now).await?;

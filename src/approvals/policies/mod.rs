@@ -6,6 +6,7 @@
 //! - Changes come one after the other: each is judged against the policies it changes.
 
 mod acts;
+mod changing;
 mod resolve;
 mod store;
 
@@ -14,16 +15,19 @@ use std::sync::{Arc, Mutex, PoisonError};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use self::changing::{judged, known_team, make, record};
 use super::machine::Origin;
 use super::policy::{self, Facts, Invalid, Policy, PolicySet, Requirement, Ruling, weakening};
 use super::{Action, builtin_policy};
 use crate::clock::{Clock, Timestamp};
-use crate::db::{self, Db, Store, Tx};
-use crate::id::ActId;
-use crate::identity::{self, Call, Failure, Handle, RelyingParty, Team, User, UserRef, WebauthnRefusal};
-use crate::journal::{Actor, Entry, Journal};
+use crate::db::{self, Db, Store};
+use crate::id::{ActId, UserId};
+use crate::identity::{
+    self, Call, CallRefusal, DrawnCode, Failure, Handle, PersonName, RelyingParty, User, UserRef, WebauthnRefusal,
+};
+use crate::journal::Journal;
 
-pub use acts::{Act, ActChallenge, Change};
+pub use acts::{Act, ActChallenge, Change, Confirmation};
 pub(super) use resolve::{Resolved, resolve};
 
 /// The policies of an installation. Cheap to share behind an `Arc`.
@@ -122,6 +126,9 @@ pub enum Refused {
     /// The signature was refused.
     #[error(transparent)]
     Webauthn(WebauthnRefusal),
+    /// What was to be made of people or devices was refused.
+    #[error(transparent)]
+    Identity(identity::Refusal),
 }
 
 /// What [`Policies`] returns when it does not do as it was asked.
@@ -199,12 +206,54 @@ impl Policies {
     /// # Errors
     /// Only administrators may; team and person must be there.
     pub async fn add_member(&self, call: &Call, team: Handle, user: UserRef) -> Result<Changed<()>, Error> {
+        let user = self.somebody(call, user).await?;
+        self.change(call, Change::AddMember { team, user }).await
+    }
+
+    /// Proposes a code for a device of somebody else.
+    ///
+    /// # Errors
+    /// Only administrators may; there may be no such person.
+    pub async fn enroll(&self, call: &Call, who: UserRef) -> Result<Act, Error> {
+        let user = self.somebody(call, who).await?;
+        self.propose(call, Change::Enroll { user }).await
+    }
+
+    /// Proposes a code that recovers somebody else.
+    ///
+    /// # Errors
+    /// Only administrators may, and not for themselves; there may be no such person.
+    pub async fn recover(&self, call: &Call, who: UserRef) -> Result<Act, Error> {
+        let user = self.somebody(call, who).await?;
+        if call.person().is_ok_and(|person| person.user.id == user) {
+            return Err(CallRefusal::Forbidden(acts::NOT_ONESELF).into());
+        }
+        self.propose(call, Change::Recover { user }).await
+    }
+
+    /// Proposes another administrator.
+    ///
+    /// # Errors
+    /// Only administrators may; the handle may be taken.
+    pub async fn create_admin(&self, call: &Call, handle: Handle, name: PersonName) -> Result<Act, Error> {
         call.admin()?;
-        let who = user.clone();
+        self.propose(call, Change::CreateAdmin { handle, name }).await
+    }
+
+    async fn somebody(&self, call: &Call, who: UserRef) -> Result<UserId, Error> {
+        call.admin()?;
+        let named = who.clone();
         let found: Option<User> =
-            self.store.read(move |db| Box::pin(async move { identity::active_user(db, &who).await })).await?;
-        let found = found.ok_or_else(|| Refused::NotFound(user.to_string()))?;
-        self.change(call, Change::AddMember { team, user: found.id }).await
+            self.store.read(move |db| Box::pin(async move { identity::active_user(db, &named).await })).await?;
+        Ok(found.ok_or_else(|| Refused::NotFound(who.to_string()))?.id)
+    }
+
+    /// Proposes what always weakens.
+    async fn propose(&self, call: &Call, change: Change) -> Result<Act, Error> {
+        match self.change(call, change).await? {
+            Changed::Waits(act) => Ok(*act),
+            Changed::Made(()) => Err(db::Error::Failed("what always weakens was made at once".to_owned()).into()),
+        }
     }
 
     /// Takes somebody out of a team.
@@ -237,7 +286,8 @@ impl Policies {
             Box::pin(async move {
                 let policy_version = store::lock_version(tx).await?;
                 let Some(why) = judged(tx, &change).await? else {
-                    make(tx, &journal, &change, actor, now).await?;
+                    // What makes a code always weakens: this one is never opened.
+                    make(tx, &journal, &change, actor, DrawnCode::draw(now).to_open(), now).await?;
                     crate::crash_point!("policy-written");
                     return Ok(Changed::Made(()));
                 };
@@ -326,95 +376,4 @@ fn explained(set: &PolicySet, facts: &Facts<'_>) -> Vec<(String, Option<String>)
         (name, why)
     };
     set.judged(facts).map(&mut explain).collect()
-}
-
-/// Why a change weakens, if it does; everybody it names is looked up first.
-async fn judged(tx: &mut Tx<'_>, change: &Change) -> Result<Option<String>, Error> {
-    let before: Vec<Policy> = store::list(tx.db()).await?.into_iter().map(|stored| stored.policy).collect();
-    match change {
-        Change::SetPolicy { policy } => {
-            known(tx.db(), policy).await?;
-            Ok(weakening(&before, policy.name.as_str(), Some(policy)).map(|why| why.to_string()))
-        }
-        Change::RemovePolicy { name } => {
-            let why = weakening(&before, name.as_str(), None);
-            Ok(Some(why.ok_or_else(|| Refused::NotFound(format!("policy {name}")))?.to_string()))
-        }
-        Change::AddMember { team, user } => {
-            let found = known_team(tx, team).await?;
-            let members = identity::team_members(tx.db(), found.id).await?;
-            let named = before.iter().find(|policy| policy.require.groups.iter().any(|group| group.teams.contains(team)));
-            let joins = !members.iter().any(|member| member.id == *user);
-            Ok(named.filter(|_| joins).map(|policy| format!("another person could approve under policy {}", policy.name)))
-        }
-    }
-}
-
-/// That everybody a policy names is there.
-async fn known(db: &mut Db<'_>, policy: &Policy) -> Result<(), Error> {
-    let missing = |field: String, what: String| Refused::Invalid(Invalid { field, why: format!("there is no {what}") });
-    for (at, group) in policy.require.groups.iter().enumerate() {
-        let field = |kind: &str| format!("require.groups[{at}].{kind}");
-        for user in &group.users {
-            if identity::active_user(db, user).await?.is_none() {
-                return Err(missing(field("users"), user.to_string()).into());
-            }
-        }
-        for team in &group.teams {
-            if identity::find_team(db, team).await?.is_none() {
-                return Err(missing(field("teams"), format!("team {team}")).into());
-            }
-        }
-    }
-    for bot in policy.require.executor.iter().chain(policy.matching.bots.iter().flatten()) {
-        if identity::active_bot(db, bot).await?.is_none() {
-            return Err(missing("require.executor, match.bots".to_owned(), format!("bot {bot}")).into());
-        }
-    }
-    Ok(())
-}
-
-/// Makes a change and records it.
-async fn make(tx: &mut Tx<'_>, journal: &Journal, change: &Change, actor: Actor, now: Timestamp) -> Result<(), Error> {
-    match change {
-        Change::SetPolicy { policy } => {
-            let version = store::version(tx.db()).await? + 1;
-            store::change(tx, version, policy.name.as_str(), Some(policy), now).await?;
-            let data = json!({"version": version, "sha256": policy.reference().sha256, "policy": policy});
-            record(tx, journal, now, actor, "policy.set", policy.name.to_string(), data).await
-        }
-        Change::RemovePolicy { name } => {
-            let version = store::version(tx.db()).await? + 1;
-            store::change(tx, version, name.as_str(), None, now).await?;
-            record(tx, journal, now, actor, "policy.removed", name.to_string(), json!({"version": version})).await
-        }
-        Change::AddMember { team, user } => {
-            let team = known_team(tx, team).await?;
-            if !identity::add_member(tx, team.id, *user, now).await? {
-                return Ok(());
-            }
-            // An act that was proposed before names a smaller team.
-            let version = store::version(tx.db()).await? + 1;
-            store::raise(tx, version).await?;
-            let data = json!({"name": team.name, "user": user});
-            record(tx, journal, now, actor, "team.member_added", team.id.to_string(), data).await
-        }
-    }
-}
-
-async fn known_team(tx: &mut Tx<'_>, name: &Handle) -> Result<Team, Error> {
-    let found = identity::find_team(tx.db(), name).await?;
-    found.ok_or_else(|| Refused::NotFound(format!("team {name}")).into())
-}
-
-async fn record(
-    tx: &mut Tx<'_>,
-    journal: &Journal,
-    now: Timestamp,
-    actor: Actor,
-    kind: &'static str,
-    subject: String,
-    data: serde_json::Value,
-) -> Result<(), Error> {
-    Ok(journal.append(tx, now, Entry { kind, actor, subject, data }).await?)
 }

@@ -161,7 +161,7 @@ impl Phone {
 }
 
 /// That a passkey would sign this text under this tag, with its user verified.
-fn signed_by_passkey(asked: &Value, tag: &str, text: &str) -> Result<(), Mismatch> {
+pub(super) fn signed_by_passkey(asked: &Value, tag: &str, text: &str) -> Result<(), Mismatch> {
     expect(asked["challenge"] == b64u(tagged_sha256(tag, text.as_bytes())), Mismatch::Challenge)?;
     expect(asked["userVerification"] == "required", Mismatch::UserVerification)
 }
@@ -212,12 +212,12 @@ fn check_digests(statement: &Value, approval: &Value) -> Result<(), Error> {
     Ok(())
 }
 
-fn expect(holds: bool, otherwise: Mismatch) -> Result<(), Mismatch> {
+pub(super) fn expect(holds: bool, otherwise: Mismatch) -> Result<(), Mismatch> {
     if holds { Ok(()) } else { Err(otherwise) }
 }
 
 /// The statement, when its text is canonical: two members of one name, for which readers differ, are not.
-fn canonical(text: &str) -> Result<Value, Error> {
+pub(super) fn canonical(text: &str) -> Result<Value, Error> {
     let statement: Value = serde_json::from_str(text).map_err(|_| Mismatch::Canonical)?;
     expect(jcs(&statement)? == text.as_bytes(), Mismatch::Canonical)?;
     Ok(statement)

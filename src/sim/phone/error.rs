@@ -116,6 +116,9 @@ pub enum Mismatch {
     /// `display_sha256` is not the digest of what is shown.
     #[error("the digest of what is shown is wrong")]
     DisplayDigest,
+    /// The number that was typed is not that of the key that is to be confirmed.
+    #[error("the number is not that of the device that waits")]
+    Number,
     /// The passkey would sign something else than the statement.
     #[error("the challenge is not the digest of the statement")]
     Challenge,
