@@ -203,8 +203,15 @@ struct RetentionFile {
 }
 
 /// Variables that are not settings of the server.
-const NOT_SETTINGS: [&str; 6] =
-    ["PHONEOPS_TOKEN", "PHONEOPS_TOKEN_FILE", "PHONEOPS_SERVER", "PHONEOPS_CONFIG", "PHONEOPS_CRASH_AT", "PHONEOPS_CRASH_LOG"];
+const NOT_SETTINGS: [&str; 7] = [
+    "PHONEOPS_LOGIN_FILE",
+    "PHONEOPS_TOKEN",
+    "PHONEOPS_TOKEN_FILE",
+    "PHONEOPS_SERVER",
+    "PHONEOPS_CONFIG",
+    "PHONEOPS_CRASH_AT",
+    "PHONEOPS_CRASH_LOG",
+];
 
 impl Config {
     /// Reads `file`, when given, and `variables` over it.

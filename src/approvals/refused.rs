@@ -47,6 +47,9 @@ pub enum Refused {
     /// Signed in another way than the challenge is for.
     #[error("the challenge is for another factor")]
     OtherFactor,
+    /// Whoever can read the file of a command line's key could approve with it.
+    #[error("a command line's key is a file: approve on a phone")]
+    KeyInFile,
     /// A browser cannot know that the phone was unlocked.
     #[error("a browser does not approve with a tap")]
     TapFromBrowser,

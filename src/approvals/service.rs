@@ -459,6 +459,9 @@ fn fitting(view: &View, person: &Person, verdict: Verdict, factor: Factor) -> Re
     if factor < approval.requirement.factor {
         return Err(Refused::Machine(super::Refusal::FactorTooWeak(approval.requirement.factor)).into());
     }
+    if factor != Factor::Passkey && person.device.platform == Platform::Cli {
+        return Err(Refused::KeyInFile.into());
+    }
     if factor == Factor::Tap && person.device.platform == Platform::Web {
         return Err(Refused::TapFromBrowser.into());
     }

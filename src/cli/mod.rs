@@ -6,6 +6,7 @@
 //! | operator | `restore` | the database, which no server may have open |
 //! | bot | `request`, `exec`, `page`, `incident`, `chat-identity code` | HTTP, with a token from the environment |
 //! | bot or operator | `events` | HTTP with a token; without one the Unix socket |
+//! | person | `login`, `logout`, `whoami`; and what an operator and a bot do, but for `request`, `exec`, `backup` | HTTP, with the key of the login |
 //! | nobody | `healthcheck`, `openapi`, `completions`, `verify` | HTTP, or not at all |
 //!
 //! **Invariants**
@@ -31,6 +32,7 @@ mod incident;
 mod interrupt;
 mod journal;
 mod keys;
+mod login;
 mod noun;
 mod openapi;
 mod outcome;
@@ -75,6 +77,9 @@ enum Command {
     Enroll(enroll::Enroll),
     Device(device::Command),
     Admin(admin::Command),
+    Login(login::Login),
+    Logout(login::Logout),
+    Whoami(login::Whoami),
     Request(request::Request),
     Exec(exec::Exec),
     Page(page::Page),
@@ -137,6 +142,9 @@ async fn perform(command: Command, out: &mut Out) -> Result<Outcome, Failure> {
         Command::Enroll(enroll) => enroll.run(out).await,
         Command::Device(device) => device.run(out).await,
         Command::Admin(admin) => admin.run(out).await,
+        Command::Login(login) => login.run(out).await,
+        Command::Logout(logout) => logout.run(out).await,
+        Command::Whoami(whoami) => whoami.run(out).await,
         Command::Request(request) => request.run(out).await,
         Command::Exec(exec) => Ok(exec.run(out).await),
         Command::Page(page) => page.run(out).await,

@@ -7,7 +7,7 @@ use super::store;
 use crate::clock::Timestamp;
 use crate::db::{Result, Tx};
 use crate::id::{DeviceId, UserId};
-use crate::identity::{self, Bell, Device, News, WaitingDevice};
+use crate::identity::{self, Bell, Device, News, Via, WaitingDevice};
 use crate::push::Category;
 
 /// How long it is news that a device joined.
@@ -32,8 +32,13 @@ impl Bell for Delivery {
 
 impl Delivery {
     async fn waits(&self, tx: &mut Tx<'_>, waiting: &WaitingDevice, now: Timestamp) -> Result<()> {
-        let body = format!("{} wants to be yours: type its number here, or reject it", waiting.name);
-        let words = Words { title: "A new device waits".into(), body };
+        let from = waiting.address.map(|address| format!(" (from {address})")).unwrap_or_default();
+        let body = format!("{}{from} wants to be yours: type its number here, or reject it", waiting.name);
+        let title = match waiting.via {
+            Via::Code => "A new device waits",
+            Via::Login => "Somebody signs in as you",
+        };
+        let words = Words { title: title.into(), body };
         let content = content(Category::Device, waiting.id, words);
         self.tell(tx, (waiting.user, waiting.id), 1, content, waiting.expires_at, now).await
     }

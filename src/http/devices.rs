@@ -1,5 +1,7 @@
 //! `/v1/devices`: a person's phones, browsers and command lines, and how they are reached.
 
+use std::net::IpAddr;
+
 use aide::axum::ApiRouter;
 use aide::axum::routing::{delete_with, get_with, post_with, put_with};
 use axum::Json;
@@ -18,7 +20,8 @@ use crate::clock::Timestamp;
 use crate::delivery::Registration;
 use crate::id::{DeviceChallengeId, DeviceId, UserId};
 use crate::identity::{
-    ClaimedDevice, Confirmation, Device, DeviceChallenge, Devices, NotAMatchNumber, Platform, Signature, UserRef, WaitingDevice,
+    ClaimedDevice, Confirmation, Device, DeviceChallenge, Devices, NotAMatchNumber, Platform, Signature, UserRef, Via,
+    WaitingDevice,
 };
 use crate::push::{Subscription, guard};
 
@@ -83,6 +86,12 @@ pub(super) struct DeviceBody {
     /// Six digits that a device that waits shows and that are typed into the one that confirms it. Only in the reply to its claim.
     #[serde(rename = "match", skip_serializing_if = "Option::is_none")]
     match_number: Option<String>,
+    /// How a device that waits came.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    via: Option<Via>,
+    /// Where a device that waits called from, where that is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    address: Option<IpAddr>,
     /// From when on it answers and administers, when it recovers its person.
     #[serde(skip_serializing_if = "Option::is_none")]
     approves_from: Option<Timestamp>,
@@ -126,6 +135,8 @@ impl From<Device> for DeviceBody {
             state: Standing::Active,
             expires_at: None,
             match_number: None,
+            via: None,
+            address: None,
             approves_from: device.approves_from,
             last_used_at: device.last_used_at,
         }
@@ -144,6 +155,8 @@ impl From<WaitingDevice> for DeviceBody {
             state: Standing::Waiting,
             expires_at: Some(waiting.expires_at),
             match_number: None,
+            via: Some(waiting.via),
+            address: waiting.address,
             approves_from: None,
             last_used_at: None,
         }

@@ -2,6 +2,7 @@
 
 use aide::axum::ApiRouter;
 use aide::axum::routing::post_with;
+use axum::Extension;
 use axum::extract::State as Extract;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -10,6 +11,7 @@ use serde_json::Value;
 use super::State;
 use super::acts::ActBody;
 use super::caller::{Anonymous, Write, field};
+use super::client_address::ClientAddress;
 use super::devices::DeviceBody;
 use super::input::{name, object, optional_object};
 use super::output::{MadeOrNow, MadeOrWaits};
@@ -102,11 +104,11 @@ struct ClaimRequest {
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct DeviceRequest {
+pub(super) struct DeviceRequest {
     /// What its owner calls it; 1 to 80 characters.
     #[schemars(length(min = 1, max = 80))]
-    name: String,
-    platform: Platform,
+    pub(super) name: String,
+    pub(super) platform: Platform,
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -127,7 +129,7 @@ struct ClaimedBody {
 }
 
 /// What the `device` member says; it is kept as it was sent, for the proof covers it.
-fn device(sent: &Value) -> Result<DeviceRequest, Problem> {
+pub(super) fn device(sent: &Value) -> Result<DeviceRequest, Problem> {
     let mut track = serde_path_to_error::Track::new();
     object(serde_path_to_error::Deserializer::new(sent, &mut track)).map_err(|error: serde_json::Error| {
         let detail = error.to_string();
@@ -138,6 +140,7 @@ fn device(sent: &Value) -> Result<DeviceRequest, Problem> {
 
 async fn claim(
     Extract(app): Extract<State>,
+    address: Option<Extension<ClientAddress>>,
     Anonymous(body): Anonymous<ClaimRequest>,
 ) -> Result<MadeOrNow<ClaimedBody>, Problem> {
     let code = EnrollmentCode::parse(&body.code).map_err(|error| Problem::field("code", error.to_string()))?;
@@ -150,6 +153,7 @@ async fn claim(
         key: body.device_key,
         proof: body.proof,
         user: body.user.map(|user| (user.handle, user.name)),
+        address: address.map(|Extension(ClientAddress(address))| address),
     };
     let Claimed { user, device, fresh } = app.identity.claim(claim).await?;
     let body = ClaimedBody {

@@ -21,6 +21,7 @@ mod incidents;
 mod input;
 mod journal;
 mod keys;
+mod logins;
 mod me;
 mod middleware;
 mod output;
@@ -122,6 +123,7 @@ fn api() -> ApiRouter<State> {
         .merge(grants::router())
         .merge(incidents::router())
         .merge(enrollments::router())
+        .merge(logins::router())
         .merge(token::router())
         .merge(devices::router())
         .merge(passkeys::router())

@@ -6,6 +6,7 @@
 //!   claim at once one is the first.
 //! - The first administrator's code exists only while there is no user at all, and at most one of them works.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -16,7 +17,7 @@ use super::call::{Call, CallRefusal, Caller, Failure};
 use super::code::EnrollmentCode;
 use super::device_key::DeviceKey;
 use super::devices::store::{self as devices, Enrollment};
-use super::devices::{Entrance, Parts, Purpose, WAITING_LIFE, WaitingDevice, entrance, recovered, wait};
+use super::devices::{Entrance, Parts, Purpose, Via, WAITING_LIFE, WaitingDevice, entrance, recovered, wait};
 use super::dpop;
 use super::handle::{Handle, PersonName};
 use super::model::{Device, Platform, Role, User, UserRef};
@@ -57,6 +58,8 @@ pub struct Claim {
     pub proof: String,
     /// Who the first administrator is.
     pub user: Option<(Handle, PersonName)>,
+    /// Where it called from.
+    pub address: Option<IpAddr>,
 }
 
 /// What became of a claim.
@@ -281,7 +284,9 @@ async fn join(
         return Err(Refusal::DeviceKeyTaken.into());
     }
     devices::claim_enrollment(tx, enrollment.id, Some(device.id), None, now).await?;
-    let mut data = json!({"user": user.id, "name": device.name, "platform": device.platform, "enrollment": enrollment.id});
+    let mut data = json!({
+        "user": user.id, "name": device.name, "platform": device.platform, "enrollment": enrollment.id, "address": claim.address,
+    });
     if let Some(from) = approves_from {
         data["approves_from"] = json!(from);
     }
@@ -311,9 +316,13 @@ async fn let_wait(
         key: claim.key,
         claimed_at: now,
         expires_at: now.after(WAITING_LIFE),
+        via: Via::Code,
+        address: claim.address,
         verdict: None,
     };
-    let data = json!({"user": user.id, "name": waiting.name, "platform": waiting.platform, "enrollment": enrollment.id});
+    let data = json!({
+        "user": user.id, "name": waiting.name, "platform": waiting.platform, "enrollment": enrollment.id, "address": waiting.address,
+    });
     wait(tx, parts, &waiting, data, now).await?;
     devices::claim_enrollment(tx, enrollment.id, None, Some(waiting.id), now).await?;
     Ok(Enrolled { user: user.id, device: waiting.id, fresh: true })

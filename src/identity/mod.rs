@@ -39,8 +39,8 @@ pub use call::{Call, CallRefusal, Caller, Failure, Once, Person, UsedProof};
 pub use chat::{ChatIdentity, Nobody, Who, person_meant};
 pub use device_key::DeviceKey;
 pub use devices::{
-    Bell, CodeToOpen, Confirmation, DeviceChallenge, Devices, DrawnCode, MatchNumber, News, NotAMatchNumber, OpenedCode,
-    Purpose as CodePurpose, Signature, WAITING_LIFE, WaitingDevice, open_code, verify_confirmation,
+    Asking, Bell, CodeToOpen, Confirmation, DeviceChallenge, Devices, DrawnCode, MatchNumber, News, NotAMatchNumber, OpenedCode,
+    Purpose as CodePurpose, Signature, Via, WAITING_LIFE, WaitingDevice, open_code, verify_confirmation,
 };
 pub use enrollment::{CODE_LIFE, Claim, Claimed, ClaimedDevice, NewCode};
 pub use handle::{Handle, PersonName};

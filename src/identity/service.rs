@@ -100,6 +100,15 @@ pub enum Refusal {
     /// This passkey is registered already.
     #[error("this passkey is registered already")]
     PasskeyTaken,
+    /// Nobody is named, or nobody who could confirm.
+    #[error("there is nobody of that name whose device could confirm this: ask for an enrolment code")]
+    LoginRefused,
+    /// Too many have asked.
+    #[error("a device has asked already: it has to be confirmed, or its time be over, before another is heard")]
+    LoginBusy {
+        /// Until when.
+        until: Timestamp,
+    },
     /// No such link code, or it is over.
     #[error("the link code is not known, or its ten minutes are over")]
     LinkCodeUnknown,

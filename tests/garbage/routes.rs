@@ -102,6 +102,7 @@ pub(crate) async fn good(raw: &Raw<'_>, cast: &Cast) -> Vec<Good> {
         route(Who::Bot, "POST", &incident("resolve"), json!({"actor": "@yannick"})),
         route(Who::Phone, "POST", &incident("not-me"), json!({})),
         route(Who::Operator, "POST", "/v1/enrollments", json!({"user": "@yannick"})),
+        route(Who::Nobody, "POST", "/v1/logins", raw.world.blank_phone().prepare_login("cli", "@yannick", "A laptop").unwrap()),
         route(Who::Nobody, "POST", "/v1/enrollments/claim", blank.claim(&raw.code("yannick").await)),
         route(
             Who::Phone,

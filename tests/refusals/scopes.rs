@@ -37,6 +37,7 @@ const TABLE: &[(&str, &str)] = &[
     ("GET /v1/users/{usr}/devices", "1 333333 3+ +"),
     ("POST /v1/users/{usr}/recover", "1 333333 3+ +"),
     ("POST /v1/enrollments/claim", "+ ++++++ ++ +"),
+    ("POST /v1/logins", "+ ++++++ ++ +"),
     ("POST /v1/token", "+ ++++++ ++ +"),
     ("GET /v1/devices", "1 333333 ++ 3"),
     ("DELETE /v1/devices/{dev}", "1 333333 3+ +"),
@@ -110,6 +111,10 @@ mod stories {
             "POST /v1/grants/{grt}/outcome" => json!({"outcome": "succeeded"}),
             "POST /v1/incidents" => json!({"title": "Down", "to": ["@nobody"]}),
             "POST /v1/enrollments" => json!({"user": "@nobody"}),
+            "POST /v1/logins" => {
+                let phone = raw.world.blank_phone();
+                phone.prepare_login("cli", "@ada", "A laptop").expect("a request")
+            }
             "POST /v1/enrollments/claim" => {
                 RawPhone::blank(raw.world.clock.clone(), raw.issuer()).claim("7K3MQ2XNB4TD9VWH5RFA8CPE")
             }

@@ -16,6 +16,7 @@
 //! - Whoever could object is told in the same transaction.
 
 mod confirming;
+mod login;
 mod recovery;
 pub(super) mod store;
 mod usage;
@@ -37,8 +38,9 @@ use crate::id::{DeviceId, UserId};
 use crate::journal::Journal;
 
 pub use confirming::{Confirmation, DeviceChallenge, Signature, verify_jws as verify_confirmation};
+pub use login::Asking;
 pub use recovery::{CodeToOpen, DrawnCode, OpenedCode, open_code};
-pub use waiting::{MatchNumber, NotAMatchNumber, WAITING_LIFE, WaitingDevice};
+pub use waiting::{MatchNumber, NotAMatchNumber, Via, WAITING_LIFE, WaitingDevice};
 
 pub(super) use recovery::{Entrance, entrance, recovered};
 pub(super) use usage::{Thing, Usage};

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::login::Asked;
 use super::{Purpose, Thing, WaitingDevice};
 use crate::clock::Timestamp;
 use crate::db::{Db, Error, FromRow, Json, Result, Row, Sql, Tx};
@@ -229,7 +230,7 @@ pub(in crate::identity) async fn postpone(tx: &mut Tx<'_>, id: DeviceId, approve
 impl FromRow for WaitingDevice {
     fn from_row(row: &Row<'_>) -> Result<Self> {
         let id: DeviceId = row.get("id")?;
-        let verdict: Option<String> = row.get("verdict")?;
+        let (verdict, address): (Option<String>, Option<String>) = (row.get("verdict")?, row.get("address")?);
         Ok(Self {
             id,
             user: row.get("user_id")?,
@@ -239,6 +240,10 @@ impl FromRow for WaitingDevice {
                 .map_err(|error| Error::inconsistent("waiting_devices", id, error))?,
             claimed_at: row.get("claimed_at")?,
             expires_at: row.get("expires_at")?,
+            via: word("waiting_devices", id, row.get("via")?)?,
+            address: address
+                .map(|address| address.parse().map_err(|error| Error::inconsistent("waiting_devices", id, error)))
+                .transpose()?,
             verdict: verdict.map(|verdict| word("waiting_devices", id, verdict)).transpose()?,
         })
     }
@@ -248,8 +253,8 @@ impl FromRow for WaitingDevice {
 pub(super) async fn insert_waiting(tx: &mut Tx<'_>, waiting: &WaitingDevice) -> Result<bool> {
     let rows = tx
         .query(
-            "insert into waiting_devices (id, user_id, name, platform, public_key, thumbprint, claimed_at, expires_at)
-             select $1, $2, $3, $4, $5, $6, $7, $8 where not exists (select 1 from devices where thumbprint = $6)
+            "insert into waiting_devices (id, user_id, name, platform, public_key, thumbprint, claimed_at, expires_at, via, address)
+             select $1, $2, $3, $4, $5, $6, $7, $8, $9, $10 where not exists (select 1 from devices where thumbprint = $6)
              on conflict (thumbprint) do nothing",
         )
         .bind(waiting.id)
@@ -260,6 +265,8 @@ pub(super) async fn insert_waiting(tx: &mut Tx<'_>, waiting: &WaitingDevice) -> 
         .bind(waiting.key.thumbprint())
         .bind(waiting.claimed_at)
         .bind(waiting.expires_at)
+        .bind(waiting.via.as_str())
+        .bind(waiting.address.map(|address| address.to_string()))
         .execute()
         .await?;
     Ok(rows == 1)
@@ -269,6 +276,45 @@ pub(super) async fn insert_waiting(tx: &mut Tx<'_>, waiting: &WaitingDevice) -> 
 pub(in crate::identity) async fn has_waited(db: &mut Db<'_>, thumbprint: [u8; 32]) -> Result<bool> {
     let found = db.query("select id from waiting_devices where thumbprint = $1").bind(thumbprint).optional::<DeviceId>();
     Ok(found.await?.is_some())
+}
+
+/// Whether a person has a device that may confirm another.
+pub(super) async fn could_confirm(db: &mut Db<'_>, user: UserId, now: Timestamp) -> Result<bool> {
+    db.query(
+        "select exists (select 1 from devices where user_id = $1 and revoked_at is null
+             and (approves_from is null or approves_from <= $2)) as could",
+    )
+    .bind(user)
+    .bind(now)
+    .one()
+    .await
+}
+
+impl FromRow for Asked {
+    fn from_row(row: &Row<'_>) -> Result<Self> {
+        let verdict: Option<String> = row.get("verdict")?;
+        let id: DeviceId = row.get("id")?;
+        let verdict = verdict.map(|verdict| word("waiting_devices", id, verdict)).transpose()?;
+        Ok(Self { at: row.get("claimed_at")?, expires_at: row.get("expires_at")?, verdict })
+    }
+}
+
+/// What asked to be this person's without a code since then, the oldest first.
+pub(super) async fn asked_since(db: &mut Db<'_>, user: UserId, since: Timestamp) -> Result<Vec<Asked>> {
+    db.query(
+        "select id, claimed_at, expires_at, verdict from waiting_devices
+         where user_id = $1 and via = 'login' and claimed_at > $2 order by claimed_at, id",
+    )
+    .bind(user)
+    .bind(since)
+    .all()
+    .await
+}
+
+/// What waits, or waited, for this person with this key.
+pub(super) async fn waits_with(db: &mut Db<'_>, user: UserId, thumbprint: [u8; 32]) -> Result<Option<WaitingDevice>> {
+    let sql = "select * from waiting_devices where user_id = $1 and thumbprint = $2";
+    db.query(sql).bind(user).bind(thumbprint).optional().await
 }
 
 pub(in crate::identity) async fn find_waiting(db: &mut Db<'_>, id: DeviceId) -> Result<Option<WaitingDevice>> {

@@ -5,6 +5,7 @@
 //!   secret: whoever may confirm could compute it. Typing it makes a person look at the phone that waits.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -42,8 +43,33 @@ pub struct WaitingDevice {
     pub claimed_at: Timestamp,
     /// From when on it cannot be confirmed.
     pub expires_at: Timestamp,
+    /// How it came.
+    pub via: Via,
+    /// Where it called from, where that is known.
+    pub address: Option<IpAddr>,
     /// What became of it.
     pub verdict: Option<Verdict>,
+}
+
+/// How a device that waits came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Via {
+    /// With an enrolment code.
+    Code,
+    /// It asked, without one.
+    Login,
+}
+
+impl Via {
+    /// As it stands in the database.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Code => "code",
+            Self::Login => "login",
+        }
+    }
 }
 
 /// What became of a device that waited.

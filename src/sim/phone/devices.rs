@@ -5,10 +5,10 @@
 
 use serde_json::{Value, json};
 
-use super::answer::{canonical, expect, signed_by_passkey};
+use super::answer::{canonical, expect, jcs, signed_by_passkey};
 use super::error::{Error, Mismatch};
 use super::{Phone, reference};
-use crate::secret::{from_b64u, tagged_sha256};
+use crate::secret::{b64u, from_b64u, tagged_sha256};
 
 const TYPE: &str = "phoneops.device_confirmation.v1";
 
@@ -23,6 +23,32 @@ impl Phone {
             Value::Array(devices) => Ok(devices),
             _ => Err(Error::Protocol("a list of devices without devices".to_owned())),
         }
+    }
+
+    /// Asks to become a device of `user` (`@handle`) without a code; it waits then. Doing it again is harmless.
+    ///
+    /// # Errors
+    /// [`Error::Refused`].
+    pub async fn ask_to_join(&self, platform: &str, user: &str, device_name: &str) -> Result<Value, Error> {
+        let body = self.prepare_login(platform, user, device_name)?;
+        let reply = self.post_anonymously("/v1/logins", &body).await?.accepted()?;
+        self.become_device(&reply).await?;
+        Ok(reply)
+    }
+
+    /// The body with which [`Phone::ask_to_join`] asks, not yet sent.
+    ///
+    /// # Errors
+    /// [`Error::Protocol`].
+    pub fn prepare_login(&self, platform: &str, user: &str, device_name: &str) -> Result<Value, Error> {
+        let device = json!({"name": device_name, "platform": platform});
+        let header = json!({"alg": "ES256", "typ": "phoneops-login+jwt"});
+        let claims = json!({
+            "aud": self.issuer(), "user": user, "device_sha256": b64u(tagged_sha256("phoneops.device.v1", &jcs(&device)?)),
+            "iat": self.now().as_seconds(),
+        });
+        let proof = self.device_key.jws(&header, &claims);
+        Ok(json!({"user": user, "device": device, "device_key": self.device_key.jwk(), "proof": proof}))
     }
 
     /// The number that this phone shows while it waits, as the protocol computes it.

@@ -180,17 +180,23 @@ impl Phone {
         }
         let path = "/v1/enrollments/claim";
         let reply = self.post_anonymously(path, &claim).await?.accepted()?;
+        self.become_device(&reply).await?;
+        Ok(reply)
+    }
+
+    /// Remembers which device it is, as a reply to a claim says.
+    async fn become_device(&self, reply: &Value) -> Result<(), Error> {
         if reply["issuer"] != self.issuer.as_str() {
             let other = format!("enrolled at {}, but the issuer is {}", self.issuer, reply["issuer"]);
             return Err(Error::Protocol(other));
         }
         self.state().device = Some(Device {
             id: text(&reply["device"]["id"], "device.id")?,
-            user_id: text(&reply["user"]["id"], "user.id")?,
+            user_id: text(&reply["device"]["user"], "device.user")?,
             vapid_public_key: text(&reply["vapid_public_key"], "vapid_public_key")?,
         });
         *self.token.lock().await = None;
-        Ok(reply)
+        Ok(())
     }
 
     fn enrolment_proof(&self, code: &str, device: &Value) -> Result<String, Error> {
