@@ -402,7 +402,7 @@ async fn forget(forgetting: Forgetting, clock: Clock, stop: CancellationToken) {
         }
     }
     // A server that is restarted often would never come to it.
-    if let Err(error) = identity.write_usage().await {
+    if let Err(error) = forgetting.identity.write_usage().await {
         tracing::warn!(%error, "it was not written what was used last");
     }
 }
