@@ -162,6 +162,9 @@ async fn a_lost_phone_is_replaced() {
     let new = house.phone();
     new.enrol(&code, "Zoë's next phone", None).await.unwrap();
 
+    let doctor = house.run(&["doctor"]).await.stdout;
+    let recovery = doctor.lines().find(|line| line.contains("@zoe is being recovered")).unwrap_or_else(|| panic!("{doctor}"));
+    assert!(recovery.starts_with("warn  recovery: ") && recovery.contains("phoneops device revoke dev_"), "{recovery}");
     let listed = house.run(&["device", "list", "@zoe"]).await.stdout;
     let lines: Vec<_> = listed.lines().collect();
     assert!(lines[0].contains("Zoë's phone") && lines[0].contains("not used yet"), "{listed}");

@@ -266,9 +266,11 @@ impl Shot<'_> {
         }
         let response = request.send().await.expect("the server answers");
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        // As it was sent: the client takes `..` out of a path, however it is written.
+        let sent = response.url().path().to_owned();
         let text = String::from_utf8_lossy(&response.bytes().await.expect("a body")).into_owned();
         let seen = Seen { status, headers, body: serde_json::from_str(&text).unwrap_or_default(), text };
-        contract::check(self.method.as_str(), &self.path, &seen);
+        contract::check(self.method.as_str(), &sent, &seen);
         seen
     }
 }

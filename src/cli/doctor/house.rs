@@ -23,6 +23,7 @@ const DATABASE: &str = "database";
 const CLOCK: &str = "clock";
 const FALLBACK: &str = "fallback";
 const POLICIES: &str = "policies";
+const RECOVERY: &str = "recovery";
 
 /// As `/readyz` sees it: beyond this, deadlines do not mean the same on both sides.
 const MAX_SKEW: Duration = Duration::from_secs(2);
@@ -59,7 +60,28 @@ async fn running(config: &Config, client: &Client) -> Vec<Finding> {
     };
     findings.push(fallback(config, found));
     findings.extend(client.get("/v1/policies").await.ok().and_then(|reply| taps(&reply.body)));
+    findings.extend(recoveries(client).await);
     findings
+}
+
+/// People with a device that recovers them and decides nothing yet: whoever did not ask for it has until then to end it.
+async fn recoveries(client: &Client) -> Vec<Finding> {
+    let Ok(users) = client.get("/v1/users").await else { return Vec::new() };
+    let now = Clock::system().now();
+    let mut findings = Vec::new();
+    for handle in users.body["users"].as_array().into_iter().flatten().filter_map(|user| user["handle"].as_str()) {
+        let Ok(has) = client.get(&format!("/v1/users/@{handle}/devices")).await else { continue };
+        findings.extend(has.body["devices"].as_array().into_iter().flatten().filter_map(|device| recovery(handle, device, now)));
+    }
+    findings
+}
+
+/// What is to be said of a device that recovers its person.
+fn recovery(handle: &str, device: &serde_json::Value, now: Timestamp) -> Option<Finding> {
+    let from: Timestamp = serde_json::from_value(device["approves_from"].clone()).ok()?;
+    let id = device["id"].as_str()?;
+    let end = format!("if nobody asked for that, `phoneops device revoke {id}`");
+    (now < from).then(|| warn(RECOVERY, format!("@{handle} is being recovered: {id} decides for them from {from} on; {end}")))
 }
 
 /// Which policies take a tap, which shows no more than that somebody held the phone.
