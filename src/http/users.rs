@@ -8,6 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::State;
+use super::away::AwayBody;
 use super::caller::{Read, Write};
 use super::input::Path;
 use super::output::{Created, NoContent};
@@ -67,6 +68,9 @@ struct ReachBody {
     push_devices: usize,
     /// How many passkeys they could approve with.
     passkeys: usize,
+    /// That they are away, or will be; absent otherwise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    away: Option<AwayBody>,
 }
 
 #[derive(Serialize, JsonSchema)]
@@ -95,7 +99,8 @@ async fn find(
     Read(call): Read,
 ) -> Result<Json<ReachBody>, Problem> {
     let Reach { user, push_devices, passkeys } = app.delivery.reach(&call, user).await?;
-    Ok(Json(ReachBody { user: user.into(), push_devices, passkeys }))
+    let away = app.policies.absence_of(&call, UserRef::Id(user.id)).await?.map(AwayBody::from);
+    Ok(Json(ReachBody { user: user.into(), push_devices, passkeys, away }))
 }
 
 async fn remove(
