@@ -12,6 +12,8 @@ mod code;
 mod deciding;
 mod grant;
 mod machine;
+#[cfg(test)]
+mod organisations;
 mod outcome;
 pub mod policies;
 pub mod policy;
