@@ -135,7 +135,7 @@ struct ApprovalBody {
     /// Everybody who may approve now.
     approvers: Vec<Person>,
     /// Who of them answers for somebody who is away; their statements say so. Left out when nobody does.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     delegations: Vec<DelegationBody>,
     /// Who has approved.
     approvals: Vec<GivenBody>,

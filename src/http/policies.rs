@@ -181,7 +181,7 @@ struct GroupBody {
     quorum: u32,
     people: Vec<AskedPerson>,
     /// Who is away, and represented by nobody.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     away: Vec<Person>,
 }
 
@@ -191,7 +191,7 @@ struct AskedPerson {
     #[serde(flatten)]
     person: Person,
     /// For whom, who is away.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     r#for: Vec<Person>,
 }
 

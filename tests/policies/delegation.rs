@@ -193,9 +193,10 @@ mod stories {
         // Whoever left stands in for nobody.
         returns(cyd).await;
         returns(dan).await;
-        bot.client.delete(&format!("/v1/approvals/{}", bot.ask(rae, action()).await)).await.unwrap();
-        cyd.expect_pushes(world, &["Approval needed", "Cancelled"]).await;
-        dan.expect_pushes(world, &["Approval needed", "Cancelled"]).await;
+        let asked = bot.ask(rae, action()).await;
+        ring(world, &[cyd, dan], "Approval needed").await;
+        bot.client.delete(&format!("/v1/approvals/{asked}")).await.unwrap();
+        ring(world, &[cyd, dan], "Cancelled").await;
         world.operator.delete("/v1/users/@dan").await.unwrap();
         refused(ask(bot, rae).await, "approvers_unreachable");
     }

@@ -130,7 +130,7 @@ pub struct Needed {
     /// All of these.
     pub needs: Vec<Need>,
     /// Who was asked for whom, who was away; left out when nobody was. Whoever was away is in no group.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub delegations: Vec<Delegation>,
 }
 
@@ -158,7 +158,7 @@ pub struct SignedAnswer {
     /// Who.
     pub approver: UserId,
     /// For whom, who was away; left out when for nobody but themselves.
-    #[serde(rename = "for", skip_serializing_if = "Vec::is_empty")]
+    #[serde(rename = "for", default, skip_serializing_if = "Vec::is_empty")]
     pub answers_for: Vec<UserId>,
     /// On which device.
     pub device: DeviceId,
