@@ -52,6 +52,16 @@ impl Glob {
         Self { head, body: body.to_vec(), tail: tail.iter().filter_map(literal).collect() }
     }
 
+    /// How whatever matches begins, and ends when there is a star or a question mark.
+    pub(super) fn head(&self) -> &str {
+        &self.head
+    }
+
+    /// How whatever matches ends, after the last star or question mark.
+    pub(super) fn tail(&self) -> &str {
+        &self.tail
+    }
+
     /// The one text that matches, when there is only one.
     pub(super) fn literal(&self) -> Option<&str> {
         self.body.is_empty().then_some(self.head.as_str())

@@ -8,7 +8,7 @@
 //! ```
 //!
 //! - `order` says which of two policies is stricter, and when a change weakens.
-//! - `set` finds the one policy that rules an action, fast.
+//! - `set` finds the one policy that rules an action, fast, with an `index` by type and target.
 //! - `delegation` says who answers for whoever is away.
 //! - `requirement` is what of a policy is frozen into an approval, and when it is met.
 //!
@@ -22,6 +22,7 @@
 
 mod delegation;
 mod glob;
+mod index;
 mod order;
 mod read;
 mod requirement;

@@ -1,8 +1,7 @@
 //! All policies, made ready for finding the one that rules.
 
-use std::collections::{BTreeSet, HashMap};
-
 use super::glob::Glob;
+use super::index::Index;
 use super::order::{Rank, rank};
 use super::{Absent, Accepted, Match, Policy, Room};
 use crate::approvals::machine::Origin;
@@ -22,14 +21,11 @@ pub struct Facts<'a> {
 /// All policies of one version, the strictest first. Making it costs; asking it does not.
 ///
 /// **Invariants**
-/// - Which one rules is what looking at each in turn would say: the index leaves out only policies that name other types.
+/// - Which one rules is what looking at each in turn would say: the index leaves out only what does not match.
 #[derive(Debug, Default)]
 pub struct PolicySet {
     all: Vec<Compiled>,
-    /// For each type that is named without a pattern: the places in `all` of those that name it, ascending.
-    named: HashMap<String, Vec<usize>>,
-    /// The places of those that take any type, or patterns of types, ascending.
-    others: Vec<usize>,
+    index: Index,
 }
 
 #[derive(Debug)]
@@ -136,10 +132,7 @@ impl PolicySet {
         for (at, (_, policy)) in ranked.into_iter().enumerate() {
             let name = policy.name.as_str().to_owned();
             let compiled = Compiled::new(policy).ok_or(name)?;
-            match compiled.literal_types() {
-                Some(types) => types.into_iter().for_each(|kind| set.named.entry(kind).or_default().push(at)),
-                None => set.others.push(at),
-            }
+            set.index.insert(at, compiled.types.as_deref(), compiled.targets.as_deref());
             set.all.push(compiled);
         }
         Ok(set)
@@ -156,8 +149,7 @@ impl PolicySet {
         if self.all.is_empty() {
             return Ruling::Builtin;
         }
-        let named = self.named.get(&facts.action.kind).map(Vec::as_slice).unwrap_or_default();
-        for at in ascending(named, &self.others) {
+        for at in self.index.find(&facts.action.kind, &facts.action.target) {
             let compiled = &self.all[at];
             match compiled.fits(facts) {
                 Fits::No => {}
@@ -173,23 +165,6 @@ impl PolicySet {
         let facts = *facts;
         self.all.iter().map(move |compiled| (&compiled.policy, compiled.explained(&facts)))
     }
-}
-
-/// Two ascending lists as one.
-fn ascending<'l>(mut left: &'l [usize], mut right: &'l [usize]) -> impl Iterator<Item = usize> + 'l {
-    std::iter::from_fn(move || {
-        let from_left = match (left.first(), right.first()) {
-            (Some(l), Some(r)) => l < r,
-            (left, _) => left.is_some(),
-        };
-        let (first, rest) = if from_left { left.split_first()? } else { right.split_first()? };
-        if from_left {
-            left = rest
-        } else {
-            right = rest
-        }
-        Some(*first)
-    })
 }
 
 /// As [`Fit`] without the words, for it is asked of many policies for every request.
@@ -218,11 +193,6 @@ impl Compiled {
             None => None,
         };
         Some(Self { policy, types, targets, params, rooms })
-    }
-
-    /// The types it is about, each once, when it names them all.
-    fn literal_types(&self) -> Option<BTreeSet<String>> {
-        self.types.as_ref()?.iter().map(|glob| glob.literal().map(str::to_owned)).collect()
     }
 
     fn fits(&self, facts: &Facts<'_>) -> Fits<'_> {
