@@ -6,6 +6,7 @@
 //! - Secrets do not print.
 
 mod apps;
+mod networks;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -16,6 +17,7 @@ use url::Url;
 use crate::secret::Secret;
 
 pub use apps::{AndroidApp, IosApp, NotAnApp};
+pub use networks::{Network, NotANetwork};
 
 /// Everything that can be configured, defaults filled in.
 #[derive(Clone, Debug)]
@@ -32,6 +34,8 @@ pub struct Config {
     pub android_apps: Vec<AndroidApp>,
     /// The certificate chain, PEM, and its private key; plain HTTP when absent.
     pub tls: Option<TlsFiles>,
+    /// The proxies whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<Network>,
     /// Where SQLite, the master key and the Unix socket are.
     pub data_dir: PathBuf,
     /// `postgres://…`; SQLite in `data_dir` when absent.
@@ -49,6 +53,8 @@ pub struct Config {
     pub webhooks: Webhooks,
     /// Paging.
     pub paging: Paging,
+    /// How long what is over is kept.
+    pub retention: Retention,
 }
 
 /// `tls_cert_file` and `tls_key_file`, which come together.
@@ -93,6 +99,19 @@ pub struct Paging {
     pub fallback: Option<String>,
 }
 
+/// `[retention]`: days; 0 is for ever.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Retention {
+    /// Decided approvals with their receipts. 0, or 7 to 36500.
+    pub approvals_days: u32,
+    /// Resolved incidents. 0, or 7 to 36500.
+    pub incidents_days: u32,
+    /// Notifications and the attempts to deliver them. 0, or 7 to 36500.
+    pub notifications_days: u32,
+    /// The journal. 0, or 30 to 36500: webhooks that fail must find in it what they missed.
+    pub journal_days: u32,
+}
+
 /// A configuration that cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -135,6 +154,7 @@ struct File {
     android_apps: Vec<String>,
     tls_cert_file: Option<PathBuf>,
     tls_key_file: Option<PathBuf>,
+    trusted_proxies: Vec<String>,
     data_dir: Option<PathBuf>,
     database_url: Option<String>,
     database_connections: Option<u32>,
@@ -143,6 +163,7 @@ struct File {
     web_push: WebPushFile,
     webhooks: WebhooksFile,
     paging: PagingFile,
+    retention: RetentionFile,
 }
 
 #[derive(Default, Deserialize)]
@@ -167,6 +188,15 @@ struct PagingFile {
     rings: Option<u32>,
     acknowledgement_seconds: Option<u32>,
     fallback: Option<String>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct RetentionFile {
+    approvals_days: Option<u32>,
+    incidents_days: Option<u32>,
+    notifications_days: Option<u32>,
+    journal_days: Option<u32>,
 }
 
 /// Variables that are not settings of the server.
@@ -236,6 +266,7 @@ impl File {
             "RP_ID" => self.rp_id = parsed(name, value)?,
             "TLS_CERT_FILE" => self.tls_cert_file = parsed(name, value)?,
             "TLS_KEY_FILE" => self.tls_key_file = parsed(name, value)?,
+            "TRUSTED_PROXIES" => self.trusted_proxies = list(value),
             "DATA_DIR" => self.data_dir = parsed(name, value)?,
             "DATABASE_URL" => self.database_url = parsed(name, value)?,
             "DATABASE_CONNECTIONS" => self.database_connections = parsed(name, value)?,
@@ -250,6 +281,10 @@ impl File {
             "PAGING_RINGS" => self.paging.rings = parsed(name, value)?,
             "PAGING_ACKNOWLEDGEMENT_SECONDS" => self.paging.acknowledgement_seconds = parsed(name, value)?,
             "PAGING_FALLBACK" => self.paging.fallback = parsed(name, value)?,
+            "RETENTION_APPROVALS_DAYS" => self.retention.approvals_days = parsed(name, value)?,
+            "RETENTION_INCIDENTS_DAYS" => self.retention.incidents_days = parsed(name, value)?,
+            "RETENTION_NOTIFICATIONS_DAYS" => self.retention.notifications_days = parsed(name, value)?,
+            "RETENTION_JOURNAL_DAYS" => self.retention.journal_days = parsed(name, value)?,
             _ => return Ok(false),
         }
         Ok(true)
@@ -285,8 +320,9 @@ impl File {
             listen,
             public_url,
             rp_id,
-            ios_apps: apps("ios_apps", &self.ios_apps)?,
-            android_apps: apps("android_apps", &self.android_apps)?,
+            ios_apps: each("ios_apps", &self.ios_apps)?,
+            android_apps: each("android_apps", &self.android_apps)?,
+            trusted_proxies: each("trusted_proxies", &self.trusted_proxies)?,
             tls,
             data_dir: self.data_dir.unwrap_or_else(|| "phoneops-data".into()),
             database_url: self.database_url.map(Secret::new),
@@ -303,6 +339,12 @@ impl File {
                 ca_file: self.webhooks.ca_file,
             },
             paging,
+            retention: Retention {
+                approvals_days: days("retention.approvals_days", self.retention.approvals_days, 0, 7)?,
+                incidents_days: days("retention.incidents_days", self.retention.incidents_days, 0, 7)?,
+                notifications_days: days("retention.notifications_days", self.retention.notifications_days, 90, 7)?,
+                journal_days: days("retention.journal_days", self.retention.journal_days, 0, 30)?,
+            },
         })
     }
 }
@@ -312,9 +354,9 @@ fn list(value: &str) -> Vec<String> {
     value.split(',').map(|item| item.trim().to_owned()).filter(|item| !item.is_empty()).collect()
 }
 
-fn apps<T: std::str::FromStr<Err = NotAnApp>>(key: &str, named: &[String]) -> Result<Vec<T>, Error> {
-    let refused = |why: NotAnApp| Error::Value { key: key.to_owned(), why: why.to_string() };
-    named.iter().map(|app| app.parse().map_err(refused)).collect()
+fn each<T: std::str::FromStr<Err: std::fmt::Display>>(key: &str, named: &[String]) -> Result<Vec<T>, Error> {
+    let refused = |why: T::Err| Error::Value { key: key.to_owned(), why: why.to_string() };
+    named.iter().map(|item| item.parse().map_err(refused)).collect()
 }
 
 fn tls(certificate: Option<PathBuf>, key: Option<PathBuf>) -> Result<Option<TlsFiles>, Error> {
@@ -356,6 +398,15 @@ fn within(key: &str, value: Option<u32>, default: u32, min: u32, max: u32) -> Re
         return Ok(value);
     }
     Err(Error::Value { key: key.to_owned(), why: format!("must be {min} to {max}") })
+}
+
+/// So many days, or 0 for ever.
+fn days(key: &str, value: Option<u32>, default: u32, min: u32) -> Result<u32, Error> {
+    match value.unwrap_or(default) {
+        0 => Ok(0),
+        _ => within(key, value, default, min, 36_500)
+            .map_err(|_| Error::Value { key: key.to_owned(), why: format!("must be {min} to 36500, or 0 for ever") }),
+    }
 }
 
 #[cfg(test)]
@@ -411,6 +462,10 @@ mod tests {
         assert!(refused("", &[("PHONEOPS_LISSTEN", "x")]).contains("PHONEOPS_LISSTEN"));
         assert!(refused("", &[("PHONEOPS_LISTEN", "here")]).starts_with("PHONEOPS_LISTEN: "));
         assert!(refused("[paging]\nrings = 0\n", &[]).contains("paging.rings: must be 1 to 20"));
+        assert!(refused("trusted_proxies = [\"10.0.0.1/8\"]\n", &[]).contains("trusted_proxies: 10.0.0.1/8: expected"));
+        let short = refused("[retention]\njournal_days = 29\n", &[]);
+        assert!(short.contains("retention.journal_days: must be 30 to 36500, or 0 for ever"), "{short}");
+        assert_eq!(load("[retention]\njournal_days = 0\n", &[]).unwrap().retention.journal_days, 0);
         assert!(refused("public_url = \"https://a.example/path\"\n", &[]).contains("public_url: expected"));
     }
 }

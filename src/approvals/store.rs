@@ -2,12 +2,13 @@
 
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use uuid::Uuid;
 
 use super::machine::{Approval, Decision, State, Verdict};
 use super::policy::{Factor, Given, Requirement, SignedWith};
 use super::{Action, Origin};
 use crate::clock::Timestamp;
-use crate::db::{Db, Error, FromRow, Json, Result, Row, Sql, Tx};
+use crate::db::{self, Db, Error, FromRow, Json, Result, Row, Sql, Tx, among};
 use crate::id::{ApprovalId, BotId, ChallengeId, DeviceId, GrantId, PasskeyId, UserId};
 
 impl FromRow for Approval {
@@ -143,6 +144,32 @@ pub(super) async fn answered(tx: &mut Tx<'_>, approval: ApprovalId, user: UserId
 pub(super) async fn forget(tx: &mut Tx<'_>, approval: ApprovalId) -> Result<()> {
     tx.query("delete from inbox where approval_id = $1").bind(approval).execute().await?;
     Ok(())
+}
+
+const FORGETTABLE: Sql = Sql::either(
+    "select id from approvals where decided_at < $1 order by decided_at limit 100",
+    // Another node may be at it too.
+    "select id from approvals where decided_at < $1 order by decided_at limit 100 for update skip locked",
+);
+
+/// Forgets some approvals that were decided before then, with all that belongs to them; which they were.
+///
+/// # Errors
+/// Storage errors.
+pub async fn forget_before(tx: &mut Tx<'_>, before: Timestamp) -> Result<Vec<Uuid>> {
+    let ids: Vec<Uuid> = tx.query(FORGETTABLE).bind(before).all().await?;
+    if ids.is_empty() {
+        return Ok(ids);
+    }
+    for sql in [
+        among!("delete from answers where approval_id in"),
+        among!("delete from challenges where approval_id in"),
+        among!("delete from grants where approval_id in"),
+        among!("delete from approvals where id in"),
+    ] {
+        tx.query(sql).bind(db::ids(&ids)).execute().await?;
+    }
+    Ok(ids)
 }
 
 /// What waits for a person, the most urgent (first to expire) first.
