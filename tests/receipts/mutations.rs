@@ -310,7 +310,7 @@ fn twist_once(draft: &mut Draft, dice: &mut Dice) {
         match dice.roll(16) {
             13 => {
                 piece.fields["for"] =
-                    dice.pick(&[json!([user(4)]), json!([user(4), user(5)]), json!([user(1)]), json!([])]).clone()
+                    dice.pick(&[json!([user(4)]), json!([user(4), user(5)]), json!([user(1)]), json!([])]).clone();
             }
             14 => drop(piece.fields.as_object_mut().unwrap().remove("for")),
             0 => piece.fields["verdict"] = dice.pick(&verdicts).clone(),

@@ -56,17 +56,14 @@ impl Absences {
     pub fn staff(&self, named: &[UserId], requester: UserId) -> Staffed {
         let mut staffed = Staffed::default();
         for &member in named {
-            let asked = match self.0.get(&member) {
-                None => member,
-                Some(_) => {
-                    let Some(by) = self.stands_in(member, requester) else {
-                        staffed.missing.push(member);
-                        continue;
-                    };
-                    staffed.delegations.push(Delegation { absent: member, by });
-                    by
-                }
+            let there = !self.0.contains_key(&member);
+            let Some(asked) = (if there { Some(member) } else { self.stands_in(member, requester) }) else {
+                staffed.missing.push(member);
+                continue;
             };
+            if !there {
+                staffed.delegations.push(Delegation { absent: member, by: asked });
+            }
             if !staffed.members.contains(&asked) {
                 staffed.members.push(asked);
             }

@@ -47,12 +47,12 @@ impl Index {
     }
 
     /// The places of those that may match.
+    #[expect(clippy::stable_sort_primitive, reason = "a few ascending runs, which only the stable sort merges in linear time")]
     pub(super) fn find(&self, kind: &str, target: &str) -> Vec<usize> {
         let mut found = Vec::new();
         for by_target in self.named.get(kind).into_iter().chain([&self.others]) {
             by_target.find(target, &mut found);
         }
-        // A few ascending runs.
         found.sort();
         found.dedup();
         found
