@@ -196,10 +196,11 @@ impl Compiled {
     }
 
     fn fits(&self, facts: &Facts<'_>) -> Fits<'_> {
-        let plain = any(self.types.as_deref(), &facts.action.kind)
+        // The index has looked at type and target already: what it could not tell apart is told apart by the rest.
+        let plain = self.bot_fits(facts.bot)
+            && self.room_fits(facts.origin)
             && any(self.targets.as_deref(), &facts.action.target)
-            && self.bot_fits(facts.bot)
-            && self.room_fits(facts.origin);
+            && any(self.types.as_deref(), &facts.action.kind);
         if !plain {
             return Fits::No;
         }
@@ -248,7 +249,8 @@ impl Compiled {
         let Some(rooms) = &self.rooms else { return true };
         let Some(origin) = origin else { return false };
         let texts = [&origin.platform, &origin.workspace, &origin.room];
-        rooms.iter().any(|room| room.iter().zip(texts).all(|(glob, text)| glob.matches(text)))
+        // The room first, for most are in one workspace.
+        rooms.iter().any(|room| room.iter().zip(texts).rev().all(|(glob, text)| glob.matches(text)))
     }
 }
 
