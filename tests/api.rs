@@ -69,6 +69,7 @@ mod stories {
         has(raw, phone, 1, 1).await;
         raw.get(admin, "/v1/users/@ys/devices").await.expect(200);
         joining(raw, &second).await;
+        away(raw, phone, &second).await;
         raw.delete(As::Phone(&second), &format!("/v1/passkeys/{passkey}")).await.expect(204);
         has(raw, phone, 1, 0).await;
         raw.delete(admin, &format!("/v1/devices/{}", second.device)).await.expect(204);
@@ -108,6 +109,21 @@ mod stories {
         raw.post(As::Operator, "/v1/users/@ys/recover", &json!({})).await.expect(201);
         let ada = json!({"handle": "ada", "name": "Ada Byron", "role": "admin"});
         raw.post(As::Operator, "/v1/users", &ada).await.expect(201);
+    }
+
+    /// `@ys` is away, with and without a delegate, by themselves and by an administrator.
+    async fn away(raw: &Raw<'_>, admin: &RawPhone, ys: &RawPhone) {
+        let until = raw.world.clock.now().after(crate::world::minutes(60));
+        for (by, path) in [(ys, "/v1/me/away"), (admin, "/v1/users/@ys/away")] {
+            let put = |body: serde_json::Value| raw.shot(As::Phone(by), "PUT", path).json(&body).fire();
+            put(json!({"until": until})).await.expect(200);
+            let act = put(json!({"until": until, "delegate": "@yannick"})).await.expect(202).id();
+            confirm(raw, by, &act).await;
+            raw.get(As::Phone(ys), "/v1/me").await.expect(200);
+            let found = raw.get(As::Phone(admin), "/v1/users/@ys").await.expect(200).body;
+            assert_eq!(found["away"]["delegate"]["handle"], "yannick");
+            raw.delete(As::Phone(by), path).await.expect(204);
+        }
     }
 
     /// What `@ys` has to be reached on and to approve with.

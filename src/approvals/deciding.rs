@@ -48,10 +48,13 @@ pub(super) async fn request(
     let approval = required(tx, parts, bot, made, ask, now).await?;
     let serves = approval.requirement.factor <= Factor::Code;
     store::insert(tx, &approval, serves.then_some(code_sealed)).await?;
-    let data = json!({
+    let mut data = json!({
         "requester": approval.requester, "action": approval.action, "action_sha256": b64u(approval.action.sha256()),
         "policy": approval.requirement.policy, "expires_at": approval.expires_at, "reason": approval.reason,
     });
+    if !approval.requirement.delegations.is_empty() {
+        data["delegations"] = json!(approval.requirement.delegations);
+    }
     let actor = Actor::Bot { bot: bot.id, user: Some(approval.requester) };
     let entry = Entry { kind: "approval.requested", actor, subject: approval.id.to_string(), data };
     parts.journal.append(tx, now, entry).await?;
@@ -74,7 +77,7 @@ async fn required(
     let requester = identity::person_meant(tx.db(), &ask.requester).await?.map_err(Refused::RequesterUnknown)?;
     let set = parts.policies.current(tx.db()).await?;
     let facts = Facts { action: &ask.action, bot: bot.name.as_str(), origin: ask.origin.as_ref() };
-    let (mut require, reference) = demands(&set, &facts).ok_or(Refused::Unmatched)?;
+    let (mut require, reference) = demands(&set, &facts).map_err(Refused::Undemanded)?;
     let builtin = reference.name == BUILTIN;
     if ask.expires_in.is_some() && require.groups.len() > 1 {
         // Less time for each group would be an earlier turn for the next.
@@ -83,7 +86,7 @@ async fn required(
     // The bot may ask for less time than the policy gives, never for more.
     let longest = if builtin { ask.expires_in.unwrap_or(300) } else { ask.expires_in.unwrap_or(u32::MAX) };
     require.expires_in = require.expires_in.min(longest);
-    let resolved = resolve(tx.db(), &require, reference, &requester).await?;
+    let resolved = resolve(tx.db(), &require, reference, &requester, now).await?;
     if let Some(why) = resolved.unreachable(tx.db(), &require, &requester).await? {
         return Err(if builtin {
             Refused::RequesterHasNoPasskey(requester.full_name()).into()
@@ -277,7 +280,10 @@ fn recorded(before: &Approval, after: &Approval) -> Vec<(&'static str, Value)> {
         entries.push(("approval.answered", json!(given)));
     }
     if after.asked > before.asked {
-        entries.push(("approval.asked", json!({"group": after.asked, "approvers": after.approvers()})));
+        entries.push((
+            "approval.asked",
+            json!({"group": after.asked, "approvers": after.approvers(), "expires_at": after.expires_at}),
+        ));
     }
     entries.extend(match &after.state {
         State::Pending => None,

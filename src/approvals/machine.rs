@@ -21,6 +21,10 @@
 //! - Who may not answer is told only that, whatever became of it. Who has not been asked yet may not answer.
 //! - What is approved was approved by enough people with enough keys, each strongly enough, before the time to answer was over.
 //! - At or after the deadline nothing is approved, whether or not the timer has rung.
+//! - A timer asks at most one group, and what was never asked never counts. A timer that rings late gives the group that it asks, and
+//!   those after it, the time that the policy gives them all the same: `answer_by` and `expires_at` move by as much as it was late. One
+//!   that is so late that the time to answer is over ends the request, whoever was still to be asked.
+//! - A held approval takes effect before `expires_at`: `holds_until` is less than a delay after `answer_by`, however far both have moved.
 //! - A timer that rings early is set again; one that rings twice changes nothing.
 
 use std::time::Duration;
@@ -56,7 +60,7 @@ pub struct Approval {
     pub requirement: Requirement,
     /// When it was asked.
     pub created_at: Timestamp,
-    /// From when on nothing is approved: the time to answer, and the delay.
+    /// From when on nothing is approved: the time to answer, and the delay. Later than at first once a group was asked late.
     pub expires_at: Timestamp,
     /// How many of the requirement's groups have been asked; 1 when it has none.
     pub asked: usize,
@@ -247,7 +251,7 @@ impl Approval {
     /// From when on nobody can approve any more. What was approved by enough people before may still be held.
     #[must_use]
     pub fn answer_by(&self) -> Timestamp {
-        self.created_at.after(self.requirement.answer_time())
+        self.expires_at.before(self.requirement.delay())
     }
 
     /// Whether somebody may give this verdict. Whoever an action is asked for may always say that they do not want it.
@@ -350,10 +354,11 @@ impl Approval {
         (self, vec![again])
     }
 
-    /// Asks the next group, and those whose turn has come too while no timer rang.
+    /// Asks the next group, if there is one. From now on it has its whole time, and so have those after it.
     fn ask_next(mut self, now: Timestamp) -> (Self, Vec<Effect>) {
         let before = self.approvers();
-        while self.asked < self.requirement.groups.len() && now >= self.next_timer() {
+        if self.asked < self.requirement.groups.len() {
+            self.expires_at = self.expires_at.after(self.next_timer().until(now));
             self.asked += 1;
         }
         let joined: Vec<_> = self.approvers().into_iter().filter(|person| !before.contains(person)).collect();
@@ -368,13 +373,14 @@ impl Approval {
         (after, notify.into_iter().chain([wake]).collect())
     }
 
-    /// When the timer has to ring, while it is open.
+    /// When the timer has to ring, while it is open: each group that is not asked yet has its time after that.
     fn next_timer(&self) -> Timestamp {
         match self.state {
             State::Holding { until } => until,
             State::Pending | State::Approved(_) | State::Denied(_) | State::Expired { .. } | State::Cancelled { .. } => {
-                let groups = u32::try_from(self.asked).unwrap_or(u32::MAX);
-                self.created_at.after(Duration::from_secs(self.requirement.window_seconds.into()).saturating_mul(groups))
+                let to_come = u32::try_from(self.requirement.groups.len().saturating_sub(self.asked)).unwrap_or(u32::MAX);
+                let window = Duration::from_secs(self.requirement.window_seconds.into());
+                self.answer_by().before(window.saturating_mul(to_come))
             }
         }
     }

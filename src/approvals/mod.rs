@@ -12,6 +12,8 @@ mod code;
 mod deciding;
 mod grant;
 mod machine;
+#[cfg(test)]
+mod organisations;
 mod outcome;
 pub mod policies;
 pub mod policy;
@@ -34,7 +36,7 @@ pub use grant::GrantClaims;
 pub use machine::{Approval, Decision, Effect, Event, GRANT_TTL, Origin, Refusal, State, Verdict, VerifiedAnswer};
 pub use outcome::{Outcome, Reported};
 pub use policies::Policies;
-pub use policy::{Factor, Given, PolicyRef, Quorum, Requirement, SignedWith};
+pub use policy::{Delegation, Factor, Given, PolicyRef, Quorum, Requirement, SignedWith};
 pub use refused::{Error, Refused};
 pub use restored::Voided;
 pub use service::{Answer, Approvals, Ask, Challenge, Ground, Proof, Redeemed, Requested};

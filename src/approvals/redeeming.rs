@@ -4,6 +4,9 @@
 //! - Every approval that is counted is by a person, device and passkey that are trusted now.
 //! - Those are enough for the requirement that was frozen, and for the one that today's policies and teams would make. The time to answer
 //!   is not judged anew; everything else is.
+//! - Who is away now does not matter to what was asked before: members who answered and went away still count. What a delegate answered
+//!   counts while whoever they stand in for is a member, and as long as nobody took the delegation back; that it ran out does not matter.
+//! - A group that was never asked is not enough, then or now.
 //! - A grant is redeemed once, by the bot it names.
 
 use std::time::Duration;
@@ -12,7 +15,7 @@ use serde_json::json;
 
 use super::deciding::Parts;
 use super::machine::{Approval, Decision, State};
-use super::policies::{demands, resolve};
+use super::policies::{Undemanded, demands, resolve};
 use super::policy::{Facts, Given};
 use super::refused::{Error, Refused};
 use super::service::Redeemed;
@@ -81,17 +84,20 @@ async fn allowed_today(
     let bot = identity::known_bot(tx.db(), approval.bot).await?;
     let facts = Facts { action: &approval.action, bot: bot.name.as_str(), origin: approval.origin.as_ref() };
     let changed = |why: String| Error::from(Refused::GrantPolicyChanged(why));
-    let (mut require, reference) =
-        demands(&set, &facts).ok_or_else(|| changed("none matches this action any more".to_owned()))?;
+    let (mut require, reference) = demands(&set, &facts).map_err(|why| match why {
+        Undemanded::Unmatched => changed("none matches this action any more".to_owned()),
+        unclear @ Undemanded::Unclear { .. } => changed(unclear.to_string()),
+    })?;
     // The bot may have asked for less time, and so for the next group earlier.
     require.expires_in = require.expires_in.min(approval.requirement.window_seconds);
     let same = reference == approval.requirement.policy;
     let name = reference.name.clone();
-    let today = resolve(tx.db(), &require, reference, requester).await?.requirement;
-    // Only groups that would have been asked by then may be what is enough.
+    let today = resolve(tx.db(), &require, reference, requester, approval.created_at).await?.requirement;
+    // Only groups that would have been asked by then, and no more than were, may be what is enough.
     let waited =
         approval.created_at.until(decision.at).saturating_sub(Duration::from_secs(approval.requirement.delay_seconds.into()));
     let asked = 1 + usize::try_from(waited.as_secs() / u64::from(today.window_seconds.max(1))).unwrap_or(usize::MAX - 1);
+    let asked = asked.min(approval.asked);
     let executor = if require.executor.is_some() { today.executor } else { Some(approval.bot) };
     if executor != Some(redeemer) {
         return Err(changed(format!("{name} names another bot to redeem it")));

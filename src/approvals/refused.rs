@@ -1,6 +1,7 @@
 //! Why approvals say no. Each has a code of its own in `http/problem.rs`.
 
 use super::machine::Refusal;
+use super::policies::Undemanded;
 use super::statement::JwsRefused;
 use crate::clock::Timestamp;
 use crate::identity::{Failure, Nobody, WebauthnRefusal};
@@ -20,9 +21,9 @@ pub enum Refused {
     /// The requester could never approve.
     #[error("{0} has no passkey and could not approve")]
     RequesterHasNoPasskey(String),
-    /// There are policies, and none matches.
-    #[error("no policy allows this action")]
-    Unmatched,
+    /// There are policies, and none matches, or whether one matches cannot be judged.
+    #[error(transparent)]
+    Undemanded(#[from] Undemanded),
     /// The policy asks more people than could answer; says who is missing.
     #[error("nobody could approve this: {0}")]
     ApproversUnreachable(String),

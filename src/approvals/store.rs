@@ -99,7 +99,7 @@ pub(super) async fn save(tx: &mut Tx<'_>, approval: &Approval) -> Result<bool> {
     let rows = tx
         .query(
             "update approvals set state = $2, decided_at = $3, decided_by = $4, decision_reason = $5, decision_verdict = $6,
-                 given = $7, asked = $8, holds_until = $9
+                 given = $7, asked = $8, holds_until = $9, expires_at = $10
              where id = $1 and state = 'pending'",
         )
         .bind(approval.id)
@@ -111,6 +111,7 @@ pub(super) async fn save(tx: &mut Tx<'_>, approval: &Approval) -> Result<bool> {
         .bind(Json(&approval.given))
         .bind(u32::try_from(approval.asked).unwrap_or(u32::MAX))
         .bind(holds_until)
+        .bind(approval.expires_at)
         .execute()
         .await?;
     Ok(rows == 1)

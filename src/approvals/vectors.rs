@@ -48,6 +48,7 @@ fn approval() -> Approval {
             requester: true,
             requester_excluded: true,
             groups: Vec::new(),
+            delegations: Vec::new(),
             window_seconds: 300,
             delay_seconds: 0,
             executor: None,

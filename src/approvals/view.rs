@@ -3,7 +3,7 @@
 use super::Display;
 use super::machine::{Approval, Decision, State, Verdict};
 use super::outcome::{self, Reported};
-use super::policy::Given;
+use super::policy::{Delegation, Given};
 use super::refused::{Error, Refused};
 use super::store;
 use crate::db::{self, Db};
@@ -21,6 +21,8 @@ pub struct View {
     pub bot: Bot,
     /// Who may approve now.
     pub approvers: Vec<User>,
+    /// Who of the approvers answers for whom, who is away.
+    pub delegations: Vec<(User, User)>,
     /// Who has approved.
     pub given: Vec<(User, Given)>,
     /// Who decided.
@@ -57,6 +59,12 @@ pub(super) async fn view(db: &mut Db<'_>, approval: Approval) -> Result<View, db
     for id in approval.approvers() {
         approvers.push(named(db, &mut known, id).await?);
     }
+    let mut delegations = Vec::new();
+    for Delegation { by, absent } in &approval.requirement.delegations {
+        if approvers.iter().any(|approver| approver.id == *by) {
+            delegations.push((named(db, &mut known, *by).await?, named(db, &mut known, *absent).await?));
+        }
+    }
     let mut given = Vec::new();
     for one in &approval.given {
         given.push((named(db, &mut known, one.by).await?, *one));
@@ -67,7 +75,7 @@ pub(super) async fn view(db: &mut Db<'_>, approval: Approval) -> Result<View, db
     };
     let display = Display::of(&approval.action, &requester.full_name(), bot.name.as_str(), approval.reason.as_deref());
     let outcome = outcome::of(db, &approval).await?;
-    Ok(View { approval, requester, bot, approvers, given, decided_by, display, grant: None, outcome })
+    Ok(View { approval, requester, bot, approvers, delegations, given, decided_by, display, grant: None, outcome })
 }
 
 /// The person, looked up once.

@@ -134,6 +134,9 @@ struct ApprovalBody {
     quorums: Vec<Quorum>,
     /// Everybody who may approve now.
     approvers: Vec<Person>,
+    /// Who of them answers for somebody who is away; their statements say so. Left out when nobody does.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    delegations: Vec<DelegationBody>,
     /// Who has approved.
     approvals: Vec<GivenBody>,
     /// What a phone shows, and nothing else.
@@ -166,6 +169,14 @@ struct ApprovalBody {
 struct Quorum {
     needed: u32,
     approvers: Vec<Person>,
+}
+
+/// One person answers for another, who is away.
+#[derive(Serialize, JsonSchema)]
+struct DelegationBody {
+    by: Person,
+    /// Who is away.
+    r#for: Person,
 }
 
 /// One person's approval.
@@ -203,7 +214,7 @@ struct List {
 impl From<View> for ApprovalBody {
     fn from(view: View) -> Self {
         let quorums = quorums(&view);
-        let View { approval, requester, bot, approvers, given, decided_by, display, grant, outcome } = view;
+        let View { approval, requester, bot, approvers, delegations, given, decided_by, display, grant, outcome } = view;
         let answer_by = approval.answer_by();
         let holds_until = if let Outcome::Holding { until } = approval.state { Some(until) } else { None };
         let (state, decided) = match approval.state {
@@ -234,6 +245,7 @@ impl From<View> for ApprovalBody {
             requester_approves: approval.requirement.requester,
             quorums,
             approvers: approvers.iter().map(Person::from).collect(),
+            delegations: delegations.iter().map(|(by, absent)| DelegationBody { by: by.into(), r#for: absent.into() }).collect(),
             approvals: given
                 .iter()
                 .map(|(by, Given { factor, at, .. })| GivenBody { by: by.into(), factor: *factor, at: *at })

@@ -7,6 +7,7 @@
 
 mod acts;
 mod approvals;
+mod away;
 mod backup;
 mod bots;
 mod caller;
@@ -130,6 +131,7 @@ fn api() -> ApiRouter<State> {
         .merge(policies::router())
         .merge(teams::router())
         .merge(me::router())
+        .merge(away::router())
         .merge(users::router())
         .merge(bots::router())
         .merge(chat_identities::router())

@@ -265,6 +265,7 @@ impl From<identity::Refusal> for Problem {
 impl From<approvals::Refused> for Problem {
     fn from(refused: approvals::Refused) -> Self {
         use approvals::Refused as R;
+        use approvals::policies::Undemanded;
         let detail = refused.to_string();
         let conflict = |code| Self::new(StatusCode::CONFLICT, code, detail.clone());
         let forbidden = |code| Self::new(StatusCode::FORBIDDEN, code, detail.clone());
@@ -278,7 +279,11 @@ impl From<approvals::Refused> for Problem {
             R::ChallengeExpired => conflict("challenge_expired"),
             R::ReasonNotTaken => Self::field("reason", detail),
             R::Webauthn(refusal) => refusal.into(),
-            R::Unmatched => forbidden("no_policy_matches"),
+            R::Undemanded(Undemanded::Unmatched) => forbidden("no_policy_matches"),
+            R::Undemanded(Undemanded::Unclear { policy, param, .. }) => {
+                let field = format!("action.params.{param}");
+                forbidden("param_unjudgeable").with("policy", policy).with("param", param).about(field)
+            }
             R::TimeIsThePolicys(_) => Self::field("expires_in", detail),
             R::ApproversUnreachable(_) => conflict("approvers_unreachable"),
             R::Jws(approvals::JwsRefused::Jws(refusal)) => forbidden("signature_invalid").with("reason", refusal.code()),

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::State;
 use super::acts::ActBody;
+use super::away::AwayBody;
 use super::caller::{Read, Write};
 use super::enrollments::CodeBody;
 use super::input::Path;
@@ -83,6 +84,9 @@ struct ReachBody {
     push_devices: usize,
     /// How many passkeys they could approve with.
     passkeys: usize,
+    /// That they are away, or will be; absent otherwise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    away: Option<AwayBody>,
 }
 
 #[derive(Serialize, JsonSchema)]
@@ -134,7 +138,8 @@ async fn find(
     Read(call): Read,
 ) -> Result<Json<ReachBody>, Problem> {
     let Reach { user, push_devices, passkeys } = app.delivery.reach(&call, user).await?;
-    Ok(Json(ReachBody { user: user.into(), push_devices, passkeys }))
+    let away = app.policies.absence_of(&call, UserRef::Id(user.id)).await?.map(AwayBody::from);
+    Ok(Json(ReachBody { user: user.into(), push_devices, passkeys, away }))
 }
 
 async fn remove(

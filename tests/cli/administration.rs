@@ -105,12 +105,35 @@ async fn policies_are_proposed_confirmed_shown_and_tried() {
     let tried = house.run(&trial).await.stdout;
     assert!(tried.starts_with("Policy prod, at least a code\nAsks 1 of nobody\nRefused all the same: group 1: "), "{tried}");
     let other = ["policy", "test", "merge", "main", "--for", "@yannick", "--bot", "heimdall"];
-    house.run(&other).await.says("Refused: no policy matches\nNot prod: its type is none of deploy\n");
+    house.run(&other).await.says("Refused: no policy allows this action\nNot prod: its type is none of deploy\n");
     house.run(&["team", "join", "ops", "@nobody"]).await.fails(1, "there is no @nobody");
     let removal = house.run(&["policy", "remove", "prod"]).await;
     assert_eq!(removal.code, Some(8), "{removal:?}");
     house.run(&["policy", "set", "prod", "nowhere.json"]).await.fails(1, "nowhere.json");
     house.run(&["team", "leave", "ops", "@yannick"]).await.says("@yannick left team ops\n");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn people_are_away_and_back() {
+    let house = House::open().await;
+    let yannick = house.yannick().await;
+    house.run(&["user", "add", "@ys", "Yana Sample"]).await;
+    let until = ["--until", "2099-12-01T08:00:00Z"];
+    house.run(&[&["user", "away", "@ys"], &until[..]].concat()).await.fails(1, "until: may be at most 366 days after `from`");
+    let from = ["--from", "2099-11-30T08:00:00Z"];
+    let alone = house.run(&[&["user", "away", "@ys"], &from[..], &until].concat()).await;
+    alone.says("@ys is away until 2099-12-01T08:00:00Z, and nobody answers for them\n");
+    let named = house.run(&[&["user", "away", "@ys", "--delegate", "@yannick"], &from[..], &until].concat()).await;
+    assert_eq!(named.code, Some(8), "{named:?}");
+    assert!(named.stdout.ends_with("Yannick Schutz (@yannick) would answer for Yana Sample (@ys)\n"), "{named:?}");
+    let acts = yannick.get("/v1/acts").await.unwrap().accepted().unwrap();
+    yannick.confirm_act(&acts["acts"][0]).await.unwrap();
+    let again = house.run(&[&["user", "away", "@ys", "--json"], &from[..], &until].concat()).await.json();
+    assert_eq!((&again["from"], &again["delegate"]), (&"2099-11-30T08:00:00Z".into(), &serde_json::Value::Null));
+    house.run(&["user", "back", "@ys"]).await.says("@ys is back\n");
+    assert_eq!(house.run(&["user", "back", "@ys", "--json"]).await.json()["away"], false);
+    house.run(&["user", "back", "@nobody"]).await.fails(1, "there is no @nobody");
+    house.run(&["user", "away", "@ys", "--until", "tomorrow"]).await.fails(2, "--until");
 }
 
 #[tokio::test(flavor = "multi_thread")]

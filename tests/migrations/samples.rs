@@ -171,6 +171,7 @@ fn policies() -> Vec<Sample> {
     samples! {
         teams { id: team.clone(), name: Text("ops"), created_at: Int(NOW) }
         team_members { team_id: team.clone(), user_id: USER, added_at: Int(NOW) }
+        absences { user_id: USER, from_at: Int(NOW), until_at: Int(NOW + MINUTE), delegate_id: Null, set_at: Int(NOW) }
         policies {
             version: Int(1), name: Text("prod"), document: Json(r#"{"name":"prod","match":{},"require":{"requester":true}}"#),
             changed_at: Int(NOW),
@@ -258,6 +259,9 @@ fn unloved() -> Vec<(&'static str, &'static str, Value)> {
         ("incidents", "urgency", Text("medium")),
         ("attempts", "state", Text("lost")),
         ("jobs", "due_at", Null),
+        ("absences", "until_at", Int(NOW)),
+        ("absences", "delegate_id", USER),
+        ("absences", "delegate_id", Id(99)),
         ("webhooks", "disabled_at", Int(NOW)),
         ("webhooks", "failing_since", Null),
         ("webhooks", "previous_until", Null),

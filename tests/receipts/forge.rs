@@ -143,6 +143,16 @@ impl Forge {
         draft
     }
 
+    /// Approved by two, of whom the second answers for two others, who are away.
+    pub(crate) fn delegated(&self) -> Draft {
+        let mut draft = self.approved(&["passkey", "code"]);
+        let absent = [user(4), user(5)];
+        draft.receipt["requirement"]["delegations"] = absent.iter().map(|absent| json!({"for": absent, "by": user(1)})).collect();
+        draft.pieces[1].fields["for"] = json!(absent);
+        Self::sync(&mut draft);
+        draft
+    }
+
     pub(crate) fn denied(&self, verdict: &'static str) -> Draft {
         let mut draft =
             Self::draft("denied", &json!([{"any_of": [{"count": 2, "of": [user(0), user(1)], "factor": "passkey"}]}]));
@@ -225,6 +235,13 @@ impl Forge {
             "verdict": piece.fields["verdict"], "factor": piece.fields["factor"], "policy": receipt["requirement"]["policy"],
             "display_sha256": approval["display_sha256"], "nonce": b64u([3; 16]), "expires_at": approval["expires_at"],
         });
+        // What a statement said when it was offered may be earlier than what the approval came to say.
+        if !piece.fields["until"].is_null() {
+            piece.statement["expires_at"] = piece.fields["until"].clone();
+        }
+        if !piece.fields["for"].is_null() {
+            piece.statement["for"] = piece.fields["for"].clone();
+        }
         piece.client_data["challenge"] = json!(challenge(&text(&piece.statement)));
     }
 

@@ -104,7 +104,8 @@ fn no_kind_of_signature_passes_for_another() {
 }
 
 fn base(forge: &Forge, dice: &mut Dice) -> Draft {
-    match dice.roll(8) {
+    match dice.roll(9) {
+        8 => forge.delegated(),
         0 | 1 => forge.approved(&["passkey"]),
         2 => forge.approved(&["passkey", "code", "tap"]),
         3 => forge.approved(&["code", "passkey"]),
@@ -306,7 +307,12 @@ fn twist_once(draft: &mut Draft, dice: &mut Dice) {
         let count = draft.pieces.len();
         let at = dice.roll(count);
         let piece = &mut draft.pieces[at];
-        match dice.roll(14) {
+        match dice.roll(16) {
+            13 => {
+                piece.fields["for"] =
+                    dice.pick(&[json!([user(4)]), json!([user(4), user(5)]), json!([user(1)]), json!([])]).clone();
+            }
+            14 => drop(piece.fields.as_object_mut().unwrap().remove("for")),
             0 => piece.fields["verdict"] = dice.pick(&verdicts).clone(),
             1 => piece.fields["factor"] = dice.pick(&factors).clone(),
             2 => piece.fields["answered_at"] = json!(instant(dice)),
@@ -351,7 +357,20 @@ fn twist_once(draft: &mut Draft, dice: &mut Dice) {
         return;
     }
     let receipt = &mut draft.receipt;
-    match dice.roll(13) {
+    match dice.roll(15) {
+        13 => {
+            let one = |dice: &mut Dice| json!({"for": user(dice.roll(6)), "by": user(dice.roll(4))});
+            let some: Vec<_> = (0..=dice.roll(2)).map(|_| one(dice)).collect();
+            receipt["requirement"]["delegations"] = json!(some);
+        }
+        14 => {
+            // Put off after the first statement was offered, or the reverse.
+            let at = json!(instant(dice));
+            receipt["approval"]["expires_at"] = at.clone();
+            if let Some(piece) = draft.pieces.first_mut() {
+                piece.fields["until"] = json!(instant(dice));
+            }
+        }
         0 => receipt["approval"]["state"] = dice.pick(&states).clone(),
         1 => {
             let name = *dice.pick(&["created_at", "expires_at", "ended_at"]);

@@ -160,6 +160,7 @@ impl Given {
             requester: false,
             requester_excluded: true,
             groups: vec![group(2, &[ANN, BEA]), group(1, &[CYD])],
+            delegations: Vec::new(),
             window_seconds: 300,
             delay_seconds: self.delay,
             executor: None,
@@ -285,6 +286,31 @@ fn a_delay_that_ends_before_the_timer_sets_one_of_its_own() {
     assert_eq!((held.state, effects), (State::Holding { until: at(160) }, vec![Effect::WakeAt(at(160))]));
 }
 
+/// Three groups of one, a minute each and a minute's delay: when nothing runs for a while, nobody's turn is skipped.
+#[test]
+fn a_late_timer_asks_one_group_and_gives_it_its_time() {
+    let group = |who| Quorum { needed: 1, members: vec![user(who)] };
+    let late = || {
+        let first = Given { approved: false, asked: 1, delay: 60, at: 0, state: Pending }.approval();
+        let groups = vec![group(ANN), group(BEA), group(CYD)];
+        let requirement = Requirement { groups, window_seconds: 60, ..first.requirement };
+        approval(requirement, user(RAE)).step(Event::TimerRang, at(130)).unwrap()
+    };
+    let (second, effects) = late();
+    assert_eq!(effects, vec![Effect::NotifyUsers(vec![user(BEA)]), Effect::WakeAt(at(190))]);
+    assert_eq!((second.asked, second.answer_by(), second.expires_at), (2, at(250), at(310)));
+    let early = second.clone().step(says(CYD, 3, Factor::Code, Verdict::Approve), at(150));
+    assert_eq!(early, Err(Refusal::NotAnApprover), "whoever was not rung does not count");
+    let (third, effects) = second.step(Event::TimerRang, at(190)).unwrap();
+    assert_eq!(effects, vec![Effect::NotifyUsers(vec![user(CYD)]), Effect::WakeAt(at(250))]);
+    let (held, _) = third.clone().step(says(CYD, 3, Factor::Code, Verdict::Approve), at(249)).unwrap();
+    assert_eq!(held.state, State::Holding { until: at(309) });
+    assert!(matches!(held.step(Event::TimerRang, at(309)).unwrap().0.state, State::Approved(_)), "it takes effect");
+    assert!(matches!(third.step(Event::TimerRang, at(250)).unwrap().0.state, State::Expired { .. }));
+    // So late that the time to answer was over: a request that nobody looked after is not taken up again.
+    assert!(matches!(late().0.step(Event::TimerRang, at(250)).unwrap().0.state, State::Expired { .. }));
+}
+
 // Any history under any policy. People are 1..=4, as in the policy's own tests; times are any, mostly in order: clocks jump.
 
 #[derive(Clone, Copy, Debug)]
@@ -350,6 +376,21 @@ fn live(require: &Require, requester: u128, history: &History) -> Vec<Went> {
     went
 }
 
+/// How many groups had been asked after each move, and until when it could be approved. A timer that is due asks one group, which has its
+/// whole time from then on, and so have those after it; one that rings when the time to answer is over asks nobody.
+fn turns(require: &Require, went: &[Went]) -> Vec<(u32, i64)> {
+    let (window, groups) = (i64::from(require.expires_in), i64::try_from(require.groups.len().max(1)).unwrap());
+    let (mut asked, mut due, mut over) = (1, window, window * groups);
+    let turn = |this: &Went| {
+        let pending = this.before.state == State::Pending && matches!(this.step, Move::Timer);
+        if pending && (due..over).contains(&this.now) && asked < groups {
+            (asked, due, over) = (asked + 1, this.now + window, over + this.now - due);
+        }
+        (u32::try_from(asked).unwrap(), over)
+    };
+    went.iter().map(turn).collect()
+}
+
 fn is_open(approval: &Approval) -> bool {
     matches!(approval.state, State::Pending | State::Holding { .. })
 }
@@ -375,12 +416,11 @@ proptest! {
             }).collect();
             prop_assert!(said.iter().all(|(.., verdict)| *verdict == Verdict::Approve), "somebody said no");
             let last = said.iter().map(|(now, ..)| *now).max().unwrap();
-            let latest = went[..=index].iter().map(|past| past.now).max().unwrap();
+            let (asked, over) = turns(&require, &went)[index];
             let given = said.iter().map(|&(now, by, with, factor, _)| policy::Given { by: user(by), key: key(with), factor, at: at(now) });
-            let case = Case { requester: usize::try_from(requester).unwrap() - 1, elapsed: u32::try_from(latest.max(0)).unwrap(), given: given.collect() };
+            let case = Case { requester: usize::try_from(requester).unwrap() - 1, elapsed: (asked - 1) * require.expires_in, given: given.collect() };
             prop_assert!(satisfied(&require, &case), "{:?}", case);
-            let time = i64::from(require.expires_in) * i64::try_from(require.groups.len().max(1)).unwrap();
-            prop_assert!(last < time && this.now < time + i64::from(require.delay), "too late");
+            prop_assert!(last < over && this.now < over + i64::from(require.delay), "too late");
             if require.delay > 0 {
                 prop_assert!(this.now >= said.last().unwrap().0 + i64::from(require.delay), "too early");
             }
@@ -390,8 +430,10 @@ proptest! {
     /// And the other way round: as soon as the policy is satisfied it is approved, or held.
     #[test]
     fn what_the_policy_asks_is_enough(require in a_require(), requester in 1..=4u128, history in a_history()) {
-        for this in live(&require, requester, &history).iter().filter(|went| went.after.state == State::Pending) {
-            let asked_for = u32::try_from(this.after.asked - 1).unwrap() * require.expires_in;
+        let went = live(&require, requester, &history);
+        for (this, (asked, over)) in went.iter().zip(turns(&require, &went)).filter(|(went, _)| went.after.state == State::Pending) {
+            prop_assert_eq!((this.after.asked, this.after.answer_by()), (asked as usize, at(over)));
+            let asked_for = (asked - 1) * require.expires_in;
             let case = Case { requester: usize::try_from(requester).unwrap() - 1, elapsed: asked_for, given: this.after.given.clone() };
             prop_assert!(!satisfied(&require, &case), "it waits for nothing: {:?}", case);
         }

@@ -1,7 +1,8 @@
-//! Acts that weaken: proposed by an administrator or the operator, made only under an administrator's fresh passkey.
+//! Acts that weaken: proposed by an administrator or the operator, made only under an administrator's fresh passkey. One is a person's
+//! own: whom they name to answer for themselves while they are away, which their own passkey confirms and nobody else's.
 //!
 //! **Invariants**
-//! - What is signed names the whole change, the administrator and the installation, under a tag of its own: no answer to an approval
+//! - What is signed names the whole change, whoever signs and the installation, under a tag of its own: no answer to an approval
 //!   passes for it, nor the reverse.
 //! - The change is made in the transaction that takes the signature, once, and only while the policies are those it was judged against.
 
@@ -16,8 +17,7 @@ use crate::clock::Timestamp;
 use crate::db::Tx;
 use crate::id::{ActChallengeId, ActId, DeviceId, PasskeyId, UserId};
 use crate::identity::{
-    self, Call, CallRefusal, Credential, DrawnCode, Handle, NewCode, OpenedCode, Person, PersonName, Role, UserRef,
-    WebauthnRefusal,
+    self, Call, CallRefusal, Credential, DrawnCode, Handle, NewCode, OpenedCode, PersonName, Role, User, UserRef, WebauthnRefusal,
 };
 use crate::journal::{Actor, Entry};
 use crate::secret::{b64u, random, tagged_sha256};
@@ -77,6 +77,19 @@ pub enum Change {
         /// Their name.
         name: PersonName,
     },
+    /// Somebody is away, and somebody else answers for them.
+    #[serde(rename = "user.away")]
+    Away {
+        /// Who is away.
+        user: UserId,
+        /// From when.
+        from: Timestamp,
+        /// Until when.
+        until: Timestamp,
+        /// Who answers for them. Without one nothing weakens, and there is no act.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        delegate: Option<UserId>,
+    },
 }
 
 /// An act that was confirmed, and the enrolment code that it made, which is shown to whoever confirmed, once.
@@ -124,7 +137,7 @@ pub(super) struct Content {
     pub(super) why: String,
 }
 
-/// A statement offered to an administrator.
+/// A statement offered to whoever may confirm.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ActChallenge {
     /// Its id.
@@ -146,7 +159,7 @@ pub(super) struct StoredActChallenge {
     pub(super) used: bool,
 }
 
-/// What an administrator signs.
+/// What is signed. `admin` is who signs: for what is a person's own, that person.
 fn statement(issuer: &str, act: &Act, admin: UserId) -> String {
     let document = json!({
         "type": TYPE, "issuer": issuer, "act": act.id, "admin": admin, "change": act.change, "policy_version": act.policy_version,
@@ -155,29 +168,51 @@ fn statement(issuer: &str, act: &Act, admin: UserId) -> String {
     String::from_utf8(canonical(&document)).expect("canonical JSON is UTF-8")
 }
 
-/// The administrator who calls, on a device of theirs.
-fn admin(call: &Call) -> Result<&Person, Error> {
-    call.admin()?;
-    Ok(call.person()?)
+impl Act {
+    /// The person whose own matter this is, so that they confirm it themselves; of nobody in particular, an administrator does.
+    fn own(&self) -> Option<UserId> {
+        match (&self.change, self.proposed_by) {
+            (Change::Away { user, .. }, Actor::User { user: by, .. }) if *user == by => Some(by),
+            _ => None,
+        }
+    }
+
+    /// Whether this person may confirm it, were they an administrator or not.
+    fn is_for(&self, user: &User) -> bool {
+        self.own().map_or(user.role == Role::Admin, |own| own == user.id)
+    }
+
+    /// Nothing, when this person may confirm it.
+    fn confirmable_by(&self, user: &User) -> Result<(), CallRefusal> {
+        let who =
+            if self.own().is_some() { "only whoever proposed this may confirm it" } else { "only an administrator may do this" };
+        if self.is_for(user) { Ok(()) } else { Err(CallRefusal::Forbidden(who)) }
+    }
 }
 
 impl Policies {
-    /// What waits for an administrator's passkey, the first to expire first.
+    /// What waits for the caller's passkey, the first to expire first: the operator sees whatever waits for an administrator's.
     ///
     /// # Errors
-    /// Only administrators may see it.
+    /// When the caller is neither a person nor the operator.
     pub async fn acts(&self, call: &Call) -> Result<Vec<Act>, Error> {
-        call.admin()?;
+        let person = match call.admin() {
+            Ok(()) => call.person().ok(),
+            Err(_) => Some(call.person()?),
+        };
         let now = self.clock.now();
-        Ok(self.store.read(move |db| Box::pin(store::open_acts(db, now))).await?)
+        let mut acts: Vec<Act> = self.store.read(move |db| Box::pin(store::open_acts(db, now))).await?;
+        acts.retain(|act| person.map_or(act.own().is_none(), |person| act.is_for(&person.user)));
+        Ok(acts)
     }
 
-    /// Offers the calling administrator the statement of an act.
+    /// Offers the caller the statement of an act.
     ///
     /// # Errors
-    /// When there is no such act, it is over, or the administrator has no passkey.
+    /// When there is no such act, it is not for the caller to confirm, it is over, or the caller has no passkey.
     pub async fn challenge(&self, call: &Call, id: ActId) -> Result<ActChallenge, Error> {
-        let person = admin(call)?.user.id;
+        let caller = call.established()?.user.clone();
+        let person = caller.id;
         let now = self.clock.now();
         let (act, passkeys) = self
             .store
@@ -188,7 +223,7 @@ impl Policies {
                 })
             })
             .await?;
-        let act = open(act, id, now)?;
+        let act = open(act, id, &caller, now)?;
         let credentials: Vec<Credential> = passkeys.into_iter().map(|passkey| passkey.credential).collect();
         if credentials.is_empty() {
             return Err(Refused::Webauthn(WebauthnRefusal::PasskeyUnknown).into());
@@ -208,7 +243,7 @@ impl Policies {
         .await
     }
 
-    /// Takes an administrator's signature and makes the change.
+    /// Takes a signature and makes the change.
     ///
     /// # Errors
     /// Each way in which it can fail has its own [`Refused`]; nothing has changed then.
@@ -219,7 +254,7 @@ impl Policies {
         challenge: ActChallengeId,
         credential: Value,
     ) -> Result<Confirmation, Error> {
-        let person = admin(call)?;
+        let person = call.established()?;
         let (user, device) = (person.user.id, person.device.id);
         if let Some(kept) = call.repeated::<Kept, _>(&self.store).await? {
             let code = kept.opened.map(|opened| NewCode { id: opened.id, code: None, expires_at: opened.expires_at });
@@ -282,18 +317,19 @@ struct Confirmed {
 /// Uses the act up. Everything that could have changed since the signature was checked is looked up again.
 async fn confirm(tx: &mut Tx<'_>, confirmed: &Confirmed) -> Result<Act, Error> {
     let Confirmed { act: id, challenge, user, passkey, now, .. } = *confirmed;
-    let version = store::lock_version(tx).await?;
-    let mut act = open(store::lock_act(tx, id).await?, id, now)?;
-    if act.policy_version != version {
+    let head = store::lock_head(tx).await?;
+    let signer = identity::active_user(tx.db(), &UserRef::Id(user)).await?;
+    let signer = signer.ok_or(Refused::Webauthn(WebauthnRefusal::PasskeyUnknown))?;
+    let mut act = open(store::lock_act(tx, id).await?, id, &signer, now)?;
+    if act.policy_version != head.version {
         return Err(Refused::ActOutdated.into());
     }
     if matches!(act.change, Change::Recover { user: recovered } if recovered == user) {
         return Err(CallRefusal::Forbidden(NOT_ONESELF).into());
     }
-    let admin = identity::active_user(tx.db(), &UserRef::Id(user)).await?.filter(|user| user.role == Role::Admin);
     let device = identity::active_device(tx.db(), confirmed.device).await?;
     let usable = identity::usable_passkeys(tx.db(), user).await?;
-    if admin.is_none() || device.is_none() || !usable.iter().any(|known| known.id == passkey) {
+    if device.is_none() || !usable.iter().any(|known| known.id == passkey) {
         return Err(Refused::Webauthn(WebauthnRefusal::PasskeyUnknown).into());
     }
     if now >= confirmed.offered.expires_at {
@@ -310,9 +346,10 @@ async fn confirm(tx: &mut Tx<'_>, confirmed: &Confirmed) -> Result<Act, Error> {
     Ok(act)
 }
 
-/// The act, while it can be confirmed.
-fn open(act: Option<Act>, id: ActId, now: Timestamp) -> Result<Act, Error> {
+/// The act, while this person can confirm it.
+fn open(act: Option<Act>, id: ActId, by: &User, now: Timestamp) -> Result<Act, Error> {
     let act = act.ok_or_else(|| Refused::NotFound(id.to_string()))?;
+    act.confirmable_by(by)?;
     if act.done.is_some() {
         return Err(Refused::ActDone.into());
     }

@@ -3,7 +3,8 @@
 use serde_json::json;
 
 use super::acts::Change;
-use super::{Error, Invalid, Policy, Refused, store, weakening};
+use super::away::{self, Absence};
+use super::{Error, Head, Invalid, Policy, Refused, store, weakening};
 use crate::clock::Timestamp;
 use crate::db::{Db, Tx};
 use crate::id::UserId;
@@ -36,6 +37,9 @@ pub(super) async fn judged(tx: &mut Tx<'_>, change: &Change) -> Result<Option<St
         Change::Recover { user } => {
             let who = named(tx, *user).await?;
             Ok(Some(format!("whoever gets the code acts as {} once the recovery wait is over", who.full_name())))
+        }
+        Change::Away { user, from, until, delegate } => {
+            away::judged(tx, &Absence { user: *user, from: *from, until: *until, delegate: *delegate }).await
         }
         Change::CreateAdmin { handle, .. } => {
             if identity::handle_taken(tx.db(), handle).await? {
@@ -85,24 +89,28 @@ pub(super) async fn make(
     code: CodeToOpen,
     now: Timestamp,
 ) -> Result<Option<OpenedCode>, Error> {
+    let next = store::head(tx.db()).await?.after(change);
+    let version = next.version;
     match change {
         Change::SetPolicy { policy } => {
-            let version = store::version(tx.db()).await? + 1;
-            store::change(tx, version, policy.name.as_str(), Some(policy), now).await?;
+            store::change(tx, &next, policy.name.as_str(), Some(policy), now).await?;
             let data = json!({"version": version, "sha256": policy.reference().sha256, "policy": policy});
             record(tx, journal, now, actor, "policy.set", policy.name.to_string(), data).await?;
         }
         Change::RemovePolicy { name } => {
-            let version = store::version(tx.db()).await? + 1;
-            store::change(tx, version, name.as_str(), None, now).await?;
+            store::change(tx, &next, name.as_str(), None, now).await?;
             record(tx, journal, now, actor, "policy.removed", name.to_string(), json!({"version": version})).await?;
         }
-        Change::AddMember { team, user } => join(tx, journal, team, *user, actor, now).await?,
+        Change::AddMember { team, user } => join(tx, journal, &next, (team, *user), actor, now).await?,
         Change::Enroll { user } | Change::Recover { user } => {
             let user = named(tx, *user).await?.id;
             let recovers = matches!(change, Change::Recover { .. });
             let purpose = if recovers { CodePurpose::Recovery } else { CodePurpose::Device };
             return Ok(Some(identity::open_code(tx, journal, actor, (user, purpose), code, now).await?));
+        }
+        Change::Away { user, from, until, delegate } => {
+            let absence = Absence { user: *user, from: *from, until: *until, delegate: *delegate };
+            away::make(tx, journal, absence, actor, now).await?;
         }
         Change::CreateAdmin { handle, name } => {
             let (handle, name) = (handle.clone(), name.clone());
@@ -125,8 +133,8 @@ fn of_identity(failure: identity::Error) -> Error {
 async fn join(
     tx: &mut Tx<'_>,
     journal: &Journal,
-    team: &Handle,
-    user: UserId,
+    next: &Head,
+    (team, user): (&Handle, UserId),
     actor: Actor,
     now: Timestamp,
 ) -> Result<(), Error> {
@@ -135,8 +143,7 @@ async fn join(
         return Ok(());
     }
     // An act that was proposed before names a smaller team.
-    let version = store::version(tx.db()).await? + 1;
-    store::raise(tx, version).await?;
+    store::raise(tx, next).await?;
     let data = json!({"name": team.name, "user": user});
     record(tx, journal, now, actor, "team.member_added", team.id.to_string(), data).await
 }

@@ -1,11 +1,14 @@
 //! The policies as they are kept: versioned, changed by administrators, and read for every request.
 //!
 //! **Invariants**
-//! - A change that weakens is made only under an administrator's fresh passkey (`acts`); one that does not is made at once.
+//! - A change that weakens is made only under a fresh passkey (`acts`): an administrator's, or, for a delegate of one's own, one's own.
+//!   One that does not is made at once.
+//! - Policies that were compiled stand for the version and the digest they were read at, for a version alone may come again after a restore.
 //! - Every change is a version of its own and an entry of the journal; none is overwritten.
 //! - Changes come one after the other: each is judged against the policies it changes.
 
 mod acts;
+mod away;
 mod changing;
 mod resolve;
 mod store;
@@ -16,8 +19,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use self::changing::{judged, known_team, make, record};
+use super::action::canonical;
 use super::machine::Origin;
-use super::policy::{self, Facts, Invalid, Policy, PolicySet, Requirement, Ruling, weakening};
+use super::policy::{self, Facts, Fit, Invalid, Policy, PolicySet, Requirement, Ruling, weakening};
 use super::{Action, builtin_policy};
 use crate::clock::{Clock, Timestamp};
 use crate::db::{self, Db, Store};
@@ -26,8 +30,11 @@ use crate::identity::{
     self, Call, CallRefusal, DrawnCode, Failure, Handle, PersonName, RelyingParty, User, UserRef, WebauthnRefusal,
 };
 use crate::journal::Journal;
+use crate::secret::{b64u, tagged_sha256};
 
 pub use acts::{Act, ActChallenge, Change, Confirmation};
+pub use away::{Absence, AbsenceView, Away};
+pub use resolve::Staff;
 pub(super) use resolve::{Resolved, resolve};
 
 /// The policies of an installation. Cheap to share behind an `Arc`.
@@ -37,8 +44,25 @@ pub struct Policies {
     journal: Journal,
     issuer: String,
     relying_party: RelyingParty,
-    /// The policies of one version, compiled.
-    compiled: Mutex<Option<(i64, Arc<PolicySet>)>>,
+    /// The policies of one head, compiled.
+    compiled: Mutex<Option<(Head, Arc<PolicySet>)>>,
+}
+
+/// Where the policies stand.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Head {
+    /// The version of all policies together.
+    version: i64,
+    /// `H("phoneops.policies.v1", previous || JCS(change))`, base64url: what they are and how they came to be that.
+    sha256: String,
+}
+
+impl Head {
+    /// The head after `change` was made on this one.
+    fn after(&self, change: &Change) -> Self {
+        let grown = [self.sha256.as_bytes(), &canonical(change)].concat();
+        Self { version: self.version + 1, sha256: b64u(tagged_sha256("phoneops.policies.v1", &grown)) }
+    }
 }
 
 /// A policy as it is kept.
@@ -77,8 +101,8 @@ pub struct Trial {
 /// What would become of an action.
 #[derive(Clone, Debug)]
 pub struct Judgement {
-    /// What would be asked, of whom; `None` when no policy matches and it would be refused.
-    pub asked: Option<Asked>,
+    /// What would be asked, of whom, or why it would be refused: no policy matches, or one cannot be judged.
+    pub asked: Result<Asked, Undemanded>,
     /// Every policy, the strictest first, and why it does not rule; `None` for the one that does.
     pub policies: Vec<(String, Option<String>)>,
 }
@@ -89,7 +113,7 @@ pub struct Asked {
     /// With everybody named.
     pub requirement: Requirement,
     /// The people of each group.
-    pub groups: Vec<Vec<User>>,
+    pub groups: Vec<Staff>,
     /// The requester.
     pub requester: User,
     /// Why the request would be refused all the same.
@@ -147,15 +171,15 @@ impl Policies {
         Self { store, clock, journal, issuer, relying_party, compiled: Mutex::default() }
     }
 
-    /// The policies that hold, ready for judging. They are compiled once for each version.
+    /// The policies that hold, ready for judging. They are compiled once for each head.
     pub(super) async fn current(&self, db: &mut Db<'_>) -> db::Result<Arc<PolicySet>> {
-        let version = store::version(db).await?;
+        let head = store::head(db).await?;
         let known = self.compiled.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        if let Some((_, set)) = known.filter(|(known, _)| *known == version) {
+        if let Some((_, set)) = known.filter(|(known, _)| *known == head) {
             return Ok(set);
         }
         let set = Arc::new(compiled(store::list(db).await?)?);
-        *self.compiled.lock().unwrap_or_else(PoisonError::into_inner) = Some((version, set.clone()));
+        *self.compiled.lock().unwrap_or_else(PoisonError::into_inner) = Some((head, set.clone()));
         Ok(set)
     }
 
@@ -284,7 +308,7 @@ impl Policies {
         let (now, journal, actor) = (self.clock.now(), self.journal.clone(), call.actor(None));
         call.write(&self.store, now, move |tx| {
             Box::pin(async move {
-                let policy_version = store::lock_version(tx).await?;
+                let policy_version = store::lock_head(tx).await?.version;
                 let Some(why) = judged(tx, &change).await? else {
                     // What makes a code always weakens: this one is never opened.
                     make(tx, &journal, &change, actor, DrawnCode::draw(now).to_open(), now).await?;
@@ -331,19 +355,22 @@ impl Policies {
         let set = compiled(policies)?;
         let facts = Facts { action: &trial.action, bot: trial.bot.as_str(), origin: trial.origin.as_ref() };
         let policies = explained(&set, &facts);
-        let Some((require, reference)) = demands(&set, &facts) else { return Ok(Judgement { asked: None, policies }) };
-        let who = requester.clone();
+        let (require, reference) = match demands(&set, &facts) {
+            Ok(demands) => demands,
+            Err(refused) => return Ok(Judgement { asked: Err(refused), policies }),
+        };
+        let (who, now) = (requester.clone(), self.clock.now());
         let (Resolved { requirement, groups }, unreachable) = self
             .store
             .read::<_, db::Error, _>(move |db| {
                 Box::pin(async move {
-                    let resolved = resolve(db, &require, reference, &who).await?;
+                    let resolved = resolve(db, &require, reference, &who, now).await?;
                     let unreachable = resolved.unreachable(db, &require, &who).await?;
                     Ok((resolved, unreachable))
                 })
             })
             .await?;
-        Ok(Judgement { asked: Some(Asked { requirement, groups, requester, unreachable }), policies })
+        Ok(Judgement { asked: Ok(Asked { requirement, groups, requester, unreachable }), policies })
     }
 }
 
@@ -352,25 +379,54 @@ fn compiled(policies: Vec<Stored>) -> db::Result<PolicySet> {
     PolicySet::new(policies.into_iter().map(|stored| stored.policy).collect()).map_err(broken)
 }
 
-/// What the policies demand of an action, and by which name; `None` when it is refused.
-pub(super) fn demands(set: &PolicySet, facts: &Facts<'_>) -> Option<(policy::Require, policy::PolicyRef)> {
+/// Why policies let nothing be asked.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Undemanded {
+    /// There are policies, and none matches.
+    #[error("no policy allows this action")]
+    Unmatched,
+    /// Whether the strictest one that may match does cannot be told.
+    #[error("policy {policy} cannot judge the param {param}: {why}")]
+    Unclear {
+        /// The policy.
+        policy: String,
+        /// The param.
+        param: String,
+        /// Why not.
+        why: policy::Unclear,
+    },
+}
+
+/// What the policies demand of an action, and by which name.
+pub(super) fn demands(set: &PolicySet, facts: &Facts<'_>) -> Result<(policy::Require, policy::PolicyRef), Undemanded> {
     match set.ruling(facts) {
-        Ruling::Builtin => Some((policy::Require::builtin(), builtin_policy())),
-        Ruling::Policy(policy) => Some((policy.require.clone(), policy.reference())),
-        Ruling::Unmatched => None,
+        Ruling::Builtin => Ok((policy::Require::builtin(), builtin_policy())),
+        Ruling::Policy(policy) => Ok((policy.require.clone(), policy.reference())),
+        Ruling::Unmatched => Err(Undemanded::Unmatched),
+        Ruling::Unclear(policy::Doubt { policy, param, why }) => {
+            Err(Undemanded::Unclear { policy: policy.name.as_str().to_owned(), param: param.to_owned(), why })
+        }
     }
 }
 
 fn explained(set: &PolicySet, facts: &Facts<'_>) -> Vec<(String, Option<String>)> {
-    let mut ruler: Option<String> = None;
-    let mut explain = |(policy, why_not): (&Policy, Option<policy::WhyNot>)| {
+    // What comes first of those that match and those that cannot tell: it rules, or nothing does.
+    let mut first: Option<(String, &str)> = None;
+    let mut explain = |(policy, fit): (&Policy, Fit<'_>)| {
         let name = policy.name.as_str().to_owned();
-        let why = match (why_not, &ruler) {
-            (Some(why), _) => Some(why.to_string()),
-            (None, Some(stricter)) => Some(format!("it matches, but {stricter} is stricter")),
-            (None, None) => {
-                ruler = Some(name.clone());
+        let why = match (fit, &first) {
+            (Fit::Not(why), _) => Some(why.to_string()),
+            (Fit::Matches, Some((stricter, but))) => Some(format!("it matches, but {stricter} is stricter{but}")),
+            (Fit::Matches, None) => {
+                first = Some((name.clone(), ""));
                 None
+            }
+            (Fit::Unclear(policy::Doubt { param, why, .. }), before) => {
+                let why = format!("it cannot judge the param {param}: {why}");
+                if before.is_none() {
+                    first = Some((name.clone(), " and cannot be judged"));
+                }
+                Some(why)
             }
         };
         (name, why)

@@ -20,7 +20,7 @@ use super::refused::{Error, Refused};
 use super::service::Approvals;
 use super::store as approvals;
 use super::view::{View, Viewer, view, visible_to};
-use super::{Action, Decision, Display, Factor, Origin, PolicyRef, Quorum, Requirement, State, Statement, Verdict};
+use super::{Action, Decision, Delegation, Display, Factor, Origin, PolicyRef, Quorum, Requirement, State, Statement, Verdict};
 use crate::clock::Timestamp;
 use crate::db::{self, Db};
 use crate::id::{ApprovalId, BotId, DeviceId, UserId};
@@ -129,6 +129,9 @@ pub struct Needed {
     pub policy: PolicyRef,
     /// All of these.
     pub needs: Vec<Need>,
+    /// Who was asked for whom, who was away; left out when nobody was. Whoever was away is in no group.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub delegations: Vec<Delegation>,
 }
 
 /// One thing it took: any of these groups.
@@ -154,6 +157,9 @@ pub struct Group {
 pub struct SignedAnswer {
     /// Who.
     pub approver: UserId,
+    /// For whom, who was away; left out when for nobody but themselves.
+    #[serde(rename = "for", default, skip_serializing_if = "Vec::is_empty")]
+    pub answers_for: Vec<UserId>,
     /// On which device.
     pub device: DeviceId,
     /// What they said.
@@ -324,6 +330,7 @@ fn build(issuer: &str, sources: Sources, now: Timestamp) -> Result<Receipt, db::
         requirement: Needed {
             policy: requirement.policy.clone(),
             needs: needs(requirement, view.approval.requester, view.approval.asked),
+            delegations: requirement.delegations.clone(),
         },
         outcome: view.outcome.clone(),
         approval: asked(view)?,
@@ -392,10 +399,22 @@ fn answer(approval: ApprovalId, evidence: Evidence) -> Result<SignedAnswer, db::
     let signed: Statement = serde_json::from_str(&statement).map_err(|_| senseless("a statement that is none"))?;
     let signature = Signature::of(&credential).ok_or_else(|| senseless("a signature of no kind that is known"))?;
     let attestation = attestation.ok_or_else(|| senseless("a key that was never attested"))?;
-    let factor = signed.factor;
+    let (factor, answers_for) = (signed.factor, signed.answers_for);
     // An answer with a wrong code is never stored.
     let code_confirmed = (factor == Factor::Code).then_some(true);
-    Ok(SignedAnswer { approver, device, verdict, factor, reason, answered_at, statement, signature, attestation, code_confirmed })
+    Ok(SignedAnswer {
+        approver,
+        answers_for,
+        device,
+        verdict,
+        factor,
+        reason,
+        answered_at,
+        statement,
+        signature,
+        attestation,
+        code_confirmed,
+    })
 }
 
 impl Signature {
@@ -436,6 +455,7 @@ fn people(view: &View) -> Vec<Named> {
     let everybody = std::iter::once(&view.requester)
         .chain(&view.approvers)
         .chain(view.given.iter().map(|(user, _)| user))
+        .chain(view.delegations.iter().flat_map(|(by, absent)| [by, absent]))
         .chain(&view.decided_by);
     let mut people: Vec<&User> = Vec::new();
     for user in everybody {

@@ -190,12 +190,21 @@ impl Meant<'_> {
         Ok(text)
     }
 
+    /// For whom the person was shown to answer; null when for nobody but themselves.
+    fn answers_for(&self) -> Value {
+        let all = self.approval["delegations"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let mine = all.iter().filter(|delegation| delegation["by"]["id"] == self.approver);
+        let absent: Vec<_> = mine.map(|delegation| delegation["for"]["id"].clone()).collect();
+        if absent.is_empty() { Value::Null } else { Value::Array(absent) }
+    }
+
     fn check_statement(&self, statement: &Value) -> Result<(), Mismatch> {
         let requester = &self.approval["requester"]["id"];
         expect(statement["type"] == "phoneops.answer.v1", Mismatch::Type)?;
         expect(statement["issuer"] == self.issuer, Mismatch::Issuer)?;
         expect(statement["approval"] == self.id, Mismatch::Approval)?;
         expect(statement["approver"] == self.approver, Mismatch::Approver)?;
+        expect(statement["for"] == self.answers_for(), Mismatch::For)?;
         expect(statement["verdict"] == self.verdict.as_str(), Mismatch::Verdict)?;
         expect(statement["factor"] == self.factor, Mismatch::Factor)?;
         expect(requester.is_string() && statement["requester"] == *requester, Mismatch::Requester)?;
@@ -288,6 +297,7 @@ mod tests {
             ("issuer", json!("https://phish.example"), Mismatch::Issuer),
             ("approval", json!("apr_2"), Mismatch::Approval),
             ("approver", json!("usr_ys"), Mismatch::Approver),
+            ("for", json!(["usr_away"]), Mismatch::For),
             ("verdict", json!("deny"), Mismatch::Verdict),
             ("factor", json!("tap"), Mismatch::Factor),
             ("requester", json!("usr_mallory"), Mismatch::Requester),
@@ -300,6 +310,33 @@ mod tests {
             statement[member] = value;
             let text = String::from_utf8(jcs(&statement).unwrap()).unwrap();
             assert_eq!(check(&challenge(&text)), Some(mismatch), "{member}");
+        }
+    }
+
+    #[test]
+    fn a_delegate_sees_for_whom_they_sign() {
+        let mut approval = approval();
+        approval["delegations"] = json!([{"by": {"id": "usr_yannick"}, "for": {"id": "usr_away"}},
+            {"by": {"id": "usr_ys"}, "for": {"id": "usr_far"}}]);
+        let check = |people: Value| {
+            let mut statement = statement();
+            if !people.is_null() {
+                statement["for"] = people;
+            }
+            let approval = &approval;
+            let meant = Meant {
+                issuer: ISSUER,
+                approval,
+                id: "apr_1",
+                approver: "usr_yannick",
+                verdict: Verdict::Approve,
+                factor: "passkey",
+            };
+            meant.check_statement(&statement).err()
+        };
+        assert_eq!(check(json!(["usr_away"])), None);
+        for others in [Value::Null, json!([]), json!(["usr_far"]), json!(["usr_away", "usr_far"])] {
+            assert_eq!(check(others), Some(Mismatch::For));
         }
     }
 

@@ -98,6 +98,9 @@ pub enum Mismatch {
     /// It is for somebody else to sign.
     #[error("the statement is for another person to sign")]
     Approver,
+    /// It is for other absent people than those shown.
+    #[error("the statement is for others to answer for")]
+    For,
     /// It says approve instead of deny, or the reverse.
     #[error("the statement has another verdict")]
     Verdict,

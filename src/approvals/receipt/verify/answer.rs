@@ -34,7 +34,7 @@ enum Key {
 
 /// Checks one answer; what names the key that signed it, so that no key counts twice.
 pub(super) fn check(shape: &Shape<'_>, answer: &Answer<'_>, root: &TrustRoot) -> Result<String, Fault> {
-    statement(shape, answer)?;
+    let expires_at = statement(shape, answer)?;
     let attested = attested(answer.attestation, root)?;
     belongs(shape, answer, &attested)?;
     let named = match (&answer.signature, &attested.key) {
@@ -56,11 +56,12 @@ pub(super) fn check(shape: &Shape<'_>, answer: &Answer<'_>, root: &TrustRoot) ->
     if answer.factor == "code" && !answer.code_confirmed {
         return Err(Check::CodeUnconfirmed.because("the issuer does not say that the code was right"));
     }
-    in_time(shape, answer)?;
+    in_time(shape, answer, expires_at)?;
     Ok(named)
 }
 
-fn statement(shape: &Shape<'_>, answer: &Answer<'_>) -> Result<(), Fault> {
+/// That the statement is this answer's; until when it said that it could be given.
+fn statement(shape: &Shape<'_>, answer: &Answer<'_>) -> Result<Timestamp, Fault> {
     let members = plain::parse(answer.statement.as_bytes()).map_err(|why| Check::StatementMalformed.because(why))?;
     if canonical(&members) != answer.statement.as_bytes() {
         return Err(Check::StatementMalformed.because("it is not its own canonical form"));
@@ -78,18 +79,23 @@ fn statement(shape: &Shape<'_>, answer: &Answer<'_>) -> Result<(), Fault> {
         ("factor", json!(answer.factor)),
         ("policy", shape.policy.clone()),
         ("display_sha256", json!(approval.display_sha256)),
-        ("expires_at", json!(approval.expires_at_text)),
     ];
     for (name, value) in expected {
         if members.get(name) != Some(&value) {
             return Err(Check::StatementDiffers.because(format!("its {name} is not that of the receipt")));
         }
     }
+    if members.get("for") != answer.answers_for.as_ref().map(|people| json!(people)).as_ref() {
+        return Err(Check::StatementDiffers.because("its for is not that of the receipt"));
+    }
+    // It may have been offered before a further group was asked late, which put the end off.
+    let expires_at = Members::of(&members).instant("expires_at").ok().filter(|instant| *instant <= approval.expires_at);
+    let expires_at = expires_at.ok_or_else(|| Check::StatementDiffers.because("its expires_at is later than the receipt's"))?;
     let nonce = members.get("nonce").and_then(Value::as_str).and_then(from_b64u);
     if nonce.is_none_or(|nonce| nonce.len() < 16) {
         return Err(Check::StatementDiffers.because("its nonce is not 16 bytes"));
     }
-    Ok(())
+    Ok(expires_at)
 }
 
 fn attested(token: &str, root: &TrustRoot) -> Result<Attested, Fault> {
@@ -204,13 +210,13 @@ fn device_signed(token: &str, statement: &str, key: &DeviceKey) -> Result<(), Fa
     unverified.verify::<Value>(key).map_err(|why| wrong(why.to_string())).map(|_| ())
 }
 
-fn in_time(shape: &Shape<'_>, answer: &Answer<'_>) -> Result<(), Fault> {
+fn in_time(shape: &Shape<'_>, answer: &Answer<'_>, expires_at: Timestamp) -> Result<(), Fault> {
     let approval = &shape.approval;
     let late = |why: &str| Err(Check::AnswerTime.because(why));
     if !no_later(approval.created_at, answer.answered_at) {
         return late("it came before the request");
     }
-    if answer.answered_at >= approval.expires_at {
+    if answer.answered_at >= expires_at {
         return late("it came after the request expired");
     }
     if !no_later(answer.answered_at, approval.ended_at) {
