@@ -49,6 +49,8 @@ pub struct Config {
     pub webhooks: Webhooks,
     /// Paging.
     pub paging: Paging,
+    /// Approvals.
+    pub approvals: Approvals,
 }
 
 /// `tls_cert_file` and `tls_key_file`, which come together.
@@ -91,6 +93,15 @@ pub struct Paging {
     pub acknowledgement_seconds: u32,
     /// Who is paged when nobody answers: `@ys`.
     pub fallback: Option<String>,
+}
+
+/// `[approvals]`
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Approvals {
+    /// How often one person's phones ring for approvals in any hour, at most. 1 to 1000000.
+    pub pushes_per_approver_per_hour: u32,
+    /// How often phones ring for approvals that one person requests in any hour, at most. 1 to 1000000.
+    pub pushes_per_requester_per_hour: u32,
 }
 
 /// A configuration that cannot be used.
@@ -143,6 +154,7 @@ struct File {
     web_push: WebPushFile,
     webhooks: WebhooksFile,
     paging: PagingFile,
+    approvals: ApprovalsFile,
 }
 
 #[derive(Default, Deserialize)]
@@ -167,6 +179,13 @@ struct PagingFile {
     rings: Option<u32>,
     acknowledgement_seconds: Option<u32>,
     fallback: Option<String>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct ApprovalsFile {
+    pushes_per_approver_per_hour: Option<u32>,
+    pushes_per_requester_per_hour: Option<u32>,
 }
 
 /// Variables that are not settings of the server.
@@ -250,6 +269,8 @@ impl File {
             "PAGING_RINGS" => self.paging.rings = parsed(name, value)?,
             "PAGING_ACKNOWLEDGEMENT_SECONDS" => self.paging.acknowledgement_seconds = parsed(name, value)?,
             "PAGING_FALLBACK" => self.paging.fallback = parsed(name, value)?,
+            "APPROVALS_PUSHES_PER_APPROVER_PER_HOUR" => self.approvals.pushes_per_approver_per_hour = parsed(name, value)?,
+            "APPROVALS_PUSHES_PER_REQUESTER_PER_HOUR" => self.approvals.pushes_per_requester_per_hour = parsed(name, value)?,
             _ => return Ok(false),
         }
         Ok(true)
@@ -303,6 +324,25 @@ impl File {
                 ca_file: self.webhooks.ca_file,
             },
             paging,
+            approvals: self.approvals.finish()?,
+        })
+    }
+}
+
+impl ApprovalsFile {
+    fn finish(self) -> Result<Approvals, Error> {
+        let budget = |key, value, default| within(key, value, default, 1, 1_000_000);
+        Ok(Approvals {
+            pushes_per_approver_per_hour: budget(
+                "approvals.pushes_per_approver_per_hour",
+                self.pushes_per_approver_per_hour,
+                30,
+            )?,
+            pushes_per_requester_per_hour: budget(
+                "approvals.pushes_per_requester_per_hour",
+                self.pushes_per_requester_per_hour,
+                60,
+            )?,
         })
     }
 }
@@ -411,6 +451,7 @@ mod tests {
         assert!(refused("", &[("PHONEOPS_LISSTEN", "x")]).contains("PHONEOPS_LISSTEN"));
         assert!(refused("", &[("PHONEOPS_LISTEN", "here")]).starts_with("PHONEOPS_LISTEN: "));
         assert!(refused("[paging]\nrings = 0\n", &[]).contains("paging.rings: must be 1 to 20"));
+        assert!(refused("[approvals]\npushes_per_approver_per_hour = 0\n", &[]).contains("must be 1 to 1000000"));
         assert!(refused("public_url = \"https://a.example/path\"\n", &[]).contains("public_url: expected"));
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! | who | commands | how they reach the server |
 //! |---|---|---|
-//! | operator | `user`, `bot`, `team`, `policy`, `enroll`, `keys`, `journal`, `doctor`, `backup` | the server's Unix socket |
+//! | operator | `user`, `bot`, `team`, `policy`, `freeze`, `enroll`, `keys`, `journal`, `doctor`, `backup` | the server's Unix socket |
 //! | operator | `restore` | the database, which no server may have open |
 //! | bot | `request`, `exec`, `page`, `incident` | HTTP, with a token from the environment |
 //! | bot or operator | `events` | HTTP with a token; without one the Unix socket |
@@ -23,6 +23,7 @@ mod doctor;
 mod enroll;
 mod events;
 mod exec;
+mod freeze;
 mod healthcheck;
 mod incident;
 mod interrupt;
@@ -68,6 +69,7 @@ enum Command {
     Bot(bot::Command),
     Team(team::Command),
     Policy(policy::Command),
+    Freeze(freeze::Command),
     Enroll(enroll::Enroll),
     Request(request::Request),
     Exec(exec::Exec),
@@ -127,6 +129,7 @@ async fn perform(command: Command, out: &mut Out) -> Result<Outcome, Failure> {
         Command::Bot(bot) => bot.run(out).await,
         Command::Team(team) => team.run(out).await,
         Command::Policy(policy) => policy.run(out).await,
+        Command::Freeze(freeze) => freeze.run(out).await,
         Command::Enroll(enroll) => enroll.run(out).await,
         Command::Request(request) => request.run(out).await,
         Command::Exec(exec) => Ok(exec.run(out).await),

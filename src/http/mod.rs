@@ -13,6 +13,7 @@ mod caller;
 mod devices;
 mod enrollments;
 mod events;
+mod freezes;
 mod grants;
 mod health;
 mod incidents;
@@ -122,6 +123,7 @@ fn api() -> ApiRouter<State> {
         .merge(devices::router())
         .merge(passkeys::router())
         .merge(policies::router())
+        .merge(freezes::router())
         .merge(teams::router())
         .merge(me::router())
         .merge(users::router())

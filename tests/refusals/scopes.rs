@@ -54,6 +54,8 @@ const TABLE: &[(&str, &str)] = &[
     ("PUT /v1/policies/{name}", "1 333333 3+ +"),
     ("DELETE /v1/policies/{name}", "1 333333 3+ +"),
     ("POST /v1/policies/test", "1 333333 3+ +"),
+    ("GET /v1/freezes", "1 333333 3+ +"),
+    ("DELETE /v1/freezes/{frz}", "1 333333 3+ +"),
     ("GET /v1/acts", "1 333333 3+ +"),
     ("POST /v1/acts/{act}/challenge", "1 333333 3+ 3"),
     ("POST /v1/acts/{act}/confirm", "1 333333 3+ 3"),
@@ -118,7 +120,7 @@ mod stories {
     /// Ids that parse and that nothing has.
     fn path(template: &str) -> String {
         let mut path = template.replace("{ref}", "P000000").replace("{name}", "nothing");
-        for kind in ["apr", "act", "dev", "pky", "usr", "bot", "grt", "whk"] {
+        for kind in ["apr", "act", "dev", "pky", "usr", "bot", "grt", "whk", "frz"] {
             path = path.replace(&format!("{{{kind}}}"), &format!("{kind}_{:032x}", 1));
         }
         path

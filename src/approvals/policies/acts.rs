@@ -14,7 +14,7 @@ use super::{Error, Policies, Policy, Refused, make, store};
 use crate::approvals::action::canonical;
 use crate::clock::Timestamp;
 use crate::db::Tx;
-use crate::id::{ActChallengeId, ActId, DeviceId, PasskeyId, UserId};
+use crate::id::{ActChallengeId, ActId, BotId, DeviceId, FreezeId, PasskeyId, UserId};
 use crate::identity::{self, Call, Credential, Handle, Person, Role, UserRef, WebauthnRefusal};
 use crate::journal::{Actor, Entry};
 use crate::secret::{b64u, random, tagged_sha256};
@@ -50,6 +50,17 @@ pub enum Change {
         team: Handle,
         /// Who.
         user: UserId,
+    },
+    /// What a bot asks is approved again.
+    #[serde(rename = "freeze.lifted")]
+    LiftFreeze {
+        /// Which freeze.
+        freeze: FreezeId,
+        /// Whose requests.
+        bot: BotId,
+        /// For whom; for anybody when there is nobody here.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        requester: Option<UserId>,
     },
 }
 

@@ -14,12 +14,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use super::fatigue::{self, Frozen};
 use super::machine::Origin;
 use super::policy::{self, Facts, Invalid, Policy, PolicySet, Requirement, Ruling, weakening};
 use super::{Action, builtin_policy};
 use crate::clock::{Clock, Timestamp};
 use crate::db::{self, Db, Store, Tx};
-use crate::id::ActId;
+use crate::id::{ActId, FreezeId};
 use crate::identity::{self, Call, Failure, Handle, RelyingParty, Team, User, UserRef, WebauthnRefusal};
 use crate::journal::{Actor, Entry, Journal};
 
@@ -207,6 +208,17 @@ impl Policies {
         self.change(call, Change::AddMember { team, user: found.id }).await
     }
 
+    /// Lifts a freeze, which weakens.
+    ///
+    /// # Errors
+    /// Only administrators may; it must be open.
+    pub async fn lift_freeze(&self, call: &Call, id: FreezeId) -> Result<Changed<()>, Error> {
+        call.admin()?;
+        let found: Option<Frozen> = self.store.read(move |db| Box::pin(fatigue::known_freeze(db, id))).await?;
+        let freeze = found.ok_or_else(|| Refused::NotFound(id.to_string()))?.freeze;
+        self.change(call, Change::LiftFreeze { freeze: id, bot: freeze.bot, requester: freeze.requester }).await
+    }
+
     /// Takes somebody out of a team.
     ///
     /// # Errors
@@ -347,6 +359,11 @@ async fn judged(tx: &mut Tx<'_>, change: &Change) -> Result<Option<String>, Erro
             let joins = !members.iter().any(|member| member.id == *user);
             Ok(named.filter(|_| joins).map(|policy| format!("another person could approve under policy {}", policy.name)))
         }
+        Change::LiftFreeze { freeze, .. } => {
+            let found = fatigue::known_freeze(tx.db(), *freeze).await?;
+            let found = found.ok_or_else(|| Refused::NotFound(freeze.to_string()))?;
+            Ok(Some(format!("requests of {}, which were reported, could be approved again", found.what())))
+        }
     }
 }
 
@@ -398,6 +415,10 @@ async fn make(tx: &mut Tx<'_>, journal: &Journal, change: &Change, actor: Actor,
             store::raise(tx, version).await?;
             let data = json!({"name": team.name, "user": user});
             record(tx, journal, now, actor, "team.member_added", team.id.to_string(), data).await
+        }
+        Change::LiftFreeze { freeze, .. } => {
+            let lifted = fatigue::lift(tx, journal, *freeze, actor, now).await?;
+            if lifted { Ok(()) } else { Err(Refused::NotFound(freeze.to_string()).into()) }
         }
     }
 }
