@@ -170,6 +170,16 @@ impl World {
         }
     }
 
+    /// Lifts whatever was frozen.
+    pub(crate) async fn lift(&self, admin: &Person) {
+        let listed = self.operator.get("/v1/freezes").await.expect("the freezes").body;
+        for freeze in listed["freezes"].as_array().expect("a list") {
+            let path = format!("/v1/freezes/{}", freeze["id"].as_str().expect("an id"));
+            let act = self.operator.delete(&path).await.expect("a proposal").body;
+            admin.phone.confirm_act(&act).await.expect("the act is confirmed");
+        }
+    }
+
     /// Makes a team of these people.
     pub(crate) async fn team(&self, name: &str, members: &[&Person]) {
         self.operator.post("/v1/teams", &json!({"name": name})).await.expect("a team");
