@@ -109,9 +109,10 @@ pub(super) async fn find(db: &mut Db<'_>, id: ApprovalId) -> Result<Option<Found
     db.query(found!("where id = $1")).bind(id).optional().await
 }
 
-/// The approval, locked until the transaction ends: deciders come one after the other.
+/// The approval, locked until the transaction ends: deciders come one after the other. Whoever only refers to it, as a request that is
+/// folded into it does while it holds people, does not wait for them.
 pub(super) async fn lock(tx: &mut Tx<'_>, id: ApprovalId) -> Result<Option<Found>> {
-    tx.query(Sql::either(found!("where id = $1"), found!("where id = $1 for update"))).bind(id).optional().await
+    tx.query(Sql::either(found!("where id = $1"), found!("where id = $1 for no key update"))).bind(id).optional().await
 }
 
 /// Saves what has become of an approval that was pending; `false` when somebody decided first, which the lock should make impossible.

@@ -173,13 +173,13 @@ impl Cast<'_> {
 }
 
 fn deed(dice: &mut Dice, known: &[(String, usize)]) -> Deed {
-    let recent = &known[known.len().saturating_sub(12)..];
+    let recent = &known[known.len().saturating_sub(10)..];
     match dice.below(100) {
-        0..35 if !recent.is_empty() => {
+        0..45 if !recent.is_empty() => {
             let verdict = *dice.one(&["approve", "approve", "deny"]);
             Deed::Answer { approval: dice.one(recent).0.clone(), who: usize::try_from(dice.below(3)).expect("a few"), verdict }
         }
-        35..40 if !recent.is_empty() => {
+        45..50 if !recent.is_empty() => {
             let (approval, bot) = dice.one(recent).clone();
             Deed::Withdraw { approval, bot }
         }
@@ -211,9 +211,8 @@ async fn nothing_rings_more_than_it_may(db: TestDb) {
         world.policy(&admin, "any", &json!({"require": {"groups": [{"quorum": 1, "users": users}]}})).await;
         live(&world, &cast, operations, &mut Dice(seed)).await;
     }
-    world.advance(seconds(400)).await;
     check(&world.db).await;
-    for (kind, least) in [("approval.rung", 5), ("approval.not_rung", 20), ("approval.denied", 10), ("approval.expired", 5)] {
+    for (kind, least) in [("approval.rung", 1), ("approval.not_rung", 20), ("approval.denied", 5), ("approval.expired", 5)] {
         let times = world.recorded(kind).await;
         assert!(times >= least, "{kind} came {times} times: this run shows little");
     }
@@ -224,9 +223,9 @@ async fn live(world: &World, cast: &Cast<'_>, operations: u64, dice: &mut Dice) 
     let mut nodes = [Node::start(world), Node::start(world)];
     let (over, ticks) = (Arc::new(AtomicBool::new(false)), AtomicI64::new(0));
     let ticking = async {
-        // No two things are done at quite the same time.
+        // No two things are done at quite the same time, and what a dead node left is looked for though the clock stands.
         while !over.load(Ordering::SeqCst) {
-            world.clock.advance(Duration::from_millis(1));
+            world.clock.advance(Duration::from_millis(10));
             ticks.fetch_add(1, Ordering::SeqCst);
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
@@ -249,9 +248,11 @@ async fn live(world: &World, cast: &Cast<'_>, operations: u64, dice: &mut Dice) 
             let performing = join_all(deeds.into_iter().map(|(deed, base)| async move { cast.perform(deed, &base).await }));
             let (made, ()) = join(performing, killing).await;
             known.extend(made.into_iter().flatten());
-            let pause = if dice.below(8) == 0 { dice.below(2_400) } else { dice.below(100) };
+            let pause = if dice.below(6) == 0 { dice.below(2_400) } else { dice.below(60) };
             world.advance(seconds(pause)).await;
         }
+        nodes.iter_mut().for_each(Node::kill);
+        world.advance(seconds(400)).await;
         over.store(true, Ordering::SeqCst);
     };
     join(living, ticking).await;
@@ -260,6 +261,8 @@ async fn live(world: &World, cast: &Cast<'_>, operations: u64, dice: &mut Dice) 
 
 /// Looks at what was sent and what was said, and at nothing that was counted.
 async fn check(db: &TestDb) {
+    let deadlocks = db.number("select deadlocks from pg_stat_database where datname = current_database()").await;
+    assert_eq!(deadlocks, 0, "locks were taken in two orders");
     let rings =
         "(select notifications.user_id, requester_id, action ->> 'type' as kind, action ->> 'target' as target, subject_id,
         notifications.created_at as at from notifications join approvals on approvals.id = subject_id
