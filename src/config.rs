@@ -6,6 +6,7 @@
 //! - Secrets do not print.
 
 mod apps;
+mod networks;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -16,6 +17,7 @@ use url::Url;
 use crate::secret::Secret;
 
 pub use apps::{AndroidApp, IosApp, NotAnApp};
+pub use networks::{Network, NotANetwork};
 
 /// Everything that can be configured, defaults filled in.
 #[derive(Clone, Debug)]
@@ -32,6 +34,8 @@ pub struct Config {
     pub android_apps: Vec<AndroidApp>,
     /// The certificate chain, PEM, and its private key; plain HTTP when absent.
     pub tls: Option<TlsFiles>,
+    /// The proxies whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<Network>,
     /// Where SQLite, the master key and the Unix socket are.
     pub data_dir: PathBuf,
     /// `postgres://…`; SQLite in `data_dir` when absent.
@@ -51,6 +55,8 @@ pub struct Config {
     pub paging: Paging,
     /// Approvals.
     pub approvals: Approvals,
+    /// How long what is over is kept.
+    pub retention: Retention,
 }
 
 /// `tls_cert_file` and `tls_key_file`, which come together.
@@ -104,6 +110,19 @@ pub struct Approvals {
     pub pushes_per_requester_per_hour: u32,
 }
 
+/// `[retention]`: days; 0 is for ever.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Retention {
+    /// Decided approvals with their receipts. 0, or 7 to 36500.
+    pub approvals_days: u32,
+    /// Resolved incidents. 0, or 7 to 36500.
+    pub incidents_days: u32,
+    /// Notifications and the attempts to deliver them. 0, or 7 to 36500.
+    pub notifications_days: u32,
+    /// The journal. 0, or 30 to 36500: webhooks that fail must find in it what they missed.
+    pub journal_days: u32,
+}
+
 /// A configuration that cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -146,6 +165,7 @@ struct File {
     android_apps: Vec<String>,
     tls_cert_file: Option<PathBuf>,
     tls_key_file: Option<PathBuf>,
+    trusted_proxies: Vec<String>,
     data_dir: Option<PathBuf>,
     database_url: Option<String>,
     database_connections: Option<u32>,
@@ -155,6 +175,7 @@ struct File {
     webhooks: WebhooksFile,
     paging: PagingFile,
     approvals: ApprovalsFile,
+    retention: RetentionFile,
 }
 
 #[derive(Default, Deserialize)]
@@ -186,6 +207,15 @@ struct PagingFile {
 struct ApprovalsFile {
     pushes_per_approver_per_hour: Option<u32>,
     pushes_per_requester_per_hour: Option<u32>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct RetentionFile {
+    approvals_days: Option<u32>,
+    incidents_days: Option<u32>,
+    notifications_days: Option<u32>,
+    journal_days: Option<u32>,
 }
 
 /// Variables that are not settings of the server.
@@ -255,6 +285,7 @@ impl File {
             "RP_ID" => self.rp_id = parsed(name, value)?,
             "TLS_CERT_FILE" => self.tls_cert_file = parsed(name, value)?,
             "TLS_KEY_FILE" => self.tls_key_file = parsed(name, value)?,
+            "TRUSTED_PROXIES" => self.trusted_proxies = list(value),
             "DATA_DIR" => self.data_dir = parsed(name, value)?,
             "DATABASE_URL" => self.database_url = parsed(name, value)?,
             "DATABASE_CONNECTIONS" => self.database_connections = parsed(name, value)?,
@@ -271,6 +302,10 @@ impl File {
             "PAGING_FALLBACK" => self.paging.fallback = parsed(name, value)?,
             "APPROVALS_PUSHES_PER_APPROVER_PER_HOUR" => self.approvals.pushes_per_approver_per_hour = parsed(name, value)?,
             "APPROVALS_PUSHES_PER_REQUESTER_PER_HOUR" => self.approvals.pushes_per_requester_per_hour = parsed(name, value)?,
+            "RETENTION_APPROVALS_DAYS" => self.retention.approvals_days = parsed(name, value)?,
+            "RETENTION_INCIDENTS_DAYS" => self.retention.incidents_days = parsed(name, value)?,
+            "RETENTION_NOTIFICATIONS_DAYS" => self.retention.notifications_days = parsed(name, value)?,
+            "RETENTION_JOURNAL_DAYS" => self.retention.journal_days = parsed(name, value)?,
             _ => return Ok(false),
         }
         Ok(true)
@@ -306,8 +341,9 @@ impl File {
             listen,
             public_url,
             rp_id,
-            ios_apps: apps("ios_apps", &self.ios_apps)?,
-            android_apps: apps("android_apps", &self.android_apps)?,
+            ios_apps: each("ios_apps", &self.ios_apps)?,
+            android_apps: each("android_apps", &self.android_apps)?,
+            trusted_proxies: each("trusted_proxies", &self.trusted_proxies)?,
             tls,
             data_dir: self.data_dir.unwrap_or_else(|| "phoneops-data".into()),
             database_url: self.database_url.map(Secret::new),
@@ -324,6 +360,12 @@ impl File {
                 ca_file: self.webhooks.ca_file,
             },
             paging,
+            retention: Retention {
+                approvals_days: days("retention.approvals_days", self.retention.approvals_days, 0, 7)?,
+                incidents_days: days("retention.incidents_days", self.retention.incidents_days, 0, 7)?,
+                notifications_days: days("retention.notifications_days", self.retention.notifications_days, 90, 7)?,
+                journal_days: days("retention.journal_days", self.retention.journal_days, 0, 30)?,
+            },
             approvals: self.approvals.finish()?,
         })
     }
@@ -352,9 +394,9 @@ fn list(value: &str) -> Vec<String> {
     value.split(',').map(|item| item.trim().to_owned()).filter(|item| !item.is_empty()).collect()
 }
 
-fn apps<T: std::str::FromStr<Err = NotAnApp>>(key: &str, named: &[String]) -> Result<Vec<T>, Error> {
-    let refused = |why: NotAnApp| Error::Value { key: key.to_owned(), why: why.to_string() };
-    named.iter().map(|app| app.parse().map_err(refused)).collect()
+fn each<T: std::str::FromStr<Err: std::fmt::Display>>(key: &str, named: &[String]) -> Result<Vec<T>, Error> {
+    let refused = |why: T::Err| Error::Value { key: key.to_owned(), why: why.to_string() };
+    named.iter().map(|item| item.parse().map_err(refused)).collect()
 }
 
 fn tls(certificate: Option<PathBuf>, key: Option<PathBuf>) -> Result<Option<TlsFiles>, Error> {
@@ -396,6 +438,15 @@ fn within(key: &str, value: Option<u32>, default: u32, min: u32, max: u32) -> Re
         return Ok(value);
     }
     Err(Error::Value { key: key.to_owned(), why: format!("must be {min} to {max}") })
+}
+
+/// So many days, or 0 for ever.
+fn days(key: &str, value: Option<u32>, default: u32, min: u32) -> Result<u32, Error> {
+    match value.unwrap_or(default) {
+        0 => Ok(0),
+        _ => within(key, value, default, min, 36_500)
+            .map_err(|_| Error::Value { key: key.to_owned(), why: format!("must be {min} to 36500, or 0 for ever") }),
+    }
 }
 
 #[cfg(test)]
@@ -452,6 +503,10 @@ mod tests {
         assert!(refused("", &[("PHONEOPS_LISTEN", "here")]).starts_with("PHONEOPS_LISTEN: "));
         assert!(refused("[paging]\nrings = 0\n", &[]).contains("paging.rings: must be 1 to 20"));
         assert!(refused("[approvals]\npushes_per_approver_per_hour = 0\n", &[]).contains("must be 1 to 1000000"));
+        assert!(refused("trusted_proxies = [\"10.0.0.1/8\"]\n", &[]).contains("trusted_proxies: 10.0.0.1/8: expected"));
+        let short = refused("[retention]\njournal_days = 29\n", &[]);
+        assert!(short.contains("retention.journal_days: must be 30 to 36500, or 0 for ever"), "{short}");
+        assert_eq!(load("[retention]\njournal_days = 0\n", &[]).unwrap().retention.journal_days, 0);
         assert!(refused("public_url = \"https://a.example/path\"\n", &[]).contains("public_url: expected"));
     }
 }

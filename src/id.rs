@@ -141,6 +141,8 @@ ids! {
     EventId = "evt";
     /// Somebody who is told of events by HTTP.
     WebhookId = "whk";
+    /// Who somebody is in chat, linked to them.
+    ChatIdentityId = "cid";
 }
 
 fn parse(prefix: &str, text: &str) -> Option<Uuid> {

@@ -13,10 +13,10 @@ use tokio_util::task::TaskTracker;
 
 use crate::approvals::{self, Approvals, Policies};
 use crate::clock::Clock;
-use crate::config::{AndroidApp, Config};
+use crate::config::{self, AndroidApp, Config};
 use crate::db::{self, Store};
 use crate::delivery::Delivery;
-use crate::engine::{self, Engine};
+use crate::engine::{self, Engine, Retention};
 use crate::http::{self, LocalSocket, Tls};
 use crate::hub::Hub;
 use crate::identity::code::EnrollmentCode;
@@ -235,6 +235,7 @@ async fn build(
         delivery: delivery.clone(),
         listening: listening.clone(),
         webhooks: webhooks.clone(),
+        retention: retention(&config.retention),
     };
     let app = http::App {
         store: store.clone(),
@@ -244,6 +245,7 @@ async fn build(
         vapid_public_key,
         ios_apps: config.ios_apps.clone(),
         android_apps: config.android_apps.clone(),
+        trusted_proxies: config.trusted_proxies.clone(),
         allow_private_networks: config.web_push.allow_private_networks,
         identity,
         approvals,
@@ -257,6 +259,16 @@ async fn build(
         seen: http::SeenProofs::default(),
     };
     Ok((app, engine, handoff))
+}
+
+fn retention(config: &config::Retention) -> Retention {
+    let kept = |days: u32| (days > 0).then(|| Duration::from_hours(24) * days);
+    Retention {
+        approvals: kept(config.approvals_days),
+        incidents: kept(config.incidents_days),
+        notifications: kept(config.notifications_days),
+        journal: kept(config.journal_days),
+    }
 }
 
 fn sender(config: &Config) -> Result<webhook::Webhooks, Error> {

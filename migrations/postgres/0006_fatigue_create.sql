@@ -2,6 +2,7 @@
 -- what was denied is counted here, so that it survives restarts.
 
 -- requester_id, action_type and action_target repeat the approval's: with user_id they are what near-identical requests share.
+-- folded_into may name an approval that was forgotten meanwhile.
 -- user_ring and requester_ring number the rings to one person and those for one requester, without gaps and in the order of rung_at.
 create table doorbells (
     approval_id uuid not null references approvals,
@@ -13,7 +14,7 @@ create table doorbells (
     rung_at bigint,
     user_ring bigint,
     requester_ring bigint,
-    folded_into uuid references approvals,
+    folded_into uuid,
     over_at bigint,
     verdict text check (verdict in ('approve', 'deny')),
     primary key (approval_id, user_id),
@@ -36,11 +37,12 @@ insert into doorbells (approval_id, user_id, requester_id, action_type, action_t
 drop table inbox;
 
 -- While one is open, nothing is approved that the bot asks for the requester; without a requester, nothing that the bot asks.
+-- approval_id may name an approval that was forgotten meanwhile.
 create table freezes (
     id uuid primary key,
     bot_id uuid not null references bots,
     requester_id uuid references users,
-    approval_id uuid not null references approvals,
+    approval_id uuid not null,
     frozen_by uuid not null references users,
     frozen_at bigint not null,
     lifted_at bigint,

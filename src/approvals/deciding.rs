@@ -79,8 +79,7 @@ async fn required(
     ask: Ask,
     now: Timestamp,
 ) -> Result<Approval, Error> {
-    let unknown = || Refused::RequesterUnknown(ask.requester.to_string());
-    let requester = identity::active_user(tx.db(), &ask.requester).await?.ok_or_else(unknown)?;
+    let requester = identity::person_meant(tx.db(), &ask.requester).await?.map_err(Refused::RequesterUnknown)?;
     let set = parts.policies.current(tx.db()).await?;
     let facts = Facts { action: &ask.action, bot: bot.name.as_str(), origin: ask.origin.as_ref() };
     let (mut require, reference) = demands(&set, &facts).ok_or(Refused::Unmatched)?;

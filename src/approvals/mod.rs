@@ -41,5 +41,6 @@ pub use refused::{Error, Refused};
 pub use restored::Voided;
 pub use service::{Answer, Approvals, Ask, Challenge, Ground, Proof, Redeemed, Requested};
 pub use statement::{JwsRefused, Statement};
+pub use store::forget_before;
 pub use view::View;
 pub use words::{Display, DisplayRow};

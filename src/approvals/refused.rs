@@ -6,7 +6,7 @@ use super::fatigue::Why;
 use super::machine::Refusal;
 use super::statement::JwsRefused;
 use crate::clock::Timestamp;
-use crate::identity::{Failure, WebauthnRefusal};
+use crate::identity::{Failure, Nobody, WebauthnRefusal};
 
 /// Why approvals said no.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -17,9 +17,9 @@ pub enum Refused {
     /// There is no such approval, or not for this caller.
     #[error("there is no {0}")]
     NotFound(String),
-    /// There is no such requester.
-    #[error("there is no {0}")]
-    RequesterUnknown(String),
+    /// There is no such requester, or chat knows them alone.
+    #[error(transparent)]
+    RequesterUnknown(Nobody),
     /// The requester could never approve.
     #[error("{0} has no passkey and could not approve")]
     RequesterHasNoPasskey(String),

@@ -24,7 +24,7 @@ use crate::delivery::Delivery;
 use crate::hub::Hub;
 use crate::id::{ApprovalId, ChallengeId, GrantId};
 use crate::identity::{
-    self, Call, Caller, Credential, Failure, IssuerKeys, Person, Platform, RelyingParty, Scope, UserRef, WebauthnRefusal,
+    self, Call, Caller, Credential, Failure, IssuerKeys, Person, Platform, RelyingParty, Scope, WebauthnRefusal, Who,
 };
 use crate::jobs::Queue;
 use crate::journal::{Actor, Journal};
@@ -59,7 +59,7 @@ pub struct Ask {
     /// What is to be allowed.
     pub action: Action,
     /// For whom.
-    pub requester: UserRef,
+    pub requester: Who,
     /// Why, in the requester's own words.
     pub reason: Option<String>,
     /// Where in chat.

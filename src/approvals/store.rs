@@ -2,12 +2,13 @@
 
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use uuid::Uuid;
 
 use super::machine::{Approval, Decision, State, Verdict};
 use super::policy::{Factor, Given, Requirement, SignedWith};
 use super::{Action, Origin};
 use crate::clock::Timestamp;
-use crate::db::{Db, Error, FromRow, Json, Result, Row, Sql, Tx};
+use crate::db::{self, Db, Error, FromRow, Json, Result, Row, Sql, Tx, among};
 use crate::id::{ApprovalId, BotId, ChallengeId, DeviceId, GrantId, PasskeyId, UserId};
 
 impl FromRow for Approval {
@@ -150,6 +151,33 @@ pub(super) async fn save(tx: &mut Tx<'_>, approval: &Approval) -> Result<bool> {
 /// Every request that is not decided yet, held ones among them: they are pending with a time in `holds_until`.
 pub(super) async fn undecided(db: &mut Db<'_>) -> Result<Vec<ApprovalId>> {
     db.query("select id from approvals where state = 'pending' order by created_at").all().await
+}
+
+const FORGETTABLE: Sql = Sql::either(
+    "select id from approvals where decided_at < $1 order by decided_at limit 100",
+    // Another node may be at it too.
+    "select id from approvals where decided_at < $1 order by decided_at limit 100 for update skip locked",
+);
+
+/// Forgets some approvals that were decided before then, with all that belongs to them; which they were.
+///
+/// # Errors
+/// Storage errors.
+pub async fn forget_before(tx: &mut Tx<'_>, before: Timestamp) -> Result<Vec<Uuid>> {
+    let ids: Vec<Uuid> = tx.query(FORGETTABLE).bind(before).all().await?;
+    if ids.is_empty() {
+        return Ok(ids);
+    }
+    for sql in [
+        among!("delete from doorbells where approval_id in"),
+        among!("delete from answers where approval_id in"),
+        among!("delete from challenges where approval_id in"),
+        among!("delete from grants where approval_id in"),
+        among!("delete from approvals where id in"),
+    ] {
+        tx.query(sql).bind(db::ids(&ids)).execute().await?;
+    }
+    Ok(ids)
 }
 
 /// What waits for a person, the most urgent (first to expire) first.

@@ -2,9 +2,9 @@
 //!
 //! | who | commands | how they reach the server |
 //! |---|---|---|
-//! | operator | `user`, `bot`, `team`, `policy`, `freeze`, `enroll`, `keys`, `journal`, `doctor`, `backup` | the server's Unix socket |
+//! | operator | `user`, `bot`, `team`, `policy`, `chat-identity`, `freeze`, `enroll`, `keys`, `journal`, `doctor`, `backup` | the server's Unix socket |
 //! | operator | `restore` | the database, which no server may have open |
-//! | bot | `request`, `exec`, `page`, `incident` | HTTP, with a token from the environment |
+//! | bot | `request`, `exec`, `page`, `incident`, `chat-identity code` | HTTP, with a token from the environment |
 //! | bot or operator | `events` | HTTP with a token; without one the Unix socket |
 //! | nobody | `healthcheck`, `openapi`, `completions`, `verify` | HTTP, or not at all |
 //!
@@ -16,6 +16,7 @@
 
 mod backup;
 mod bot;
+mod chat_identity;
 mod completions;
 mod connect;
 mod demo;
@@ -68,6 +69,7 @@ enum Command {
     User(user::Command),
     Bot(bot::Command),
     Team(team::Command),
+    ChatIdentity(chat_identity::Command),
     Policy(policy::Command),
     Freeze(freeze::Command),
     Enroll(enroll::Enroll),
@@ -128,6 +130,7 @@ async fn perform(command: Command, out: &mut Out) -> Result<Outcome, Failure> {
         Command::User(user) => user.run(out).await,
         Command::Bot(bot) => bot.run(out).await,
         Command::Team(team) => team.run(out).await,
+        Command::ChatIdentity(identity) => identity.run(out).await,
         Command::Policy(policy) => policy.run(out).await,
         Command::Freeze(freeze) => freeze.run(out).await,
         Command::Enroll(enroll) => enroll.run(out).await,

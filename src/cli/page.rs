@@ -8,7 +8,7 @@ use super::connect::At;
 use super::reply::{Person, read};
 use super::words::names;
 use super::{Failure, Out, Outcome};
-use crate::identity::UserRef;
+use crate::identity::Who;
 
 /// Page people: their phones ring until somebody acknowledges
 ///
@@ -19,9 +19,9 @@ use crate::identity::UserRef;
 pub(super) struct Page {
     #[command(flatten)]
     at: At,
-    /// Who: @handle or usr_…, several with commas
+    /// Who: @handle, usr_… or platform:workspace:user, several with commas
     #[arg(value_name = "@USER[,@USER…]", value_delimiter = ',', required = true)]
-    to: Vec<UserRef>,
+    to: Vec<Who>,
     /// What is wrong, in a line
     title: String,
     /// More of it
@@ -34,8 +34,8 @@ pub(super) struct Page {
     #[arg(long, value_enum, default_value_t = Urgency::High)]
     urgency: Urgency,
     /// The person you page for
-    #[arg(long, value_name = "@HANDLE")]
-    actor: Option<UserRef>,
+    #[arg(long, value_name = "PERSON")]
+    actor: Option<Who>,
     /// Print JSON
     #[arg(long)]
     json: bool,

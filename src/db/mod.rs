@@ -24,6 +24,7 @@ mod write;
 
 pub use error::{Error, Result};
 pub use open::{Engine, Options, Store};
-pub use query::{Db, Query, Sql};
+pub(crate) use query::among;
+pub use query::{Db, Query, Sql, ids};
 pub use value::{Column, FromRow, Json, Row, Value};
 pub use write::Tx;

@@ -4,7 +4,9 @@ use futures_util::TryStreamExt as _;
 use sqlx::Arguments as _;
 use sqlx::postgres::{PgArguments, PgConnection};
 
-use super::{Error, FromRow, Result, Row, Value};
+use uuid::Uuid;
+
+use super::{Error, FromRow, Json, Result, Row, Value};
 
 /// The text of a statement: one for both engines, or one each.
 #[derive(Clone, Copy, Debug)]
@@ -19,6 +21,23 @@ impl Sql {
     pub const fn either(lite: &'static str, pg: &'static str) -> Self {
         Self { lite, pg }
     }
+}
+
+/// A statement that ends in `in`, about the ids that are its first parameter, as [`ids`] gives them.
+macro_rules! among {
+    ($text:literal) => {
+        $crate::db::Sql::either(
+            concat!($text, " (select unhex(value) from json_each($1))"),
+            concat!($text, " (select value::uuid from jsonb_array_elements_text($1))"),
+        )
+    };
+}
+pub(crate) use among;
+
+/// Ids as one parameter.
+#[must_use]
+pub fn ids(ids: &[Uuid]) -> Json<Vec<String>> {
+    Json(ids.iter().map(|id| id.simple().to_string()).collect())
 }
 
 impl From<&'static str> for Sql {

@@ -174,7 +174,7 @@ macro_rules! id_columns {
 
 id_columns! {
     UserId BotId DeviceId PasskeyId CeremonyId EnrollmentId ApprovalId ChallengeId GrantId FreezeId IncidentId NotificationId AttemptId
-    JobId EventId TeamId ActId ActChallengeId WebhookId
+    JobId EventId TeamId ActId ActChallengeId WebhookId ChatIdentityId
 }
 
 /// One row of a result, whichever engine it came from.

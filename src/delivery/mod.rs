@@ -19,3 +19,4 @@ mod store;
 
 pub use reach::{Reach, reach};
 pub use service::{Content, Delivery, Notice, Registration, Words};
+pub use store::{forget_about, forget_before};

@@ -1,8 +1,10 @@
 //! The SQL of registrations, notifications and attempts.
 
+use uuid::Uuid;
+
 use super::{Content, Notice};
 use crate::clock::Timestamp;
-use crate::db::{Db, FromRow, Json, Result, Row, Tx};
+use crate::db::{self, Db, FromRow, Json, Result, Row, Sql, Tx, among};
 use crate::id::{AttemptId, DeviceId, NotificationId, UserId};
 
 pub(super) async fn register(tx: &mut Tx<'_>, device: DeviceId, sealed: &[u8], now: Timestamp) -> Result<()> {
@@ -199,4 +201,52 @@ pub(super) async fn shown(db: &mut Db<'_>, subject: uuid::Uuid) -> Result<Vec<Sh
         rows.push(shown);
     }
     Ok(newest.into_values().flatten().collect())
+}
+
+// Forgetting.
+
+/// Forgets what was told about these subjects.
+///
+/// # Errors
+/// Storage errors.
+pub async fn forget_about(tx: &mut Tx<'_>, subjects: &[Uuid]) -> Result<()> {
+    let notifications: Vec<Uuid> =
+        tx.query(among!("select id from notifications where subject_id in")).bind(db::ids(subjects)).all().await?;
+    forget(tx, &notifications).await
+}
+
+/// Forgets some notifications of before then that no phone is tried with any more; how many.
+///
+/// # Errors
+/// Storage errors.
+pub async fn forget_before(tx: &mut Tx<'_>, before: Timestamp) -> Result<u64> {
+    let notifications: Vec<Uuid> = tx
+        .query(Sql::either(
+            "select id from notifications where expires_at < $1 and not exists
+                 (select 1 from attempts where notification_id = notifications.id and state = 'waiting') order by expires_at limit 200",
+            // Another node may be at it too.
+            "select id from notifications where expires_at < $1 and not exists
+                 (select 1 from attempts where notification_id = notifications.id and state = 'waiting') order by expires_at limit 200
+             for update skip locked",
+        ))
+        .bind(before)
+        .all()
+        .await?;
+    forget(tx, &notifications).await?;
+    Ok(notifications.len() as u64)
+}
+
+async fn forget(tx: &mut Tx<'_>, notifications: &[Uuid]) -> Result<()> {
+    if notifications.is_empty() {
+        return Ok(());
+    }
+    for sql in [
+        among!("delete from attempts where notification_id in"),
+        // What replaces one that is forgotten is shown by itself.
+        among!("update notifications set replaces_id = null where replaces_id in"),
+        among!("delete from notifications where id in"),
+    ] {
+        tx.query(sql).bind(db::ids(notifications)).execute().await?;
+    }
+    Ok(())
 }

@@ -8,11 +8,13 @@
 //! - Waking up late loses time, never work: what is due is looked up, not remembered.
 
 mod relay;
+mod retention;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+pub use retention::Retention;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -80,6 +82,8 @@ pub struct Engine {
     pub listening: Arc<Listening>,
     /// Events for receivers elsewhere.
     pub webhooks: Arc<Webhooks>,
+    /// How long what is over is kept.
+    pub retention: Retention,
 }
 
 /// A running worker.
@@ -111,7 +115,13 @@ impl Engine {
         running.tasks.spawn(seal(self.store.clone(), self.journal.clone(), self.hub.clone(), running.stop.clone()));
         running.tasks.spawn(stir(self.webhooks.clone(), self.hub.clone(), running.stop.clone()));
         running.tasks.spawn(self.listening.clone().run(running.stop.clone()));
-        running.tasks.spawn(forget(self.identity.clone(), self.clock.clone(), running.stop.clone()));
+        let forgetting = Forgetting {
+            identity: self.identity.clone(),
+            store: self.store.clone(),
+            journal: self.journal.clone(),
+            retention: self.retention,
+        };
+        running.tasks.spawn(forget(forgetting, self.clock.clone(), running.stop.clone()));
         running.tasks.spawn(mend(self.paging.clone(), self.clock.clone(), running.stop.clone()));
         let worker = Worker {
             engine: Arc::new(self),
@@ -367,9 +377,24 @@ async fn mend(paging: Arc<Paging>, clock: Clock, stop: CancellationToken) {
     }
 }
 
-async fn forget(identity: Arc<Identity>, clock: Clock, stop: CancellationToken) {
+/// Forgets what is over.
+struct Forgetting {
+    identity: Arc<Identity>,
+    store: Store,
+    journal: Journal,
+    retention: Retention,
+}
+
+impl Forgetting {
+    async fn forget(&self, now: Timestamp) -> db::Result<()> {
+        self.identity.sweep().await?;
+        self.retention.forget(&self.store, &self.journal, now).await
+    }
+}
+
+async fn forget(forgetting: Forgetting, clock: Clock, stop: CancellationToken) {
     loop {
-        if let Err(error) = identity.sweep().await {
+        if let Err(error) = forgetting.forget(clock.now()).await {
             tracing::error!(%error, "what is over cannot be forgotten");
         }
         tokio::select! {

@@ -23,7 +23,7 @@ use crate::approvals::{
 };
 use crate::clock::Timestamp;
 use crate::id::{ApprovalId, ChallengeId, UserId};
-use crate::identity::{Call, Failure, UserRef, strict_json};
+use crate::identity::{Call, Failure, Who, strict_json};
 use crate::secret::{Secret, b64u};
 
 pub(super) fn router() -> ApiRouter<State> {
@@ -78,8 +78,8 @@ struct Request {
     /// What is to be allowed.
     #[serde(deserialize_with = "object")]
     action: Action,
-    /// For whom: `@handle` or `usr_…`. Without policies they approve it, with their own passkey.
-    requester: UserRef,
+    /// For whom: `@handle`, `usr_…`, or who they are in chat. Without policies they approve it, with their own passkey.
+    requester: Who,
     /// Why, in the requester's own words; at most 1000 characters.
     #[serde(default)]
     #[schemars(length(max = 1000))]

@@ -15,7 +15,7 @@ use super::people::{BotName, Person};
 use super::problem::Problem;
 use crate::clock::Timestamp;
 use crate::id::{IncidentId, UserId};
-use crate::identity::{Call, UserRef};
+use crate::identity::{Call, Who};
 use crate::paging::{Act, Page, Reference, State as Progress, Urgency, View};
 
 pub(super) fn router() -> ApiRouter<State> {
@@ -61,7 +61,7 @@ struct Request {
     title: String,
     /// Who is to look at it: `@handle` or `usr_…`. 1 to 50.
     #[schemars(length(min = 1, max = 50))]
-    to: Vec<UserRef>,
+    to: Vec<Who>,
     /// More of it; at most 10000 characters.
     #[serde(default)]
     #[schemars(length(max = 10_000))]
@@ -75,7 +75,7 @@ struct Request {
     links: Vec<String>,
     /// The person a bot pages for.
     #[serde(default)]
-    actor: Option<UserRef>,
+    actor: Option<Who>,
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -257,7 +257,7 @@ async fn find(
 struct ActRequest {
     /// The person a bot acts for. People act as themselves and leave it out.
     #[serde(default)]
-    actor: Option<UserRef>,
+    actor: Option<Who>,
 }
 
 async fn acknowledge(

@@ -15,6 +15,7 @@ use futures_util::FutureExt as _;
 use tracing::Instrument as _;
 
 use super::State;
+use super::client_address::{Peer, client_address};
 use super::problem::Problem;
 use crate::clock::Timestamp;
 
@@ -27,10 +28,15 @@ pub(super) fn around(routes: Router<State>, app: &State) -> Router<State> {
         .layer(from_fn_with_state(app.clone(), surround))
 }
 
-async fn surround(Extract(app): Extract<State>, request: Request, next: Next) -> Response {
+async fn surround(Extract(app): Extract<State>, mut request: Request, next: Next) -> Response {
+    let peer = request.extensions().get::<Peer>().map(|peer| peer.0);
+    let client = peer.map(|peer| client_address(peer, request.headers(), &app.trusted_proxies));
+    if let Some(client) = client {
+        request.extensions_mut().insert(client);
+    }
     let route = request.extensions().get::<MatchedPath>().map_or("-", |path| path.as_str()).to_owned();
     let method = request.method().clone();
-    let span = tracing::debug_span!("request", %method, route);
+    let span = tracing::debug_span!("request", %method, route, client = client.map(|client| tracing::field::display(client.0)));
     let served = AssertUnwindSafe(next.run(request)).catch_unwind().instrument(span).await;
     let mut response = served.unwrap_or_else(|_| {
         tracing::error!(%method, route, "a handler panicked");

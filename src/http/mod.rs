@@ -10,6 +10,8 @@ mod approvals;
 mod backup;
 mod bots;
 mod caller;
+mod chat_identities;
+mod client_address;
 mod devices;
 mod enrollments;
 mod events;
@@ -44,7 +46,7 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 
 use crate::clock::Clock;
-use crate::config::{AndroidApp, IosApp};
+use crate::config::{AndroidApp, IosApp, Network};
 use crate::db::Store;
 use crate::delivery::Delivery;
 use crate::identity::Identity;
@@ -70,6 +72,8 @@ pub struct App {
     pub ios_apps: Vec<IosApp>,
     /// Android apps that may.
     pub android_apps: Vec<AndroidApp>,
+    /// The proxies whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<Network>,
     /// Whether phones may register push addresses in private networks.
     pub allow_private_networks: bool,
     /// People.
@@ -128,6 +132,7 @@ fn api() -> ApiRouter<State> {
         .merge(me::router())
         .merge(users::router())
         .merge(bots::router())
+        .merge(chat_identities::router())
         .merge(keys::router())
         .merge(journal::router())
         .merge(events::router())

@@ -16,7 +16,7 @@ use serde_json::{Map, Value};
 
 use crate::approvals;
 use crate::db;
-use crate::identity::{self, CallRefusal, Failure};
+use crate::identity::{self, CallRefusal, Failure, Nobody};
 use crate::listening;
 use crate::paging;
 
@@ -74,6 +74,16 @@ impl Problem {
     fn about(mut self, field: impl Into<String>) -> Self {
         self.0.field = Some(field.into());
         self
+    }
+
+    /// Nobody is meant by what a field says.
+    fn nobody(field: impl Into<String>, nobody: &Nobody) -> Self {
+        match nobody {
+            Nobody::Unknown(_) => Self::field(field, nobody.to_string()),
+            Nobody::Unlinked(identity) => Self::new(StatusCode::CONFLICT, "chat_identity_unlinked", nobody.to_string())
+                .about(field)
+                .with("identity", identity),
+        }
     }
 
     /// 404.
@@ -237,6 +247,9 @@ impl From<identity::Refusal> for Problem {
             R::ProofInvalid { code, .. } => Self::new(StatusCode::UNAUTHORIZED, "invalid_grant", detail).with("reason", code),
             R::CeremonyUnknown => Self::new(StatusCode::NOT_FOUND, "ceremony_unknown", detail),
             R::PasskeyTaken => conflict("passkey_taken"),
+            R::LinkCodeUnknown => Self::new(StatusCode::NOT_FOUND, "link_code_unknown", detail),
+            R::ChatIdentityTaken => conflict("chat_identity_taken"),
+            R::ChatIdentityUnlinked(_) => Self::new(StatusCode::NOT_FOUND, "chat_identity_unlinked", detail),
             R::Webauthn(refusal) => refusal.into(),
         }
     }
@@ -251,7 +264,7 @@ impl From<approvals::Refused> for Problem {
         match refused {
             R::Machine(refusal) => refusal.into(),
             R::NotFound(_) => Self::not_found(detail),
-            R::RequesterUnknown(_) => Self::field("requester", detail),
+            R::RequesterUnknown(nobody) => Self::nobody("requester", &nobody),
             R::RequesterHasNoPasskey(_) => conflict("requester_has_no_passkey").about("requester"),
             R::ChallengeUnknown => Self::new(StatusCode::NOT_FOUND, "challenge_unknown", detail),
             R::ChallengeUsed => conflict("challenge_used"),
@@ -350,7 +363,7 @@ impl From<paging::Refused> for Problem {
                 .with("resolved_at", act.at),
             R::Machine(paging::Refusal::NotYours) => Self::new(StatusCode::CONFLICT, "not_acted_for_you", detail),
             R::NotFound(_) => Self::not_found(detail),
-            R::PersonUnknown { field, .. } => Self::field(field, detail),
+            R::PersonUnknown { field, nobody } => Self::nobody(field, &nobody),
             R::NobodyNamed => Self::field("to", detail),
             R::ActorMissing | R::ActorNotTaken => Self::field("actor", detail),
         }

@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt as _;
 
+use super::client_address::Peer;
 use super::tls::Tls;
 
 /// How long a client may take to send a request's head; also how long a connection may idle between requests.
@@ -33,12 +34,13 @@ pub async fn tcp(listener: TcpListener, tls: Option<Tls>, router: Router, closin
             accepted = listener.accept() => accepted,
         };
         match accepted {
-            Ok((stream, _)) => {
+            Ok((stream, peer)) => {
+                let peer = Some(Peer(peer.ip()));
                 // Replies are small and somebody waits for each.
                 let _ = stream.set_nodelay(true);
                 match tls.clone() {
-                    None => drop(connections.spawn(connection(stream, router.clone(), closing.clone()))),
-                    Some(tls) => drop(connections.spawn(encrypted(stream, tls, router.clone(), closing.clone()))),
+                    None => drop(connections.spawn(connection(stream, peer, router.clone(), closing.clone()))),
+                    Some(tls) => drop(connections.spawn(encrypted(stream, tls, peer, router.clone(), closing.clone()))),
                 }
             }
             Err(error) => pause(&error).await,
@@ -56,7 +58,7 @@ pub async fn unix(listener: UnixListener, router: Router, closing: CancellationT
             accepted = listener.accept() => accepted,
         };
         match accepted {
-            Ok((stream, _)) => drop(connections.spawn(connection(stream, router.clone(), closing.clone()))),
+            Ok((stream, _)) => drop(connections.spawn(connection(stream, None, router.clone(), closing.clone()))),
             Err(error) => pause(&error).await,
         }
     }
@@ -76,14 +78,19 @@ async fn finish(connections: TaskTracker) {
     }
 }
 
-async fn encrypted(stream: TcpStream, tls: Tls, router: Router, closing: CancellationToken) {
+async fn encrypted(stream: TcpStream, tls: Tls, peer: Option<Peer>, router: Router, closing: CancellationToken) {
     if let Some(stream) = tls.accept(stream).await {
-        connection(stream, router, closing).await;
+        connection(stream, peer, router, closing).await;
     }
 }
 
-async fn connection(stream: impl AsyncRead + AsyncWrite + Unpin, router: Router, closing: CancellationToken) {
-    let service = hyper::service::service_fn(move |request: Request<Incoming>| router.clone().oneshot(request));
+async fn connection(stream: impl AsyncRead + AsyncWrite + Unpin, peer: Option<Peer>, router: Router, closing: CancellationToken) {
+    let service = hyper::service::service_fn(move |mut request: Request<Incoming>| {
+        if let Some(peer) = peer {
+            request.extensions_mut().insert(peer);
+        }
+        router.clone().oneshot(request)
+    });
     let connection = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)

@@ -12,6 +12,7 @@ pub mod access_token;
 pub mod assertion;
 pub mod attestation;
 mod call;
+pub mod chat;
 pub mod code;
 pub mod device_key;
 pub mod dpop;
@@ -33,6 +34,7 @@ pub mod webauthn;
 pub(crate) mod vectors;
 
 pub use call::{Call, CallRefusal, Caller, Failure, Once, Person, UsedProof};
+pub use chat::{ChatIdentity, Nobody, Who, person_meant};
 pub use device_key::DeviceKey;
 pub use enrollment::{CODE_LIFE, Claim, NewCode};
 pub use handle::{Handle, PersonName};

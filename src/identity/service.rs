@@ -76,6 +76,15 @@ pub enum Refusal {
     /// This passkey is registered already.
     #[error("this passkey is registered already")]
     PasskeyTaken,
+    /// No such link code, or it is over.
+    #[error("the link code is not known, or its ten minutes are over")]
+    LinkCodeUnknown,
+    /// The chat identity is somebody else's.
+    #[error("this chat identity is linked to somebody else: they, or an administrator, can unlink it")]
+    ChatIdentityTaken,
+    /// The chat identity is nobody's.
+    #[error("{} is linked to nobody", .0)]
+    ChatIdentityUnlinked(super::ChatIdentity),
     /// What the authenticator sent was refused.
     #[error(transparent)]
     Webauthn(WebauthnRefusal),
@@ -280,7 +289,15 @@ impl Identity {
     pub async fn sweep(&self) -> db::Result<()> {
         let now = self.clock.now();
         self.keys.refresh().await?;
-        self.store.for_workers().write(move |tx| Box::pin(store::sweep(tx, now))).await
+        self.store
+            .for_workers()
+            .write(move |tx| {
+                Box::pin(async move {
+                    store::sweep(tx, now).await?;
+                    super::chat::sweep(tx, now).await
+                })
+            })
+            .await
     }
 }
 

@@ -6,7 +6,7 @@
 //! **Invariants**
 //! - No journal, no effect: [`append`] runs in the transaction of what it records.
 //! - Numbers are contiguous from 1, and an entry's digest covers its predecessor's: `sha256 = H("phoneops.journal.v1", previous || JCS(entry))`.
-//! - A sealed entry never changes.
+//! - A sealed entry never changes. Entries are cut from the beginning only, and what the first of the rest follows is kept.
 //! - No entry holds a secret.
 
 mod search;
@@ -154,22 +154,36 @@ pub async fn last(store: &Store) -> Result<i64> {
     store.look(|db| Box::pin(store::last(db))).await
 }
 
-/// Checks the whole chain against itself and against the head; the number of the last entry.
+/// Cuts some entries of before then from the beginning, but never the last; how many. From then on the chain is verified from the cut.
+///
+/// # Errors
+/// Storage errors.
+pub async fn cut_before(tx: &mut Tx<'_>, before: Timestamp) -> Result<u64> {
+    store::cut_before(tx, before).await
+}
+
+/// Checks the whole chain, from where it was cut if it was, against itself and against the head; the number of the last entry.
 ///
 /// # Errors
 /// [`crate::db::Error::Inconsistent`] naming the first entry that does not fit.
 pub async fn verify(store: &Store) -> Result<i64> {
-    let mut last = store::Head::genesis();
+    let mut last: Option<store::Head> = None;
     loop {
-        // The first page starts at the very beginning, so that a number below 1 is found too.
-        let after = if last.seq == 0 { i64::MIN } else { last.seq };
-        let (page, head) = store.scan(move |db| Box::pin(store::links(db, after, 500))).await?;
-        if page.is_empty() {
+        // The first page starts at the very beginning, so that a number below the first is found too.
+        let after = last.as_ref().map_or(i64::MIN, |last| last.seq);
+        let store::Stretch { links, cut, head } = store.scan(move |db| Box::pin(store::links(db, after, 500))).await?;
+        // While this looks, more may be cut from the beginning: what was seen before goes on from where it was.
+        let mut at = match last {
+            Some(last) if last.seq >= cut.seq => last,
+            _ => cut,
+        };
+        if links.is_empty() {
             // Both were read from one snapshot, so that entries sealed meanwhile do not look like a difference.
-            return last.must_be(&head).map(|()| last.seq);
+            return at.must_be(&head).map(|()| at.seq);
         }
-        for link in page {
-            last = link?.follow(&last)?;
+        for link in links {
+            at = link?.follow(&at)?;
         }
+        last = Some(at);
     }
 }

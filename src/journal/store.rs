@@ -65,11 +65,6 @@ pub(super) struct Head {
 }
 
 impl Head {
-    /// Before the first entry.
-    pub(super) fn genesis() -> Self {
-        Self { seq: 0, sha256: [0; 32] }
-    }
-
     /// An error unless the entries, which end here, end where `head` says: the last ones may be gone, or be somebody else's.
     pub(super) fn must_be(&self, head: &Self) -> Result<()> {
         if self.seq < head.seq {
@@ -233,10 +228,55 @@ impl FromRow for Result<Link> {
     }
 }
 
-/// At most `limit` links after number `after`, and the head they lead to, from one snapshot.
-pub(super) async fn links(db: &mut Db<'_>, after: i64, limit: u32) -> Result<(Vec<Result<Link>>, Head)> {
+/// Some links, from one snapshot.
+pub(super) struct Stretch {
+    pub(super) links: Vec<Result<Link>>,
+    /// What the first entry that is there follows.
+    pub(super) cut: Head,
+    /// What the last one is.
+    pub(super) head: Head,
+}
+
+/// At most `limit` links after number `after`.
+pub(super) async fn links(db: &mut Db<'_>, after: i64, limit: u32) -> Result<Stretch> {
     let links = db.query(AFTER).bind(after).bind(limit).all().await?;
-    Ok((links, db.query("select seq, sha256 from journal_head where id = 1").one().await?))
+    let cut = db.query("select cut_seq as seq, cut_sha256 as sha256 from journal_head where id = 1").one().await?;
+    let head = db.query("select seq, sha256 from journal_head where id = 1").one().await?;
+    Ok(Stretch { links, cut, head })
+}
+
+/// At most so many entries are cut in one transaction.
+const CUT: i64 = 500;
+
+struct Cuttable {
+    link: Head,
+    at: Timestamp,
+}
+
+impl FromRow for Cuttable {
+    fn from_row(row: &Row<'_>) -> Result<Self> {
+        Ok(Self { link: Head::from_row(row)?, at: row.get("at")? })
+    }
+}
+
+pub(super) async fn cut_before(tx: &mut Tx<'_>, before: Timestamp) -> Result<u64> {
+    // Locked, so that no two nodes cut at once.
+    let head: Head = tx.query(LOCK_HEAD).one().await?;
+    let first: Vec<Cuttable> = tx
+        .query("select seq, sha256, at from journal where seq < $1 order by seq limit $2")
+        .bind(head.seq)
+        .bind(CUT)
+        .all()
+        .await?;
+    // The first that is too young ends the cut, whatever the times of those behind it.
+    let last = first.into_iter().take_while(|entry| entry.at < before).last();
+    let Some(Cuttable { link: last, .. }) = last else { return Ok(0) };
+    tx.query("update journal_head set cut_seq = $1, cut_sha256 = $2 where id = 1")
+        .bind(last.seq)
+        .bind(last.sha256)
+        .execute()
+        .await?;
+    tx.query("delete from journal where seq <= $1").bind(last.seq).execute().await
 }
 
 impl Link {

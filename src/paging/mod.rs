@@ -16,3 +16,4 @@ mod words;
 pub use machine::{Act, Effect, Event, Incident, NobodyNamed, Plan, Refusal, State, Urgency};
 pub use reference::Reference;
 pub use service::{Error, Page, Paged, Paging, Parts, Refused, Settings, View};
+pub use store::forget_before;

@@ -11,7 +11,7 @@ use crate::clock::Timestamp;
 use crate::db::{self, Db, Tx};
 use crate::delivery::{Content, Notice};
 use crate::id::{DeviceId, IncidentId, UserId};
-use crate::identity::{self, Call, Caller, User, UserRef};
+use crate::identity::{self, Call, Caller, User, Who};
 use crate::jobs::Kind;
 use crate::journal::{Actor, Entry};
 use crate::push::Category;
@@ -30,7 +30,7 @@ impl Acting {
 }
 
 /// A person acts as themselves, a bot for the person it names.
-pub(super) async fn acting(db: &mut Db<'_>, call: &Call, actor: Option<&UserRef>) -> Result<Acting, Error> {
+pub(super) async fn acting(db: &mut Db<'_>, call: &Call, actor: Option<&Who>) -> Result<Acting, Error> {
     match (&call.caller, actor) {
         (Caller::Person(person), None) => Ok(Acting { user: person.user.id, via: None, device: Some(person.device.id) }),
         (Caller::Person(_), Some(_)) => Err(Refused::ActorNotTaken.into()),
@@ -43,9 +43,9 @@ pub(super) async fn acting(db: &mut Db<'_>, call: &Call, actor: Option<&UserRef>
     }
 }
 
-async fn person_named(db: &mut Db<'_>, who: &UserRef, field: &str) -> Result<User, Error> {
-    let found = identity::active_user(db, who).await?;
-    found.ok_or_else(|| Refused::PersonUnknown { name: who.to_string(), field: field.to_owned() }.into())
+async fn person_named(db: &mut Db<'_>, who: &Who, field: &str) -> Result<User, Error> {
+    let found = identity::person_meant(db, who).await?;
+    found.map_err(|nobody| Refused::PersonUnknown { nobody, field: field.to_owned() }.into())
 }
 
 pub(super) async fn open(
@@ -91,7 +91,7 @@ pub(super) async fn open(
 }
 
 /// Who is rung, in which order: those who were named, and then the person who is always there.
-async fn plan(db: &mut Db<'_>, settings: &Settings, to: &[UserRef]) -> Result<Plan, Error> {
+async fn plan(db: &mut Db<'_>, settings: &Settings, to: &[Who]) -> Result<Plan, Error> {
     let mut first = Vec::new();
     for (at, who) in to.iter().enumerate() {
         let user = person_named(db, who, &format!("to[{at}]")).await?;

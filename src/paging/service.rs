@@ -12,7 +12,7 @@ use crate::db::{self, Db, Store};
 use crate::delivery::Delivery;
 use crate::hub::Hub;
 use crate::id::{IncidentId, UserId};
-use crate::identity::{self, Bot, Call, Failure, Scope, User, UserRef};
+use crate::identity::{self, Bot, Call, Failure, Nobody, Scope, User, UserRef, Who};
 use crate::jobs::{self, Job, Kind, Queue};
 use crate::journal::{Actor, Journal};
 
@@ -43,7 +43,7 @@ pub struct Page {
     /// What is wrong, in a line.
     pub title: String,
     /// Who is to look at it.
-    pub to: Vec<UserRef>,
+    pub to: Vec<Who>,
     /// More of it.
     pub details: Option<String>,
     /// Where to look.
@@ -51,7 +51,7 @@ pub struct Page {
     /// How loud.
     pub urgency: Urgency,
     /// The person a bot pages for.
-    pub actor: Option<UserRef>,
+    pub actor: Option<Who>,
 }
 
 /// What became of a page.
@@ -85,11 +85,11 @@ pub enum Refused {
     /// No such incident.
     #[error("there is no incident {0}")]
     NotFound(Reference),
-    /// No such person to page.
-    #[error("there is no {name}")]
+    /// No such person to page or to act for.
+    #[error("{nobody}")]
     PersonUnknown {
-        /// As they were named.
-        name: String,
+        /// Why nobody is meant.
+        nobody: Nobody,
         /// Where in the request.
         field: String,
     },
@@ -163,7 +163,7 @@ impl Paging {
     ///
     /// # Errors
     /// When there is none, or it is resolved.
-    pub async fn acknowledge(&self, call: &Call, reference: Reference, actor: Option<UserRef>) -> Result<(), Error> {
+    pub async fn acknowledge(&self, call: &Call, reference: Reference, actor: Option<Who>) -> Result<(), Error> {
         self.act(call, reference, actor, Event::Acknowledged).await
     }
 
@@ -171,11 +171,11 @@ impl Paging {
     ///
     /// # Errors
     /// When there is none.
-    pub async fn resolve(&self, call: &Call, reference: Reference, actor: Option<UserRef>) -> Result<(), Error> {
+    pub async fn resolve(&self, call: &Call, reference: Reference, actor: Option<Who>) -> Result<(), Error> {
         self.act(call, reference, actor, Event::Resolved).await
     }
 
-    async fn act(&self, call: &Call, reference: Reference, actor: Option<UserRef>, event: fn(Act) -> Event) -> Result<(), Error> {
+    async fn act(&self, call: &Call, reference: Reference, actor: Option<Who>, event: fn(Act) -> Event) -> Result<(), Error> {
         call.person_or_bot(Scope::IncidentsWrite)?;
         let (now, parts, call_copy) = (self.clock.now(), self.parts.clone(), call.clone());
         call.write(&self.store, now, move |tx| {

@@ -1,9 +1,11 @@
 //! The SQL of incidents.
 
+use uuid::Uuid;
+
 use super::Reference;
 use super::machine::{Act, Incident, Plan, State, Urgency};
 use crate::clock::Timestamp;
-use crate::db::{Db, Error, FromRow, Json, Result, Row, Sql, Tx};
+use crate::db::{self, Db, Error, FromRow, Json, Result, Row, Sql, Tx, among};
 use crate::id::IncidentId;
 use crate::journal::Actor;
 
@@ -159,4 +161,22 @@ pub(super) async fn list(db: &mut Db<'_>, all: bool, before: Option<IncidentId>,
         "select * from incidents where id < $1 and state <> 'resolved' order by id desc limit $2"
     };
     db.query(sql).bind(before).bind(limit).all().await
+}
+
+const FORGETTABLE: Sql = Sql::either(
+    "select id from incidents where state = 'resolved' and acted_at < $1 order by acted_at limit 100",
+    // Another node may be at it too.
+    "select id from incidents where state = 'resolved' and acted_at < $1 order by acted_at limit 100 for update skip locked",
+);
+
+/// Forgets some incidents that were resolved before then; which they were.
+///
+/// # Errors
+/// Storage errors.
+pub async fn forget_before(tx: &mut Tx<'_>, before: Timestamp) -> Result<Vec<Uuid>> {
+    let ids: Vec<Uuid> = tx.query(FORGETTABLE).bind(before).all().await?;
+    if !ids.is_empty() {
+        tx.query(among!("delete from incidents where id in")).bind(db::ids(&ids)).execute().await?;
+    }
+    Ok(ids)
 }

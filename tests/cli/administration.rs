@@ -6,6 +6,27 @@ use phoneops::sim::phone::{Factor, Verdict};
 
 use super::house::{House, phoneops, waiting};
 
+/// A bot shows a code, a phone types it, and the bot names the person as chat does.
+#[tokio::test(flavor = "multi_thread")]
+async fn chat_identities_are_linked_listed_and_unlinked() {
+    let house = House::open().await;
+    let (yannick, token) = (house.yannick().await, house.heimdall().await);
+    let none = house.run(&["chat-identity", "list"]).await;
+    assert!(none.stderr.contains("There is no chat identity yet"), "{none:?}");
+    let code = house.bot(&token, &["chat-identity", "code", "slack", "T0ORG", "U1", "--name", "yannick"]).await;
+    assert!(code.stderr.contains("For that person alone"), "{code:?}");
+    let body = serde_json::json!({"code": code.stdout.trim()});
+    let linked = yannick.post("/v1/chat-identities", &body).await.unwrap().accepted().unwrap();
+    let listed = house.run(&["chat-identity", "list"]).await;
+    assert!(listed.stdout.starts_with("@yannick") && listed.stdout.contains("slack:T0ORG:U1"), "{listed:?}");
+    let paged = house.bot(&token, &["page", "slack:T0ORG:U1", "All your apps are down"]).await;
+    assert!(paged.stdout.starts_with("Paged Yannick Schutz"), "{paged:?}");
+    let id = linked["id"].as_str().unwrap();
+    assert_eq!(house.run(&["chat-identity", "unlink", id]).await.stdout, format!("Unlinked {id}: it is nobody any more\n"));
+    let paged = house.bot(&token, &["page", "slack:T0ORG:U1", "All your apps are down"]).await;
+    assert!(paged.code == Some(1) && paged.stderr.contains("is linked to nobody"), "{paged:?}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn people_are_added_listed_and_removed() {
     let house = House::open().await;

@@ -276,6 +276,16 @@ fn refusal(reply: Result<Reply, Error>) -> Result<String, Error> {
     }
 }
 
+/// Yannick is somebody in chat: the code is shown once and typed twice.
+async fn is_known_in_chat(cast: &Cast<'_>) {
+    let identity = json!({"platform": "slack", "workspace": "T0ORG", "user": "U0YANNICK"});
+    let code = secret(&cast.bot, "/v1/chat-identities/codes", "yannick", "code", |_| identity.clone()).await;
+    let body = json!({"code": code});
+    let link = || async { cast.phone.post("/v1/chat-identities", &body).await?.accepted() };
+    let linked = insist("the chat identity is linked", link).await;
+    assert_eq!(linked["id"], insist("it is linked again", link).await["id"], "one code, one link");
+}
+
 /// The whole of it.
 pub(crate) async fn play(world: &World, pace: Pace) {
     let cast = join(world).await;
@@ -295,6 +305,7 @@ pub(crate) async fn play(world: &World, pace: Pace) {
     }
     cast.settle(&reference).await;
     cast.alike().await;
+    is_known_in_chat(&cast).await;
     cast.under_a_policy().await;
     for path in [format!("/v1/incidents/{reference}"), format!("/v1/approvals/{asked}")] {
         let reply = insist(&path, || cast.bot.get(&path)).await;

@@ -84,6 +84,8 @@ pub(crate) async fn good(raw: &Raw<'_>, cast: &Cast) -> Vec<Good> {
             "expires_in": 60, "requester_excluded": false, "executor": "heimdall", "delay": 60, "on_no_answer": "refuse"}});
     let trial = json!({"action": action, "requester": "@yannick", "bot": "heimdall",
         "origin": {"platform": "slack", "workspace": "T1", "room": "C1", "message": "1.2"}});
+    let chat = json!({"platform": "slack", "workspace": "T1", "user": "U2"});
+    let link = raw.post(As::Bot(bot), "/v1/chat-identities/codes", &chat).await.expect(201).body["code"].clone();
     let incident = |verb: &str| format!("/v1/incidents/{reference}/{verb}");
     let route = |who, method, path: &str, body| Good { who, method, path: path.to_owned(), body };
     vec![
@@ -108,6 +110,14 @@ pub(crate) async fn good(raw: &Raw<'_>, cast: &Cast) -> Vec<Good> {
         route(Who::Phone, "POST", "/v1/passkeys/challenge", json!({})),
         route(Who::Phone, "POST", "/v1/passkeys", passkey),
         route(Who::Phone, "POST", "/v1/me/test-page", json!({})),
+        route(
+            Who::Bot,
+            "POST",
+            "/v1/chat-identities/codes",
+            json!({"platform": "slack", "workspace": "T1", "user": "U1", "name": "yannick"}),
+        ),
+        route(Who::Phone, "POST", "/v1/chat-identities/look-up", json!({"code": link})),
+        route(Who::Phone, "POST", "/v1/chat-identities", json!({"code": link})),
         route(Who::Operator, "POST", "/v1/users", json!({"handle": "ys", "name": "Ys Example", "role": "member"})),
         route(Who::Operator, "POST", "/v1/teams", json!({"name": "ops"})),
         route(Who::Operator, "PUT", "/v1/policies/prod", policy),

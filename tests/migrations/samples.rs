@@ -93,6 +93,14 @@ fn people() -> Vec<Sample> {
             id: Id(5), code_sha256: DIGEST, user_id: USER, created_at: Int(NOW), expires_at: Int(NOW + 10 * MINUTE),
             claimed_at: Int(NOW + MINUTE), device_id: DEVICE,
         }
+        chat_identities {
+            id: Id(40), platform: Text("slack"), workspace: Text("T0ORG"), chat_user: Text("U0YANNICK"), name: Text("yannick"),
+            user_id: USER, bot_id: BOT, linked_at: Int(NOW), unlinked_at: Null,
+        }
+        chat_link_codes {
+            code_sha256: DIGEST, platform: Text("slack"), workspace: Text("T0ORG"), chat_user: Text("U0YANNICK"), name: Null, bot_id: BOT,
+            expires_at: Int(NOW + 10 * MINUTE), identity_id: Id(40),
+        }
         push_registrations { device_id: DEVICE, address_sealed: Bytes(0x5e, 180), registered_at: Int(NOW), retired_at: Null }
         passkeys {
             id: PASSKEY, user_id: USER, device_id: DEVICE, name: Text("iCloud"), credential_id: Bytes(0xc1, 20),

@@ -71,7 +71,7 @@ fn lite_table(connection: &Connection, name: &str) -> Table {
         named: sql.split("constraint ").skip(1).filter_map(|rest| rest.split_whitespace().next()).map(str::to_owned).collect(),
         indexes: texts(connection, "select name from pragma_index_list(?1) where origin = 'c'", name).into_iter().collect(),
     };
-    for index in texts(connection, "select name from pragma_index_list(?1) where \"unique\"", name) {
+    for index in texts(connection, "select name from pragma_index_list(?1) where origin <> 'c' and \"unique\"", name) {
         table.unique.insert(texts(connection, "select name from pragma_index_info(?1) order by seqno", &index));
     }
     table

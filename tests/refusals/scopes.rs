@@ -53,6 +53,13 @@ const TABLE: &[(&str, &str)] = &[
     ("GET /v1/policies/{name}", "1 333333 3+ +"),
     ("PUT /v1/policies/{name}", "1 333333 3+ +"),
     ("DELETE /v1/policies/{name}", "1 333333 3+ +"),
+    ("POST /v1/chat-identities/codes", "1 3+3+33 33 3"),
+    ("POST /v1/chat-identities/look-up", "1 333333 ++ 3"),
+    ("GET /v1/chat-identities/person?platform=slack&workspace=T0&user=U1", "1 3+3+33 33 3"),
+    ("POST /v1/chat-identities", "1 333333 ++ 3"),
+    ("GET /v1/chat-identities", "1 333333 ++ 3"),
+    ("GET /v1/chat-identities?all=true", "1 333333 3+ +"),
+    ("DELETE /v1/chat-identities/{cid}", "1 333333 3+ +"),
     ("POST /v1/policies/test", "1 333333 3+ +"),
     ("GET /v1/freezes", "1 333333 3+ +"),
     ("DELETE /v1/freezes/{frz}", "1 333333 3+ +"),
@@ -109,6 +116,8 @@ mod stories {
             "POST /v1/policies/test" => {
                 json!({"action": deploy("api", "production"), "requester": "@nobody", "bot": "heimdall"})
             }
+            "POST /v1/chat-identities/codes" => json!({"platform": "slack", "workspace": "T0", "user": "U1"}),
+            "POST /v1/chat-identities" | "POST /v1/chat-identities/look-up" => json!({"code": "7K3MQ2XNB4TD"}),
             "POST /v1/acts/{act}/confirm" => json!({"challenge": format!("ach_{:032x}", 1), "credential": credential}),
             "POST /v1/bots" => json!({"name": "heimdall", "scopes": ["events:read"]}),
             "POST /v1/webhooks" => json!({"url": "https://hooks.example.com/x"}),
@@ -120,7 +129,7 @@ mod stories {
     /// Ids that parse and that nothing has.
     fn path(template: &str) -> String {
         let mut path = template.replace("{ref}", "P000000").replace("{name}", "nothing");
-        for kind in ["apr", "act", "dev", "pky", "usr", "bot", "grt", "whk", "frz"] {
+        for kind in ["apr", "act", "dev", "pky", "usr", "bot", "grt", "whk", "frz", "cid"] {
             path = path.replace(&format!("{{{kind}}}"), &format!("{kind}_{:032x}", 1));
         }
         path

@@ -27,7 +27,7 @@ use super::request::{action, params};
 use super::{Failure, NotRun, Out, Outcome};
 use crate::approvals::{Action, Param};
 use crate::client::{self, Client};
-use crate::identity::UserRef;
+use crate::identity::Who;
 
 const HELP: &str = "\
 Exit codes: the command's own (128 and the signal's number when a signal ended it). When it was not run:
@@ -75,9 +75,9 @@ pub(super) struct Exec {
     /// Make the command line a detail of the action, named command: it is shown on the phone and signed
     #[arg(long)]
     sign_command: bool,
-    /// Who wants it: @handle or usr_…
-    #[arg(long, env = "PHONEOPS_REQUESTER", hide_env_values = true, value_name = "@HANDLE")]
-    requester: UserRef,
+    /// Who wants it: @handle, usr_… or platform:workspace:user as chat knows them
+    #[arg(long, env = "PHONEOPS_REQUESTER", hide_env_values = true, value_name = "PERSON")]
+    requester: Who,
     /// Why, in the requester's own words
     #[arg(long, value_name = "TEXT")]
     reason: Option<String>,

@@ -13,7 +13,7 @@ use super::words::table;
 use super::{Failure, Out, Outcome};
 use crate::client::{Client, Error, Reply};
 use crate::clock::{Clock, Timestamp};
-use crate::identity::UserRef;
+use crate::identity::Who;
 use crate::paging::Reference;
 use words::{Incident, Verb};
 
@@ -74,9 +74,9 @@ struct OnOne {
     /// Its reference
     #[arg(value_name = "REF")]
     incident: Reference,
-    /// The person you act for; their phone is told, and can say "not me"
-    #[arg(long, value_name = "@HANDLE")]
-    actor: UserRef,
+    /// The person you act for: @handle, usr_… or platform:workspace:user; their phone is told, and can say "not me"
+    #[arg(long, value_name = "PERSON")]
+    actor: Who,
     /// Print JSON
     #[arg(long)]
     json: bool,

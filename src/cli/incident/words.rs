@@ -8,7 +8,7 @@ use super::super::reply::{Act, Person};
 use super::super::words::{ago, names, span};
 use super::DATE_PRECISION;
 use crate::clock::Timestamp;
-use crate::identity::UserRef;
+use crate::identity::{UserRef, Who};
 use crate::text::{line, visible};
 
 /// What is done to an incident.
@@ -94,7 +94,7 @@ impl Incident {
     }
 
     /// The reply to whoever did `verb` for `actor` in a call that took `took`, the server saying that it is `now`.
-    pub(super) fn done(&self, verb: Verb, actor: &UserRef, now: Timestamp, took: Duration) -> String {
+    pub(super) fn done(&self, verb: Verb, actor: &Who, now: Timestamp, took: Duration) -> String {
         if self.was_before(actor, now, took)
             && let Some(already) = self.already(now)
         {
@@ -108,11 +108,13 @@ impl Incident {
     }
 
     /// Whether what the reply shows was done by somebody else, or before this call began.
-    fn was_before(&self, actor: &UserRef, now: Timestamp, took: Duration) -> bool {
+    fn was_before(&self, actor: &Who, now: Timestamp, took: Duration) -> bool {
         let Some(act) = &self.acted else { return false };
         let same = match actor {
-            UserRef::Id(id) => act.by.id == id.to_string(),
-            UserRef::Handle(handle) => act.by.handle == handle.as_str(),
+            Who::User(UserRef::Id(id)) => act.by.id == id.to_string(),
+            Who::User(UserRef::Handle(handle)) => act.by.handle == handle.as_str(),
+            // Only the server knows who that is; when it was done tells enough.
+            Who::Chat(_) => true,
         };
         let ours = same && act.via.is_some();
         !ours || act.at < now.before(took + DATE_PRECISION)
@@ -168,7 +170,7 @@ mod tests {
 
     #[test]
     fn a_reply_tells_what_was_done_now_from_what_was_done_before() {
-        let yannick: UserRef = "@yannick".parse().unwrap();
+        let yannick: Who = "@yannick".parse().unwrap();
         let said = |by: &str, name: &str, via: bool, at: &str| {
             let incident = incident("acknowledged", act(by, name, via, at));
             incident.done(Verb::Acknowledge, &yannick, now(), Duration::from_millis(20))
@@ -186,7 +188,7 @@ mod tests {
     #[test]
     fn a_slow_call_is_not_taken_for_an_old_acknowledgement() {
         let incident = incident("resolved", act("yannick", "Yannick Schutz", true, "2026-03-01T10:09:50Z"));
-        let by_id: UserRef = "@yannick".parse().unwrap();
+        let by_id: Who = "@yannick".parse().unwrap();
         let said = |took| incident.done(Verb::Resolve, &by_id, now(), Duration::from_secs(took));
         assert_eq!(said(12), "Incident P7K3M2X resolved");
         assert_eq!(said(2), "P7K3M2X was already resolved by Yannick Schutz 10 seconds ago");

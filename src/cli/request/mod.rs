@@ -16,7 +16,7 @@ use super::interrupt::Interrupt;
 use super::reply::read;
 use super::{Failure, Out, Outcome};
 use crate::approvals::{Action, Params};
-use crate::identity::UserRef;
+use crate::identity::Who;
 use wait::{Asked, Ended, Waiting};
 use words::{Approval, State};
 
@@ -35,9 +35,9 @@ pub(super) struct Request {
     action: String,
     /// What it is done to: production
     target: String,
-    /// Who wants it and approves it: @handle or usr_…
-    #[arg(long = "for", value_name = "@HANDLE")]
-    requester: UserRef,
+    /// Who wants it: @handle, usr_… or platform:workspace:user as chat knows them
+    #[arg(long = "for", value_name = "PERSON")]
+    requester: Who,
     /// A detail that is a text; can be given more than once
     #[arg(long = "param", value_name = "NAME=TEXT")]
     params: Vec<String>,
