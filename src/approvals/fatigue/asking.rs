@@ -98,8 +98,8 @@ async fn write(tx: &mut Tx<'_>, parts: &Parts, approval: &Approval, judged: &Jud
     for (user, _) in judged.rung() {
         parts.delivery.notify(tx, doorbell(approval, user), *at).await?;
     }
-    let folded: Vec<_> = bells.iter().filter_map(|doorbell| fold(doorbell)).collect();
-    let quiet: Vec<_> = bells.iter().filter_map(|doorbell| quiet(doorbell)).collect();
+    let folded: Vec<_> = bells.iter().filter_map(fold).collect();
+    let quiet: Vec<_> = bells.iter().filter_map(quiet).collect();
     if !folded.is_empty() {
         // Whoever is just ending the open one does not see this yet.
         parts.queue.enqueue(tx, Kind::ApprovalBell, approval.id.0, *at).await?;
