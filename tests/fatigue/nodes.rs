@@ -13,6 +13,7 @@ use phoneops::config::Config;
 use phoneops::db::Engine;
 use phoneops::secret::random;
 use phoneops::server::Server;
+use phoneops::sim::authenticator::Misbehaviour;
 use serde_json::json;
 use tokio::runtime::Runtime;
 
@@ -151,7 +152,7 @@ impl Cast<'_> {
                 let phone = &self.phones[who];
                 let offered = phone.challenge(self.raw, &approval, verdict).await;
                 if offered.status == 200 {
-                    let credential = phone.sign(&offered.body, Default::default());
+                    let credential = phone.sign(&offered.body, Misbehaviour::default());
                     let answer = json!({"challenge": offered.body["challenge"], "credential": credential});
                     let path = format!("/v1/approvals/{approval}/answers");
                     let sent = self.raw.shot(As::Phone(phone), "POST", &path).json(&answer).at(base).try_fire().await;
@@ -184,7 +185,7 @@ fn deed(dice: &mut Dice, known: &[(String, usize)]) -> Deed {
             Deed::Withdraw { approval, bot }
         }
         _ => Deed::Ask {
-            requester: *dice.one(&REQUESTERS),
+            requester: REQUESTERS[usize::try_from(dice.below(2)).expect("a few")],
             target: format!("target-{}", dice.below(4)),
             app: format!("app-{}", dice.below(1_000)),
             bot: usize::try_from(dice.below(2)).expect("a few"),
