@@ -55,6 +55,8 @@ pub struct Config {
     pub webhooks: Webhooks,
     /// Paging.
     pub paging: Paging,
+    /// Approvals.
+    pub approvals: Approvals,
     /// How long what is over is kept.
     pub retention: Retention,
 }
@@ -99,6 +101,15 @@ pub struct Paging {
     pub acknowledgement_seconds: u32,
     /// Who is paged when nobody answers: `@ys`.
     pub fallback: Option<String>,
+}
+
+/// `[approvals]`
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Approvals {
+    /// How often one person's phones ring for approvals in any hour, at most. 1 to 1000000.
+    pub pushes_per_approver_per_hour: u32,
+    /// How often phones ring for approvals that one person requests in any hour, at most. 1 to 1000000.
+    pub pushes_per_requester_per_hour: u32,
 }
 
 /// `[retention]`: days; 0 is for ever.
@@ -166,6 +177,7 @@ struct File {
     web_push: WebPushFile,
     webhooks: WebhooksFile,
     paging: PagingFile,
+    approvals: ApprovalsFile,
     retention: RetentionFile,
 }
 
@@ -191,6 +203,13 @@ struct PagingFile {
     rings: Option<u32>,
     acknowledgement_seconds: Option<u32>,
     fallback: Option<String>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct ApprovalsFile {
+    pushes_per_approver_per_hour: Option<u32>,
+    pushes_per_requester_per_hour: Option<u32>,
 }
 
 #[derive(Default, Deserialize)]
@@ -292,6 +311,8 @@ impl File {
             "PAGING_RINGS" => self.paging.rings = parsed(name, value)?,
             "PAGING_ACKNOWLEDGEMENT_SECONDS" => self.paging.acknowledgement_seconds = parsed(name, value)?,
             "PAGING_FALLBACK" => self.paging.fallback = parsed(name, value)?,
+            "APPROVALS_PUSHES_PER_APPROVER_PER_HOUR" => self.approvals.pushes_per_approver_per_hour = parsed(name, value)?,
+            "APPROVALS_PUSHES_PER_REQUESTER_PER_HOUR" => self.approvals.pushes_per_requester_per_hour = parsed(name, value)?,
             "RETENTION_APPROVALS_DAYS" => self.retention.approvals_days = parsed(name, value)?,
             "RETENTION_INCIDENTS_DAYS" => self.retention.incidents_days = parsed(name, value)?,
             "RETENTION_NOTIFICATIONS_DAYS" => self.retention.notifications_days = parsed(name, value)?,
@@ -357,6 +378,25 @@ impl File {
                 notifications_days: days("retention.notifications_days", self.retention.notifications_days, 90, 7)?,
                 journal_days: days("retention.journal_days", self.retention.journal_days, 0, 30)?,
             },
+            approvals: self.approvals.finish()?,
+        })
+    }
+}
+
+impl ApprovalsFile {
+    fn finish(self) -> Result<Approvals, Error> {
+        let budget = |key, value, default| within(key, value, default, 1, 1_000_000);
+        Ok(Approvals {
+            pushes_per_approver_per_hour: budget(
+                "approvals.pushes_per_approver_per_hour",
+                self.pushes_per_approver_per_hour,
+                30,
+            )?,
+            pushes_per_requester_per_hour: budget(
+                "approvals.pushes_per_requester_per_hour",
+                self.pushes_per_requester_per_hour,
+                60,
+            )?,
         })
     }
 }
@@ -474,6 +514,7 @@ mod tests {
         assert!(refused("", &[("PHONEOPS_LISSTEN", "x")]).contains("PHONEOPS_LISSTEN"));
         assert!(refused("", &[("PHONEOPS_LISTEN", "here")]).starts_with("PHONEOPS_LISTEN: "));
         assert!(refused("[paging]\nrings = 0\n", &[]).contains("paging.rings: must be 1 to 20"));
+        assert!(refused("[approvals]\npushes_per_approver_per_hour = 0\n", &[]).contains("must be 1 to 1000000"));
         assert!(refused("trusted_proxies = [\"10.0.0.1/8\"]\n", &[]).contains("trusted_proxies: 10.0.0.1/8: expected"));
         let short = refused("[retention]\njournal_days = 29\n", &[]);
         assert!(short.contains("retention.journal_days: must be 30 to 36500, or 0 for ever"), "{short}");

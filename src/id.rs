@@ -129,6 +129,8 @@ ids! {
     ActChallengeId = "ach";
     /// Proof that an action was approved, good for one redemption.
     GrantId = "grt";
+    /// An end, until an administrator lifts it, to what a bot may have approved.
+    FreezeId = "frz";
     /// Something a human must look at.
     IncidentId = "inc";
     /// One user told about one subject.

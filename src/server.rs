@@ -212,6 +212,10 @@ async fn build(
         hub: hub.clone(),
         policies: policies.clone(),
         master: master.clone(),
+        budgets: approvals::Budgets {
+            per_approver: config.approvals.pushes_per_approver_per_hour,
+            per_requester: config.approvals.pushes_per_requester_per_hour,
+        },
         issuer: issuer.clone(),
     };
     let approvals = Arc::new(Approvals::new(ground, relying_party(config)?, keys));

@@ -20,6 +20,8 @@ mod stories {
     const NOT_WALKED: &[&str] = &[
         // Taking a policy away always weakens.
         "DELETE /v1/policies/{name} 204",
+        // And so does lifting a freeze.
+        "DELETE /v1/freezes/{id} 204",
         // The clock of a test stands still, and the node refuses to serve when PostgreSQL's clock says something else.
         "GET /readyz 200",
     ];
@@ -157,9 +159,21 @@ mod stories {
         let (told, _) = futures_util::future::join(waiting, denying).await;
         // Decided while the bot waited: 200, not 201.
         assert_eq!(told.expect(200).body["state"], "denied");
-        let cancelled = raw.ask(bot, "yannick", &action).await;
+        let cancelled = raw.ask(bot, "yannick", &deploy("api", "staging")).await;
         raw.delete(As::Bot(bot), &format!("/v1/approvals/{cancelled}")).await.expect(204);
         raw.get(As::Bot(bot), &format!("/v1/approvals/{cancelled}")).await.expect(200);
+        freezes(raw, bot, phone).await;
+    }
+
+    async fn freezes(raw: &Raw<'_>, bot: &RawBot, phone: &RawPhone) {
+        let reported = raw.ask(bot, "yannick", &deploy("api", "test")).await;
+        phone.answer(raw, &reported, "report").await.expect(200);
+        let ask = json!({"action": deploy("api", "canary"), "requester": "@yannick"});
+        raw.post(As::Bot(bot), "/v1/approvals", &ask).await.expect_refusal(403, "frozen");
+        let open = raw.get(As::Phone(phone), "/v1/freezes").await.expect(200).body;
+        let path = format!("/v1/freezes/{}", open["freezes"][0]["id"].as_str().unwrap());
+        let act = raw.delete(As::Phone(phone), &path).await.expect(202);
+        confirm(raw, phone, &act.id()).await;
     }
 
     /// Makes whatever waits for a passkey happen.

@@ -118,7 +118,7 @@ mod stories {
         let approval = bot.approval(&asked).await;
         assert_eq!((&approval["state"], &approval["decision"]["verdict"]), (&json!("denied"), &json!("deny")));
         // Whoever it is asked for may say no to it, though they are not asked.
-        let own = bot.ask(&yannick, deploy("api", "production")).await;
+        let own = bot.ask(&yannick, deploy("api", "production-eu")).await;
         ring(world, &ops).await;
         yannick.phone.deny(&own, None).await.unwrap();
         for one in &ops {
@@ -258,8 +258,8 @@ mod stories {
     }
 
     /// Asks under a policy with codes; the id, the code, and a code that it is not.
-    async fn coded(bot: &Bot, whom: &Person) -> (String, String, String) {
-        let reply = ask(bot, whom, deploy("api", "production")).await.unwrap();
+    async fn coded(bot: &Bot, whom: &Person, target: &str) -> (String, String, String) {
+        let reply = ask(bot, whom, deploy("api", target)).await.unwrap();
         let code = reply.body["code"].as_str().unwrap().to_owned();
         let wrong = format!("{:06}", (code.parse::<u32>().unwrap() + 1) % 1_000_000);
         (reply.body["id"].as_str().unwrap().to_owned(), code, wrong)
@@ -272,7 +272,7 @@ mod stories {
         let guess = |asked: String, code: String| async move {
             ann.phone.answer_with(&asked, Verdict::Approve, Factor::Code(&code)).await
         };
-        let (asked, code, wrong) = coded(&bot, &yannick).await;
+        let (asked, code, wrong) = coded(&bot, &yannick, "one").await;
         ann.expect_push(world, "Approval needed").await;
         phone_refused(guess(asked.clone(), "12345".to_owned()).await, "invalid_request");
         for _ in 0..3 {
@@ -280,13 +280,13 @@ mod stories {
         }
         phone_refused(guess(asked.clone(), code.clone()).await, "code_exhausted");
         // Another request does not help: the person has to wait.
-        let (second, code, wrong) = coded(&bot, &yannick).await;
+        let (second, code, wrong) = coded(&bot, &yannick, "two").await;
         ann.expect_push(world, "Approval needed").await;
         phone_refused(guess(second.clone(), code.clone()).await, "code_locked");
         assert_eq!(world.db.number("select code_tries from approvals order by id desc limit 1").await, 0, "nothing was compared");
         ann.phone.approve(&second).await.unwrap();
         // A passkey has shown who it is.
-        let (third, code, _) = coded(&bot, &yannick).await;
+        let (third, code, _) = coded(&bot, &yannick, "three").await;
         ann.expect_push(world, "Approval needed").await;
         phone_refused(guess(third.clone(), wrong).await, "code_wrong");
         assert_eq!(guess(third, code).await.unwrap()["state"], "approved");

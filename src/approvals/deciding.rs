@@ -7,12 +7,13 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::code::{self, Tried};
+use super::fatigue::{self, Budgets};
 use super::machine::{Approval, Effect, Event, State, Verdict, VerifiedAnswer};
 use super::policies::{Policies, demands, resolve};
 use super::policy::{BUILTIN, Factor, Facts, SignedWith};
 use super::refused::{Error, Refused};
 use super::service::{Answer, Ask, Proof};
-use super::store::{self, StoredAnswer, StoredChallenge, StoredGrant};
+use super::store::{self, Found, StoredAnswer, StoredChallenge, StoredGrant};
 use crate::clock::Timestamp;
 use crate::db::{self, Tx};
 use crate::delivery::{Content, Delivery, Notice, Words};
@@ -33,6 +34,7 @@ pub(super) struct Parts {
     pub(super) hub: Hub,
     pub(super) policies: Arc<Policies>,
     pub(super) master: MasterKey,
+    pub(super) budgets: Budgets,
 }
 
 /// Takes a request under the id `made`; which one it is, and whether the code serves.
@@ -58,9 +60,15 @@ pub(super) async fn request(
     let actor = Actor::Bot { bot: bot.id, user: Some(approval.requester) };
     let entry = Entry { kind: "approval.requested", actor, subject: approval.id.to_string(), data };
     parts.journal.append(tx, now, entry).await?;
+    let mut asked = Vec::new();
     for effect in approval.requested() {
-        perform(tx, parts, &approval, effect, &By { actor, device: None }, now).await?;
+        match effect {
+            Effect::NotifyUsers(users) => asked.extend(users),
+            other => perform(tx, parts, &approval, other, &By { actor, device: None }, now).await?,
+        }
     }
+    // Last, for it locks people, and refuses what nobody would hear of.
+    fatigue::ask_first(tx, parts, &approval, &asked).await?;
     crate::crash_point!("approval-written");
     Ok((approval.id, serves))
 }
@@ -150,7 +158,8 @@ pub(super) enum Decided {
 
 pub(super) async fn decide(tx: &mut Tx<'_>, parts: &Parts, deciding: Deciding) -> Result<Decided, Error> {
     let Deciding { id, approver, device, actor, ref offered, ref answer, ref signed, now } = deciding;
-    let approval = store::lock(tx, id).await?.ok_or_else(|| Refused::NotFound(id.to_string()))?;
+    let found = store::lock(tx, id).await?.ok_or_else(|| Refused::NotFound(id.to_string()))?;
+    let Found { approval, frozen_at, .. } = found;
     trusted(tx, approver, device, signed.key).await?;
     if let Some(before) = store::find_answer(tx.db(), answer.challenge).await? {
         // The reply was lost and the phone asks again, or somebody sends another answer to the same challenge.
@@ -158,6 +167,7 @@ pub(super) async fn decide(tx: &mut Tx<'_>, parts: &Parts, deciding: Deciding) -
         return Ok(Decided::Answered);
     }
     approval.open(now)?;
+    unfrozen(offered.verdict, frozen_at)?;
     if now >= offered.expires_at {
         return Err(Refused::ChallengeExpired.into());
     }
@@ -171,9 +181,21 @@ pub(super) async fn decide(tx: &mut Tx<'_>, parts: &Parts, deciding: Deciding) -
         return Ok(Decided::CodeWrong { left });
     }
     keep(tx, &approval, &deciding).await?;
+    let reported = (offered.verdict == Verdict::Report).then(|| approval.clone());
     apply(tx, parts, approval, Event::Answered(verified), &By { actor, device: Some(device) }, now).await?;
+    if let Some(approval) = reported {
+        fatigue::reported(tx, parts, &approval, (approver, actor), now).await?;
+    }
     crate::crash_point!("answer-written");
     Ok(Decided::Answered)
+}
+
+/// Nothing, unless somebody would approve what is frozen. Denying always works.
+pub(super) fn unfrozen(verdict: Verdict, frozen_at: Option<Timestamp>) -> Result<(), Refused> {
+    match frozen_at {
+        Some(since) if verdict == Verdict::Approve => Err(Refused::Frozen { since }),
+        _ => Ok(()),
+    }
 }
 
 /// Compares the code, where the answer has one; how many more tries there are when it is not the one.
@@ -259,7 +281,7 @@ pub(super) async fn apply(
             return Err(db::Error::inconsistent("approvals", approval.id, "decided under its lock").into());
         }
         if let (Some(given), State::Pending | State::Holding { .. }) = (approval.given.get(before.given.len()), &approval.state) {
-            store::answered(tx, approval.id, given.by).await?;
+            fatigue::gave(tx, parts, approval.id, given.by, now).await?;
         }
         for (kind, data) in recorded(&before, &approval) {
             let entry = Entry { kind, actor: by.actor, subject: approval.id.to_string(), data };
@@ -294,6 +316,7 @@ fn recorded(before: &Approval, after: &Approval) -> Vec<(&'static str, Value)> {
         }
         State::Denied(decision) => Some(("approval.denied", json!({"by": decision.by, "reason": decision.reason}))),
         State::Expired { .. } => Some(("approval.expired", json!({}))),
+        State::Cancelled { frozen: true, .. } => Some(("approval.cancelled", json!({"frozen": true}))),
         State::Cancelled { .. } => Some(("approval.cancelled", json!({}))),
     });
     entries
@@ -308,12 +331,7 @@ async fn perform(
     now: Timestamp,
 ) -> Result<(), Error> {
     match effect {
-        Effect::NotifyUsers(users) => {
-            for user in users {
-                store::ask(tx, approval.id, user).await?;
-                parts.delivery.notify(tx, doorbell(approval, user), now).await?;
-            }
-        }
+        Effect::NotifyUsers(users) => fatigue::ask_next(tx, parts, approval, &users).await?,
         Effect::WakeAt(at) => parts.queue.enqueue(tx, Kind::ApprovalDeadline, approval.id.0, at).await?,
         Effect::IssueGrant { expires_at } => {
             let grant = StoredGrant {
@@ -332,7 +350,7 @@ async fn perform(
             tx.after_commit(move || hub.wake(id));
         }
         Effect::Withdraw => {
-            store::forget(tx, approval.id).await?;
+            fatigue::ended(tx, parts, approval, now).await?;
             let content = taken_off(tx, approval).await?;
             parts.delivery.withdraw(tx, approval.id.0, by.device, &content, now).await?;
         }
@@ -341,7 +359,7 @@ async fn perform(
 }
 
 /// The push says only that something waits: what it is, is read over TLS after unlocking.
-fn doorbell(approval: &Approval, user: UserId) -> Notice {
+pub(super) fn doorbell(approval: &Approval, user: UserId) -> Notice {
     let words = Words { title: "Approval needed".into(), body: format!("Request {}: open to read and answer", approval.tag) };
     Notice {
         user,
@@ -358,6 +376,7 @@ async fn taken_off(tx: &mut Tx<'_>, approval: &Approval) -> Result<Content, Erro
         State::Approved(decision) | State::Denied(decision) => {
             format!("Answered by {}", identity::known_user(tx.db(), decision.by).await?.name.as_str())
         }
+        State::Cancelled { frozen: true, .. } => "Cancelled: somebody reported the bot".to_owned(),
         State::Cancelled { .. } => "Cancelled".to_owned(),
         State::Pending | State::Holding { .. } | State::Expired { .. } => "Expired".to_owned(),
     };

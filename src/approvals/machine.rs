@@ -8,11 +8,12 @@
 //!                  ├─ Answered(approve), enough ──► approved                       + IssueGrant, TellBot, Withdraw
 //!                  ├─ Answered(approve), enough, with a delay ──► holding          + WakeAt
 //!                  ├─ Answered(deny | report) ──► denied                           + TellBot, Withdraw
-//!                  ├─ Cancelled | Voided ──► cancelled                             + TellBot, Withdraw
+//!                  ├─ Cancelled | Voided | Frozen ──► cancelled                    + TellBot, Withdraw
 //!                  └─ TimerRang (nobody is left to ask) ──► expired                + TellBot, Withdraw
 //!
 //!   holding ── TimerRang (the delay is over) ──► approved                          + IssueGrant, TellBot, Withdraw
-//!          └── Answered(deny | report) ──► denied, Cancelled | Voided ──► cancelled + TellBot, Withdraw
+//!          ├── Answered(deny | report) ──► denied                                + TellBot, Withdraw
+//!          └── Cancelled | Voided | Frozen ──► cancelled                           + TellBot, Withdraw
 //! ```
 //!
 //! **Invariants**
@@ -108,10 +109,12 @@ pub enum State {
         /// When that was noticed.
         at: Timestamp,
     },
-    /// Withdrawn by the bot.
+    /// Withdrawn.
     Cancelled {
         /// When.
         at: Timestamp,
+        /// Whether that is because somebody reported its bot, and not because the bot or a restored backup withdrew it.
+        frozen: bool,
     },
 }
 
@@ -184,6 +187,8 @@ pub enum Event {
     Cancelled,
     /// It came back with a restored backup: what became of it since is not known.
     Voided,
+    /// What its bot asks was frozen.
+    Frozen,
     /// Its timer rang.
     TimerRang,
 }
@@ -215,7 +220,7 @@ pub enum Refusal {
     /// The deadline has passed.
     #[error("expired")]
     Expired,
-    /// The bot withdrew it.
+    /// It was withdrawn.
     #[error("cancelled")]
     Cancelled,
     /// This person may not answer.
@@ -289,12 +294,10 @@ impl Approval {
             Event::Cancelled if matches!(self.state, State::Cancelled { .. }) => Ok((self, Vec::new())),
             Event::Cancelled => {
                 self.open(now)?;
-                Ok(self.ended(State::Cancelled { at: now }, None))
+                Ok(self.ended(State::Cancelled { at: now, frozen: false }, None))
             }
-            Event::Voided if matches!(self.state, State::Pending | State::Holding { .. }) => {
-                Ok(self.ended(State::Cancelled { at: now }, None))
-            }
-            Event::Voided => Ok((self, Vec::new())),
+            Event::Voided => Ok(self.stopped(now, false)),
+            Event::Frozen => Ok(self.stopped(now, true)),
             Event::TimerRang => Ok(self.timer_rang(now)),
         }
     }
@@ -382,6 +385,14 @@ impl Approval {
                 let window = Duration::from_secs(self.requirement.window_seconds.into());
                 self.answer_by().before(window.saturating_mul(to_come))
             }
+        }
+    }
+
+    /// Withdrawn, whoever may have wanted it, unless it has ended.
+    fn stopped(self, at: Timestamp, frozen: bool) -> (Self, Vec<Effect>) {
+        match self.state {
+            State::Pending | State::Holding { .. } => self.ended(State::Cancelled { at, frozen }, None),
+            State::Approved(_) | State::Denied(_) | State::Expired { .. } | State::Cancelled { .. } => (self, Vec::new()),
         }
     }
 

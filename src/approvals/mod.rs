@@ -10,6 +10,7 @@
 mod action;
 mod code;
 mod deciding;
+mod fatigue;
 mod grant;
 mod machine;
 #[cfg(test)]
@@ -32,6 +33,7 @@ mod words;
 pub use action::{Action, Param, Params};
 use grant::builtin_policy;
 
+pub use fatigue::{Budgets, Freeze, Frozen, Why};
 pub use grant::GrantClaims;
 pub use machine::{Approval, Decision, Effect, Event, GRANT_TTL, Origin, Refusal, State, Verdict, VerifiedAnswer};
 pub use outcome::{Outcome, Reported};

@@ -7,7 +7,7 @@
 //! - Who is away now does not matter to what was asked before: members who answered and went away still count. What a delegate answered
 //!   counts while whoever they stand in for is a member, and as long as nobody took the delegation back; that it ran out does not matter.
 //! - A group that was never asked is not enough, then or now.
-//! - A grant is redeemed once, by the bot it names.
+//! - A grant is redeemed once, by the bot it names, and not while what it came from is frozen.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ use super::policies::{Undemanded, demands, resolve};
 use super::policy::{Facts, Given};
 use super::refused::{Error, Refused};
 use super::service::Redeemed;
-use super::store;
+use super::store::{self, Found};
 use crate::clock::Timestamp;
 use crate::db::Tx;
 use crate::id::{BotId, GrantId};
@@ -43,10 +43,13 @@ pub(super) async fn redeem(tx: &mut Tx<'_>, parts: &Parts, redeeming: Redeeming,
     if now >= stored.expires_at {
         return Err(Refused::GrantExpired.into());
     }
-    let approval = store::find(tx.db(), stored.approval).await?.ok_or(Refused::GrantInvalid)?;
+    let Found { approval, frozen_at, .. } = store::find(tx.db(), stored.approval).await?.ok_or(Refused::GrantInvalid)?;
     let State::Approved(decision) = &approval.state else { return Err(Refused::GrantOtherAction.into()) };
     if approval.action.sha256() != action_sha256 {
         return Err(Refused::GrantOtherAction.into());
+    }
+    if let Some(since) = frozen_at {
+        return Err(Refused::Frozen { since }.into());
     }
     let requester = identity::active_user(tx.db(), &UserRef::Id(approval.requester)).await?.ok_or(Refused::GrantRevoked)?;
     let trusted = store::still_trusted(tx.db(), approval.id).await?;

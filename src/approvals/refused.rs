@@ -1,5 +1,8 @@
 //! Why approvals say no. Each has a code of its own in `http/problem.rs`.
 
+use std::time::Duration;
+
+use super::fatigue::Why;
 use super::machine::Refusal;
 use super::policies::Undemanded;
 use super::statement::JwsRefused;
@@ -27,6 +30,22 @@ pub enum Refused {
     /// The policy asks more people than could answer; says who is missing.
     #[error("nobody could approve this: {0}")]
     ApproversUnreachable(String),
+    /// Nobody would hear of it, and nothing open covers it.
+    #[error("nobody is rung for this before {until}: {}", .why.as_sentence())]
+    NobodyRings {
+        /// Why the first who could be rung is not.
+        why: Why,
+        /// Until when.
+        until: Timestamp,
+        /// How long that is.
+        wait: Duration,
+    },
+    /// Somebody reported what this bot asks.
+    #[error("approvals are frozen since {since}, because somebody reported what this bot asked: an administrator lifts that")]
+    Frozen {
+        /// Since when.
+        since: Timestamp,
+    },
     /// Not a challenge of this approval and person.
     #[error("the challenge is not one for this approval and person")]
     ChallengeUnknown,

@@ -6,7 +6,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::deciding::{By, Decided, Deciding, Parts, Signed, apply, decide, request, same_answer};
+use super::deciding::{By, Decided, Deciding, Parts, Signed, apply, decide, request, same_answer, unfrozen};
+use super::fatigue::{self, Budgets, Frozen};
 use super::grant::GrantKey;
 use super::machine::{Event, Origin, State, Verdict};
 use super::policies::Policies;
@@ -45,6 +46,7 @@ pub struct Approvals {
     hub: Hub,
     policies: Arc<Policies>,
     master: MasterKey,
+    budgets: Budgets,
     pub(super) issuer: String,
     pub(super) relying_party: RelyingParty,
     pub(super) keys: IssuerKeys,
@@ -152,6 +154,8 @@ pub struct Ground {
     pub policies: Arc<Policies>,
     /// What seals codes.
     pub master: MasterKey,
+    /// How often phones ring.
+    pub budgets: Budgets,
     /// The `public_url`, without a trailing slash.
     pub issuer: String,
 }
@@ -160,9 +164,9 @@ impl Approvals {
     /// Approvals of one installation.
     #[must_use]
     pub fn new(ground: Ground, relying_party: RelyingParty, keys: IssuerKeys) -> Self {
-        let Ground { store, clock, journal, queue, delivery, hub, policies, master, issuer } = ground;
+        let Ground { store, clock, journal, queue, delivery, hub, policies, master, budgets, issuer } = ground;
         let grant_key = GrantKey::new(keys.clone());
-        Self { store, clock, journal, queue, delivery, hub, policies, master, issuer, relying_party, keys, grant_key }
+        Self { store, clock, journal, queue, delivery, hub, policies, master, budgets, issuer, relying_party, keys, grant_key }
     }
 
     pub(super) fn parts(&self) -> Parts {
@@ -173,6 +177,7 @@ impl Approvals {
             hub: self.hub.clone(),
             policies: self.policies.clone(),
             master: self.master.clone(),
+            budgets: self.budgets,
         }
     }
 
@@ -202,19 +207,21 @@ impl Approvals {
             return Ok(challenge);
         }
         let now = self.clock.now();
-        let (view, credentials) = self
+        let (view, frozen_at, credentials) = self
             .store
             .read(move |db| {
                 Box::pin(async move {
-                    let approval = visible_to(db, id, Viewer::Person(approver)).await?;
+                    let found = visible_to(db, id, Viewer::Person(approver)).await?;
                     let passkeys = identity::usable_passkeys(db, approver).await?;
                     let credentials: Vec<Credential> = passkeys.into_iter().map(|passkey| passkey.credential).collect();
-                    Ok::<_, Error>((view(db, approval).await?, credentials))
+                    let frozen_at = found.frozen_at;
+                    Ok::<_, Error>((view(db, found).await?, frozen_at, credentials))
                 })
             })
             .await?;
         fitting(&view, call.person()?, verdict, factor)?;
         view.approval.open(now)?;
+        unfrozen(verdict, frozen_at)?;
         if factor == Factor::Passkey && credentials.is_empty() {
             return Err(Refused::Webauthn(WebauthnRefusal::PasskeyUnknown).into());
         }
@@ -257,7 +264,7 @@ impl Approvals {
                     // In this order, for on PostgreSQL each statement sees what was committed before it: passkeys that are as old
                     // as the answer is absent, so that the counter an identical answer left behind does not refuse this one.
                     let passkeys = identity::usable_passkeys(db, approver).await?;
-                    let approval = visible_to(db, id, Viewer::Person(approver)).await?;
+                    let approval = visible_to(db, id, Viewer::Person(approver)).await?.approval;
                     let offered = store::find_challenge(db, challenge).await?;
                     let offered = offered.filter(|offered| offered.approval == approval.id && offered.approver == approver);
                     let offered = offered.ok_or(Refused::ChallengeUnknown)?;
@@ -320,16 +327,16 @@ impl Approvals {
         let (now, parts, actor) = (self.clock.now(), self.parts(), call.actor(None));
         call.write(&self.store, now, move |tx| {
             Box::pin(async move {
-                let approval = store::lock(tx, id).await?.filter(|approval| approval.bot == bot);
-                let approval = approval.ok_or_else(|| Refused::NotFound(id.to_string()))?;
-                apply(tx, &parts, approval, Event::Cancelled, &By { actor, device: None }, now).await?;
+                let found = store::lock(tx, id).await?.filter(|found| found.approval.bot == bot);
+                let found = found.ok_or_else(|| Refused::NotFound(id.to_string()))?;
+                apply(tx, &parts, found.approval, Event::Cancelled, &By { actor, device: None }, now).await?;
                 Ok(())
             })
         })
         .await
     }
 
-    /// An approval's timer rang: a group did not answer, a delay is over, or nobody is left to ask.
+    /// An approval's timer rang: a group did not answer, a delay is over, nobody is left to ask, or what its bot asks was frozen.
     ///
     /// # Errors
     /// Storage errors.
@@ -343,9 +350,10 @@ impl Approvals {
                     if !crate::jobs::complete(tx, &done).await? {
                         return Ok(());
                     }
-                    let Some(approval) = store::lock(tx, id).await? else { return Ok(()) };
+                    let Some(found) = store::lock(tx, id).await? else { return Ok(()) };
                     let by = By { actor: Actor::System, device: None };
-                    apply(tx, &parts, approval, Event::TimerRang, &by, now).await?;
+                    let event = if found.frozen_at.is_some() { Event::Frozen } else { Event::TimerRang };
+                    apply(tx, &parts, found.approval, event, &by, now).await?;
                     crate::crash_point!("deadline-rung");
                     Ok(())
                 })
@@ -355,6 +363,39 @@ impl Approvals {
             Failure::Db(error) => error,
             other => db::Error::inconsistent("approvals", id, other),
         })
+    }
+
+    /// An approval that was folded into another may ring by itself now.
+    ///
+    /// # Errors
+    /// Storage errors.
+    pub async fn bell(&self, id: ApprovalId, done: crate::jobs::Job) -> Result<(), db::Error> {
+        let (now, parts) = (self.clock.now(), self.parts());
+        self.store
+            .for_workers()
+            .write(move |tx| {
+                Box::pin(async move {
+                    if !crate::jobs::complete(tx, &done).await? {
+                        return Ok(());
+                    }
+                    match store::lock(tx, id).await? {
+                        Some(found) if found.approval.open(now).is_ok() => {
+                            fatigue::ring_folded(tx, &parts, &found.approval).await
+                        }
+                        _ => Ok(()),
+                    }
+                })
+            })
+            .await
+    }
+
+    /// What is frozen, the oldest first.
+    ///
+    /// # Errors
+    /// Only administrators may see it.
+    pub async fn freezes(&self, call: &Call) -> Result<Vec<Frozen>, Error> {
+        call.admin()?;
+        Ok(self.store.scan(|db| Box::pin(fatigue::open_freezes(db))).await?)
     }
 
     /// Consumes a grant, once.
@@ -391,8 +432,8 @@ impl Approvals {
             .scan(move |db| {
                 Box::pin(async move {
                     let mut views = Vec::new();
-                    for approval in store::waiting_for(db, user, now, INBOX).await? {
-                        views.push(view(db, approval).await?);
+                    for found in store::waiting_for(db, user, now, INBOX).await? {
+                        views.push(view(db, found).await?);
                     }
                     Ok(views)
                 })
@@ -414,12 +455,12 @@ impl Approvals {
             .store
             .read(move |db| {
                 Box::pin(async move {
-                    let approval = visible_to(db, id, viewer).await?;
-                    let grant = match (&approval.state, viewer) {
+                    let found = visible_to(db, id, viewer).await?;
+                    let grant = match (&found.approval.state, viewer) {
                         (State::Approved(_), Viewer::Bot(_)) => store::find_grant(db, id).await?,
                         _ => None,
                     };
-                    Ok::<_, Error>((view(db, approval).await?, grant))
+                    Ok::<_, Error>((view(db, found).await?, grant))
                 })
             })
             .await?;

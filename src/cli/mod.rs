@@ -2,7 +2,7 @@
 //!
 //! | who | commands | how they reach the server |
 //! |---|---|---|
-//! | operator | `user`, `bot`, `team`, `policy`, `chat-identity`, `enroll`, `device`, `admin`, `keys`, `journal`, `doctor`, `backup` | the server's Unix socket |
+//! | operator | `user`, `bot`, `team`, `policy`, `chat-identity`, `freeze`, `enroll`, `device`, `admin`, `keys`, `journal`, `doctor`, `backup` | the server's Unix socket |
 //! | operator | `restore` | the database, which no server may have open |
 //! | bot | `request`, `exec`, `page`, `incident`, `chat-identity code` | HTTP, with a token from the environment |
 //! | bot or operator | `events` | HTTP with a token; without one the Unix socket |
@@ -27,6 +27,7 @@ mod doctor;
 mod enroll;
 mod events;
 mod exec;
+mod freeze;
 mod healthcheck;
 mod incident;
 mod interrupt;
@@ -74,6 +75,7 @@ enum Command {
     Team(team::Command),
     ChatIdentity(chat_identity::Command),
     Policy(policy::Command),
+    Freeze(freeze::Command),
     Enroll(enroll::Enroll),
     Device(device::Command),
     Admin(admin::Command),
@@ -139,6 +141,7 @@ async fn perform(command: Command, out: &mut Out) -> Result<Outcome, Failure> {
         Command::Team(team) => team.run(out).await,
         Command::ChatIdentity(identity) => identity.run(out).await,
         Command::Policy(policy) => policy.run(out).await,
+        Command::Freeze(freeze) => freeze.run(out).await,
         Command::Enroll(enroll) => enroll.run(out).await,
         Command::Device(device) => device.run(out).await,
         Command::Admin(admin) => admin.run(out).await,

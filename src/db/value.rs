@@ -173,7 +173,7 @@ macro_rules! id_columns {
 }
 
 id_columns! {
-    UserId BotId DeviceId PasskeyId CeremonyId EnrollmentId ApprovalId ChallengeId GrantId IncidentId NotificationId AttemptId
+    UserId BotId DeviceId PasskeyId CeremonyId EnrollmentId ApprovalId ChallengeId GrantId FreezeId IncidentId NotificationId AttemptId
     JobId EventId TeamId ActId ActChallengeId WebhookId ChatIdentityId DeviceChallengeId
 }
 

@@ -230,7 +230,7 @@ impl Worker {
     fn room(&self, kind: Kind) -> Arc<Semaphore> {
         match kind {
             Kind::Push => self.pushes.clone(),
-            Kind::ApprovalDeadline | Kind::IncidentTimer => self.timers.clone(),
+            Kind::ApprovalDeadline | Kind::ApprovalBell | Kind::IncidentTimer => self.timers.clone(),
             Kind::Webhook => self.webhooks.clone(),
         }
     }
@@ -302,6 +302,7 @@ impl Engine {
             Kind::ApprovalDeadline => self.approvals.deadline(ApprovalId(job.subject), job.clone()).await,
             Kind::IncidentTimer => self.paging.timer(IncidentId(job.subject), job.clone()).await,
             Kind::Webhook => self.webhooks.deliver(job.clone()).await,
+            Kind::ApprovalBell => self.approvals.bell(ApprovalId(job.subject), job.clone()).await,
         }
     }
 

@@ -33,7 +33,9 @@ pub(super) fn router() -> ApiRouter<State> {
             post_with(request, |op| {
                 op.id("requestApproval").tag("approvals").summary("Ask that an action be allowed").description(
                     "For bots with `approvals:request`. With `wait`, answers 200 as soon as it is decided, else 201 when the wait is over; a \
-                     reply with a `code` does not wait, for the requester must see the code first.",
+                     reply with a `code` does not wait, for the requester must see the code first. A request alike one that is open \
+                     waits in inboxes without ringing (`folded_into`); one that would ring nobody is 429 `nobody_rings`, and what \
+                     was reported 403 `frozen`.",
                 )
             })
             .get_with(inbox, |op| {
@@ -162,6 +164,19 @@ struct ApprovalBody {
     /// What became of it, once the bot that redeemed the grant told.
     #[serde(skip_serializing_if = "Option::is_none")]
     outcome: Option<Reported>,
+    /// The open request alike (same requester, type and target) that rang instead; there while nobody was rung for this one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    folded_into: Option<ApprovalId>,
+    /// `frozen` when it was cancelled because somebody reported its bot.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cancelled_because: Option<Because>,
+}
+
+/// Why it was cancelled, when its bot did not.
+#[derive(Clone, Copy, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+enum Because {
+    Frozen,
 }
 
 /// So many of these people.
@@ -214,9 +229,11 @@ struct List {
 impl From<View> for ApprovalBody {
     fn from(view: View) -> Self {
         let quorums = quorums(&view);
-        let View { approval, requester, bot, approvers, delegations, given, decided_by, display, grant, outcome } = view;
+        let View { approval, requester, bot, approvers, delegations, given, decided_by, display, grant, outcome, folded_into } =
+            view;
         let answer_by = approval.answer_by();
         let holds_until = if let Outcome::Holding { until } = approval.state { Some(until) } else { None };
+        let frozen = matches!(approval.state, Outcome::Cancelled { frozen: true, .. });
         let (state, decided) = match approval.state {
             Outcome::Pending | Outcome::Holding { .. } => (Word::Pending, None),
             Outcome::Approved(decision) => (Word::Approved, Some(decision)),
@@ -260,6 +277,8 @@ impl From<View> for ApprovalBody {
             decision,
             grant,
             outcome,
+            folded_into,
+            cancelled_because: frozen.then_some(Because::Frozen),
         }
     }
 }

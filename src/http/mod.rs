@@ -16,6 +16,7 @@ mod client_address;
 mod devices;
 mod enrollments;
 mod events;
+mod freezes;
 mod grants;
 mod health;
 mod incidents;
@@ -129,6 +130,7 @@ fn api() -> ApiRouter<State> {
         .merge(devices::router())
         .merge(passkeys::router())
         .merge(policies::router())
+        .merge(freezes::router())
         .merge(teams::router())
         .merge(me::router())
         .merge(away::router())

@@ -4,6 +4,8 @@
 //! - Programs decide by `code`, which never changes its meaning; `detail` is for people.
 //! - Causes are logged, never sent: an internal error says nothing but that it is one.
 
+use std::time::Duration;
+
 use aide::OperationOutput;
 use aide::generate::GenContext;
 use aide::openapi::{Operation, Response as ApiResponse};
@@ -18,6 +20,9 @@ use crate::identity::{self, CallRefusal, Failure, Nobody};
 use crate::listening;
 use crate::paging;
 
+/// How long a caller waits that is not told more.
+const SOON: Duration = Duration::from_secs(1);
+
 /// An error on its way to a client.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Problem(Box<Parts>);
@@ -29,6 +34,7 @@ struct Parts {
     detail: String,
     field: Option<String>,
     more: Map<String, Value>,
+    retry_after: Duration,
 }
 
 /// The JSON of a [`Problem`] (RFC 9457).
@@ -56,7 +62,7 @@ impl Problem {
     /// A problem.
     #[must_use]
     pub fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
-        Self(Box::new(Parts { status, code, detail: detail.into(), field: None, more: Map::new() }))
+        Self(Box::new(Parts { status, code, detail: detail.into(), field: None, more: Map::new(), retry_after: SOON }))
     }
 
     /// 400 about one field.
@@ -95,6 +101,12 @@ impl Problem {
         self
     }
 
+    /// How long a caller is to wait: with 429 and 503, which otherwise say a second.
+    fn after(mut self, wait: Duration) -> Self {
+        self.0.retry_after = wait;
+        self
+    }
+
     /// The status.
     #[must_use]
     pub fn status(&self) -> StatusCode {
@@ -116,7 +128,7 @@ impl Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let Parts { status, code, detail, field, more } = *self.0;
+        let Parts { status, code, detail, field, more, retry_after } = *self.0;
         let body = ProblemBody {
             r#type: format!("urn:phoneops:problem:{code}"),
             title: status.canonical_reason().unwrap_or("Error").to_owned(),
@@ -141,7 +153,9 @@ impl IntoResponse for Problem {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
         }
         if matches!(status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS) {
-            headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+            // Whole seconds, and never too early.
+            let seconds = retry_after.as_secs() + u64::from(retry_after.subsec_nanos() > 0);
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
         response
     }
@@ -279,6 +293,11 @@ impl From<approvals::Refused> for Problem {
             R::ChallengeExpired => conflict("challenge_expired"),
             R::ReasonNotTaken => Self::field("reason", detail),
             R::Webauthn(refusal) => refusal.into(),
+            R::NobodyRings { why, until, wait } => Self::new(StatusCode::TOO_MANY_REQUESTS, "nobody_rings", detail)
+                .with("reason", why)
+                .with("until", until)
+                .after(wait),
+            R::Frozen { since } => forbidden("frozen").with("since", since),
             R::Undemanded(Undemanded::Unmatched) => forbidden("no_policy_matches"),
             R::Undemanded(Undemanded::Unclear { policy, param, .. }) => {
                 let field = format!("action.params.{param}");

@@ -89,7 +89,7 @@ pub(super) async fn no_user_yet(db: &mut Db<'_>) -> Result<bool> {
 
 const LOCK_ADMINS: Sql = Sql::either(
     "select id from users where role = 'admin' and removed_at is null order by id",
-    "select id from users where role = 'admin' and removed_at is null order by id for update",
+    "select id from users where role = 'admin' and removed_at is null order by id for no key update",
 );
 
 /// The administrators, locked: two who remove each other are served one after the other.

@@ -2,7 +2,9 @@
 
 use std::os::unix::fs::PermissionsExt as _;
 
-use super::house::{House, phoneops};
+use phoneops::sim::phone::{Factor, Verdict};
+
+use super::house::{House, phoneops, waiting};
 
 /// A bot shows a code, a phone types it, and the bot names the person as chat does.
 #[tokio::test(flavor = "multi_thread")]
@@ -134,6 +136,33 @@ async fn people_are_away_and_back() {
     assert_eq!(house.run(&["user", "back", "@ys", "--json"]).await.json()["away"], false);
     house.run(&["user", "back", "@nobody"]).await.fails(1, "there is no @nobody");
     house.run(&["user", "away", "@ys", "--until", "tomorrow"]).await.fails(2, "--until");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_reported_is_listed_named_by_the_doctor_and_lifted() {
+    let house = House::open().await;
+    let (yannick, token) = (house.yannick().await, house.heimdall().await);
+    house.run(&["freeze", "list"]).await.says("");
+    let ask = ["request", "deploy", "production", "--for", "@yannick", "--wait"];
+    let asking = house.start(&token, &ask);
+    let approval = waiting(&yannick).await;
+    yannick.answer_with(approval["id"].as_str().unwrap(), Verdict::Report, Factor::Passkey).await.unwrap();
+    assert_eq!(asking.ended().await.code, Some(3));
+    house.bot(&token, &ask).await.fails(4, "an administrator lifts that");
+
+    let listed = house.run(&["freeze", "list", "--json"]).await.json();
+    let id = listed[0]["id"].as_str().unwrap().to_owned();
+    let shown = house.run(&["freeze", "list"]).await.stdout;
+    assert!(shown.starts_with(&format!("{id}  heimdall  for @yannick  reported by @yannick  ")), "{shown}");
+    let doctor = house.run(&["doctor"]).await.stdout;
+    assert!(doctor.contains(&format!("warn  freezes: heimdall for @yannick ({id}): ")), "{doctor}");
+
+    let proposed = house.run(&["freeze", "lift", &id]).await;
+    assert!(proposed.code == Some(8) && proposed.stdout.starts_with("Proposed as act_"), "{proposed:?}");
+    let acts = yannick.get("/v1/acts").await.unwrap().accepted().unwrap();
+    yannick.confirm_act(&acts["acts"][0]).await.unwrap();
+    house.run(&["freeze", "list"]).await.says("");
+    house.run(&["freeze", "lift", &id, "--json"]).await.fails(1, &format!("there is no {id}"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use phoneops::clock::Clock;
 use phoneops::db::{Column, FromRow, Result, Row, Store};
-use phoneops::id::{ApprovalId, BotId, DeviceId, EnrollmentId, GrantId, IncidentId, PasskeyId, UserId, WebhookId};
+use phoneops::id::{ApprovalId, BotId, DeviceId, EnrollmentId, FreezeId, GrantId, IncidentId, PasskeyId, UserId, WebhookId};
 use phoneops::{jobs, journal};
 use uuid::Uuid;
 
@@ -56,7 +56,8 @@ async fn all<T: FromRow + Send + 'static>(store: &Store, sql: &'static str) -> V
 /// Whether no push and no event for a webhook is left to be made and nothing unsealed. The server gets there by itself, given time for a lease to run out, for
 /// a sweep, and for the sealer's own.
 pub(crate) async fn rests(store: &Store) -> bool {
-    let pushes = number(store, "select count(*) from jobs where kind in ('push', 'webhook') and buried_at is null").await;
+    let pushes =
+        number(store, "select count(*) from jobs where kind in ('push', 'webhook', 'approval_bell') and buried_at is null").await;
     let unsealed = number(store, "select count(*) from journal where seq is null").await;
     pushes == 0 && unsealed == 0
 }
@@ -114,6 +115,8 @@ async fn the_journal_tells_all(store: &Store) {
     told!(ApprovalId, store, "approval.denied", "select id from approvals where state = 'denied'");
     told!(ApprovalId, store, "approval.expired", "select id from approvals where state = 'expired'");
     told!(ApprovalId, store, "approval.cancelled", "select id from approvals where state = 'cancelled'");
+    told!(FreezeId, store, "approval.frozen", "select id from freezes");
+    told!(FreezeId, store, "freeze.lifted", "select id from freezes where lifted_at is not null");
     told!(GrantId, store, "grant.redeemed", "select id from grants where redeemed_at is not null");
     told!(GrantId, store, "grant.outcome_reported", "select id from grants where outcome is not null");
     told!(String, store, "keys.rotated", "select id from signing_keys where id in (select subject from journal)");

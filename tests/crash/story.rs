@@ -29,7 +29,8 @@ pub(crate) enum Pace {
 }
 
 pub(crate) fn deploy(app: &str) -> Value {
-    json!({"type": "deploy", "target": "production", "params": {"app": app}})
+    // One target each: none is folded into another.
+    json!({"type": "deploy", "target": app, "params": {}})
 }
 
 /// The member of a reply.
@@ -235,6 +236,27 @@ impl Cast<'_> {
         self.rung("that Ys is recovered", |push| push.title().ends_with("is being recovered")).await;
     }
 
+    /// Two requests that are alike: the second rings once the first is approved, and is reported, which freezes. Yannick lifts that.
+    async fn alike(&self) {
+        let action = json!({"type": "restart", "target": "staging", "params": {}});
+        let first = self.ask(&action, 300).await;
+        let second = self.ask(&action, 300).await;
+        assert_eq!(approved_by(&self.phone, &first).await["state"], "approved");
+        self.rung("the folded one's push", |push| push.kind() == "approval" && push.data()["subject"] == second.as_str()).await;
+        let report = insist("a report is prepared", || self.phone.prepare_answer(&second, Verdict::Report, None)).await;
+        let send = || async { self.phone.post(&report.path, &report.body).await?.accepted() };
+        for _ in 0..2 {
+            assert_eq!(insist("the report is taken", send).await["state"], "denied");
+        }
+        self.rung("that it is frozen", |push| push.kind() == "notice" && push.title().starts_with("Frozen: ")).await;
+        let operator = self.world.operator().await;
+        let frozen = insist("the freezes", || operator.get("/v1/freezes")).await;
+        let path = format!("/v1/freezes/{}", text(&frozen.body["freezes"][0], "id"));
+        let proposed = insist("a proposal", || operator.delete(&path)).await;
+        let confirm = || async { already(self.phone.confirm_act(&proposed.body).await, "act_done") };
+        insist("a confirmation", confirm).await;
+    }
+
     /// The team and the policy, the latter under Yannick's passkey.
     async fn two_of_ops(&self, operator: &Client) {
         let team = json!({"name": "ops"});
@@ -306,6 +328,7 @@ pub(crate) async fn play(world: &World, pace: Pace) {
         assert_eq!(insist("the expired approval", || cast.bot.get(&path)).await.body["state"], "expired");
     }
     cast.settle(&reference).await;
+    cast.alike().await;
     is_known_in_chat(&cast).await;
     cast.under_a_policy().await;
     cast.further_phones().await;

@@ -145,9 +145,17 @@ fn approvals() -> Vec<Sample> {
             requirement: Json(r#"{"factor":"passkey","policy":"builtin/requester-passkey"}"#), state: Text("approved"),
             created_at: Int(NOW), expires_at: Int(NOW + 5 * MINUTE), decided_at: Int(NOW + MINUTE), decided_by: USER,
             decision_reason: Null, decision_verdict: Text("approve"), given: Json("[]"), asked: Int(1), holds_until: Null,
-            code_sealed: Bytes(0x5e, 34), code_tries: Int(0),
+            code_sealed: Bytes(0x5e, 34), code_tries: Int(0), cancelled_why: Null,
         }
-        inbox { user_id: USER, approval_id: approval.clone() }
+        doorbells {
+            approval_id: approval.clone(), user_id: USER, requester_id: USER, action_type: Text("deploy"), action_target: Text("production"),
+            asked_at: Int(NOW), rung_at: Int(NOW), user_ring: Int(1), requester_ring: Int(1), folded_into: Null,
+            over_at: Int(NOW + MINUTE), verdict: Text("approve"),
+        }
+        freezes {
+            id: Id(22), bot_id: BOT, requester_id: USER, approval_id: approval.clone(), frozen_by: USER, frozen_at: Int(NOW),
+            lifted_at: Int(NOW + MINUTE), lifted_by: Json(r#"{"kind":"operator"}"#),
+        }
         code_failures { user_id: USER, failures: Int(3), failed_at: Int(NOW) }
         challenges {
             id: challenge.clone(), approval_id: approval.clone(), approver_id: USER, verdict: Text("approve"),
@@ -244,6 +252,13 @@ fn unloved() -> Vec<(&'static str, &'static str, Value)> {
         ("approvals", "decided_at", Null),
         ("approvals", "decided_by", Null),
         ("approvals", "decision_verdict", Text("maybe")),
+        ("approvals", "cancelled_why", Text("frozen")),
+        ("doorbells", "rung_at", Null),
+        ("doorbells", "requester_ring", Null),
+        ("doorbells", "folded_into", Id(16)),
+        ("doorbells", "over_at", Null),
+        ("doorbells", "verdict", Text("report")),
+        ("freezes", "lifted_at", Null),
         ("challenges", "verdict", Text("maybe")),
         ("challenges", "factor", Text("none")),
         ("challenges", "ceremony", Null),

@@ -145,6 +145,7 @@ mod stories {
             assert_eq!(told(&receipt), ["bea approve passkey".to_owned(), format!("yannick report {word}")]);
             assert_eq!(receipt["decision"]["verdict"], "report");
             assert_eq!(receipt["grant"], Value::Null);
+            world.lift(&scene.ada).await;
         }
     }
 
@@ -196,6 +197,8 @@ mod stories {
         let receipt = scene.receipt(world, &asked, Ended::Denied).await;
         assert_eq!(groups(&receipt, 0).len(), 1);
 
+        // Bea is not rung for the like for a minute.
+        world.advance(seconds(60)).await;
         let (asked, _) = scene.ask(world, &ops).await;
         approve(&ops[0].phone, &asked, Factor::Passkey).await;
         world.advance(seconds(60)).await;
@@ -261,6 +264,8 @@ mod stories {
             let receipt = scene.receipt(world, &asked, Ended::Denied).await;
             assert_eq!(told(&receipt), ["ann approve passkey".to_owned(), format!("ann deny {word}")]);
             assert_eq!(handle(&receipt, &receipt["decision"]["by"]), "ann");
+            // She is not rung for the like for a minute.
+            world.advance(seconds(60)).await;
         }
     }
 

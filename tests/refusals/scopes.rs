@@ -75,6 +75,8 @@ const TABLE: &[(&str, &str)] = &[
     ("GET /v1/chat-identities?all=true", "1 333333 3+ +"),
     ("DELETE /v1/chat-identities/{cid}", "1 333333 3+ +"),
     ("POST /v1/policies/test", "1 333333 3+ +"),
+    ("GET /v1/freezes", "1 333333 3+ +"),
+    ("DELETE /v1/freezes/{frz}", "1 333333 3+ +"),
     // An act may be a member's own matter.
     ("GET /v1/acts", "1 333333 ++ +"),
     ("POST /v1/acts/{act}/challenge", "1 333333 ++ 3"),
@@ -152,7 +154,7 @@ mod stories {
     /// Ids that parse and that nothing has.
     fn path(template: &str) -> String {
         let mut path = template.replace("{ref}", "P000000").replace("{name}", "nothing");
-        for kind in ["apr", "act", "dev", "pky", "usr", "bot", "grt", "whk", "cid"] {
+        for kind in ["apr", "act", "dev", "pky", "usr", "bot", "grt", "whk", "frz", "cid"] {
             path = path.replace(&format!("{{{kind}}}"), &format!("{kind}_{:032x}", 1));
         }
         path

@@ -240,6 +240,11 @@ impl Shot<'_> {
 
     /// Sends it. Credentials that were not given as headers are added, with a fresh proof.
     pub(crate) async fn fire(self) -> Seen {
+        self.try_fire().await.expect("the server answers")
+    }
+
+    /// As [`Shot::fire`], when the server may die meanwhile.
+    pub(crate) async fn try_fire(self) -> Result<Seen, reqwest::Error> {
         let given = |name: &str| self.headers.iter().any(|(known, _)| known == name);
         let (http, base) = match self.by {
             As::Operator => (&self.raw.operator, "http://localhost"),
@@ -264,14 +269,14 @@ impl Shot<'_> {
         if let Some(body) = self.body {
             request = request.body(body);
         }
-        let response = request.send().await.expect("the server answers");
+        let response = request.send().await?;
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         // As it was sent: the client takes `..` out of a path, however it is written.
         let sent = response.url().path().to_owned();
-        let text = String::from_utf8_lossy(&response.bytes().await.expect("a body")).into_owned();
+        let text = String::from_utf8_lossy(&response.bytes().await?).into_owned();
         let seen = Seen { status, headers, body: serde_json::from_str(&text).unwrap_or_default(), text };
         contract::check(self.method.as_str(), &sent, &seen);
-        seen
+        Ok(seen)
     }
 }
 

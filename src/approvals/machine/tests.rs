@@ -31,31 +31,32 @@ const WHEN: &[(&str, When)] = &[
     ("cancelled",                    When::Cancelled),
     ("the timer rings",              When::Timer),
     ("restored from a backup",       When::Voided),
+    ("its bot is frozen",            When::Frozen),
 ];
 
 /// The rows; `bea` has approved already in those that say so. A letter for each column:
 ///
-/// `c` counted and nothing else, `A` approved, `H` held, `D` denied, `R` denied as reported, `X` cancelled, `E` expired, `n` the next group
+/// `c` counted and nothing else, `A` approved, `H` held, `D` denied, `R` denied as reported, `X` cancelled, `F` cancelled as frozen, `E` expired, `n` the next group
 /// is asked, `t` the timer is set again, `.` nothing; refused: `s` not an approver, `a` approved already, `w` too weak, `h` held already,
 /// `d` decided, `l` too late, `x` withdrawn.
 #[rustfmt::skip]
 const TABLE: &[(&str, Given, &str)] = &[
-    ("nobody yet",                    Given { approved: false, asked: 1, delay: 0,  at: 299, state: Pending },   "ccwcsDRsDssXtX"),
-    ("bea",                           Given { approved: true,  asked: 1, delay: 0,  at: 299, state: Pending },   "AawasDRsDssXtX"),
-    ("bea, with a delay",             Given { approved: true,  asked: 1, delay: 60, at: 299, state: Pending },   "HawasDRsDssXtX"),
-    ("nobody, time for the next",     Given { approved: false, asked: 1, delay: 0,  at: 300, state: Pending },   "ccwcsDRsDssXnX"),
-    ("bea, the second group asked",   Given { approved: true,  asked: 2, delay: 0,  at: 301, state: Pending },   "AawaADRsDssXtX"),
-    ("the same, with a delay",        Given { approved: true,  asked: 2, delay: 60, at: 599, state: Pending },   "HawaHDRsDssXtX"),
-    ("bea, time over",                Given { approved: true,  asked: 2, delay: 0,  at: 600, state: Pending },   "lllllllslsslEX"),
-    ("bea, time over, with a delay",  Given { approved: true,  asked: 2, delay: 60, at: 600, state: Pending },   "lllllllslsslEX"),
-    ("held",                          Given { approved: true,  asked: 1, delay: 60, at: 200, state: Holding },   "hhhhsDRsDssXtX"),
-    ("held, the delay over",          Given { approved: true,  asked: 1, delay: 60, at: 260, state: Holding },   "hhhhsDRsDssXAX"),
-    ("held, everything over",         Given { approved: true,  asked: 1, delay: 60, at: 660, state: Holding },   "llllsllslsslEX"),
-    ("approved",                      Given { approved: true,  asked: 1, delay: 0,  at: 250, state: Approved },  "ddddsddsdssd.."),
-    ("approved, long ago",            Given { approved: true,  asked: 1, delay: 0,  at: 999, state: Approved },  "ddddsddsdssd.."),
-    ("denied",                        Given { approved: true,  asked: 2, delay: 0,  at: 400, state: Denied },    "dddddddsdssd.."),
-    ("expired",                       Given { approved: false, asked: 2, delay: 0,  at: 700, state: Expired },   "lllllllslssl.."),
-    ("cancelled",                     Given { approved: false, asked: 1, delay: 0,  at: 250, state: Cancelled }, "xxxxsxxsxss..."),
+    ("nobody yet",                    Given { approved: false, asked: 1, delay: 0,  at: 299, state: Pending },   "ccwcsDRsDssXtXF"),
+    ("bea",                           Given { approved: true,  asked: 1, delay: 0,  at: 299, state: Pending },   "AawasDRsDssXtXF"),
+    ("bea, with a delay",             Given { approved: true,  asked: 1, delay: 60, at: 299, state: Pending },   "HawasDRsDssXtXF"),
+    ("nobody, time for the next",     Given { approved: false, asked: 1, delay: 0,  at: 300, state: Pending },   "ccwcsDRsDssXnXF"),
+    ("bea, the second group asked",   Given { approved: true,  asked: 2, delay: 0,  at: 301, state: Pending },   "AawaADRsDssXtXF"),
+    ("the same, with a delay",        Given { approved: true,  asked: 2, delay: 60, at: 599, state: Pending },   "HawaHDRsDssXtXF"),
+    ("bea, time over",                Given { approved: true,  asked: 2, delay: 0,  at: 600, state: Pending },   "lllllllslsslEXF"),
+    ("bea, time over, with a delay",  Given { approved: true,  asked: 2, delay: 60, at: 600, state: Pending },   "lllllllslsslEXF"),
+    ("held",                          Given { approved: true,  asked: 1, delay: 60, at: 200, state: Holding },   "hhhhsDRsDssXtXF"),
+    ("held, the delay over",          Given { approved: true,  asked: 1, delay: 60, at: 260, state: Holding },   "hhhhsDRsDssXAXF"),
+    ("held, everything over",         Given { approved: true,  asked: 1, delay: 60, at: 660, state: Holding },   "llllsllslsslEXF"),
+    ("approved",                      Given { approved: true,  asked: 1, delay: 0,  at: 250, state: Approved },  "ddddsddsdssd..."),
+    ("approved, long ago",            Given { approved: true,  asked: 1, delay: 0,  at: 999, state: Approved },  "ddddsddsdssd..."),
+    ("denied",                        Given { approved: true,  asked: 2, delay: 0,  at: 400, state: Denied },    "dddddddsdssd..."),
+    ("expired",                       Given { approved: false, asked: 2, delay: 0,  at: 700, state: Expired },   "lllllllslssl..."),
+    ("cancelled",                     Given { approved: false, asked: 1, delay: 0,  at: 250, state: Cancelled }, "xxxxsxxsxss...."),
 ];
 
 use Stands::{Approved, Cancelled, Denied, Expired, Holding, Pending};
@@ -66,6 +67,7 @@ enum When {
     Cancelled,
     Timer,
     Voided,
+    Frozen,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -147,6 +149,7 @@ impl When {
             Self::Cancelled => Event::Cancelled,
             Self::Timer => Event::TimerRang,
             Self::Voided => Event::Voided,
+            Self::Frozen => Event::Frozen,
         }
     }
 }
@@ -172,7 +175,7 @@ impl Given {
             Approved => State::Approved(decision(ANN, at(200), Verdict::Approve)),
             Denied => State::Denied(decision(ANN, at(200), Verdict::Deny)),
             Expired => State::Expired { at: at(600) },
-            Cancelled => State::Cancelled { at: at(200) },
+            Cancelled => State::Cancelled { at: at(200), frozen: false },
         };
         let given = if self.approved { vec![bea] } else { Vec::new() };
         Approval { asked: self.asked, given, state, ..approval(requirement, user(RAE)) }
@@ -210,7 +213,8 @@ fn expected(letter: char, given: Given, when: When) -> Result<(Approval, Vec<Eff
         }
         'D' => over(said(Verdict::Deny)),
         'R' => over(said(Verdict::Report)),
-        'X' => over(State::Cancelled { at: now }),
+        'X' => over(State::Cancelled { at: now, frozen: false }),
+        'F' => over(State::Cancelled { at: now, frozen: true }),
         'E' => over(State::Expired { at: now }),
         'n' => Ok((Approval { asked: 2, ..before }, vec![Effect::NotifyUsers(vec![user(CYD)]), Effect::WakeAt(at(600))])),
         't' if given.state == Holding => Ok((before, vec![Effect::WakeAt(at(260))])),
@@ -266,10 +270,11 @@ fn the_table_knows_every_state_and_event_of_the_machine() {
         Event::Cancelled => 3,
         Event::TimerRang => 4,
         Event::Voided => 5,
+        Event::Frozen => 6,
     };
     let states: BTreeSet<_> = TABLE.iter().map(|(_, given, _)| state(given)).collect();
     let events: BTreeSet<_> = WHEN.iter().map(|(_, when)| event(when)).collect();
-    assert_eq!((states.len(), events.len()), (6, 6));
+    assert_eq!((states.len(), events.len()), (6, 7));
 }
 
 #[test]
@@ -317,6 +322,7 @@ fn a_late_timer_asks_one_group_and_gives_it_its_time() {
 enum Move {
     Says(u128, u128, Factor, Verdict),
     Cancel,
+    Freeze,
     Timer,
 }
 
@@ -332,6 +338,7 @@ fn a_move() -> impl Strategy<Value = Move> {
     prop_oneof![
         12 => (1..=4u128, 1..=5u128, factor, verdict).prop_map(|(by, with, factor, verdict)| Move::Says(by, with, factor, verdict)),
         1 => Just(Move::Cancel),
+        1 => Just(Move::Freeze),
         5 => Just(Move::Timer),
     ]
 }
@@ -364,6 +371,7 @@ fn live(require: &Require, requester: u128, history: &History) -> Vec<Went> {
         let event = match step {
             Move::Says(by, with, factor, verdict) => says(by, with, factor, verdict),
             Move::Cancel => Event::Cancelled,
+            Move::Freeze => Event::Frozen,
             Move::Timer => Event::TimerRang,
         };
         let before = approval.clone();

@@ -15,7 +15,7 @@ use super::{Error, Policies, Policy, Refused, make, store};
 use crate::approvals::action::canonical;
 use crate::clock::Timestamp;
 use crate::db::Tx;
-use crate::id::{ActChallengeId, ActId, DeviceId, PasskeyId, UserId};
+use crate::id::{ActChallengeId, ActId, BotId, DeviceId, FreezeId, PasskeyId, UserId};
 use crate::identity::{
     self, Call, CallRefusal, Credential, DrawnCode, Handle, NewCode, OpenedCode, PersonName, Role, User, UserRef, WebauthnRefusal,
 };
@@ -89,6 +89,17 @@ pub enum Change {
         /// Who answers for them. Without one nothing weakens, and there is no act.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         delegate: Option<UserId>,
+    },
+    /// What a bot asks is approved again.
+    #[serde(rename = "freeze.lifted")]
+    LiftFreeze {
+        /// Which freeze.
+        freeze: FreezeId,
+        /// Whose requests.
+        bot: BotId,
+        /// For whom; for anybody when there is nobody here.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        requester: Option<UserId>,
     },
 }
 

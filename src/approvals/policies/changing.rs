@@ -5,6 +5,7 @@ use serde_json::json;
 use super::acts::Change;
 use super::away::{self, Absence};
 use super::{Error, Head, Invalid, Policy, Refused, store, weakening};
+use crate::approvals::fatigue;
 use crate::clock::Timestamp;
 use crate::db::{Db, Tx};
 use crate::id::UserId;
@@ -40,6 +41,11 @@ pub(super) async fn judged(tx: &mut Tx<'_>, change: &Change) -> Result<Option<St
         }
         Change::Away { user, from, until, delegate } => {
             away::judged(tx, &Absence { user: *user, from: *from, until: *until, delegate: *delegate }).await
+        }
+        Change::LiftFreeze { freeze, .. } => {
+            let found = fatigue::known_freeze(tx.db(), *freeze).await?;
+            let found = found.ok_or_else(|| Refused::NotFound(freeze.to_string()))?;
+            Ok(Some(format!("requests of {}, which were reported, could be approved again", found.what())))
         }
         Change::CreateAdmin { handle, .. } => {
             if identity::handle_taken(tx.db(), handle).await? {
@@ -111,6 +117,11 @@ pub(super) async fn make(
         Change::Away { user, from, until, delegate } => {
             let absence = Absence { user: *user, from: *from, until: *until, delegate: *delegate };
             away::make(tx, journal, absence, actor, now).await?;
+        }
+        Change::LiftFreeze { freeze, .. } => {
+            if !fatigue::lift(tx, journal, *freeze, actor, now).await? {
+                return Err(Refused::NotFound(freeze.to_string()).into());
+            }
         }
         Change::CreateAdmin { handle, name } => {
             let (handle, name) = (handle.clone(), name.clone());

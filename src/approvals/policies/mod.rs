@@ -20,12 +20,13 @@ use serde_json::json;
 
 use self::changing::{judged, known_team, make, record};
 use super::action::canonical;
+use super::fatigue::{self, Frozen};
 use super::machine::Origin;
 use super::policy::{self, Facts, Fit, Invalid, Policy, PolicySet, Requirement, Ruling, weakening};
 use super::{Action, builtin_policy};
 use crate::clock::{Clock, Timestamp};
 use crate::db::{self, Db, Store};
-use crate::id::{ActId, UserId};
+use crate::id::{ActId, FreezeId, UserId};
 use crate::identity::{
     self, Call, CallRefusal, DrawnCode, Failure, Handle, PersonName, RelyingParty, User, UserRef, WebauthnRefusal,
 };
@@ -278,6 +279,17 @@ impl Policies {
             Changed::Waits(act) => Ok(*act),
             Changed::Made(()) => Err(db::Error::Failed("what always weakens was made at once".to_owned()).into()),
         }
+    }
+
+    /// Lifts a freeze, which weakens.
+    ///
+    /// # Errors
+    /// Only administrators may; it must be open.
+    pub async fn lift_freeze(&self, call: &Call, id: FreezeId) -> Result<Changed<()>, Error> {
+        call.admin()?;
+        let found: Option<Frozen> = self.store.read(move |db| Box::pin(fatigue::known_freeze(db, id))).await?;
+        let freeze = found.ok_or_else(|| Refused::NotFound(id.to_string()))?.freeze;
+        self.change(call, Change::LiftFreeze { freeze: id, bot: freeze.bot, requester: freeze.requester }).await
     }
 
     /// Takes somebody out of a team.

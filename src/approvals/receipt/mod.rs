@@ -280,13 +280,13 @@ impl Approvals {
         self.store
             .read(move |db| {
                 Box::pin(async move {
-                    let approval = readable(db, reader, id).await?;
-                    if matches!(approval.state, State::Pending | State::Holding { .. }) {
+                    let found = readable(db, reader, id).await?;
+                    if matches!(found.approval.state, State::Pending | State::Holding { .. }) {
                         return Err(Refused::Undecided.into());
                     }
                     let evidence = store::evidence(db, id).await?;
                     let grant = approvals::find_grant(db, id).await?;
-                    Ok(Sources { view: view(db, approval).await?, evidence, grant })
+                    Ok(Sources { view: view(db, found).await?, evidence, grant })
                 })
             })
             .await
@@ -303,7 +303,7 @@ fn reader(call: &Call) -> Result<Reader, Error> {
     })
 }
 
-async fn readable(db: &mut Db<'_>, reader: Reader, id: ApprovalId) -> Result<super::Approval, Error> {
+async fn readable(db: &mut Db<'_>, reader: Reader, id: ApprovalId) -> Result<approvals::Found, Error> {
     let unknown = || Refused::NotFound(id.to_string());
     Ok(match reader {
         Reader::Everything => approvals::find(db, id).await?.ok_or_else(unknown)?,
@@ -361,7 +361,7 @@ fn asked(view: View) -> Result<Asked, db::Error> {
         State::Approved(decision) => (Ended::Approved, decision.at),
         State::Denied(decision) => (Ended::Denied, decision.at),
         State::Expired { at } => (Ended::Expired, at),
-        State::Cancelled { at } => (Ended::Cancelled, at),
+        State::Cancelled { at, .. } => (Ended::Cancelled, at),
         State::Pending | State::Holding { .. } => {
             return Err(db::Error::inconsistent("approvals", approval.id, "it is pending again"));
         }

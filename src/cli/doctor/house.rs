@@ -17,6 +17,7 @@ use crate::db::{self, Store};
 use crate::delivery::{self, Reach};
 use crate::identity::UserRef;
 use crate::server;
+use crate::text::line;
 
 const SERVER: &str = "server";
 const DATABASE: &str = "database";
@@ -24,6 +25,7 @@ const CLOCK: &str = "clock";
 const FALLBACK: &str = "fallback";
 const POLICIES: &str = "policies";
 const RECOVERY: &str = "recovery";
+const FREEZES: &str = "freezes";
 
 /// As `/readyz` sees it: beyond this, deadlines do not mean the same on both sides.
 const MAX_SKEW: Duration = Duration::from_secs(2);
@@ -61,6 +63,7 @@ async fn running(config: &Config, client: &Client) -> Vec<Finding> {
     findings.push(fallback(config, found));
     findings.extend(client.get("/v1/policies").await.ok().and_then(|reply| taps(&reply.body)));
     findings.extend(recoveries(client).await);
+    findings.extend(client.get("/v1/freezes").await.ok().and_then(|reply| frozen(&reply.body)));
     findings
 }
 
@@ -82,6 +85,19 @@ fn recovery(handle: &str, device: &serde_json::Value, now: Timestamp) -> Option<
     let id = device["id"].as_str()?;
     let end = format!("if nobody asked for that, `phoneops device revoke {id}`");
     (now < from).then(|| warn(RECOVERY, format!("@{handle} is being recovered: {id} decides for them from {from} on; {end}")))
+}
+
+/// What is frozen until an administrator lifts it.
+fn frozen(body: &serde_json::Value) -> Option<Finding> {
+    let freezes = body["freezes"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let one = |freeze: &serde_json::Value| {
+        let name = |value: &serde_json::Value| line(value.as_str().unwrap_or_default(), 80);
+        let whom = freeze["requester"]["handle"].as_str().map(|handle| format!(" for @{}", line(handle, 80))).unwrap_or_default();
+        format!("{}{whom} ({})", name(&freeze["bot"]["name"]), name(&freeze["id"]))
+    };
+    let all: Vec<_> = freezes.iter().map(one).collect();
+    let why = || format!("{}: somebody reported these, and nothing is approved until `phoneops freeze lift`", all.join(", "));
+    (!all.is_empty()).then(|| warn(FREEZES, why()))
 }
 
 /// Which policies take a tap, which shows no more than that somebody held the phone.
@@ -261,6 +277,15 @@ mod tests {
         flock(&held, FlockOperation::NonBlockingLockExclusive).unwrap();
         let findings = examine(&config(dir.path(), None)).await;
         assert_eq!(levels(&findings), [(SERVER, Level::Fail)]);
+    }
+
+    #[test]
+    fn what_is_frozen_is_named() {
+        assert!(frozen(&serde_json::json!({"freezes": []})).is_none());
+        let found = frozen(&serde_json::json!({"freezes": [
+            {"id": "frz_1", "bot": {"name": "heimdall"}, "requester": {"handle": "yannick"}}, {"id": "frz_2", "bot": {"name": "loki"}}]}));
+        let found = found.unwrap();
+        assert!(found.level == Level::Warn && found.why.starts_with("heimdall for @yannick (frz_1), loki (frz_2):"), "{found:?}");
     }
 
     #[test]
