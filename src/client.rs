@@ -3,13 +3,20 @@
 //! **Invariants**
 //! - It speaks HTTP and nothing else: it never opens a database.
 //! - A token travels in a header only, and does not print.
+//! - As a person, every call carries a proof of the device key, and signing in happens by itself.
+
+mod device;
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
+use reqwest::Method;
 use serde_json::Value;
 
 use crate::secret::Secret;
+
+pub use device::{DeviceKey, Login};
 
 /// Longer than the longest wait a server agrees to.
 const TIMEOUT: Duration = Duration::from_secs(90);
@@ -22,7 +29,26 @@ const DOWNLOAD: Duration = Duration::from_secs(24 * 3600);
 pub struct Client {
     http: reqwest::Client,
     base: String,
-    token: Option<Secret>,
+    credentials: Credentials,
+}
+
+/// As whom.
+#[derive(Clone, Debug)]
+enum Credentials {
+    /// As nobody, or as whoever can open the socket.
+    None,
+    /// As a bot.
+    Bot(Secret),
+    /// As a person, on a device of theirs.
+    Device(Arc<Session>),
+}
+
+/// A device that signs in when it has to.
+#[derive(Debug)]
+struct Session {
+    key: DeviceKey,
+    device: String,
+    token: tokio::sync::Mutex<Option<Secret>>,
 }
 
 /// What a server answered with 2xx.
@@ -103,7 +129,7 @@ impl Client {
         let base = "http://localhost".to_owned();
         let built = builder().unix_socket(socket).build();
         let http = built.map_err(|source| Error::Unreachable { base: socket.display().to_string(), source })?;
-        Ok(Self { http, base, token: None })
+        Ok(Self { http, base, credentials: Credentials::None })
     }
 
     /// As a bot; `base` is the `public_url`.
@@ -113,7 +139,7 @@ impl Client {
     pub fn bot(base: &str, token: Secret) -> Result<Self, Error> {
         let base = base.trim_end_matches('/').to_owned();
         let http = builder().build().map_err(|source| Error::Unreachable { base: base.clone(), source })?;
-        Ok(Self { http, base, token: Some(token) })
+        Ok(Self { http, base, credentials: Credentials::Bot(token) })
     }
 
     /// As nobody: for the health checks.
@@ -121,7 +147,16 @@ impl Client {
     /// # Errors
     /// As [`Client::local`].
     pub fn anonymous(base: &str) -> Result<Self, Error> {
-        Ok(Self { token: None, ..Self::bot(base, Secret::new(String::new()))? })
+        Ok(Self { credentials: Credentials::None, ..Self::bot(base, Secret::new(String::new()))? })
+    }
+
+    /// As a person, on the device with this id and key.
+    ///
+    /// # Errors
+    /// As [`Client::local`].
+    pub fn device(base: &str, device: &str, key: DeviceKey) -> Result<Self, Error> {
+        let session = Session { key, device: device.to_owned(), token: tokio::sync::Mutex::default() };
+        Ok(Self { credentials: Credentials::Device(Arc::new(session)), ..Self::anonymous(base)? })
     }
 
     /// `GET`.
@@ -129,7 +164,7 @@ impl Client {
     /// # Errors
     /// [`Error`].
     pub async fn get(&self, path: &str) -> Result<Reply, Error> {
-        self.send(self.http.get(self.url(path))).await
+        self.send(Method::GET, path, |request| request).await
     }
 
     /// `POST` with a JSON body.
@@ -137,7 +172,7 @@ impl Client {
     /// # Errors
     /// [`Error`].
     pub async fn post(&self, path: &str, body: &Value) -> Result<Reply, Error> {
-        self.send(self.http.post(self.url(path)).json(body)).await
+        self.send(Method::POST, path, |request| request.json(body)).await
     }
 
     /// `POST` that may be repeated under the same `key`.
@@ -145,7 +180,7 @@ impl Client {
     /// # Errors
     /// [`Error`].
     pub async fn post_once(&self, path: &str, key: &str, body: &Value) -> Result<Reply, Error> {
-        self.send(self.http.post(self.url(path)).header("idempotency-key", key).json(body)).await
+        self.send(Method::POST, path, |request| request.header("idempotency-key", key).json(body)).await
     }
 
     /// `POST` with a DPoP proof of this very call (RFC 9449).
@@ -153,7 +188,7 @@ impl Client {
     /// # Errors
     /// [`Error`].
     pub async fn post_proven(&self, path: &str, proof: &str, body: &Value) -> Result<Reply, Error> {
-        self.send(self.http.post(self.url(path)).header("dpop", proof).json(body)).await
+        self.send(Method::POST, path, |request| request.header("dpop", proof).json(body)).await
     }
 
     /// `PUT` with a JSON body.
@@ -161,7 +196,7 @@ impl Client {
     /// # Errors
     /// [`Error`].
     pub async fn put(&self, path: &str, body: &Value) -> Result<Reply, Error> {
-        self.send(self.http.put(self.url(path)).json(body)).await
+        self.send(Method::PUT, path, |request| request.json(body)).await
     }
 
     /// `DELETE`.
@@ -169,7 +204,7 @@ impl Client {
     /// # Errors
     /// [`Error`].
     pub async fn delete(&self, path: &str) -> Result<Reply, Error> {
-        self.send(self.http.delete(self.url(path))).await
+        self.send(Method::DELETE, path, |request| request).await
     }
 
     /// `GET`, into `file`; `progress` hears how many bytes have come and how many will.
@@ -195,18 +230,74 @@ impl Client {
         if came == expected { Ok(came) } else { Err(Error::Unwritten(std::io::ErrorKind::UnexpectedEof.into())) }
     }
 
+    /// Where the server is, without a trailing slash.
+    #[must_use]
+    pub fn base(&self) -> &str {
+        &self.base
+    }
+
     fn url(&self, path: &str) -> String {
         format!("{}{path}", self.base)
     }
 
-    async fn send(&self, request: reqwest::RequestBuilder) -> Result<Reply, Error> {
-        let request = match &self.token {
-            Some(token) => request.bearer_auth(token.expose()),
-            None => request,
+    async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        with: impl Fn(reqwest::RequestBuilder) -> reqwest::RequestBuilder,
+    ) -> Result<Reply, Error> {
+        let sent = self.send_once(&method, path, &with).await;
+        match (&self.credentials, &sent) {
+            // The token's ten minutes are over.
+            (Credentials::Device(session), Err(error)) if error.code() == Some("invalid_token") => {
+                *session.token.lock().await = None;
+                self.send_once(&method, path, &with).await
+            }
+            _ => sent,
+        }
+    }
+
+    async fn send_once(
+        &self,
+        method: &Method,
+        path: &str,
+        with: impl Fn(reqwest::RequestBuilder) -> reqwest::RequestBuilder,
+    ) -> Result<Reply, Error> {
+        let request = with(self.http.request(method.clone(), self.url(path)));
+        let request = match &self.credentials {
+            Credentials::None => request,
+            Credentials::Bot(token) => request.bearer_auth(token.expose()),
+            Credentials::Device(session) => {
+                let token = self.token(session).await?;
+                let url = self.url(path);
+                // The URI without query and fragment (RFC 9449 section 4.2).
+                let plain = url.split(['?', '#']).next().unwrap_or_default();
+                let proof = session.key.proof(method.as_str(), plain, Some(&token));
+                request.header("dpop", proof).header(reqwest::header::AUTHORIZATION, format!("DPoP {}", token.expose()))
+            }
         };
         let unreachable = |source| Error::Unreachable { base: self.base.clone(), source };
         let response = request.send().await.map_err(unreachable)?;
         self.read(response).await
+    }
+
+    /// An access token, the same for as long as it works.
+    async fn token(&self, session: &Session) -> Result<Secret, Error> {
+        let mut slot = session.token.lock().await;
+        if let Some(token) = &*slot {
+            return Ok(token.clone());
+        }
+        let url = self.url("/v1/token");
+        let assertion = session.key.assertion(&session.device, &url);
+        let form = [("grant_type", "urn:ietf:params:oauth:grant-type:jwt-bearer"), ("assertion", assertion.as_str())];
+        let proof = session.key.proof("POST", &url, None);
+        let unreachable = |source| Error::Unreachable { base: self.base.clone(), source };
+        let response = self.http.post(&url).header("dpop", proof).form(&form).send().await.map_err(unreachable)?;
+        let reply = self.read(response).await?;
+        let token = reply.body["access_token"].as_str().map(|token| Secret::new(token.to_owned()));
+        let token = token.ok_or_else(|| Error::NotPhoneOps { base: self.base.clone(), status: reply.status })?;
+        *slot = Some(token.clone());
+        Ok(token)
     }
 
     async fn read(&self, response: reqwest::Response) -> Result<Reply, Error> {

@@ -47,6 +47,8 @@ pub struct Config {
     pub job_lease_seconds: u32,
     /// Seconds in which a break-glass can be denied before it opens. 60 to 86400.
     pub break_glass_wait_seconds: u32,
+    /// Seconds for which a device that recovers its person neither answers nor administers. 60 to 2592000.
+    pub recovery_wait_seconds: u32,
     /// The master key's file; made in `data_dir` when absent.
     pub master_key_file: Option<PathBuf>,
     /// Web Push.
@@ -55,6 +57,8 @@ pub struct Config {
     pub webhooks: Webhooks,
     /// Paging.
     pub paging: Paging,
+    /// Approvals.
+    pub approvals: Approvals,
     /// How long what is over is kept.
     pub retention: Retention,
 }
@@ -99,6 +103,15 @@ pub struct Paging {
     pub acknowledgement_seconds: u32,
     /// Who is paged when nobody answers: `@ys`.
     pub fallback: Option<String>,
+}
+
+/// `[approvals]`
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Approvals {
+    /// How often one person's phones ring for approvals in any hour, at most. 1 to 1000000.
+    pub pushes_per_approver_per_hour: u32,
+    /// How often phones ring for approvals that one person requests in any hour, at most. 1 to 1000000.
+    pub pushes_per_requester_per_hour: u32,
 }
 
 /// `[retention]`: days; 0 is for ever.
@@ -162,10 +175,12 @@ struct File {
     database_connections: Option<u32>,
     job_lease_seconds: Option<u32>,
     break_glass_wait_seconds: Option<u32>,
+    recovery_wait_seconds: Option<u32>,
     master_key_file: Option<PathBuf>,
     web_push: WebPushFile,
     webhooks: WebhooksFile,
     paging: PagingFile,
+    approvals: ApprovalsFile,
     retention: RetentionFile,
 }
 
@@ -195,6 +210,13 @@ struct PagingFile {
 
 #[derive(Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+struct ApprovalsFile {
+    pushes_per_approver_per_hour: Option<u32>,
+    pushes_per_requester_per_hour: Option<u32>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 struct RetentionFile {
     approvals_days: Option<u32>,
     incidents_days: Option<u32>,
@@ -203,8 +225,15 @@ struct RetentionFile {
 }
 
 /// Variables that are not settings of the server.
-const NOT_SETTINGS: [&str; 6] =
-    ["PHONEOPS_TOKEN", "PHONEOPS_TOKEN_FILE", "PHONEOPS_SERVER", "PHONEOPS_CONFIG", "PHONEOPS_CRASH_AT", "PHONEOPS_CRASH_LOG"];
+const NOT_SETTINGS: [&str; 7] = [
+    "PHONEOPS_LOGIN_FILE",
+    "PHONEOPS_TOKEN",
+    "PHONEOPS_TOKEN_FILE",
+    "PHONEOPS_SERVER",
+    "PHONEOPS_CONFIG",
+    "PHONEOPS_CRASH_AT",
+    "PHONEOPS_CRASH_LOG",
+];
 
 impl Config {
     /// Reads `file`, when given, and `variables` over it.
@@ -275,6 +304,7 @@ impl File {
             "DATABASE_CONNECTIONS" => self.database_connections = parsed(name, value)?,
             "JOB_LEASE_SECONDS" => self.job_lease_seconds = parsed(name, value)?,
             "BREAK_GLASS_WAIT_SECONDS" => self.break_glass_wait_seconds = parsed(name, value)?,
+            "RECOVERY_WAIT_SECONDS" => self.recovery_wait_seconds = parsed(name, value)?,
             "MASTER_KEY_FILE" => self.master_key_file = parsed(name, value)?,
             "WEB_PUSH_SUBJECT" => self.web_push.subject = parsed(name, value)?,
             "WEB_PUSH_ALLOW_PRIVATE_NETWORKS" => self.web_push.allow_private_networks = parsed(name, value)?,
@@ -285,6 +315,8 @@ impl File {
             "PAGING_RINGS" => self.paging.rings = parsed(name, value)?,
             "PAGING_ACKNOWLEDGEMENT_SECONDS" => self.paging.acknowledgement_seconds = parsed(name, value)?,
             "PAGING_FALLBACK" => self.paging.fallback = parsed(name, value)?,
+            "APPROVALS_PUSHES_PER_APPROVER_PER_HOUR" => self.approvals.pushes_per_approver_per_hour = parsed(name, value)?,
+            "APPROVALS_PUSHES_PER_REQUESTER_PER_HOUR" => self.approvals.pushes_per_requester_per_hour = parsed(name, value)?,
             "RETENTION_APPROVALS_DAYS" => self.retention.approvals_days = parsed(name, value)?,
             "RETENTION_INCIDENTS_DAYS" => self.retention.incidents_days = parsed(name, value)?,
             "RETENTION_NOTIFICATIONS_DAYS" => self.retention.notifications_days = parsed(name, value)?,
@@ -333,6 +365,7 @@ impl File {
             database_connections: within("database_connections", self.database_connections, 16, 1, 1000)?,
             job_lease_seconds: within("job_lease_seconds", self.job_lease_seconds, 20, 3, 300)?,
             break_glass_wait_seconds: within("break_glass_wait_seconds", self.break_glass_wait_seconds, 900, 60, 86_400)?,
+            recovery_wait_seconds: within("recovery_wait_seconds", self.recovery_wait_seconds, 86_400, 60, 2_592_000)?,
             master_key_file: self.master_key_file,
             web_push: WebPush {
                 subject,
@@ -350,6 +383,25 @@ impl File {
                 notifications_days: days("retention.notifications_days", self.retention.notifications_days, 90, 7)?,
                 journal_days: days("retention.journal_days", self.retention.journal_days, 0, 30)?,
             },
+            approvals: self.approvals.finish()?,
+        })
+    }
+}
+
+impl ApprovalsFile {
+    fn finish(self) -> Result<Approvals, Error> {
+        let budget = |key, value, default| within(key, value, default, 1, 1_000_000);
+        Ok(Approvals {
+            pushes_per_approver_per_hour: budget(
+                "approvals.pushes_per_approver_per_hour",
+                self.pushes_per_approver_per_hour,
+                30,
+            )?,
+            pushes_per_requester_per_hour: budget(
+                "approvals.pushes_per_requester_per_hour",
+                self.pushes_per_requester_per_hour,
+                60,
+            )?,
         })
     }
 }
@@ -467,6 +519,7 @@ mod tests {
         assert!(refused("", &[("PHONEOPS_LISSTEN", "x")]).contains("PHONEOPS_LISSTEN"));
         assert!(refused("", &[("PHONEOPS_LISTEN", "here")]).starts_with("PHONEOPS_LISTEN: "));
         assert!(refused("[paging]\nrings = 0\n", &[]).contains("paging.rings: must be 1 to 20"));
+        assert!(refused("[approvals]\npushes_per_approver_per_hour = 0\n", &[]).contains("must be 1 to 1000000"));
         assert!(refused("trusted_proxies = [\"10.0.0.1/8\"]\n", &[]).contains("trusted_proxies: 10.0.0.1/8: expected"));
         let short = refused("[retention]\njournal_days = 29\n", &[]);
         assert!(short.contains("retention.journal_days: must be 30 to 36500, or 0 for ever"), "{short}");

@@ -117,6 +117,8 @@ ids! {
     CeremonyId = "cer";
     /// An enrolment code, named without showing it.
     EnrollmentId = "enr";
+    /// One statement offered to a device for confirming another of the same person.
+    DeviceChallengeId = "dch";
     /// A request that an action be allowed.
     ApprovalId = "apr";
     /// One statement offered to one approver for signing.
@@ -127,6 +129,8 @@ ids! {
     ActChallengeId = "ach";
     /// Proof that an action was approved, good for one redemption.
     GrantId = "grt";
+    /// An end, until an administrator lifts it, to what a bot may have approved.
+    FreezeId = "frz";
     /// Something a human must look at.
     IncidentId = "inc";
     /// One user told about one subject.

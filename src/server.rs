@@ -21,7 +21,7 @@ use crate::http::{self, LocalSocket, Tls};
 use crate::hub::Hub;
 use crate::identity::code::EnrollmentCode;
 use crate::identity::webauthn::RelyingPartyInvalid;
-use crate::identity::{BoundElsewhere, Identity, IssuerKeys, Purpose, RelyingParty, load_or_create};
+use crate::identity::{self, BoundElsewhere, Identity, IssuerKeys, Purpose, RelyingParty, load_or_create};
 use crate::jobs::Queue;
 use crate::journal::Journal;
 use crate::listening::{Listening, Webhooks};
@@ -198,8 +198,16 @@ async fn build(
         web_push: Arc::new(web_push),
         issuer: config.public_url.clone(),
     };
-    let identity =
-        Arc::new(Identity::new(store.clone(), clock.clone(), journal.clone(), master, keys.clone(), relying_party(config)?));
+    let ground = identity::Ground {
+        store: store.clone(),
+        clock: clock.clone(),
+        journal: journal.clone(),
+        keys: keys.clone(),
+        relying_party: relying_party(config)?,
+        bell: Arc::new(delivery.clone()),
+        recovery_wait: Duration::from_secs(config.recovery_wait_seconds.into()),
+    };
+    let identity = Arc::new(Identity::new(ground, master));
     identity.bind().await??;
     identity.attest_all().await?;
     let policies = Arc::new(Policies::new(store.clone(), clock.clone(), journal.clone(), issuer.clone(), relying_party(config)?));
@@ -212,6 +220,10 @@ async fn build(
         hub: hub.clone(),
         policies: policies.clone(),
         master: master.clone(),
+        budgets: approvals::Budgets {
+            per_approver: config.approvals.pushes_per_approver_per_hour,
+            per_requester: config.approvals.pushes_per_requester_per_hour,
+        },
         issuer: issuer.clone(),
         break_glass_wait: Duration::from_secs(config.break_glass_wait_seconds.into()),
     };

@@ -20,6 +20,8 @@ mod stories {
     const NOT_WALKED: &[&str] = &[
         // Taking a policy away always weakens.
         "DELETE /v1/policies/{name} 204",
+        // And so does lifting a freeze.
+        "DELETE /v1/freezes/{id} 204",
         // The clock of a test stands still, and the node refuses to serve when PostgreSQL's clock says something else.
         "GET /readyz 200",
     ];
@@ -51,8 +53,9 @@ mod stories {
         raw.post(admin, "/v1/users", &json!({"handle": "ys", "name": "Ys Example"})).await.expect(201);
         raw.post(admin, "/v1/users", &json!({"handle": "ys", "name": "Ys Again"})).await.expect_refusal(409, "handle_taken");
         raw.get(admin, "/v1/users").await.expect(200);
-        raw.post(admin, "/v1/enrollments", &json!({"user": "@ys"})).await.expect(201);
-        let code = raw.code("ys").await;
+        let proposed = raw.post(admin, "/v1/enrollments", &json!({"user": "@ys"})).await.expect(202);
+        let confirmed = phone.confirm_act(raw, &proposed.id()).await.expect(200);
+        let code = confirmed.body["enrollment"]["code"].as_str().unwrap().replace('-', "");
         let mut second = RawPhone::blank(raw.world.clock.clone(), raw.issuer());
         let claimed = raw.post(As::Nobody, "/v1/enrollments/claim", &second.claim(&code)).await.expect(201);
         let again = raw.post(As::Nobody, "/v1/enrollments/claim", &second.claim(&code)).await.expect(200);
@@ -67,12 +70,18 @@ mod stories {
         let push = json!({"kind": "web_push", "endpoint": "https://push.example/x", "keys": keys});
         raw.shot(As::Phone(&second), "PUT", &format!("/v1/devices/{}/push", second.device)).json(&push).fire().await.expect(200);
         has(raw, phone, 1, 1).await;
+        raw.get(admin, "/v1/users/@ys/devices").await.expect(200);
+        joining(raw, &second).await;
+        away(raw, phone, &second).await;
         raw.delete(As::Phone(&second), &format!("/v1/passkeys/{passkey}")).await.expect(204);
         has(raw, phone, 1, 0).await;
         raw.delete(admin, &format!("/v1/devices/{}", second.device)).await.expect(204);
         has(raw, phone, 0, 0).await;
         raw.delete(admin, "/v1/users/@ys").await.expect(204);
         raw.get(admin, "/v1/users/@ys").await.expect_refusal(404, "not_found");
+        raw.post(admin, "/v1/users/@ada/recover", &json!({})).await.expect(202);
+        raw.post(admin, "/v1/users", &json!({"handle": "bea", "name": "Bea Example", "role": "admin"})).await.expect(202);
+        raw.delete(admin, "/v1/users/@ada").await.expect(204);
         // A call that is repeated under one key says everything but the secret.
         let make = |path: &str, body: &serde_json::Value| {
             raw.shot(admin, "POST", path).json(body).header("idempotency-key", path).fire()
@@ -91,6 +100,33 @@ mod stories {
         )
         .await
         .expect(204);
+    }
+
+    /// One device confirms another, and rejects a third; somebody is recovered, and another administrator made.
+    async fn joining(raw: &Raw<'_>, first: &RawPhone) {
+        let third = raw.bare_phone("ys", first).await;
+        let (fourth, _) = raw.claimed("ys").await;
+        raw.get(As::Phone(first), "/v1/devices").await.expect(200);
+        raw.post(As::Phone(&third), &format!("/v1/devices/{}/reject", fourth.device), &json!({})).await.expect(204);
+        raw.delete(As::Phone(first), &format!("/v1/devices/{}", third.device)).await.expect(204);
+        raw.post(As::Operator, "/v1/users/@ys/recover", &json!({})).await.expect(201);
+        let ada = json!({"handle": "ada", "name": "Ada Byron", "role": "admin"});
+        raw.post(As::Operator, "/v1/users", &ada).await.expect(201);
+    }
+
+    /// `@ys` is away, with and without a delegate, by themselves and by an administrator.
+    async fn away(raw: &Raw<'_>, admin: &RawPhone, ys: &RawPhone) {
+        let until = raw.world.clock.now().after(crate::world::minutes(60));
+        for (by, path) in [(ys, "/v1/me/away"), (admin, "/v1/users/@ys/away")] {
+            let put = |body: serde_json::Value| raw.shot(As::Phone(by), "PUT", path).json(&body).fire();
+            put(json!({"until": until})).await.expect(200);
+            let act = put(json!({"until": until, "delegate": "@yannick"})).await.expect(202).id();
+            confirm(raw, by, &act).await;
+            raw.get(As::Phone(ys), "/v1/me").await.expect(200);
+            let found = raw.get(As::Phone(admin), "/v1/users/@ys").await.expect(200).body;
+            assert_eq!(found["away"]["delegate"]["handle"], "yannick");
+            raw.delete(As::Phone(by), path).await.expect(204);
+        }
     }
 
     /// What `@ys` has to be reached on and to approve with.
@@ -124,9 +160,21 @@ mod stories {
         let (told, _) = futures_util::future::join(waiting, denying).await;
         // Decided while the bot waited: 200, not 201.
         assert_eq!(told.expect(200).body["state"], "denied");
-        let cancelled = raw.ask(bot, "yannick", &action).await;
+        let cancelled = raw.ask(bot, "yannick", &deploy("api", "staging")).await;
         raw.delete(As::Bot(bot), &format!("/v1/approvals/{cancelled}")).await.expect(204);
         raw.get(As::Bot(bot), &format!("/v1/approvals/{cancelled}")).await.expect(200);
+        freezes(raw, bot, phone).await;
+    }
+
+    async fn freezes(raw: &Raw<'_>, bot: &RawBot, phone: &RawPhone) {
+        let reported = raw.ask(bot, "yannick", &deploy("api", "test")).await;
+        phone.answer(raw, &reported, "report").await.expect(200);
+        let ask = json!({"action": deploy("api", "canary"), "requester": "@yannick"});
+        raw.post(As::Bot(bot), "/v1/approvals", &ask).await.expect_refusal(403, "frozen");
+        let open = raw.get(As::Phone(phone), "/v1/freezes").await.expect(200).body;
+        let path = format!("/v1/freezes/{}", open["freezes"][0]["id"].as_str().unwrap());
+        let act = raw.delete(As::Phone(phone), &path).await.expect(202);
+        confirm(raw, phone, &act.id()).await;
     }
 
     /// A request that is broken open, under a key that the grant is bound to, and denied; and a bot's next tokens.

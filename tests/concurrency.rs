@@ -12,6 +12,8 @@ world::stories! {
     rotations
     acknowledges
     claims_of_one_code
+    claims_of_two_codes
+    confirmations
     pages_under_one_key
     a_retry_after_everything_is_over
     cancelling_while_approving
@@ -173,7 +175,57 @@ mod stories {
         let claims: Vec<_> = phones.iter().map(|phone| phone.claim(&code)).collect();
         let replies = join_all(claims.iter().map(|claim| raw.post(As::Nobody, "/v1/enrollments/claim", claim))).await;
         one_wins(&replies, 201, "enrollment_claimed");
-        assert_eq!((rows(world, "devices").await, world.recorded("device.enrolled").await), (2, 2));
+        assert_eq!((rows(world, "waiting_devices").await, world.recorded("device.waiting").await), (1, 1));
+        assert_eq!((rows(world, "devices").await, world.recorded("device.enrolled").await), (1, 1));
+    }
+
+    /// Two codes for somebody without a device, claimed at once: one makes the first device, the other waits for it.
+    pub(crate) async fn claims_of_two_codes(world: &World) {
+        let raw = Raw::new(world);
+        raw.post(As::Operator, "/v1/users", &json!({"handle": "ys", "name": "Ys Example"})).await.expect(201);
+        let mut claims = Vec::new();
+        for _ in 0..10 {
+            let code = raw.code("ys").await;
+            claims.push(RawPhone::blank(world.clock.clone(), raw.issuer()).claim(&code));
+        }
+        let replies = join_all(claims.iter().map(|claim| raw.post(As::Nobody, "/v1/enrollments/claim", claim))).await;
+        let active = replies.iter().filter(|reply| reply.body["device"]["state"] == "active").count();
+        assert_eq!((active, statuses(&replies)), (1, vec![201; 10]));
+        assert_eq!((rows(world, "devices").await, rows(world, "waiting_devices").await), (1, 9));
+    }
+
+    /// Two devices of a person confirm and reject a third, many times at once.
+    pub(crate) async fn confirmations(world: &World) {
+        let raw = Raw::new(world);
+        let first = raw.person("yannick", "member").await;
+        let second = raw.further_phone("yannick", &first).await;
+        for rejects in [false, true] {
+            let (third, _) = raw.claimed("yannick").await;
+            let path = format!("/v1/devices/{}", third.device);
+            let (confirm, reject) = (format!("{path}/confirm"), format!("{path}/reject"));
+            let mut bodies = Vec::new();
+            for at in 0..10 {
+                let by = if at % 2 == 0 { &first } else { &second };
+                bodies.push((by, by.prepare_confirmation(&raw, &third).await));
+            }
+            let nothing = json!({});
+            let shots = bodies.iter().enumerate().map(|(at, (by, body))| {
+                let rejecting = rejects && at % 3 == 0;
+                let (path, body) = if rejecting { (&reject, &nothing) } else { (&confirm, body) };
+                raw.post(As::Phone(by), path, body)
+            });
+            let replies = join_all(shots).await;
+            let won: Vec<_> = replies.iter().filter(|reply| reply.status < 300).collect();
+            assert_eq!(won.len(), 1, "{:?}", statuses(&replies));
+            for lost in replies.iter().filter(|reply| reply.status >= 300) {
+                // The counter of a passkey rises with each of its signatures, and the highest may have come first.
+                assert!(["device_decided", "signature_invalid"].contains(&lost.code()), "{}", lost.text);
+            }
+            let confirmed = won[0].status == 200;
+            assert_eq!(third.try_sign_in(&raw).await.status == 200, confirmed);
+        }
+        let decided = world.recorded("device.confirmed").await + world.recorded("device.rejected").await;
+        assert_eq!(decided, 3, "the second device, and the two that were raced for");
     }
 
     pub(crate) async fn pages_under_one_key(world: &World) {
@@ -284,13 +336,9 @@ mod stories {
     pub(crate) async fn a_passkey_ends_once_under_one_key(world: &World) {
         let raw = Raw::new(world);
         let phone = raw.person("yannick", "member").await;
-        let second = raw.phone("yannick").await;
+        let second = raw.further_phone("yannick", &phone).await;
         let body = {
-            let third = raw.code("yannick").await;
-            let mut blank = RawPhone::blank(world.clock.clone(), raw.issuer());
-            let claimed = raw.post(As::Nobody, "/v1/enrollments/claim", &blank.claim(&third)).await.expect(201);
-            blank.belongs_to(&claimed);
-            blank.sign_in(&raw).await;
+            let blank = raw.bare_phone("yannick", &second).await;
             let body = blank.new_passkey(&raw).await;
             let make = || raw.shot(As::Phone(&blank), "POST", "/v1/passkeys").json(&body).header("idempotency-key", "p").fire();
             let mut replies = join_all((0..MANY).map(|_| make())).await;

@@ -163,7 +163,7 @@ mod stories {
         let last = stream.last;
         drop(stream);
         for app in ["web", "db"] {
-            raw.ask(&bot, "yannick", &deploy(app, "production")).await;
+            raw.ask(&bot, "yannick", &deploy(app, app)).await;
         }
         let mut stream = Stream::open(world, &bot, "", Some(last)).await;
         assert_eq!(stream.event().await["data"]["action"]["params"]["app"], "web");

@@ -13,7 +13,7 @@ mod postgres {
     use phoneops::clock::{Clock, Timestamp};
     use phoneops::config::Config;
     use phoneops::db::{Engine, Error, Result};
-    use phoneops::identity::{Identity, IssuerKeys, RelyingParty};
+    use phoneops::identity::{Bell, Ground, Identity, IssuerKeys, News, RelyingParty};
     use phoneops::journal::Journal;
     use phoneops::secret::{MasterKey, b64u, sha256};
     use phoneops::server::Server;
@@ -263,7 +263,22 @@ mod postgres {
         let master = std::fs::read_to_string(world.server.socket().with_file_name("master.key")).unwrap();
         let master = MasterKey::parse(&master).unwrap();
         let keys = IssuerKeys::open(&store, &master, world.server.issuer(), clock.now()).await.unwrap();
-        Identity::new(store, clock, journal, &master, keys, relying_party)
+        let (bell, recovery_wait) = (std::sync::Arc::new(Nobody), Duration::from_secs(86_400));
+        Identity::new(Ground { store, clock, journal, keys, relying_party, bell, recovery_wait }, &master)
+    }
+
+    /// Rings nobody: there is nobody yet.
+    struct Nobody;
+
+    impl Bell for Nobody {
+        fn ring<'a>(
+            &'a self,
+            _: &'a mut phoneops::db::Tx<'_>,
+            _: News,
+            _: Timestamp,
+        ) -> futures_util::future::BoxFuture<'a, phoneops::db::Result<()>> {
+            Box::pin(async { Ok(()) })
+        }
     }
 
     /// As many connections as requests have, and more requests than may wait for them.

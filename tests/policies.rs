@@ -1,5 +1,9 @@
 //! Policies, quorums and factors, told as stories: real keys, real signatures, real HTTP, on both engines.
 
+#[path = "policies/delegation.rs"]
+mod delegation;
+#[path = "policies/organisations.rs"]
+mod organisations;
 mod support;
 mod world;
 
@@ -26,6 +30,9 @@ world::stories! {
     a_bot_cannot_hurry_to_the_next_group
     a_team_that_grew_while_an_act_waited
     a_bot_that_was_revoked
+    what_a_policy_cannot_judge
+    a_timer_that_rings_late
+    other_policies_under_the_same_version
 }
 
 mod stories {
@@ -111,7 +118,7 @@ mod stories {
         let approval = bot.approval(&asked).await;
         assert_eq!((&approval["state"], &approval["decision"]["verdict"]), (&json!("denied"), &json!("deny")));
         // Whoever it is asked for may say no to it, though they are not asked.
-        let own = bot.ask(&yannick, deploy("api", "production")).await;
+        let own = bot.ask(&yannick, deploy("api", "production-eu")).await;
         ring(world, &ops).await;
         yannick.phone.deny(&own, None).await.unwrap();
         for one in &ops {
@@ -251,8 +258,8 @@ mod stories {
     }
 
     /// Asks under a policy with codes; the id, the code, and a code that it is not.
-    async fn coded(bot: &Bot, whom: &Person) -> (String, String, String) {
-        let reply = ask(bot, whom, deploy("api", "production")).await.unwrap();
+    async fn coded(bot: &Bot, whom: &Person, target: &str) -> (String, String, String) {
+        let reply = ask(bot, whom, deploy("api", target)).await.unwrap();
         let code = reply.body["code"].as_str().unwrap().to_owned();
         let wrong = format!("{:06}", (code.parse::<u32>().unwrap() + 1) % 1_000_000);
         (reply.body["id"].as_str().unwrap().to_owned(), code, wrong)
@@ -265,7 +272,7 @@ mod stories {
         let guess = |asked: String, code: String| async move {
             ann.phone.answer_with(&asked, Verdict::Approve, Factor::Code(&code)).await
         };
-        let (asked, code, wrong) = coded(&bot, &yannick).await;
+        let (asked, code, wrong) = coded(&bot, &yannick, "one").await;
         ann.expect_push(world, "Approval needed").await;
         phone_refused(guess(asked.clone(), "12345".to_owned()).await, "invalid_request");
         for _ in 0..3 {
@@ -273,13 +280,13 @@ mod stories {
         }
         phone_refused(guess(asked.clone(), code.clone()).await, "code_exhausted");
         // Another request does not help: the person has to wait.
-        let (second, code, wrong) = coded(&bot, &yannick).await;
+        let (second, code, wrong) = coded(&bot, &yannick, "two").await;
         ann.expect_push(world, "Approval needed").await;
         phone_refused(guess(second.clone(), code.clone()).await, "code_locked");
         assert_eq!(world.db.number("select code_tries from approvals order by id desc limit 1").await, 0, "nothing was compared");
         ann.phone.approve(&second).await.unwrap();
         // A passkey has shown who it is.
-        let (third, code, _) = coded(&bot, &yannick).await;
+        let (third, code, _) = coded(&bot, &yannick, "three").await;
         ann.expect_push(world, "Approval needed").await;
         phone_refused(guess(third.clone(), wrong).await, "code_wrong");
         assert_eq!(guess(third, code).await.unwrap()["state"], "approved");
@@ -528,6 +535,118 @@ mod stories {
         let grant = bot.expect_grant(&asked).await;
         world.operator.delete(&format!("/v1/bots/{}", bot.id)).await.unwrap();
         refused(runner.redeem(&grant, &deploy("api", "production")).await, "grant_revoked");
+    }
+
+    pub(crate) async fn what_a_policy_cannot_judge(world: &World) {
+        let Scene { ada, yannick, ops, bot } = scene(world).await;
+        let mut strict = two_of_ops();
+        strict["match"] = json!({"types": ["deploy"], "params": {"env": ["prod*"], "canary": [true, {"absent": false}]}});
+        world.policy(&ada, "prod", &strict).await;
+        world.policy(&ada, "any", &one_of(&ops[0], "passkey")).await;
+        let action = |params: Value| json!({"type": "deploy", "target": "api", "params": params});
+        let refused = |params: Value, param: &'static str, why: &'static str| {
+            let (bot, yannick) = (&bot, &yannick);
+            async move {
+                let error = ask(bot, yannick, action(params)).await.unwrap_err();
+                let phoneops::client::Error::Refused(refusal) = &error else { panic!("{error}") };
+                assert_eq!((refusal.status, refusal.code.as_str()), (403, "param_unjudgeable"));
+                assert_eq!((&refusal.body["policy"], &refusal.body["param"]), (&json!("prod"), &json!(param)));
+                assert_eq!(refusal.body["field"], format!("action.params.{param}"));
+                assert!(error.to_string().contains(why), "{error}");
+            }
+        };
+        refused(json!({"canary": true}), "env", "it is missing").await;
+        refused(json!({"env": ["prod"], "canary": true}), "env", "a list or a map").await;
+        refused(json!({"env": 3, "canary": true}), "env", "another kind").await;
+        refused(json!({"env": "prod", "canary": "yes"}), "canary", "another kind").await;
+        // What settles it settles it, whatever else is missing: another value, or what the policy itself says of a missing one.
+        for params in [json!({"env": "dev"}), json!({"canary": false}), json!({"env": "prod"}), json!({})] {
+            let asked = bot.ask(&yannick, action(params)).await;
+            ops[0].expect_push(world, "Approval needed").await;
+            bot.client.delete(&format!("/v1/approvals/{asked}")).await.unwrap();
+            ops[0].expect_push(world, "Cancelled").await;
+        }
+        let trial = json!({"action": action(json!({"canary": true})), "requester": "@yannick", "bot": "heimdall"});
+        let told = world.operator.post("/v1/policies/test", &trial).await.unwrap().body;
+        assert_eq!(
+            (&told["asked"], &told["refused"]),
+            (&Value::Null, &json!("policy prod cannot judge the param env: it is missing"))
+        );
+        let whys = json!([{"name": "prod", "why_not": "it cannot judge the param env: it is missing"},
+            {"name": "any", "why_not": "it matches, but prod is stricter and cannot be judged"}]);
+        assert_eq!(told["policies"], whys);
+        // Nor is it redeemed under a policy that cannot judge it.
+        let asked = bot.ask(&yannick, action(json!({"env": "dev"}))).await;
+        ops[0].expect_push(world, "Approval needed").await;
+        ops[0].phone.approve(&asked).await.unwrap();
+        strict["match"]["params"] = json!({"env": ["prod*"], "release": ["*"]});
+        strict["match"]["params"]["env"] = json!(["*"]);
+        world.policy(&ada, "prod", &strict).await;
+        let error = bot.redeem(&bot.expect_grant(&asked).await, &action(json!({"env": "dev"}))).await.unwrap_err();
+        assert_eq!(error.code(), Some("grant_policy_changed"));
+        assert!(error.to_string().contains("policy prod cannot judge the param release"), "{error}");
+    }
+
+    /// Nothing runs for two minutes, in which two groups would have had their turns.
+    pub(crate) async fn a_timer_that_rings_late(world: &World) {
+        let Scene { ada, yannick, ops, bot } = scene(world).await;
+        let one = |who: &str| json!({"quorum": 1, "users": [who]});
+        let rule = json!({"require": {"groups": [one("@ann"), one("@bea"), one("@cyd")], "expires_in": 60, "delay": 30,
+            "on_no_answer": "ask_next_group"}});
+        world.policy(&ada, "any", &rule).await;
+        let action = deploy("api", "production");
+        let asked = bot.ask(&yannick, action.clone()).await;
+        ops[0].expect_push(world, "Approval needed").await;
+        world.clock.advance(seconds(130));
+        ops[1].expect_push(world, "Approval needed").await;
+        ops[2].expect_silence(world).await;
+        let offered = ops[0].phone.approval(&asked).await.unwrap();
+        let at = |after: u64| json!(phoneops::clock::Timestamp::from_seconds(1_800_000_000).after(seconds(after)));
+        assert_eq!((&offered["answer_by"], &offered["expires_at"]), (&at(250), &at(280)));
+        // A statement from before the end moved is good until the end that it names.
+        let early = ops[1].phone.prepare_answer(&asked, Verdict::Approve, None).await.unwrap();
+        world.clock.advance(seconds(80));
+        ops[2].expect_push(world, "Approval needed").await;
+        let held = ops[1].phone.post(&early.path, &early.body).await.unwrap().accepted().unwrap();
+        assert_eq!((&held["holds_until"], &held["answer_by"]), (&at(240), &at(270)));
+        world.advance(seconds(30)).await;
+        let grant = bot.expect_grant(&asked).await;
+        for one in &ops {
+            one.expect_push(world, "Answered by Bea Example").await;
+        }
+        bot.redeem(&grant, &action).await.unwrap();
+        let signed = bot.client.get(&format!("/v1/approvals/{asked}/receipt")).await.unwrap().body;
+        let keys = world.operator.get("/.well-known/jwks.json").await.unwrap().body.to_string();
+        let root = phoneops::approvals::receipt::verify::TrustRoot::parse(keys.as_bytes()).unwrap();
+        phoneops::approvals::receipt::verify::verify(signed.to_string().as_bytes(), Some(&root), None).unwrap();
+        assert_eq!(signed["receipt"]["requirement"]["needs"][0]["any_of"].as_array().unwrap().len(), 3);
+    }
+
+    /// An older database is put back under a running node, and goes on from there with other policies.
+    pub(crate) async fn other_policies_under_the_same_version(world: &World) {
+        let Scene { ada, yannick, ops, bot } = scene(world).await;
+        world.policy(&ada, "first", &one_of(&ops[0], "passkey")).await;
+        world.db.raw("create table kept as select * from policy_head").await;
+        let of_ops = |quorum: u32| json!({"require": {"groups": [{"quorum": quorum, "teams": ["ops"]}]}});
+        world.policy(&ada, "second", &of_ops(3)).await;
+        refused(ask(&bot, &ops[0], deploy("api", "production")).await, "approvers_unreachable");
+        let version = world.db.number("select version from policy_head").await;
+        world
+            .db
+            .raw(
+                "delete from policies where name = 'second'; delete from policy_head; \
+                      insert into policy_head (id, version, sha256) select id, version, sha256 from kept; drop table kept",
+            )
+            .await;
+        world.policy(&ada, "third", &of_ops(2)).await;
+        assert_eq!(world.db.number("select version from policy_head").await, version);
+        let asked = bot.ask(&yannick, deploy("api", "production")).await;
+        ring(world, &ops).await;
+        assert_eq!(bot.approval(&asked).await["policy"]["name"], "third");
+        bot.client.delete(&format!("/v1/approvals/{asked}")).await.unwrap();
+        for one in &ops {
+            one.expect_push(world, "Cancelled").await;
+        }
     }
 
     pub(crate) async fn a_member_who_left(world: &World) {

@@ -107,6 +107,8 @@ mod stories {
         let undecided = heimdall.client.get(&format!("/v1/approvals/{denied}/receipt")).await;
         refused(undecided, "approval_undecided");
         yannick.phone.deny(&denied, Some("not on a Friday")).await.unwrap();
+        // He is not rung for the like for a minute.
+        world.advance(minutes(1)).await;
         let cancelled = ask().await;
         heimdall.client.delete(&format!("/v1/approvals/{cancelled}")).await.unwrap();
         yannick.expect_push(world, "Cancelled").await;

@@ -161,7 +161,12 @@ mod stories {
         secrets.extend(webhooks(raw).await);
         let yannick = world.person("yannick", "Yannick Schutz").await;
         let codes = [first_admin, raw.code("yannick").await];
-        let phone = raw.phone("yannick").await;
+        let (phone, _) = raw.claimed("yannick").await;
+        yannick.expect_push(world, "A new device waits").await;
+        yannick.phone.confirm_device(&phone.device, &phone.match_number()).await.unwrap();
+        yannick.expect_push(world, "A new device joined").await;
+        phone.sign_in(raw).await;
+        phone.make_passkey(raw).await;
         for code in codes {
             secrets.push(hidden("an enrolment code", &code));
             secrets.push(hidden("an enrolment code", &code.replace('-', "")));

@@ -210,7 +210,7 @@ mod stories {
 
     pub(crate) async fn a_second_phone_is_told_that_it_is_over(world: &World) {
         let yannick = world.person("yannick", "Yannick Schutz").await;
-        let tablet = world.another_phone("yannick").await;
+        let tablet = world.another_phone(&yannick).await;
         tablet.register_push().await.unwrap();
         let heimdall = world.bot("heimdall").await;
         let asked = heimdall.ask(&yannick, deploy("api/new_auth", "production")).await;

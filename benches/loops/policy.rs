@@ -63,6 +63,7 @@ fn one_case(name: &str, set: &PolicySet, team: usize, expected: Option<&str>, re
         Ruling::Policy(policy) => Some(policy.name.as_str()),
         Ruling::Unmatched => None,
         Ruling::Builtin => return Err("there are policies, and none was found".into()),
+        Ruling::Unclear(doubt) => return Err(format!("{} cannot judge {}", doubt.policy.name, doubt.param).into()),
     };
     if found != expected {
         return Err(format!("{name}: {found:?} rules").into());

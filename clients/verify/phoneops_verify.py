@@ -366,6 +366,10 @@ def shape(document):
             raise NotPlain("count is not 1 to 1000")
         ids_of(group, "of", "usr"), word_of(group, "factor", list(STRENGTH))
 
+    if "delegations" in requirement:
+        for delegation in objects_of(requirement, "delegations"):
+            id_of(delegation, "for", "usr"), id_of(delegation, "by", "usr")
+
     for answer in objects_of(receipt, "answers"):
         answer_shape(answer)
     if "break_glass" in receipt and is_second(receipt):
@@ -398,6 +402,8 @@ def answer_shape(answer):
     instant_of(answer, "answered_at"), text_of(answer, "statement"), text_of(answer, "attestation")
     if "reason" in answer:
         text_of(answer, "reason")
+    if "for" in answer:
+        ids_of(answer, "for", "usr")
     if "code_confirmed" in answer:
         boolean_of(answer, "code_confirmed")
     signature = object_of(answer, "signature")
@@ -473,16 +479,20 @@ def statement(receipt, answer):
     for name, value in expected.items():
         if name not in said or not same(said[name], value):
             raise Wrong("statement_differs", f"its {name} is not that of the receipt")
-    glass = glass_of(receipt)
-    ends = [approval["expires_at"]] + ([glass["expires_at"]] if glass else [])
-    if said.get("expires_at") not in ends:
-        raise Wrong("statement_differs", "its expires_at is not that of the receipt")
+    if ("for" in said) != ("for" in answer) or not same(said.get("for", []), answer.get("for", [])):
+        raise Wrong("statement_differs", "it is for others than the receipt says")
+    try:
+        ends = instant_of(said, "expires_at")
+        if ends > instant_of(approval, "expires_at"):
+            raise NotPlain("too late")
+    except NotPlain as error:
+        raise Wrong("statement_differs", "its expires_at is later than that of the receipt") from error
     try:
         if len(bytes_of(said, "nonce")) < 16:
             raise NotPlain("too short")
     except NotPlain as error:
         raise Wrong("statement_differs", "its nonce is not 16 bytes") from error
-    return instant_of(said, "expires_at")
+    return ends
 
 
 def attestation(receipt, answer, keys):
@@ -575,7 +585,7 @@ def device_signed(answer, public):
 
 def one_answer(receipt, answer, keys):
     """Checks it; what names its key."""
-    expires_at = statement(receipt, answer)
+    ends = statement(receipt, answer)
     key, verifier = attestation(receipt, answer, keys)
     kinds = (answer["signature"]["kind"], key["kind"])
     if kinds == ("webauthn", "passkey"):
@@ -591,7 +601,7 @@ def one_answer(receipt, answer, keys):
     approval, came = receipt["approval"], instant_of(answer, "answered_at")
     if instant_of(approval, "created_at") > came + SKEW:
         raise Wrong("answer_time", "it came before the request")
-    if came >= expires_at:
+    if came >= ends:
         raise Wrong("answer_time", "it came after the request expired")
     if came > instant_of(approval, "ended_at") + SKEW:
         raise Wrong("answer_time", "it came after the request ended")
@@ -615,6 +625,21 @@ def answers(receipt, keys):
             raise Wrong("approver_not_eligible", "somebody answered who was not asked")
 
 
+def delegations(receipt):
+    all_of = [(one["for"], one["by"]) for one in receipt["requirement"].get("delegations", [])]
+    away, standing_in = [absent for absent, _ in all_of], [by for _, by in all_of]
+    if len(set(away)) != len(away):
+        raise Wrong("delegation_differs", "somebody has two delegates")
+    if receipt["approval"]["requester"] in away + standing_in:
+        raise Wrong("delegation_differs", "the requester has a delegate or is one")
+    groups = (group for need in receipt["requirement"]["needs"] for group in need["any_of"])
+    if set(away) & {person for group in groups for person in group["of"]}.union(standing_in):
+        raise Wrong("delegation_differs", "somebody who was away was asked")
+    for answer in receipt["answers"]:
+        if [absent for absent, by in all_of if by == answer["approver"]] != answer.get("for", []):
+            raise Wrong("delegation_differs", "somebody answered for others than they were asked for")
+
+
 def ending(receipt):
     approval, decision, given = receipt["approval"], receipt.get("decision"), receipt["answers"]
     if instant_of(approval, "created_at") > instant_of(approval, "ended_at") + SKEW:
@@ -624,6 +649,8 @@ def ending(receipt):
         at, until, ended = instant_of(glass, "at"), instant_of(glass, "until"), instant_of(approval, "ended_at")
         if instant_of(approval, "created_at") > at + SKEW or at > ended + SKEW or until < at + LEAST_WAIT:
             raise Wrong("state_differs", "the glass was broken out of time, or without a wait")
+        if instant_of(glass, "expires_at") > instant_of(approval, "expires_at"):
+            raise Wrong("state_differs", "it expired sooner because the glass was broken")
         if is_opened(receipt):
             if decision is not None or until > ended + SKEW or any(answer["verdict"] != "approve" for answer in given):
                 raise Wrong("state_differs", "somebody decided, or it opened too early")
@@ -727,6 +754,7 @@ def verify(data, keys, issuer=None):
     authentic(document, keys, issuer)
     digests(receipt)
     answers(receipt, keys)
+    delegations(receipt)
     ending(receipt)
     afterwards(receipt)
     return receipt["approval"]["state"], receipt

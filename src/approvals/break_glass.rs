@@ -5,17 +5,19 @@
 //!
 //! **Invariants**
 //! - Only the operator, on the server's own socket; never a bot, never anybody's phone.
-//! - The policy that was frozen and the one of today must both allow it, now and when the grant is redeemed.
+//! - The policy that was fixed at creation and the one of today must both allow it, now and when the grant is redeemed.
+//! - What a report froze is neither broken open nor redeemed, and what is reported meanwhile is cancelled.
+//! - Everybody is told, also whoever a request would not ring at: it is an alarm, and counts as no ring of the request.
 
 use std::time::Duration;
 
-use super::deciding::{By, Parts, apply, content};
-use super::machine::{Approval, Event};
+use super::deciding::{By, Parts, apply, content, unfrozen};
+use super::machine::{Approval, Event, Verdict};
 use super::policies::demands;
 use super::policy::Facts;
 use super::refused::{Error, Refused};
 use super::service::Approvals;
-use super::store;
+use super::store::{self, Found};
 use super::view::{View, view};
 use crate::db::Tx;
 use crate::delivery::{Notice, Words};
@@ -37,8 +39,10 @@ impl Approvals {
         let (now, parts, actor, wait) = (self.clock.now(), self.parts(), call.actor(None), self.break_glass_wait);
         let broken = call.write(&self.store, now, move |tx| {
             Box::pin(async move {
-                let approval = store::lock(tx, id).await?.ok_or_else(|| Refused::NotFound(id.to_string()))?;
+                let found = store::lock(tx, id).await?.ok_or_else(|| Refused::NotFound(id.to_string()))?;
+                let Found { approval, frozen_at, .. } = found;
                 approval.open(now)?;
+                unfrozen(Verdict::Approve, frozen_at)?;
                 forbidden_today(tx, &parts, &approval).await?;
                 let event = Event::GlassBroken { reason, wait, admins: identity::admins(tx.db()).await? };
                 apply(tx, &parts, approval, event, &By { actor, device: None }, now).await?;
@@ -50,8 +54,8 @@ impl Approvals {
         self.store
             .read(move |db| {
                 Box::pin(async move {
-                    let approval = store::find(db, id).await?.ok_or_else(|| Refused::NotFound(id.to_string()))?;
-                    Ok(view(db, approval).await?)
+                    let found = store::find(db, id).await?.ok_or_else(|| Refused::NotFound(id.to_string()))?;
+                    Ok(view(db, found).await?)
                 })
             })
             .await
@@ -63,7 +67,7 @@ async fn forbidden_today(tx: &mut Tx<'_>, parts: &Parts, approval: &Approval) ->
     let set = parts.policies.current(tx.db()).await?;
     let bot = identity::known_bot(tx.db(), approval.bot).await?;
     let facts = Facts { action: &approval.action, bot: bot.name.as_str(), origin: approval.origin.as_ref() };
-    let (require, reference) = demands(&set, &facts).ok_or(Refused::Unmatched)?;
+    let (require, reference) = demands(&set, &facts).map_err(Refused::Undemanded)?;
     if require.break_glass { Ok(()) } else { Err(super::Refusal::BreakGlassForbidden(reference.name).into()) }
 }
 

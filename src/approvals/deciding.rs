@@ -8,12 +8,13 @@ use uuid::Uuid;
 
 use super::break_glass;
 use super::code::{self, Tried};
+use super::fatigue::{self, Budgets};
 use super::machine::{Approval, Effect, Event, State, Verdict, VerifiedAnswer};
 use super::policies::{Policies, demands, resolve};
 use super::policy::{BUILTIN, Factor, Facts, SignedWith};
 use super::refused::{Error, Refused};
 use super::service::{Answer, Ask, Proof};
-use super::store::{self, StoredAnswer, StoredChallenge, StoredGrant};
+use super::store::{self, Found, StoredAnswer, StoredChallenge, StoredGrant};
 use crate::clock::Timestamp;
 use crate::db::{self, Tx};
 use crate::delivery::{Content, Delivery, Notice, Words};
@@ -34,6 +35,7 @@ pub(super) struct Parts {
     pub(super) hub: Hub,
     pub(super) policies: Arc<Policies>,
     pub(super) master: MasterKey,
+    pub(super) budgets: Budgets,
 }
 
 /// Takes a request under the id `made`; which one it is, and whether the code serves.
@@ -49,16 +51,25 @@ pub(super) async fn request(
     let approval = required(tx, parts, bot, made, ask, now).await?;
     let serves = approval.requirement.factor <= Factor::Code;
     store::insert(tx, &approval, serves.then_some(code_sealed)).await?;
-    let data = json!({
+    let mut data = json!({
         "requester": approval.requester, "action": approval.action, "action_sha256": b64u(approval.action.sha256()),
         "policy": approval.requirement.policy, "expires_at": approval.expires_at, "reason": approval.reason,
     });
+    if !approval.requirement.delegations.is_empty() {
+        data["delegations"] = json!(approval.requirement.delegations);
+    }
     let actor = Actor::Bot { bot: bot.id, user: Some(approval.requester) };
     let entry = Entry { kind: "approval.requested", actor, subject: approval.id.to_string(), data };
     parts.journal.append(tx, now, entry).await?;
+    let mut asked = Vec::new();
     for effect in approval.requested() {
-        perform(tx, parts, &approval, effect, &By { actor, device: None }, now).await?;
+        match effect {
+            Effect::NotifyUsers(users) => asked.extend(users),
+            other => perform(tx, parts, &approval, other, &By { actor, device: None }, now).await?,
+        }
     }
+    // Last, for it locks people, and refuses what nobody would hear of.
+    fatigue::ask_first(tx, parts, &approval, &asked).await?;
     crate::crash_point!("approval-written");
     Ok((approval.id, serves))
 }
@@ -75,7 +86,7 @@ async fn required(
     let requester = identity::person_meant(tx.db(), &ask.requester).await?.map_err(Refused::RequesterUnknown)?;
     let set = parts.policies.current(tx.db()).await?;
     let facts = Facts { action: &ask.action, bot: bot.name.as_str(), origin: ask.origin.as_ref() };
-    let (mut require, reference) = demands(&set, &facts).ok_or(Refused::Unmatched)?;
+    let (mut require, reference) = demands(&set, &facts).map_err(Refused::Undemanded)?;
     let builtin = reference.name == BUILTIN;
     if ask.expires_in.is_some() && require.groups.len() > 1 {
         // Less time for each group would be an earlier turn for the next.
@@ -84,7 +95,7 @@ async fn required(
     // The bot may ask for less time than the policy gives, never for more.
     let longest = if builtin { ask.expires_in.unwrap_or(300) } else { ask.expires_in.unwrap_or(u32::MAX) };
     require.expires_in = require.expires_in.min(longest);
-    let resolved = resolve(tx.db(), &require, reference, &requester).await?;
+    let resolved = resolve(tx.db(), &require, reference, &requester, now).await?;
     if let Some(why) = resolved.unreachable(tx.db(), &require, &requester).await? {
         return Err(if builtin {
             Refused::RequesterHasNoPasskey(requester.full_name()).into()
@@ -153,7 +164,8 @@ pub(super) enum Decided {
 
 pub(super) async fn decide(tx: &mut Tx<'_>, parts: &Parts, deciding: Deciding) -> Result<Decided, Error> {
     let Deciding { id, approver, device, actor, ref offered, ref answer, ref signed, now } = deciding;
-    let approval = store::lock(tx, id).await?.ok_or_else(|| Refused::NotFound(id.to_string()))?;
+    let found = store::lock(tx, id).await?.ok_or_else(|| Refused::NotFound(id.to_string()))?;
+    let Found { approval, frozen_at, .. } = found;
     trusted(tx, approver, device, signed.key).await?;
     if let Some(before) = store::find_answer(tx.db(), answer.challenge).await? {
         // The reply was lost and the phone asks again, or somebody sends another answer to the same challenge.
@@ -161,6 +173,7 @@ pub(super) async fn decide(tx: &mut Tx<'_>, parts: &Parts, deciding: Deciding) -
         return Ok(Decided::Answered);
     }
     approval.open(now)?;
+    unfrozen(offered.verdict, frozen_at)?;
     if now >= offered.expires_at {
         return Err(Refused::ChallengeExpired.into());
     }
@@ -174,9 +187,21 @@ pub(super) async fn decide(tx: &mut Tx<'_>, parts: &Parts, deciding: Deciding) -
         return Ok(Decided::CodeWrong { left });
     }
     keep(tx, &approval, &deciding).await?;
+    let reported = (offered.verdict == Verdict::Report).then(|| approval.clone());
     apply(tx, parts, approval, Event::Answered(verified), &By { actor, device: Some(device) }, now).await?;
+    if let Some(approval) = reported {
+        fatigue::reported(tx, parts, &approval, (approver, actor), now).await?;
+    }
     crate::crash_point!("answer-written");
     Ok(Decided::Answered)
+}
+
+/// Nothing, unless somebody would approve what is frozen. Denying always works.
+pub(super) fn unfrozen(verdict: Verdict, frozen_at: Option<Timestamp>) -> Result<(), Refused> {
+    match frozen_at {
+        Some(since) if verdict == Verdict::Approve => Err(Refused::Frozen { since }),
+        _ => Ok(()),
+    }
 }
 
 /// Compares the code, where the answer has one; how many more tries there are when it is not the one.
@@ -210,9 +235,9 @@ async fn keep(tx: &mut Tx<'_>, approval: &Approval, deciding: &Deciding) -> Resu
         credential: &answer.proof.evidence(),
     };
     store::insert_answer(tx, &stored, *now).await?;
-    if let (SignedWith::Passkey(passkey), Some(updated)) = (signed.key, &signed.updated) {
+    if let SignedWith::Passkey(passkey) = signed.key {
         // Another answer of this passkey may have come in between: the counter must still rise.
-        if !identity::update_credential(tx, passkey, updated).await? {
+        if !identity::passkey_used(tx, passkey, signed.updated.as_ref(), *now).await? {
             return Err(Refused::Webauthn(WebauthnRefusal::SignatureInvalid("its counter did not rise")).into());
         }
     }
@@ -262,7 +287,7 @@ pub(super) async fn apply(
             return Err(db::Error::inconsistent("approvals", approval.id, "decided under its lock").into());
         }
         if let Some(given) = approval.given.get(before.given.len()).filter(|_| approval.is_open()) {
-            store::answered(tx, approval.id, given.by).await?;
+            fatigue::gave(tx, parts, approval.id, given.by, now).await?;
         }
         for (kind, data) in recorded(&before, &approval) {
             let entry = Entry { kind, actor: by.actor, subject: approval.id.to_string(), data };
@@ -282,7 +307,10 @@ fn recorded(before: &Approval, after: &Approval) -> Vec<(&'static str, Value)> {
         entries.push(("approval.answered", json!(given)));
     }
     if after.asked > before.asked {
-        entries.push(("approval.asked", json!({"group": after.asked, "approvers": after.approvers()})));
+        entries.push((
+            "approval.asked",
+            json!({"group": after.asked, "approvers": after.approvers(), "expires_at": after.expires_at}),
+        ));
     }
     entries.extend(match &after.state {
         State::Pending => None,
@@ -300,6 +328,7 @@ fn recorded(before: &Approval, after: &Approval) -> Vec<(&'static str, Value)> {
         }
         State::Denied(decision) => Some(("approval.denied", json!({"by": decision.by, "reason": decision.reason}))),
         State::Expired { .. } => Some(("approval.expired", json!({}))),
+        State::Cancelled { frozen: true, .. } => Some(("approval.cancelled", json!({"frozen": true}))),
         State::Cancelled { .. } => Some(("approval.cancelled", json!({}))),
     });
     entries
@@ -314,15 +343,10 @@ async fn perform(
     now: Timestamp,
 ) -> Result<(), Error> {
     match effect {
-        Effect::NotifyUsers(users) => {
-            for user in users {
-                store::ask(tx, approval.id, user).await?;
-                parts.delivery.notify(tx, doorbell(approval, user), now).await?;
-            }
-        }
+        Effect::NotifyUsers(users) => fatigue::ask_next(tx, parts, approval, &users).await?,
         Effect::TellOfBreakGlass(users) => {
+            fatigue::tell(tx, parts, approval, &users).await?;
             for user in users {
-                store::ask(tx, approval.id, user).await?;
                 parts.delivery.notify(tx, break_glass::alarm(approval, user), now).await?;
             }
         }
@@ -345,7 +369,7 @@ async fn perform(
             tx.after_commit(move || hub.wake(id));
         }
         Effect::Withdraw => {
-            store::forget(tx, approval.id).await?;
+            fatigue::ended(tx, parts, approval, now).await?;
             let content = taken_off(tx, approval).await?;
             parts.delivery.withdraw(tx, approval.id.0, by.device, &content, now).await?;
         }
@@ -354,7 +378,7 @@ async fn perform(
 }
 
 /// The push says only that something waits: what it is, is read over TLS after unlocking.
-fn doorbell(approval: &Approval, user: UserId) -> Notice {
+pub(super) fn doorbell(approval: &Approval, user: UserId) -> Notice {
     let words = Words { title: "Approval needed".into(), body: format!("Request {}: open to read and answer", approval.tag) };
     Notice {
         user,
@@ -372,6 +396,7 @@ async fn taken_off(tx: &mut Tx<'_>, approval: &Approval) -> Result<Content, Erro
             format!("Answered by {}", identity::known_user(tx.db(), decision.by).await?.name.as_str())
         }
         State::Opened { .. } => "Opened by break-glass".to_owned(),
+        State::Cancelled { frozen: true, .. } => "Cancelled: somebody reported the bot".to_owned(),
         State::Cancelled { .. } => "Cancelled".to_owned(),
         State::Pending | State::Holding { .. } | State::BreakingGlass { .. } | State::Expired { .. } => "Expired".to_owned(),
     };

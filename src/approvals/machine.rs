@@ -8,15 +8,17 @@
 //!                  ├─ Answered(approve), enough ──► approved                       + IssueGrant, TellBot, Withdraw
 //!                  ├─ Answered(approve), enough, with a delay ──► holding          + WakeAt
 //!                  ├─ Answered(deny | report) ──► denied                           + TellBot, Withdraw
-//!                  ├─ Cancelled | Voided ──► cancelled                             + TellBot, Withdraw
+//!                  ├─ Cancelled | Voided | Frozen ──► cancelled                    + TellBot, Withdraw
 //!                  └─ TimerRang (nobody is left to ask) ──► expired                + TellBot, Withdraw
 //!
 //!   holding ── TimerRang (the delay is over) ──► approved                          + IssueGrant, TellBot, Withdraw
-//!          └── Answered(deny | report) ──► denied, Cancelled | Voided ──► cancelled + TellBot, Withdraw
+//!          ├── Answered(deny | report) ──► denied                                + TellBot, Withdraw
+//!          └── Cancelled | Voided | Frozen ──► cancelled                           + TellBot, Withdraw
 //!
 //!   pending ── GlassBroken ──► breaking glass                                      + TellOfBreakGlass, WakeAt, TellBot
 //!   breaking glass ── TimerRang (the wait is over) ──► opened                      + IssueGrant, TellBot, Withdraw
-//!                 ├── Answered(deny | report) ──► denied, Cancelled | Voided ──► cancelled + TellBot, Withdraw
+//!                 ├── Answered(deny | report) ──► denied                         + TellBot, Withdraw
+//!                 ├── Cancelled | Voided | Frozen ──► cancelled                    + TellBot, Withdraw
 //!                 └── TimerRang (long after) ──► expired                           + TellBot, Withdraw
 //! ```
 //!
@@ -26,6 +28,10 @@
 //! - Who may not answer is told only that, whatever became of it. Who has not been asked yet may not answer.
 //! - What is approved was approved by enough people with enough keys, each strongly enough, before the time to answer was over.
 //! - At or after the deadline nothing is approved, whether or not the timer has rung.
+//! - A timer asks at most one group, and what was never asked never counts. A timer that rings late gives the group that it asks, and
+//!   those after it, the time that the policy gives them all the same: `answer_by` and `expires_at` move by as much as it was late. One
+//!   that is so late that the time to answer is over ends the request, whoever was still to be asked.
+//! - A held approval takes effect before `expires_at`: `holds_until` is less than a delay after `answer_by`, however far both have moved.
 //! - A timer that rings early is set again; one that rings twice changes nothing.
 //! - What is opened by break-glass was approved by nobody, and says so: it has no decision. Everybody who could have answered, and every
 //!   administrator, was told, and had the whole wait to deny it.
@@ -70,7 +76,8 @@ pub struct Approval {
     pub requirement: Requirement,
     /// When it was asked.
     pub created_at: Timestamp,
-    /// From when on nothing is approved: the time to answer, and the delay; later when the glass was broken.
+    /// From when on nothing is approved: the time to answer, and the delay. Later than at first once a group was asked late, or the glass
+    /// was broken.
     pub expires_at: Timestamp,
     /// The RFC 7638 thumbprint of the key that the grant is bound to.
     pub bound_to: Option<[u8; 32]>,
@@ -148,10 +155,12 @@ pub enum State {
         /// When that was noticed.
         at: Timestamp,
     },
-    /// Withdrawn by the bot.
+    /// Withdrawn.
     Cancelled {
         /// When.
         at: Timestamp,
+        /// Whether that is because somebody reported its bot, and not because the bot or a restored backup withdrew it.
+        frozen: bool,
     },
 }
 
@@ -224,6 +233,8 @@ pub enum Event {
     Cancelled,
     /// It came back with a restored backup: what became of it since is not known.
     Voided,
+    /// What its bot asks was frozen.
+    Frozen,
     /// Its timer rang.
     TimerRang,
     /// The operator, on the server itself, says that nobody who could answer can be reached.
@@ -266,7 +277,7 @@ pub enum Refusal {
     /// The deadline has passed.
     #[error("expired")]
     Expired,
-    /// The bot withdrew it.
+    /// It was withdrawn.
     #[error("cancelled")]
     Cancelled,
     /// This person may not answer.
@@ -317,7 +328,7 @@ impl Approval {
     /// From when on nobody can approve any more. What was approved by enough people before may still be held.
     #[must_use]
     pub fn answer_by(&self) -> Timestamp {
-        self.created_at.after(self.requirement.answer_time())
+        self.expires_at.before(self.requirement.delay())
     }
 
     /// Whether somebody may give this verdict. Whoever an action is asked for may always say that they do not want it.
@@ -369,10 +380,10 @@ impl Approval {
             Event::Cancelled if matches!(self.state, State::Cancelled { .. }) => Ok((self, Vec::new())),
             Event::Cancelled => {
                 self.open(now)?;
-                Ok(self.ended(State::Cancelled { at: now }, None))
+                Ok(self.ended(State::Cancelled { at: now, frozen: false }, None))
             }
-            Event::Voided if self.is_open() => Ok(self.ended(State::Cancelled { at: now }, None)),
-            Event::Voided => Ok((self, Vec::new())),
+            Event::Voided => Ok(self.stopped(now, false)),
+            Event::Frozen => Ok(self.stopped(now, true)),
             Event::TimerRang => Ok(self.timer_rang(now)),
             Event::GlassBroken { reason, wait, admins } => {
                 self.open(now)?;
@@ -475,10 +486,11 @@ impl Approval {
         (self, vec![again])
     }
 
-    /// Asks the next group, and those whose turn has come too while no timer rang.
+    /// Asks the next group, if there is one. From now on it has its whole time, and so have those after it.
     fn ask_next(mut self, now: Timestamp) -> (Self, Vec<Effect>) {
         let before = self.approvers();
-        while self.asked < self.requirement.groups.len() && now >= self.next_timer() {
+        if self.asked < self.requirement.groups.len() {
+            self.expires_at = self.expires_at.after(self.next_timer().until(now));
             self.asked += 1;
         }
         let joined: Vec<_> = self.approvers().into_iter().filter(|person| !before.contains(person)).collect();
@@ -493,7 +505,7 @@ impl Approval {
         (after, notify.into_iter().chain([wake]).collect())
     }
 
-    /// When the timer has to ring, while it is open.
+    /// When the timer has to ring, while it is open: each group that is not asked yet has its time after that.
     fn next_timer(&self) -> Timestamp {
         match self.state {
             State::Holding { until } | State::BreakingGlass { until } => until,
@@ -503,10 +515,16 @@ impl Approval {
             | State::Denied(_)
             | State::Expired { .. }
             | State::Cancelled { .. } => {
-                let groups = u32::try_from(self.asked).unwrap_or(u32::MAX);
-                self.created_at.after(Duration::from_secs(self.requirement.window_seconds.into()).saturating_mul(groups))
+                let to_come = u32::try_from(self.requirement.groups.len().saturating_sub(self.asked)).unwrap_or(u32::MAX);
+                let window = Duration::from_secs(self.requirement.window_seconds.into());
+                self.answer_by().before(window.saturating_mul(to_come))
             }
         }
+    }
+
+    /// Withdrawn, whoever may have wanted it, unless it has ended.
+    fn stopped(self, at: Timestamp, frozen: bool) -> (Self, Vec<Effect>) {
+        if self.is_open() { self.ended(State::Cancelled { at, frozen }, None) } else { (self, Vec::new()) }
     }
 
     fn ended(self, state: State, first: Option<Effect>) -> (Self, Vec<Effect>) {

@@ -12,8 +12,11 @@ mod action;
 mod break_glass;
 mod code;
 mod deciding;
+mod fatigue;
 mod grant;
 mod machine;
+#[cfg(test)]
+mod organisations;
 mod outcome;
 pub mod policies;
 pub mod policy;
@@ -32,6 +35,7 @@ mod words;
 pub use action::{Action, Param, Params};
 use grant::builtin_policy;
 
+pub use fatigue::{Budgets, Freeze, Frozen, Why};
 pub use grant::{Confirmation, GrantClaims};
 pub use machine::{
     Approval, BreakGlass, Decision, Effect, Event, GRANT_TTL, LEAST_BREAK_GLASS_WAIT, Origin, Refusal, State, Verdict,
@@ -39,7 +43,7 @@ pub use machine::{
 };
 pub use outcome::{Outcome, Reported};
 pub use policies::Policies;
-pub use policy::{Factor, Given, PolicyRef, Quorum, Requirement, SignedWith};
+pub use policy::{Delegation, Factor, Given, PolicyRef, Quorum, Requirement, SignedWith};
 pub use refused::{Error, Refused};
 pub use restored::Voided;
 pub use service::{Answer, Approvals, Ask, Challenge, Ground, Proof, Redeemed, Requested};

@@ -4,8 +4,11 @@
 //! - Every approval that is counted is by a person, device and passkey that are trusted now.
 //! - Those are enough for the requirement that was frozen, and for the one that today's policies and teams would make. The time to answer
 //!   is not judged anew; everything else is.
-//! - A grant is redeemed once, by the bot it names; one that is bound to a key, only under a fresh proof by that key (RFC 9449), which is
-//!   used up with it.
+//! - Who is away now does not matter to what was asked before: members who answered and went away still count. What a delegate answered
+//!   counts while whoever they stand in for is a member, and as long as nobody took the delegation back; that it ran out does not matter.
+//! - A group that was never asked is not enough, then or now.
+//! - A grant is redeemed once, by the bot it names, and not while what it came from is frozen; one that is bound to a key, only under a
+//!   fresh proof by that key (RFC 9449), which is used up with it.
 //! - What was opened by break-glass has no approvals to judge: what is judged is that today's policies allow break-glass too, and would
 //!   not have waited longer.
 
@@ -16,11 +19,11 @@ use serde_json::json;
 use super::deciding::Parts;
 use super::grant::Confirmation;
 use super::machine::{Approval, BreakGlass, Decision, State};
-use super::policies::{demands, resolve};
+use super::policies::{Undemanded, demands, resolve};
 use super::policy::{Facts, Given, Requirement};
 use super::refused::{Error, Refused};
 use super::service::Redeemed;
-use super::store;
+use super::store::{self, Found};
 use crate::clock::Timestamp;
 use crate::db::Tx;
 use crate::id::{BotId, GrantId};
@@ -71,13 +74,16 @@ pub(super) async fn redeem(tx: &mut Tx<'_>, parts: &Parts, redeeming: Redeeming,
     if now >= stored.expires_at {
         return Err(Refused::GrantExpired.into());
     }
-    let approval = store::find(tx.db(), stored.approval).await?.ok_or(Refused::GrantInvalid)?;
+    let Found { approval, frozen_at, .. } = store::find(tx.db(), stored.approval).await?.ok_or(Refused::GrantInvalid)?;
     if approval.action.sha256() != action_sha256 {
         return Err(Refused::GrantOtherAction.into());
     }
     // The row decides, not the token: both are ours.
     if approval.bound_to != proven.as_ref().map(|proven| proven.thumbprint) {
         return Err(Refused::ProofOfAnotherKey.into());
+    }
+    if let Some(since) = frozen_at {
+        return Err(Refused::Frozen { since }.into());
     }
     let requester = identity::active_user(tx.db(), &UserRef::Id(approval.requester)).await?.ok_or(Refused::GrantRevoked)?;
     let today = today(tx, parts, &approval, &requester, bot).await?;
@@ -121,11 +127,13 @@ async fn today(
     }
     let bot = identity::known_bot(tx.db(), approval.bot).await?;
     let facts = Facts { action: &approval.action, bot: bot.name.as_str(), origin: approval.origin.as_ref() };
-    let (mut require, reference) =
-        demands(&set, &facts).ok_or_else(|| changed("none matches this action any more".to_owned()))?;
+    let (mut require, reference) = demands(&set, &facts).map_err(|why| match why {
+        Undemanded::Unmatched => changed("none matches this action any more".to_owned()),
+        unclear @ Undemanded::Unclear { .. } => changed(unclear.to_string()),
+    })?;
     // The bot may have asked for less time, and so for the next group earlier.
     require.expires_in = require.expires_in.min(approval.requirement.window_seconds);
-    let today = resolve(tx.db(), &require, reference, requester).await?.requirement;
+    let today = resolve(tx.db(), &require, reference, requester, approval.created_at).await?.requirement;
     let executor = if require.executor.is_some() { today.executor } else { Some(approval.bot) };
     if executor != Some(redeemer) {
         return Err(changed(format!("{} names another bot to redeem it", today.policy.name)));
@@ -142,10 +150,11 @@ fn satisfied(approval: &Approval, today: &Requirement, decision: &Decision, trus
     if today.delay_seconds > approval.requirement.delay_seconds {
         return Err(changed(format!("{name} asks for a longer delay")));
     }
-    // Only groups that would have been asked by then may be what is enough.
+    // Only groups that would have been asked by then, and no more than were, may be what is enough.
     let waited =
         approval.created_at.until(decision.at).saturating_sub(Duration::from_secs(approval.requirement.delay_seconds.into()));
     let asked = 1 + usize::try_from(waited.as_secs() / u64::from(today.window_seconds.max(1))).unwrap_or(usize::MAX - 1);
+    let asked = asked.min(approval.asked);
     if today.is_met(approval.requester, asked, trusted) {
         return Ok(());
     }

@@ -1,6 +1,10 @@
 //! Why approvals say no. Each has a code of its own in `http/problem.rs`.
 
+use std::time::Duration;
+
+use super::fatigue::Why;
 use super::machine::Refusal;
+use super::policies::Undemanded;
 use super::statement::JwsRefused;
 use crate::clock::Timestamp;
 use crate::identity::dpop::DpopRefusal;
@@ -21,12 +25,28 @@ pub enum Refused {
     /// The requester could never approve.
     #[error("{0} has no passkey and could not approve")]
     RequesterHasNoPasskey(String),
-    /// There are policies, and none matches.
-    #[error("no policy allows this action")]
-    Unmatched,
+    /// There are policies, and none matches, or whether one matches cannot be judged.
+    #[error(transparent)]
+    Undemanded(#[from] Undemanded),
     /// The policy asks more people than could answer; says who is missing.
     #[error("nobody could approve this: {0}")]
     ApproversUnreachable(String),
+    /// Nobody would hear of it, and nothing open covers it.
+    #[error("nobody is rung for this before {until}: {}", .why.as_sentence())]
+    NobodyRings {
+        /// Why the first who could be rung is not.
+        why: Why,
+        /// Until when.
+        until: Timestamp,
+        /// How long that is.
+        wait: Duration,
+    },
+    /// Somebody reported what this bot asks.
+    #[error("approvals are frozen since {since}, because somebody reported what this bot asked: an administrator lifts that")]
+    Frozen {
+        /// Since when.
+        since: Timestamp,
+    },
     /// Not a challenge of this approval and person.
     #[error("the challenge is not one for this approval and person")]
     ChallengeUnknown,
@@ -48,6 +68,9 @@ pub enum Refused {
     /// Signed in another way than the challenge is for.
     #[error("the challenge is for another factor")]
     OtherFactor,
+    /// Whoever can read the file of a command line's key could approve with it.
+    #[error("a command line's key is a file: approve on a phone")]
+    KeyInFile,
     /// A browser cannot know that the phone was unlocked.
     #[error("a browser does not approve with a tap")]
     TapFromBrowser,

@@ -34,8 +34,8 @@ impl Approvals {
                     let open = store::undecided(tx.db()).await?;
                     let by = By { actor: Actor::Operator, device: None };
                     for id in &open {
-                        if let Some(approval) = store::lock(tx, *id).await? {
-                            apply(tx, &parts, approval, Event::Voided, &by, now).await?;
+                        if let Some(found) = store::lock(tx, *id).await? {
+                            apply(tx, &parts, found.approval, Event::Voided, &by, now).await?;
                         }
                     }
                     let voided = Voided { approvals: open.len(), grants: store::void_grants(tx, now).await?.len() };

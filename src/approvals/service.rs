@@ -6,7 +6,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::deciding::{By, Decided, Deciding, Parts, Signed, apply, decide, request, same_answer};
+use super::deciding::{By, Decided, Deciding, Parts, Signed, apply, decide, request, same_answer, unfrozen};
+use super::fatigue::{self, Budgets, Frozen};
 use super::grant::GrantKey;
 use super::machine::{Event, Origin, Verdict};
 use super::policies::Policies;
@@ -45,6 +46,7 @@ pub struct Approvals {
     hub: Hub,
     policies: Arc<Policies>,
     master: MasterKey,
+    budgets: Budgets,
     pub(super) issuer: String,
     pub(super) relying_party: RelyingParty,
     pub(super) keys: IssuerKeys,
@@ -155,6 +157,8 @@ pub struct Ground {
     pub policies: Arc<Policies>,
     /// What seals codes.
     pub master: MasterKey,
+    /// How often phones ring.
+    pub budgets: Budgets,
     /// The `public_url`, without a trailing slash.
     pub issuer: String,
     /// How long a break-glass can be denied.
@@ -165,7 +169,7 @@ impl Approvals {
     /// Approvals of one installation.
     #[must_use]
     pub fn new(ground: Ground, relying_party: RelyingParty, keys: IssuerKeys) -> Self {
-        let Ground { store, clock, journal, queue, delivery, hub, policies, master, issuer, break_glass_wait } = ground;
+        let Ground { store, clock, journal, queue, delivery, hub, policies, master, budgets, issuer, break_glass_wait } = ground;
         let grant_key = GrantKey::new(keys.clone());
         Self {
             store,
@@ -176,6 +180,7 @@ impl Approvals {
             hub,
             policies,
             master,
+            budgets,
             issuer,
             relying_party,
             keys,
@@ -192,6 +197,7 @@ impl Approvals {
             hub: self.hub.clone(),
             policies: self.policies.clone(),
             master: self.master.clone(),
+            budgets: self.budgets,
         }
     }
 
@@ -216,24 +222,26 @@ impl Approvals {
     /// # Errors
     /// When the caller may not answer, not like that, or it is too late.
     pub async fn challenge(&self, call: &Call, id: ApprovalId, verdict: Verdict, factor: Factor) -> Result<Challenge, Error> {
-        let approver = call.person()?.user.id;
+        let approver = call.established()?.user.id;
         if let Some(challenge) = call.repeated(&self.store).await? {
             return Ok(challenge);
         }
         let now = self.clock.now();
-        let (view, credentials) = self
+        let (view, frozen_at, credentials) = self
             .store
             .read(move |db| {
                 Box::pin(async move {
-                    let approval = visible_to(db, id, Viewer::Person(approver)).await?;
+                    let found = visible_to(db, id, Viewer::Person(approver)).await?;
                     let passkeys = identity::usable_passkeys(db, approver).await?;
                     let credentials: Vec<Credential> = passkeys.into_iter().map(|passkey| passkey.credential).collect();
-                    Ok::<_, Error>((view(db, approval).await?, credentials))
+                    let frozen_at = found.frozen_at;
+                    Ok::<_, Error>((view(db, found).await?, frozen_at, credentials))
                 })
             })
             .await?;
         fitting(&view, call.person()?, verdict, factor)?;
         view.approval.open(now)?;
+        unfrozen(verdict, frozen_at)?;
         if factor == Factor::Passkey && credentials.is_empty() {
             return Err(Refused::Webauthn(WebauthnRefusal::PasskeyUnknown).into());
         }
@@ -265,7 +273,7 @@ impl Approvals {
     /// # Errors
     /// Each way an answer can fail has its own [`Refused`].
     pub async fn answer(&self, call: &Call, id: ApprovalId, answer: Answer) -> Result<ApprovalId, Error> {
-        let person = call.person()?.clone();
+        let person = call.established()?.clone();
         let (approver, device) = (person.user.id, person.device.id);
         let now = self.clock.now();
         let challenge = answer.challenge;
@@ -276,7 +284,7 @@ impl Approvals {
                     // In this order, for on PostgreSQL each statement sees what was committed before it: passkeys that are as old
                     // as the answer is absent, so that the counter an identical answer left behind does not refuse this one.
                     let passkeys = identity::usable_passkeys(db, approver).await?;
-                    let approval = visible_to(db, id, Viewer::Person(approver)).await?;
+                    let approval = visible_to(db, id, Viewer::Person(approver)).await?.approval;
                     let offered = store::find_challenge(db, challenge).await?;
                     let offered = offered.filter(|offered| offered.approval == approval.id && offered.approver == approver);
                     let offered = offered.ok_or(Refused::ChallengeUnknown)?;
@@ -339,16 +347,16 @@ impl Approvals {
         let (now, parts, actor) = (self.clock.now(), self.parts(), call.actor(None));
         call.write(&self.store, now, move |tx| {
             Box::pin(async move {
-                let approval = store::lock(tx, id).await?.filter(|approval| approval.bot == bot);
-                let approval = approval.ok_or_else(|| Refused::NotFound(id.to_string()))?;
-                apply(tx, &parts, approval, Event::Cancelled, &By { actor, device: None }, now).await?;
+                let found = store::lock(tx, id).await?.filter(|found| found.approval.bot == bot);
+                let found = found.ok_or_else(|| Refused::NotFound(id.to_string()))?;
+                apply(tx, &parts, found.approval, Event::Cancelled, &By { actor, device: None }, now).await?;
                 Ok(())
             })
         })
         .await
     }
 
-    /// An approval's timer rang: a group did not answer, a delay is over, or nobody is left to ask.
+    /// An approval's timer rang: a group did not answer, a delay is over, nobody is left to ask, or what its bot asks was frozen.
     ///
     /// # Errors
     /// Storage errors.
@@ -362,9 +370,10 @@ impl Approvals {
                     if !crate::jobs::complete(tx, &done).await? {
                         return Ok(());
                     }
-                    let Some(approval) = store::lock(tx, id).await? else { return Ok(()) };
+                    let Some(found) = store::lock(tx, id).await? else { return Ok(()) };
                     let by = By { actor: Actor::System, device: None };
-                    apply(tx, &parts, approval, Event::TimerRang, &by, now).await?;
+                    let event = if found.frozen_at.is_some() { Event::Frozen } else { Event::TimerRang };
+                    apply(tx, &parts, found.approval, event, &by, now).await?;
                     crate::crash_point!("deadline-rung");
                     Ok(())
                 })
@@ -374,6 +383,39 @@ impl Approvals {
             Failure::Db(error) => error,
             other => db::Error::inconsistent("approvals", id, other),
         })
+    }
+
+    /// An approval that was folded into another may ring by itself now.
+    ///
+    /// # Errors
+    /// Storage errors.
+    pub async fn bell(&self, id: ApprovalId, done: crate::jobs::Job) -> Result<(), db::Error> {
+        let (now, parts) = (self.clock.now(), self.parts());
+        self.store
+            .for_workers()
+            .write(move |tx| {
+                Box::pin(async move {
+                    if !crate::jobs::complete(tx, &done).await? {
+                        return Ok(());
+                    }
+                    match store::lock(tx, id).await? {
+                        Some(found) if found.approval.open(now).is_ok() => {
+                            fatigue::ring_folded(tx, &parts, &found.approval).await
+                        }
+                        _ => Ok(()),
+                    }
+                })
+            })
+            .await
+    }
+
+    /// What is frozen, the oldest first.
+    ///
+    /// # Errors
+    /// Only administrators may see it.
+    pub async fn freezes(&self, call: &Call) -> Result<Vec<Frozen>, Error> {
+        call.admin()?;
+        Ok(self.store.scan(|db| Box::pin(fatigue::open_freezes(db))).await?)
     }
 
     /// Consumes a grant, once. `proof` is the DPoP proof of this call (RFC 9449), for a grant that is bound to a key: its `ath` is the
@@ -416,8 +458,8 @@ impl Approvals {
             .scan(move |db| {
                 Box::pin(async move {
                     let mut views = Vec::new();
-                    for approval in store::waiting_for(db, user, now, INBOX).await? {
-                        views.push(view(db, approval).await?);
+                    for found in store::waiting_for(db, user, now, INBOX).await? {
+                        views.push(view(db, found).await?);
                     }
                     Ok(views)
                 })
@@ -439,12 +481,12 @@ impl Approvals {
             .store
             .read(move |db| {
                 Box::pin(async move {
-                    let approval = visible_to(db, id, viewer).await?;
+                    let found = visible_to(db, id, viewer).await?;
                     let grant = match viewer {
-                        Viewer::Bot(_) if approval.is_allowed() => store::find_grant(db, id).await?,
+                        Viewer::Bot(_) if found.approval.is_allowed() => store::find_grant(db, id).await?,
                         Viewer::Bot(_) | Viewer::Person(_) => None,
                     };
-                    Ok::<_, Error>((view(db, approval).await?, grant))
+                    Ok::<_, Error>((view(db, found).await?, grant))
                 })
             })
             .await?;
@@ -483,6 +525,9 @@ fn fitting(view: &View, person: &Person, verdict: Verdict, factor: Factor) -> Re
     }
     if factor < approval.requirement.factor {
         return Err(Refused::Machine(super::Refusal::FactorTooWeak(approval.requirement.factor)).into());
+    }
+    if factor != Factor::Passkey && person.device.platform == Platform::Cli {
+        return Err(Refused::KeyInFile.into());
     }
     if factor == Factor::Tap && person.device.platform == Platform::Web {
         return Err(Refused::TapFromBrowser.into());

@@ -28,6 +28,9 @@ pub struct Statement {
     pub requester: UserId,
     /// Who answers.
     pub approver: UserId,
+    /// For whom they answer, who is away; left out when for nobody but themselves.
+    #[serde(rename = "for", default, skip_serializing_if = "Vec::is_empty")]
+    pub answers_for: Vec<UserId>,
     /// The verdict: a signed deny can never be presented as an approve.
     pub verdict: Verdict,
     /// How it is signed.
@@ -61,6 +64,7 @@ impl Statement {
             action_sha256: b64u(approval.action.sha256()),
             requester: approval.requester,
             approver,
+            answers_for: approval.requirement.answers_for(approver),
             verdict,
             factor,
             policy: approval.requirement.policy.clone(),

@@ -58,7 +58,7 @@ fn state(row: &Row<'_>, id: ApprovalId) -> Result<State> {
         ("approved", Some(at), Some(by)) => State::Approved(decision(by, at)?),
         ("denied", Some(at), Some(by)) => State::Denied(decision(by, at)?),
         ("expired", Some(at), None) => State::Expired { at },
-        ("cancelled", Some(at), None) => State::Cancelled { at },
+        ("cancelled", Some(at), None) => State::Cancelled { at, frozen: row.get::<Option<String>>("cancelled_why")?.is_some() },
         _ => return Err(Error::inconsistent("approvals", id, format!("state {word} does not fit its columns"))),
     })
 }
@@ -88,16 +88,46 @@ pub(super) async fn insert(tx: &mut Tx<'_>, approval: &Approval, code_sealed: Op
     Ok(())
 }
 
-pub(super) async fn find(db: &mut Db<'_>, id: ApprovalId) -> Result<Option<Approval>> {
-    db.query("select * from approvals where id = $1").bind(id).optional().await
+/// An approval with what is known of it elsewhere.
+pub(super) struct Found {
+    pub(super) approval: Approval,
+    /// The open request alike that it was folded into, when nobody was rung for it.
+    pub(super) folded_into: Option<ApprovalId>,
+    /// Since when nothing that its bot asks for its requester is approved.
+    pub(super) frozen_at: Option<Timestamp>,
 }
 
-/// The approval, locked until the transaction ends: deciders come one after the other.
-pub(super) async fn lock(tx: &mut Tx<'_>, id: ApprovalId) -> Result<Option<Approval>> {
-    tx.query(Sql::either("select * from approvals where id = $1", "select * from approvals where id = $1 for update"))
-        .bind(id)
-        .optional()
-        .await
+impl FromRow for Found {
+    fn from_row(row: &Row<'_>) -> Result<Self> {
+        let (folded_into, frozen_at) = (row.get("folded_into")?, row.get("frozen_at")?);
+        Ok(Self { approval: Approval::from_row(row)?, folded_into, frozen_at })
+    }
+}
+
+/// Approvals with what [`Found`] has, as the rest of the statement says.
+macro_rules! found {
+    ($rest:literal) => {
+        concat!(
+            "select approvals.*,
+                 (select folded_into from doorbells where approval_id = approvals.id and folded_into is not null
+                      and not exists (select 1 from doorbells as rung where rung.approval_id = approvals.id
+                          and rung.rung_at is not null) order by user_id limit 1) as folded_into,
+                 (select min(frozen_at) from freezes where freezes.bot_id = approvals.bot_id and lifted_at is null
+                      and (freezes.requester_id is null or freezes.requester_id = approvals.requester_id)) as frozen_at
+             from approvals ",
+            $rest
+        )
+    };
+}
+
+pub(super) async fn find(db: &mut Db<'_>, id: ApprovalId) -> Result<Option<Found>> {
+    db.query(found!("where id = $1")).bind(id).optional().await
+}
+
+/// The approval, locked until the transaction ends: deciders come one after the other. Whoever only refers to it, as a request that is
+/// folded into it does while it holds people, does not wait for them.
+pub(super) async fn lock(tx: &mut Tx<'_>, id: ApprovalId) -> Result<Option<Found>> {
+    tx.query(Sql::either(found!("where id = $1"), found!("where id = $1 for no key update"))).bind(id).optional().await
 }
 
 /// Saves what has become of an approval that was pending; `false` when somebody decided first, which the lock should make impossible.
@@ -108,13 +138,14 @@ pub(super) async fn save(tx: &mut Tx<'_>, approval: &Approval) -> Result<bool> {
         State::Approved(decision) => ("approved", Some(decision.at), Some(decision)),
         State::Denied(decision) => ("denied", Some(decision.at), Some(decision)),
         State::Expired { at } => ("expired", Some(*at), None),
-        State::Cancelled { at } => ("cancelled", Some(*at), None),
+        State::Cancelled { at, .. } => ("cancelled", Some(*at), None),
     };
+    let cancelled_why = matches!(approval.state, State::Cancelled { frozen: true, .. }).then_some("frozen");
     let holds_until = if let State::Holding { until } = approval.state { Some(until) } else { None };
     let rows = tx
         .query(
             "update approvals set state = $2, decided_at = $3, decided_by = $4, decision_reason = $5, decision_verdict = $6,
-                 given = $7, asked = $8, holds_until = $9, expires_at = $10, break_glass = $11
+                 given = $7, asked = $8, holds_until = $9, expires_at = $10, cancelled_why = $11, break_glass = $12
              where id = $1 and state = 'pending'",
         )
         .bind(approval.id)
@@ -127,6 +158,7 @@ pub(super) async fn save(tx: &mut Tx<'_>, approval: &Approval) -> Result<bool> {
         .bind(u32::try_from(approval.asked).unwrap_or(u32::MAX))
         .bind(holds_until)
         .bind(approval.expires_at)
+        .bind(cancelled_why)
         .bind(crate::db::Value::Json(approval.break_glass.as_ref().and_then(|glass| serde_json::to_value(glass).ok())))
         .execute()
         .await?;
@@ -136,30 +168,6 @@ pub(super) async fn save(tx: &mut Tx<'_>, approval: &Approval) -> Result<bool> {
 /// Every request that is not decided yet, held ones among them: they are pending with a time in `holds_until`.
 pub(super) async fn undecided(db: &mut Db<'_>) -> Result<Vec<ApprovalId>> {
     db.query("select id from approvals where state = 'pending' order by created_at").all().await
-}
-
-// Who is asked.
-
-/// Puts an approval into somebody's inbox.
-pub(super) async fn ask(tx: &mut Tx<'_>, approval: ApprovalId, user: UserId) -> Result<()> {
-    tx.query("insert into inbox (user_id, approval_id) values ($1, $2) on conflict (user_id, approval_id) do nothing")
-        .bind(user)
-        .bind(approval)
-        .execute()
-        .await?;
-    Ok(())
-}
-
-/// Takes an approval out of the inbox of somebody who has approved it.
-pub(super) async fn answered(tx: &mut Tx<'_>, approval: ApprovalId, user: UserId) -> Result<()> {
-    tx.query("delete from inbox where approval_id = $1 and user_id = $2").bind(approval).bind(user).execute().await?;
-    Ok(())
-}
-
-/// Takes an approval out of everybody's inbox.
-pub(super) async fn forget(tx: &mut Tx<'_>, approval: ApprovalId) -> Result<()> {
-    tx.query("delete from inbox where approval_id = $1").bind(approval).execute().await?;
-    Ok(())
 }
 
 const FORGETTABLE: Sql = Sql::either(
@@ -178,6 +186,7 @@ pub async fn forget_before(tx: &mut Tx<'_>, before: Timestamp) -> Result<Vec<Uui
         return Ok(ids);
     }
     for sql in [
+        among!("delete from doorbells where approval_id in"),
         among!("delete from answers where approval_id in"),
         among!("delete from challenges where approval_id in"),
         among!("delete from grants where approval_id in"),
@@ -189,12 +198,11 @@ pub async fn forget_before(tx: &mut Tx<'_>, before: Timestamp) -> Result<Vec<Uui
 }
 
 /// What waits for a person, the most urgent (first to expire) first.
-pub(super) async fn waiting_for(db: &mut Db<'_>, user: UserId, now: Timestamp, limit: u32) -> Result<Vec<Approval>> {
-    db.query(
-        "select approvals.* from inbox join approvals on approvals.id = inbox.approval_id
-         where inbox.user_id = $1 and approvals.state = 'pending' and approvals.expires_at > $2
-         order by approvals.expires_at, approvals.id limit $3",
-    )
+pub(super) async fn waiting_for(db: &mut Db<'_>, user: UserId, now: Timestamp, limit: u32) -> Result<Vec<Found>> {
+    db.query(found!(
+        "where id in (select approval_id from doorbells where user_id = $1 and over_at is null) and state = 'pending'
+             and expires_at > $2 order by expires_at, id limit $3"
+    ))
     .bind(user)
     .bind(now)
     .bind(limit)

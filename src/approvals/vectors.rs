@@ -48,6 +48,7 @@ fn approval() -> Approval {
             requester: true,
             requester_excluded: true,
             groups: Vec::new(),
+            delegations: Vec::new(),
             window_seconds: 300,
             delay_seconds: 0,
             executor: None,
@@ -229,6 +230,7 @@ async fn no_kind_of_signature_passes_for_another() {
         ("answer", HEADER.to_owned(), text.clone()),
         ("enrollment", r#"{"alg":"ES256","typ":"phoneops-enrollment+jwt"}"#.to_owned(), canonical(&enrollment)),
         ("sign_in", canonical(&json!({"alg": "ES256", "kid": DEVICE, "typ": "phoneops-assertion+jwt"})), canonical(&sign_in)),
+        ("confirmation", r#"{"alg":"ES256","typ":"phoneops-device-confirmation+jws"}"#.to_owned(), text.clone()),
         ("proof", canonical(&json!({"alg": "ES256", "jwk": device.key.to_jwk(), "typ": "dpop+jwt"})), canonical(&proof)),
     ];
     let mut offered: Vec<(&str, String)> =
@@ -247,6 +249,7 @@ async fn no_kind_of_signature_passes_for_another() {
     }
     let verifiers: Vec<(&str, Verifier<'_>)> = vec![
         ("answer", Box::new(|it| verify_jws(it, &text, &device.key).is_ok())),
+        ("confirmation", Box::new(|it| crate::identity::verify_confirmation(it, &text, &device.key).is_ok())),
         (
             "enrollment",
             Box::new(|it| {
@@ -274,7 +277,15 @@ async fn no_kind_of_signature_passes_for_another() {
 fn no_challenge_of_a_passkey_is_that_of_another_purpose() {
     let text = statement(Verdict::Approve, Factor::Passkey);
     let answer = challenge(&text);
-    for tag in ["phoneops.act.v1", "phoneops.action.v1", "phoneops.display.v1", "phoneops.policy.v1", "phoneops.journal.v1"] {
+    for tag in [
+        "phoneops.act.v1",
+        "phoneops.action.v1",
+        "phoneops.device_confirmation.v1",
+        "phoneops.display.v1",
+        "phoneops.journal.v1",
+        "phoneops.passkey_registration.v1",
+        "phoneops.policy.v1",
+    ] {
         assert_ne!(tagged_sha256(tag, text.as_bytes()), answer);
     }
     assert_ne!(sha256(text.as_bytes()), answer);

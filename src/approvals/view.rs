@@ -3,9 +3,9 @@
 use super::Display;
 use super::machine::{Approval, Decision, State, Verdict};
 use super::outcome::{self, Reported};
-use super::policy::Given;
+use super::policy::{Delegation, Given};
 use super::refused::{Error, Refused};
-use super::store;
+use super::store::{self, Found};
 use crate::db::{self, Db};
 use crate::id::{ApprovalId, BotId, UserId};
 use crate::identity::{self, Bot, User};
@@ -21,6 +21,8 @@ pub struct View {
     pub bot: Bot,
     /// Who may approve now.
     pub approvers: Vec<User>,
+    /// Who of the approvers answers for whom, who is away.
+    pub delegations: Vec<(User, User)>,
     /// Who has approved.
     pub given: Vec<(User, Given)>,
     /// Who decided.
@@ -31,6 +33,8 @@ pub struct View {
     pub grant: Option<String>,
     /// What became of it, once the bot told.
     pub outcome: Option<Reported>,
+    /// The open request alike that it was folded into, when nobody was rung for it.
+    pub folded_into: Option<ApprovalId>,
 }
 
 /// Who looks.
@@ -41,21 +45,28 @@ pub(super) enum Viewer {
 }
 
 /// The approval, when it concerns whoever looks. To others it does not exist.
-pub(super) async fn visible_to(db: &mut Db<'_>, id: ApprovalId, viewer: Viewer) -> Result<Approval, Error> {
+pub(super) async fn visible_to(db: &mut Db<'_>, id: ApprovalId, viewer: Viewer) -> Result<Found, Error> {
     let concerns = |approval: &Approval| match viewer {
         Viewer::Person(user) => approval.may_answer(user, Verdict::Deny),
         Viewer::Bot(bot) => approval.bot == bot,
     };
-    store::find(db, id).await?.filter(concerns).ok_or_else(|| Refused::NotFound(id.to_string()).into())
+    store::find(db, id).await?.filter(|found| concerns(&found.approval)).ok_or_else(|| Refused::NotFound(id.to_string()).into())
 }
 
-pub(super) async fn view(db: &mut Db<'_>, approval: Approval) -> Result<View, db::Error> {
+pub(super) async fn view(db: &mut Db<'_>, found: Found) -> Result<View, db::Error> {
+    let Found { approval, folded_into, .. } = found;
     let requester = identity::known_user(db, approval.requester).await?;
     let bot = identity::known_bot(db, approval.bot).await?;
     let mut known = vec![requester.clone()];
     let mut approvers = Vec::new();
     for id in approval.approvers() {
         approvers.push(named(db, &mut known, id).await?);
+    }
+    let mut delegations = Vec::new();
+    for Delegation { by, absent } in &approval.requirement.delegations {
+        if approvers.iter().any(|approver| approver.id == *by) {
+            delegations.push((named(db, &mut known, *by).await?, named(db, &mut known, *absent).await?));
+        }
     }
     let mut given = Vec::new();
     for one in &approval.given {
@@ -72,7 +83,7 @@ pub(super) async fn view(db: &mut Db<'_>, approval: Approval) -> Result<View, db
     };
     let display = Display::of(&approval.action, &requester.full_name(), bot.name.as_str(), approval.reason.as_deref());
     let outcome = outcome::of(db, &approval).await?;
-    Ok(View { approval, requester, bot, approvers, given, decided_by, display, grant: None, outcome })
+    Ok(View { approval, requester, bot, approvers, delegations, given, decided_by, display, grant: None, outcome, folded_into })
 }
 
 /// The person, looked up once.

@@ -80,6 +80,23 @@ enum Act {
     /// Confirm every change that waits for an administrator's passkey.
     #[command(after_help = "Example:\n  sim phone --state phone.json confirm")]
     Confirm,
+    /// List my devices, those that wait included.
+    #[command(after_help = "Example:\n  sim phone --state phone.json devices")]
+    Devices,
+    /// Confirm a device of mine that waits, by the number that it shows.
+    #[command(after_help = "Example:\n  sim phone --state phone.json confirm-device dev_018b… 481203")]
+    ConfirmDevice {
+        /// The device's id.
+        device: String,
+        /// The six digits that it shows.
+        number: String,
+    },
+    /// Reject a device that waits and is not mine.
+    #[command(after_help = "Example:\n  sim phone --state phone.json reject-device dev_018b…")]
+    RejectDevice {
+        /// The device's id.
+        device: String,
+    },
     /// Deny with the passkey.
     #[command(after_help = "Example:\n  sim phone --state phone.json deny apr_01jd3k --reason \"not on a Friday\"")]
     Deny {
@@ -133,6 +150,9 @@ struct Enrol {
     #[arg(long, requires = "first_admin")]
     person_name: Option<String>,
 }
+
+/// How often a phone that waits asks whether it is confirmed.
+const POLL: Duration = Duration::from_secs(2);
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -204,6 +224,9 @@ async fn perform(phone: &Phone, act: Act) -> Result<Value, Error> {
         }
         Act::Report { approval } => phone.answer_with(&approval, Verdict::Report, Factor::Passkey).await,
         Act::Confirm => confirm(phone).await,
+        Act::Devices => phone.devices().await.map(Value::from),
+        Act::ConfirmDevice { device, number } => phone.confirm_device(&device, &number).await,
+        Act::RejectDevice { device } => phone.reject_device(&device).await.map(|()| Value::Null),
         Act::Deny { approval, reason } => phone.deny(&approval, reason.as_deref()).await,
         Act::Ack { incident } => phone.acknowledge(&incident).await,
         Act::Resolve { incident } => phone.resolve(&incident).await,
@@ -233,12 +256,27 @@ async fn enrol(path: &Path, enrolment: &Enrol) -> Result<(), Failure> {
     let enrolled = phone.enrol(&enrolment.code, &enrolment.device_name, admin).await;
     phone.save(path)?;
     let reply = enrolled?;
+    confirmed(&phone, &reply).await?;
     let prepared = prepare(&phone, &enrolment.device_name).await;
     phone.save(path)?;
     prepared?;
     println!("{reply:#}");
     println!("Push subscription {}", phone.subscription_id()?);
     Ok(())
+}
+
+/// Waits until another phone of the person has confirmed this one, where it has to.
+async fn confirmed(phone: &Phone, reply: &Value) -> Result<(), Error> {
+    if reply["device"]["state"] != "waiting" {
+        return Ok(());
+    }
+    println!("Type {} into a phone that is yours already", phone.match_number());
+    loop {
+        match phone.sign_in().await {
+            Err(refused) if refused.code() == Some("device_waiting") => tokio::time::sleep(POLL).await,
+            done => return done,
+        }
+    }
 }
 
 /// The phone in the file, if it is one for the same server and push service: a lost reply may be asked for again.

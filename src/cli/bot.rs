@@ -5,6 +5,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::connect::Operator;
+use super::device::used;
 use super::noun::{List, tell};
 use super::reply::read;
 use super::{Failure, Out, Outcome};
@@ -84,6 +85,7 @@ struct Bot {
     id: String,
     name: String,
     scopes: Vec<String>,
+    last_used_at: Option<String>,
     previous_token_until: Option<String>,
 }
 
@@ -150,7 +152,7 @@ impl Rotate {
 
 fn row(bot: Bot) -> Vec<String> {
     let until = bot.previous_token_until.map(|until| format!("old token until {until}"));
-    [bot.name, bot.id, bot.scopes.join(",")].into_iter().chain(until).collect()
+    [bot.name, bot.id, bot.scopes.join(","), used(bot.last_used_at)].into_iter().chain(until).collect()
 }
 
 /// Seconds of `90s`, `30m`, `1h` or `7d`; a number alone is seconds.

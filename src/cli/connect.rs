@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use url::Url;
 
-use super::Failure;
+use super::{Failure, login};
 use crate::client::Client;
 use crate::config::Config;
 use crate::secret::Secret;
@@ -66,7 +66,14 @@ impl Operator {
             Some(data_dir) => data_dir.clone(),
             None => self.config.load()?.data_dir,
         };
-        local(&data_dir)
+        match local(&data_dir) {
+            // On another machine than the server's, the person who is signed in administers, as far as they may.
+            Err(Failure::NoServer(folder)) if self.data_dir.is_none() => match login::kept()? {
+                Some(login) => login::client(&login),
+                None => Err(Failure::NoServer(folder)),
+            },
+            reached => reached,
+        }
     }
 }
 
@@ -110,6 +117,14 @@ impl At {
     /// A client without credentials.
     pub(super) fn anonymous(&self) -> Result<Client, Failure> {
         Ok(Client::anonymous(&self.server)?)
+    }
+
+    /// A client as the bot of the environment, or else as the person who is signed in here.
+    pub(super) fn somebody(&self) -> Result<Client, Failure> {
+        match login::kept()? {
+            Some(login) if !has_token() => login::client(&login),
+            _ => self.bot(),
+        }
     }
 
     /// A client with the token of the environment.

@@ -1,14 +1,14 @@
 //! `phoneops enroll`: a code for a person's next phone.
 
-use std::fs::OpenOptions;
+use std::fs::{OpenOptions, Permissions};
 use std::io::Write as _;
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::connect::Operator;
 use super::qr;
@@ -20,7 +20,9 @@ use crate::identity::UserRef;
 
 /// Print a link, a code and a QR code for a person's next phone
 ///
-/// Whoever opens the link first gets the phone enrolled as this person: give it to nobody else.
+/// Whoever opens the link first gets the phone enrolled as this person: give it to nobody else. Where the person has a phone that works,
+/// that one has to confirm the new one. Where they had one and have none left, the new one decides nothing until the recovery wait is
+/// over.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  phoneops enroll @yannick")]
 pub(super) struct Enroll {
@@ -29,6 +31,13 @@ pub(super) struct Enroll {
     /// Whose phone: @handle or usr_…
     #[arg(value_name = "@HANDLE")]
     user: UserRef,
+    #[command(flatten)]
+    show: Show,
+}
+
+/// How a code is shown.
+#[derive(Debug, Args)]
+pub(super) struct Show {
     /// Write the QR code to this file, readable by you alone
     #[arg(long, value_name = "FILE")]
     svg: Option<PathBuf>,
@@ -52,12 +61,19 @@ impl Enroll {
     pub(super) async fn run(self, out: &mut Out) -> Result<Outcome, Failure> {
         let body = json!({"user": self.user.to_string()});
         let reply = self.operator.connect()?.post("/v1/enrollments", &body).await?;
-        let code: Code = read(&reply.body)?;
+        self.show.code(&reply.body, &self.user, out)
+    }
+}
+
+impl Show {
+    /// Prints a code that the server made for `user`.
+    pub(super) fn code(&self, body: &Value, user: &UserRef, out: &mut Out) -> Result<Outcome, Failure> {
+        let code: Code = read(body)?;
         if let Some(path) = &self.svg {
             save(path, &qr::svg(&code.link)?)?;
         }
         if self.json {
-            out.json(&reply.body);
+            out.json(body);
             return Ok(Outcome::Done);
         }
         if !self.no_qr {
@@ -67,7 +83,7 @@ impl Enroll {
         let left = Clock::system().now().until(code.expires_at) + Duration::from_secs(30);
         out.line(format_args!("Link:  {}", code.link));
         out.line(format_args!("Code:  {}", code.code));
-        out.line(format_args!("Valid: until {} ({}), once, for {}", local(code.expires_at), span(left), self.user));
+        out.line(format_args!("Valid: until {} ({}), once, for {user}", local(code.expires_at), span(left)));
         Ok(Outcome::Done)
     }
 }
@@ -81,6 +97,10 @@ fn local(instant: Timestamp) -> String {
 /// Writes what whoever reads it can enrol with.
 fn save(path: &Path, svg: &str) -> Result<(), Failure> {
     let file = OpenOptions::new().create(true).write(true).truncate(true).mode(0o600).open(path);
-    let written = file.and_then(|mut file| file.write_all(svg.as_bytes()));
+    let written = file.and_then(|mut file| {
+        // A file that was there has the mode it was made with.
+        file.set_permissions(Permissions::from_mode(0o600))?;
+        file.write_all(svg.as_bytes())
+    });
     written.map_err(|source| Failure::File { path: path.to_owned(), source })
 }

@@ -2,10 +2,11 @@
 //!
 //! | who | commands | how they reach the server |
 //! |---|---|---|
-//! | operator | `user`, `bot`, `team`, `policy`, `chat-identity`, `enroll`, `keys`, `journal`, `doctor`, `backup` | the server's Unix socket |
+//! | operator | `user`, `bot`, `team`, `policy`, `chat-identity`, `freeze`, `enroll`, `device`, `admin`, `keys`, `journal`, `doctor`, `backup` | the server's Unix socket |
 //! | operator | `restore` | the database, which no server may have open |
 //! | bot | `request`, `exec`, `page`, `incident`, `chat-identity code` | HTTP, with a token from the environment |
 //! | bot or operator | `events` | HTTP with a token; without one the Unix socket |
+//! | person | `login`, `logout`, `whoami`; and what an operator and a bot do, but for `request`, `exec`, `backup` | HTTP, with the key of the login |
 //! | nobody | `healthcheck`, `openapi`, `completions`, `verify` | HTTP, or not at all |
 //!
 //! **Invariants**
@@ -14,6 +15,7 @@
 //! - What a program reads is on stdout; what only a person wants to know about it is on stderr.
 //! - An output that nobody reads any more changes no outcome.
 
+mod admin;
 mod backup;
 mod bot;
 mod break_glass;
@@ -21,15 +23,18 @@ mod chat_identity;
 mod completions;
 mod connect;
 mod demo;
+mod device;
 mod doctor;
 mod enroll;
 mod events;
 mod exec;
+mod freeze;
 mod healthcheck;
 mod incident;
 mod interrupt;
 mod journal;
 mod keys;
+mod login;
 mod noun;
 mod openapi;
 mod outcome;
@@ -71,7 +76,13 @@ enum Command {
     Team(team::Command),
     ChatIdentity(chat_identity::Command),
     Policy(policy::Command),
+    Freeze(freeze::Command),
     Enroll(enroll::Enroll),
+    Device(device::Command),
+    Admin(admin::Command),
+    Login(login::Login),
+    Logout(login::Logout),
+    Whoami(login::Whoami),
     Request(request::Request),
     Exec(exec::Exec),
     BreakGlass(break_glass::BreakGlass),
@@ -132,7 +143,13 @@ async fn perform(command: Command, out: &mut Out) -> Result<Outcome, Failure> {
         Command::Team(team) => team.run(out).await,
         Command::ChatIdentity(identity) => identity.run(out).await,
         Command::Policy(policy) => policy.run(out).await,
+        Command::Freeze(freeze) => freeze.run(out).await,
         Command::Enroll(enroll) => enroll.run(out).await,
+        Command::Device(device) => device.run(out).await,
+        Command::Admin(admin) => admin.run(out).await,
+        Command::Login(login) => login.run(out).await,
+        Command::Logout(logout) => logout.run(out).await,
+        Command::Whoami(whoami) => whoami.run(out).await,
         Command::Request(request) => request.run(out).await,
         Command::BreakGlass(broken) => broken.run(out).await,
         Command::Exec(exec) => Ok(exec.run(out).await),

@@ -12,7 +12,7 @@ use crate::identity::Who;
 
 /// Page people: their phones ring until somebody acknowledges
 ///
-/// As the bot whose token is in `PHONEOPS_TOKEN` or in the file that `PHONEOPS_TOKEN_FILE` names. Exits with 1 when nobody has a phone that
+/// As the bot whose token is in `PHONEOPS_TOKEN` or in the file that `PHONEOPS_TOKEN_FILE` names, or as the person who is signed in. Exits with 1 when nobody has a phone that
 /// rings; the incident is open even then.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  phoneops page @yannick,@ys \"All your apps are down\" --link https://status.example.com")]
@@ -70,7 +70,7 @@ impl Page {
         if let Some(actor) = &self.actor {
             body["actor"] = json!(actor);
         }
-        let reply = self.at.bot()?.post("/v1/incidents", &body).await?;
+        let reply = self.at.somebody()?.post("/v1/incidents", &body).await?;
         let paged: Paged = read(&reply.body)?;
         if self.json {
             out.json(&reply.body);

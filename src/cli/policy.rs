@@ -114,6 +114,7 @@ struct Policy {
 #[derive(Deserialize)]
 struct Judgement {
     asked: Option<Asked>,
+    refused: Option<String>,
     policies: Vec<Judged>,
 }
 
@@ -134,7 +135,18 @@ struct Named {
 #[derive(Deserialize)]
 struct Group {
     quorum: u32,
-    people: Vec<Person>,
+    people: Vec<AskedPerson>,
+    #[serde(default)]
+    away: Vec<Person>,
+}
+
+/// Somebody who would be asked, and for whom.
+#[derive(Deserialize)]
+struct AskedPerson {
+    #[serde(flatten)]
+    person: Person,
+    #[serde(default, rename = "for")]
+    absent: Vec<Person>,
 }
 
 #[derive(Deserialize)]
@@ -228,7 +240,7 @@ impl Test {
 impl Judgement {
     fn lines(&self) -> Vec<String> {
         let mut lines = match &self.asked {
-            None => vec!["Refused: no policy matches".to_owned()],
+            None => vec![format!("Refused: {}", line(self.refused.as_deref().unwrap_or_default(), 300))],
             Some(asked) => asked.lines(),
         };
         for policy in &self.policies {
@@ -244,7 +256,16 @@ impl Asked {
         lines.extend(self.requester.as_ref().map(|person| format!("Asks {}, who requests it", line(&person.name, 80))));
         for (at, group) in self.groups.iter().enumerate() {
             let first = if at == 0 { "Asks" } else { "When nobody answers, asks" };
-            lines.push(format!("{first} {} of {}", group.quorum, names(&group.people)));
+            let people: Vec<_> = group.people.iter().map(|asked| asked.person.clone()).collect();
+            lines.push(format!("{first} {} of {}", group.quorum, names(&people)));
+            let standing_in = group.people.iter().filter(|asked| !asked.absent.is_empty());
+            lines.extend(standing_in.map(|asked| {
+                let is = if asked.absent.len() == 1 { "is" } else { "are" };
+                format!("  {} for {}, who {is} away", line(&asked.person.name, 80), names(&asked.absent))
+            }));
+            if !group.away.is_empty() {
+                lines.push(format!("  Away, and represented by nobody: {}", names(&group.away)));
+            }
         }
         lines.extend(self.unreachable.as_ref().map(|why| format!("Refused all the same: {}", line(why, 1_000))));
         lines
@@ -258,9 +279,11 @@ mod tests {
     #[test]
     fn what_would_happen_is_told_in_sentences() {
         let person = |handle: &str, name: &str| json!({"id": "usr_1", "handle": handle, "name": name});
+        let mut standing_in = person("bea", "Bea Example");
+        standing_in["for"] = json!([person("dan", "Dan Example")]);
         let judgement: Judgement = serde_json::from_value(json!({
             "asked": {"policy": {"name": "prod", "sha256": "x"}, "factor": "code", "requester": person("yannick", "Yannick Schutz"),
-                "groups": [{"quorum": 1, "people": [person("ann", "Ann Example"), person("bea", "Bea Example")]},
+                "groups": [{"quorum": 1, "people": [person("ann", "Ann Example"), standing_in], "away": [person("eve", "Eve Example")]},
                     {"quorum": 1, "people": [person("cyd", "Cyd Example")]}],
                 "expires_in": 300, "delay": 0, "unreachable": "group 2: nobody"},
             "policies": [{"name": "prod"}, {"name": "any", "why_not": "it matches, but prod is stricter"}],
@@ -270,12 +293,14 @@ mod tests {
             "Policy prod, at least a code",
             "Asks Yannick Schutz, who requests it",
             "Asks 1 of Ann Example and Bea Example",
+            "  Bea Example for Dan Example, who is away",
+            "  Away, and represented by nobody: Eve Example",
             "When nobody answers, asks 1 of Cyd Example",
             "Refused all the same: group 2: nobody",
             "Not any: it matches, but prod is stricter",
         ];
         assert_eq!(judgement.lines(), expected);
-        let none: Judgement = serde_json::from_value(json!({"policies": []})).unwrap();
-        assert_eq!(none.lines(), ["Refused: no policy matches"]);
+        let none: Judgement = serde_json::from_value(json!({"policies": [], "refused": "no policy allows this action"})).unwrap();
+        assert_eq!(none.lines(), ["Refused: no policy allows this action"]);
     }
 }

@@ -6,7 +6,9 @@ use serde_json::json;
 
 use super::connect::Operator;
 use super::noun::{List, tell};
+use super::policy::made;
 use super::{Failure, Out, Outcome};
+use crate::clock::Timestamp;
 use crate::identity::{Handle, PersonName, UserRef};
 use crate::text::line;
 
@@ -29,6 +31,12 @@ enum Act {
     /// Remove a person: they may do nothing from now on, and are paged for nothing
     #[command(after_help = "Example:\n  phoneops user remove @yannick")]
     Remove(Remove),
+    /// Say that somebody is away; whom they are to be represented by is confirmed with an administrator's passkey
+    #[command(after_help = "Example:\n  phoneops user away @yannick --until 2026-12-01T08:00:00Z --delegate @ys")]
+    Away(Away),
+    /// Say that somebody is back: they answer for themselves again
+    #[command(after_help = "Example:\n  phoneops user back @yannick")]
+    Back(Back),
 }
 
 #[derive(Debug, Args)]
@@ -57,6 +65,39 @@ struct Remove {
     user: UserRef,
 }
 
+#[derive(Debug, Args)]
+struct Away {
+    #[command(flatten)]
+    operator: Operator,
+    /// Who: @handle or usr_…
+    #[arg(value_name = "@HANDLE")]
+    user: UserRef,
+    /// From when [default: from now on]
+    #[arg(long, value_name = "TIME")]
+    from: Option<Timestamp>,
+    /// Until when, like 2026-12-01T08:00:00Z
+    #[arg(long, value_name = "TIME")]
+    until: Timestamp,
+    /// Who answers for them meanwhile; without one they are not asked, and nobody is in their place
+    #[arg(long, value_name = "@HANDLE")]
+    delegate: Option<UserRef>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
+struct Back {
+    #[command(flatten)]
+    operator: Operator,
+    /// Who: @handle or usr_…
+    #[arg(value_name = "@HANDLE")]
+    user: UserRef,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
 /// A person, as `/v1/users` shows them.
 #[derive(Deserialize)]
 struct User {
@@ -73,6 +114,8 @@ impl Command {
             Act::Add(add) => add.run(out).await,
             Act::List(list) => list.run("users", row, NOBODY, out).await,
             Act::Remove(remove) => remove.run(out).await,
+            Act::Away(away) => away.run(out).await,
+            Act::Back(back) => back.run(out).await,
         }
     }
 }
@@ -98,6 +141,36 @@ impl Remove {
     async fn run(self, out: &mut Out) -> Result<Outcome, Failure> {
         self.operator.connect()?.delete(&format!("/v1/users/{}", self.user)).await?;
         out.line(format_args!("Removed {}", self.user));
+        Ok(Outcome::Done)
+    }
+}
+
+impl Away {
+    async fn run(self, out: &mut Out) -> Result<Outcome, Failure> {
+        let mut body = json!({"until": self.until});
+        if let Some(from) = self.from {
+            body["from"] = json!(from);
+        }
+        if let Some(delegate) = &self.delegate {
+            body["delegate"] = json!(delegate);
+        }
+        let reply = self.operator.connect()?.put(&format!("/v1/users/{}/away", self.user), &body).await?;
+        if self.json {
+            out.json(&reply.body);
+            return Ok(if reply.status == 202 { Outcome::Pending } else { Outcome::Done });
+        }
+        Ok(made(&reply, &format!("{} is away until {}, and nobody answers for them", self.user, self.until), out))
+    }
+}
+
+impl Back {
+    async fn run(self, out: &mut Out) -> Result<Outcome, Failure> {
+        self.operator.connect()?.delete(&format!("/v1/users/{}/away", self.user)).await?;
+        if self.json {
+            out.json(&json!({"user": self.user, "away": false}));
+        } else {
+            out.line(format_args!("{} is back", self.user));
+        }
         Ok(Outcome::Done)
     }
 }

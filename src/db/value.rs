@@ -173,8 +173,8 @@ macro_rules! id_columns {
 }
 
 id_columns! {
-    UserId BotId DeviceId PasskeyId CeremonyId EnrollmentId ApprovalId ChallengeId GrantId IncidentId NotificationId AttemptId
-    JobId EventId TeamId ActId ActChallengeId WebhookId ChatIdentityId
+    UserId BotId DeviceId PasskeyId CeremonyId EnrollmentId ApprovalId ChallengeId GrantId FreezeId IncidentId NotificationId AttemptId
+    JobId EventId TeamId ActId ActChallengeId WebhookId ChatIdentityId DeviceChallengeId
 }
 
 /// One row of a result, whichever engine it came from.

@@ -13,6 +13,7 @@
 //! - A dead target retires only the registration it was tried with; one made since then stays, however late the provider answers.
 //! - Where a phone is reached is a secret: it is stored sealed.
 
+mod devices;
 mod reach;
 mod service;
 mod store;

@@ -48,7 +48,7 @@ pub struct Delivery {
 pub struct Notice {
     /// Who.
     pub user: UserId,
-    /// What about: an approval or an incident.
+    /// What about: an approval, an incident, a device.
     pub subject: Uuid,
     /// Which ring, from 1.
     pub round: u32,
@@ -63,7 +63,7 @@ pub struct Notice {
 /// What a phone is to show, as it is stored until it is sent.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Content {
-    /// `page`, `approval`, `acted`, `answered` or `test`.
+    /// What it is about.
     pub category: Category,
     /// Whether it wakes people.
     pub high: bool,
@@ -163,7 +163,7 @@ impl Delivery {
         call.write(&self.store, now, move |tx| Box::pin(async move { Ok(delivery.notify(tx, notice, now).await?) })).await
     }
 
-    async fn notify_on(&self, tx: &mut Tx<'_>, notice: Notice, devices: &[DeviceId], now: Timestamp) -> Result<()> {
+    pub(super) async fn notify_on(&self, tx: &mut Tx<'_>, notice: Notice, devices: &[DeviceId], now: Timestamp) -> Result<()> {
         if devices.is_empty() {
             return Ok(());
         }

@@ -54,6 +54,9 @@ impl Stage {
             ("WEB_PUSH_SUBJECT", "mailto:demo@phoneops.example".to_owned()),
             ("PAGING_FALLBACK", "@ys".to_owned()),
             ("PAGING_RINGS", "2".to_owned()),
+            // Whoever tries it out is not to be left alone after half an hour.
+            ("APPROVALS_PUSHES_PER_APPROVER_PER_HOUR", "1000".to_owned()),
+            ("APPROVALS_PUSHES_PER_REQUESTER_PER_HOUR", "1000".to_owned()),
         ];
         let config = Config::load(None, settings.map(|(key, value)| (format!("PHONEOPS_{key}"), value)))?;
         let server = Server::start(&config, clock.clone(), listener, None).await?;

@@ -230,7 +230,7 @@ impl Worker {
     fn room(&self, kind: Kind) -> Arc<Semaphore> {
         match kind {
             Kind::Push => self.pushes.clone(),
-            Kind::ApprovalDeadline | Kind::IncidentTimer => self.timers.clone(),
+            Kind::ApprovalDeadline | Kind::ApprovalBell | Kind::IncidentTimer => self.timers.clone(),
             Kind::Webhook => self.webhooks.clone(),
         }
     }
@@ -302,6 +302,7 @@ impl Engine {
             Kind::ApprovalDeadline => self.approvals.deadline(ApprovalId(job.subject), job.clone()).await,
             Kind::IncidentTimer => self.paging.timer(IncidentId(job.subject), job.clone()).await,
             Kind::Webhook => self.webhooks.deliver(job.clone()).await,
+            Kind::ApprovalBell => self.approvals.bell(ApprovalId(job.subject), job.clone()).await,
         }
     }
 
@@ -397,8 +398,12 @@ async fn forget(forgetting: Forgetting, clock: Clock, stop: CancellationToken) {
             tracing::error!(%error, "what is over cannot be forgotten");
         }
         tokio::select! {
-            () = stop.cancelled() => return,
+            () = stop.cancelled() => break,
             () = clock.sleep_until(clock.now().after(FORGET_EVERY)) => {}
         }
+    }
+    // A server that is restarted often would never come to it.
+    if let Err(error) = forgetting.identity.write_usage().await {
+        tracing::warn!(%error, "it was not written what was used last");
     }
 }

@@ -10,9 +10,10 @@ use serde_json::Value;
 
 use super::State;
 use super::caller::{Read, Write};
+use super::enrollments::CodeBody;
 use super::input::Path;
 use super::problem::Problem;
-use crate::approvals::policies::{Act, Change};
+use crate::approvals::policies::{Act, Change, Confirmation};
 use crate::clock::Timestamp;
 use crate::id::{ActChallengeId, ActId, UserId};
 use crate::identity::strict_json;
@@ -129,10 +130,22 @@ struct ConfirmRequest {
     credential: Value,
 }
 
+/// An act that was confirmed.
+#[derive(Serialize, JsonSchema)]
+struct ConfirmedBody {
+    #[serde(flatten)]
+    act: ActBody,
+    /// The enrolment code that it made, shown to whoever confirmed, this once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    enrollment: Option<CodeBody>,
+}
+
 async fn confirm(
     Extract(app): Extract<State>,
     Path(ById { id }): Path<ById>,
     Write(call, body): Write<ConfirmRequest>,
-) -> Result<Json<ActBody>, Problem> {
-    Ok(Json(app.policies.confirm(&call, id, body.challenge, body.credential).await?.into()))
+) -> Result<Json<ConfirmedBody>, Problem> {
+    let Confirmation { act, code } = app.policies.confirm(&call, id, body.challenge, body.credential).await?;
+    let enrollment = code.map(|code| CodeBody::of(code, &app.issuer));
+    Ok(Json(ConfirmedBody { act: act.into(), enrollment }))
 }

@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use super::State;
 use super::caller::{Read, Write};
-use super::input::{Path, Query, Wait, object, optional_object, optional_text};
+use super::input::{Path, Query, Wait, object, optional_object, optional_strict, optional_text};
 use super::output::{MadeOrNow, NoContent};
 use super::people::{BotName, Person};
 use super::problem::Problem;
@@ -23,7 +23,7 @@ use crate::approvals::{
 };
 use crate::clock::Timestamp;
 use crate::id::{ApprovalId, ChallengeId, UserId};
-use crate::identity::{Call, Failure, Who, strict_json};
+use crate::identity::{Call, Failure, Who};
 use crate::secret::{Secret, b64u, from_b64u};
 
 pub(super) fn router() -> ApiRouter<State> {
@@ -33,7 +33,9 @@ pub(super) fn router() -> ApiRouter<State> {
             post_with(request, |op| {
                 op.id("requestApproval").tag("approvals").summary("Ask that an action be allowed").description(
                     "For bots with `approvals:request`. With `wait`, answers 200 as soon as it is decided, else 201 when the wait is over; a \
-                     reply with a `code` does not wait, for the requester must see the code first.",
+                     reply with a `code` does not wait, for the requester must see the code first. A request alike one that is open \
+                     waits in inboxes without ringing (`folded_into`); one that would ring nobody is 429 `nobody_rings`, and what \
+                     was reported 403 `frozen`.",
                 )
             })
             .get_with(inbox, |op| {
@@ -163,6 +165,9 @@ struct ApprovalBody {
     quorums: Vec<Quorum>,
     /// Everybody who may approve now.
     approvers: Vec<Person>,
+    /// Who of them answers for somebody who is away; their statements say so. Left out when nobody does.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    delegations: Vec<DelegationBody>,
     /// Who has approved.
     approvals: Vec<GivenBody>,
     /// What a phone shows, and nothing else.
@@ -194,6 +199,19 @@ struct ApprovalBody {
     /// What became of it, once the bot that redeemed the grant told.
     #[serde(skip_serializing_if = "Option::is_none")]
     outcome: Option<Reported>,
+    /// The open request alike (same requester, type and target) that rang instead; there while nobody was rung for this one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    folded_into: Option<ApprovalId>,
+    /// `frozen` when it was cancelled because somebody reported its bot.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cancelled_because: Option<Because>,
+}
+
+/// Why it was cancelled, when its bot did not.
+#[derive(Clone, Copy, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+enum Because {
+    Frozen,
 }
 
 /// A break-glass: by the operator, on the server itself.
@@ -218,6 +236,14 @@ struct BoundTo {
 struct Quorum {
     needed: u32,
     approvers: Vec<Person>,
+}
+
+/// One person answers for another, who is away.
+#[derive(Serialize, JsonSchema)]
+struct DelegationBody {
+    by: Person,
+    /// Who is away.
+    r#for: Person,
 }
 
 /// One person's approval.
@@ -255,9 +281,11 @@ struct List {
 impl From<View> for ApprovalBody {
     fn from(view: View) -> Self {
         let quorums = quorums(&view);
-        let View { approval, requester, bot, approvers, given, decided_by, display, grant, outcome } = view;
+        let View { approval, requester, bot, approvers, delegations, given, decided_by, display, grant, outcome, folded_into } =
+            view;
         let answer_by = approval.answer_by();
         let holds_until = if let Outcome::Holding { until } = approval.state { Some(until) } else { None };
+        let frozen = matches!(approval.state, Outcome::Cancelled { frozen: true, .. });
         let (state, decided) = match approval.state {
             Outcome::Pending | Outcome::Holding { .. } | Outcome::BreakingGlass { .. } => (Word::Pending, None),
             Outcome::Opened { .. } => (Word::Approved, None),
@@ -287,6 +315,7 @@ impl From<View> for ApprovalBody {
             requester_approves: approval.requirement.requester,
             quorums,
             approvers: approvers.iter().map(Person::from).collect(),
+            delegations: delegations.iter().map(|(by, absent)| DelegationBody { by: by.into(), r#for: absent.into() }).collect(),
             approvals: given
                 .iter()
                 .map(|(by, Given { factor, at, .. })| GivenBody { by: by.into(), factor: *factor, at: *at })
@@ -303,6 +332,8 @@ impl From<View> for ApprovalBody {
             decision,
             grant,
             outcome,
+            folded_into,
+            cancelled_because: frozen.then_some(Because::Frozen),
         }
     }
 }
@@ -448,7 +479,7 @@ struct AnswerRequest {
     #[schemars(length(max = 1000))]
     reason: Option<String>,
     /// `AuthenticationResponseJSON` (WebAuthn Level 3); with the factor `passkey`.
-    #[serde(default, deserialize_with = "credential")]
+    #[serde(default, deserialize_with = "optional_strict")]
     #[schemars(with = "Option<Value>")]
     credential: Option<Value>,
     /// The compact JWS of the device's key over the statement; with the factors `code` and `tap`.
@@ -459,10 +490,6 @@ struct AnswerRequest {
     #[serde(default)]
     #[schemars(length(max = 6))]
     code: Option<String>,
-}
-
-fn credential<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
-    strict_json::deserialize(deserializer).map(Some)
 }
 
 /// The one signature that an answer has.

@@ -100,6 +100,9 @@ struct BotBody {
     name: Handle,
     scopes: Vec<Scope>,
     created_at: Timestamp,
+    /// When it called last, give or take ten minutes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_used_at: Option<Timestamp>,
     /// Until when the token before the newest works; absent when it does not.
     #[serde(skip_serializing_if = "Option::is_none")]
     previous_token_until: Option<Timestamp>,
@@ -121,8 +124,9 @@ struct List {
 
 impl BotBody {
     fn of(bot: Bot, now: Timestamp) -> Self {
-        let previous_token_until = bot.previous_token_until.filter(|until| *until > now);
-        Self { id: bot.id, name: bot.name, scopes: bot.scopes, created_at: bot.created_at, previous_token_until }
+        let Bot { id, name, scopes, created_at, last_used_at, previous_token_until, .. } = bot;
+        let previous_token_until = previous_token_until.filter(|until| *until > now);
+        Self { id, name, scopes, created_at, last_used_at, previous_token_until }
     }
 }
 

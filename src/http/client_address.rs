@@ -63,7 +63,11 @@ mod tests {
         assert_eq!(seen(client, &["198.51.100.1"], &proxies), client, "whoever is no proxy speaks for themselves");
         assert_eq!(seen(client, &["198.51.100.1"], &[]), client);
         assert_eq!(seen("10.0.0.1", &[client], &proxies), client);
-        assert_eq!(seen("10.0.0.1", &["198.51.100.1, 203.0.113.9"], &proxies), client, "what the client wrote itself is not believed");
+        assert_eq!(
+            seen("10.0.0.1", &["198.51.100.1, 203.0.113.9"], &proxies),
+            client,
+            "what the client wrote itself is not believed"
+        );
         assert_eq!(seen("10.0.0.1", &["198.51.100.1", "203.0.113.9, 10.2.0.1"], &proxies), client, "through two proxies");
         assert_eq!(seen("::ffff:10.0.0.1", &["203.0.113.9:4711"], &proxies), client);
         assert_eq!(seen("10.0.0.1", &["[2001:db8::9]:4711"], &proxies), "2001:db8::9");

@@ -1,21 +1,28 @@
 //! `/v1/devices`: a person's phones, browsers and command lines, and how they are reached.
 
+use std::net::IpAddr;
+
 use aide::axum::ApiRouter;
-use aide::axum::routing::{delete_with, get_with, put_with};
+use aide::axum::routing::{delete_with, get_with, post_with, put_with};
 use axum::Json;
 use axum::extract::State as Extract;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::State;
 use super::caller::{Read, Write};
-use super::input::{Path, object};
+use super::input::{Path, object, optional_strict};
 use super::output::NoContent;
+use super::passkeys::PasskeyBody;
 use super::problem::Problem;
 use crate::clock::Timestamp;
 use crate::delivery::Registration;
-use crate::id::{DeviceId, UserId};
-use crate::identity::{Device, Platform};
+use crate::id::{DeviceChallengeId, DeviceId, UserId};
+use crate::identity::{
+    ClaimedDevice, Confirmation, Device, DeviceChallenge, Devices, NotAMatchNumber, Platform, Signature, UserRef, Via,
+    WaitingDevice,
+};
 use crate::push::{Subscription, guard};
 
 pub(super) fn router() -> ApiRouter<State> {
@@ -30,6 +37,29 @@ pub(super) fn router() -> ApiRouter<State> {
             }),
         )
         .api_route(
+            "/v1/devices/{id}/challenge",
+            post_with(challenge, |op| {
+                op.id("challengeDevice").tag("devices").summary("A statement to sign, that a device that waits is mine")
+            }),
+        )
+        .api_route(
+            "/v1/devices/{id}/confirm",
+            post_with(confirm, |op| {
+                op.id("confirmDevice")
+                    .tag("devices")
+                    .summary("A signature, which makes a device that waits mine")
+                    .description("`match` is what the new device shows. See the device protocol, section 2.")
+            }),
+        )
+        .api_route(
+            "/v1/devices/{id}/reject",
+            post_with(reject, |op| op.id("rejectDevice").tag("devices").summary("End the waiting of a device that is not mine")),
+        )
+        .api_route(
+            "/v1/users/{user}/devices",
+            get_with(list_of, |op| op.id("listUserDevices").tag("users").summary("The devices and passkeys of a person")),
+        )
+        .api_route(
             "/v1/devices/{id}/push",
             put_with(register, |op| op.id("registerPush").tag("devices").summary("How this device is reached from now on")),
         )
@@ -40,30 +70,207 @@ struct ById {
     id: DeviceId,
 }
 
-/// A device.
+/// A device, or one that waits to become one.
 #[derive(Serialize, JsonSchema)]
 pub(super) struct DeviceBody {
     id: DeviceId,
     user: UserId,
     name: String,
     platform: Platform,
+    /// When it claimed its code.
     enrolled_at: Timestamp,
+    state: Standing,
+    /// Until when a device that waits can be confirmed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expires_at: Option<Timestamp>,
+    /// Six digits that a device that waits shows and that are typed into the one that confirms it. Only in the reply to its claim.
+    #[serde(rename = "match", skip_serializing_if = "Option::is_none")]
+    match_number: Option<String>,
+    /// How a device that waits came.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    via: Option<Via>,
+    /// Where a device that waits called from, where that is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    address: Option<IpAddr>,
+    /// From when on it answers and administers, when it recovers its person.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    approves_from: Option<Timestamp>,
+    /// When it called last, give or take ten minutes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_used_at: Option<Timestamp>,
+}
+
+/// Whether a device is one.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+enum Standing {
+    /// It is.
+    Active,
+    /// It waits until another device of its person confirms it.
+    Waiting,
 }
 
 #[derive(Serialize, JsonSchema)]
 struct List {
+    /// Those that wait come last.
     devices: Vec<DeviceBody>,
+}
+
+/// What a person has to call and to approve with.
+#[derive(Serialize, JsonSchema)]
+struct DevicesAndPasskeys {
+    /// Those that wait come last.
+    devices: Vec<DeviceBody>,
+    passkeys: Vec<PasskeyBody>,
 }
 
 impl From<Device> for DeviceBody {
     fn from(device: Device) -> Self {
-        Self { id: device.id, user: device.user, name: device.name, platform: device.platform, enrolled_at: device.enrolled_at }
+        Self {
+            id: device.id,
+            user: device.user,
+            name: device.name,
+            platform: device.platform,
+            enrolled_at: device.enrolled_at,
+            state: Standing::Active,
+            expires_at: None,
+            match_number: None,
+            via: None,
+            address: None,
+            approves_from: device.approves_from,
+            last_used_at: device.last_used_at,
+        }
+    }
+}
+
+/// As the person's other devices see it: without its number, which is to be read off its own screen.
+impl From<WaitingDevice> for DeviceBody {
+    fn from(waiting: WaitingDevice) -> Self {
+        Self {
+            id: waiting.id,
+            user: waiting.user,
+            name: waiting.name,
+            platform: waiting.platform,
+            enrolled_at: waiting.claimed_at,
+            state: Standing::Waiting,
+            expires_at: Some(waiting.expires_at),
+            match_number: None,
+            via: Some(waiting.via),
+            address: waiting.address,
+            approves_from: None,
+            last_used_at: None,
+        }
+    }
+}
+
+impl From<ClaimedDevice> for DeviceBody {
+    fn from(claimed: ClaimedDevice) -> Self {
+        match claimed {
+            ClaimedDevice::Joined(device) => device.into(),
+            ClaimedDevice::Waits(waiting) => {
+                let match_number = Some(waiting.match_number().to_string());
+                Self { match_number, ..waiting.into() }
+            }
+        }
+    }
+}
+
+impl From<Devices> for DevicesAndPasskeys {
+    fn from(all: Devices) -> Self {
+        let waiting = all.waiting.into_iter().map(DeviceBody::from);
+        Self {
+            devices: all.devices.into_iter().map(DeviceBody::from).chain(waiting).collect(),
+            passkeys: all.passkeys.into_iter().map(PasskeyBody::from).collect(),
+        }
     }
 }
 
 async fn list(Extract(app): Extract<State>, Read(call): Read) -> Result<Json<List>, Problem> {
-    let devices = app.identity.devices(&call).await?.into_iter().map(DeviceBody::from).collect();
+    let DevicesAndPasskeys { devices, .. } = app.identity.devices(&call).await?.into();
     Ok(Json(List { devices }))
+}
+
+#[derive(Deserialize, JsonSchema)]
+struct ByUser {
+    /// `usr_…` or `@handle`.
+    user: UserRef,
+}
+
+async fn list_of(
+    Extract(app): Extract<State>,
+    Path(ByUser { user }): Path<ByUser>,
+    Read(call): Read,
+) -> Result<Json<DevicesAndPasskeys>, Problem> {
+    Ok(Json(app.identity.devices_of(&call, user).await?.into()))
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Nothing {}
+
+#[derive(Serialize, JsonSchema)]
+struct ChallengeBody {
+    challenge: DeviceChallengeId,
+    /// The statement, canonical JSON (RFC 8785), as a string.
+    statement: String,
+    /// `PublicKeyCredentialRequestOptions` in JSON form (WebAuthn Level 3); absent where the device's own key is to sign.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    public_key: Option<Value>,
+    expires_at: Timestamp,
+}
+
+async fn challenge(
+    Extract(app): Extract<State>,
+    Path(ById { id }): Path<ById>,
+    Write(call, Nothing {}): Write<Nothing>,
+) -> Result<Json<ChallengeBody>, Problem> {
+    let offered = app.identity.challenge_device(&call, id).await?;
+    let DeviceChallenge { id: challenge, statement, public_key, expires_at } = offered;
+    Ok(Json(ChallengeBody { challenge, statement, public_key, expires_at }))
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct ConfirmRequest {
+    challenge: DeviceChallengeId,
+    /// The six digits that the new device shows.
+    #[serde(rename = "match")]
+    #[schemars(length(min = 6, max = 16))]
+    match_number: String,
+    /// `AuthenticationResponseJSON` (WebAuthn Level 3).
+    #[serde(default, deserialize_with = "optional_strict")]
+    #[schemars(with = "Option<Value>")]
+    credential: Option<Value>,
+    /// The compact JWS of the calling device's key over the statement.
+    #[serde(default)]
+    #[schemars(length(max = 8192))]
+    jws: Option<String>,
+}
+
+async fn confirm(
+    Extract(app): Extract<State>,
+    Path(ById { id }): Path<ById>,
+    Write(call, body): Write<ConfirmRequest>,
+) -> Result<Json<DeviceBody>, Problem> {
+    let ConfirmRequest { challenge, match_number, credential, jws } = body;
+    let match_number = match_number.parse().map_err(|error: NotAMatchNumber| Problem::field("match", error.to_string()))?;
+    let signature = match (credential, jws) {
+        (Some(credential), None) => Signature::Passkey(credential),
+        (None, Some(jws)) => Signature::Device(jws),
+        (None, None) => return Err(Problem::field("credential", "send a `credential` or a `jws`")),
+        (Some(_), Some(_)) => return Err(Problem::field("jws", "send either a `credential` or a `jws`")),
+    };
+    let confirmation = Confirmation { challenge, match_number, signature };
+    Ok(Json(app.identity.confirm_device(&call, id, confirmation).await?.into()))
+}
+
+async fn reject(
+    Extract(app): Extract<State>,
+    Path(ById { id }): Path<ById>,
+    Write(call, Nothing {}): Write<Nothing>,
+) -> Result<NoContent, Problem> {
+    app.identity.reject_device(&call, id).await?;
+    Ok(NoContent)
 }
 
 async fn revoke(Extract(app): Extract<State>, Path(ById { id }): Path<ById>, Read(call): Read) -> Result<NoContent, Problem> {

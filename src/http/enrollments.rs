@@ -2,29 +2,35 @@
 
 use aide::axum::ApiRouter;
 use aide::axum::routing::post_with;
+use axum::Extension;
 use axum::extract::State as Extract;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::State;
+use super::acts::ActBody;
 use super::caller::{Anonymous, Write, field};
+use super::client_address::ClientAddress;
 use super::devices::DeviceBody;
 use super::input::{name, object, optional_object};
-use super::output::{Created, MadeOrNow};
+use super::output::{MadeOrNow, MadeOrWaits};
 use super::problem::Problem;
 use super::users::UserBody;
 use crate::clock::Timestamp;
 use crate::id::EnrollmentId;
 use crate::identity::code::EnrollmentCode;
-use crate::identity::{Claim, DeviceKey, Handle, PersonName, Platform, UserRef, strict_json};
+use crate::identity::{Claim, Claimed, DeviceKey, Handle, NewCode, PersonName, Platform, UserRef, strict_json};
 
 pub(super) fn router() -> ApiRouter<State> {
     ApiRouter::new()
         .api_route(
             "/v1/enrollments",
             post_with(create, |op| {
-                op.id("createEnrollment").tag("devices").summary("A code for a person's next device, shown this once")
+                op.id("createEnrollment")
+                    .tag("devices")
+                    .summary("A code for a person's next device, shown this once")
+                    .description("For somebody else it waits for an administrator's passkey, and is shown to whoever confirms.")
             }),
         )
         .api_route(
@@ -45,8 +51,9 @@ struct Request {
     user: UserRef,
 }
 
+/// An enrolment code.
 #[derive(Serialize, JsonSchema)]
-struct CodeBody {
+pub(super) struct CodeBody {
     id: EnrollmentId,
     /// The code, in groups of four. It cannot be shown again.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -57,11 +64,23 @@ struct CodeBody {
     expires_at: Timestamp,
 }
 
-async fn create(Extract(app): Extract<State>, Write(call, body): Write<Request>) -> Result<Created<CodeBody>, Problem> {
+impl CodeBody {
+    pub(super) fn of(new: NewCode, issuer: &str) -> Self {
+        let code = new.code.map(|code| code.expose_grouped());
+        let link = code.as_ref().map(|code| format!("{issuer}/enroll#{code}"));
+        Self { id: new.id, code, link, expires_at: new.expires_at }
+    }
+}
+
+async fn create(
+    Extract(app): Extract<State>,
+    Write(call, body): Write<Request>,
+) -> Result<MadeOrWaits<CodeBody, ActBody>, Problem> {
+    if !call.enrols(&body.user) {
+        return Ok(MadeOrWaits::Waits(app.policies.enroll(&call, body.user).await?.into()));
+    }
     let new = app.identity.create_enrollment(&call, body.user).await?;
-    let code = new.code.map(|code| code.expose_grouped());
-    let link = code.as_ref().map(|code| format!("{}/enroll#{code}", app.issuer));
-    Ok(Created(CodeBody { id: new.id, code, link, expires_at: new.expires_at }))
+    Ok(MadeOrWaits::Made(CodeBody::of(new, &app.issuer)))
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -85,11 +104,11 @@ struct ClaimRequest {
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct DeviceRequest {
+pub(super) struct DeviceRequest {
     /// What its owner calls it; 1 to 80 characters.
     #[schemars(length(min = 1, max = 80))]
-    name: String,
-    platform: Platform,
+    pub(super) name: String,
+    pub(super) platform: Platform,
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -110,7 +129,7 @@ struct ClaimedBody {
 }
 
 /// What the `device` member says; it is kept as it was sent, for the proof covers it.
-fn device(sent: &Value) -> Result<DeviceRequest, Problem> {
+pub(super) fn device(sent: &Value) -> Result<DeviceRequest, Problem> {
     let mut track = serde_path_to_error::Track::new();
     object(serde_path_to_error::Deserializer::new(sent, &mut track)).map_err(|error: serde_json::Error| {
         let detail = error.to_string();
@@ -121,6 +140,7 @@ fn device(sent: &Value) -> Result<DeviceRequest, Problem> {
 
 async fn claim(
     Extract(app): Extract<State>,
+    address: Option<Extension<ClientAddress>>,
     Anonymous(body): Anonymous<ClaimRequest>,
 ) -> Result<MadeOrNow<ClaimedBody>, Problem> {
     let code = EnrollmentCode::parse(&body.code).map_err(|error| Problem::field("code", error.to_string()))?;
@@ -133,8 +153,9 @@ async fn claim(
         key: body.device_key,
         proof: body.proof,
         user: body.user.map(|user| (user.handle, user.name)),
+        address: address.map(|Extension(ClientAddress(address))| address),
     };
-    let (user, device, fresh) = app.identity.claim(claim).await?;
+    let Claimed { user, device, fresh } = app.identity.claim(claim).await?;
     let body = ClaimedBody {
         user: user.into(),
         device: device.into(),

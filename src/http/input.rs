@@ -13,9 +13,11 @@ use schemars::JsonSchema;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{DeserializeOwned, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
+use serde_json::Value;
 
 use super::problem::Problem;
 use super::{MAX_WAIT, State};
+use crate::identity::strict_json;
 
 /// Parameters of the path. What does not parse is not there.
 pub(super) struct Path<T>(pub(super) T);
@@ -122,6 +124,11 @@ pub(super) fn optional_object<'de, D: Deserializer<'de>, T: Deserialize<'de>>(de
     #[serde(bound = "T: Deserialize<'de>")]
     struct Present<T>(#[serde(deserialize_with = "object")] T);
     Ok(Option::<Present<T>>::deserialize(deserializer)?.map(|Present(value)| value))
+}
+
+/// JSON that is passed on as it was sent, read strictly, when there is some.
+pub(super) fn optional_strict<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
+    strict_json::deserialize(deserializer).map(Some)
 }
 
 impl<T: JsonSchema> OperationInput for Path<T> {

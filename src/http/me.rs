@@ -8,6 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::State;
+use super::away::AwayBody;
 use super::caller::{Read, Write};
 use super::devices::DeviceBody;
 use super::passkeys::PasskeyBody;
@@ -29,6 +30,9 @@ struct MeBody {
     /// The device that asks.
     device: DeviceBody,
     passkeys: Vec<PasskeyBody>,
+    /// That I am away, or will be; absent otherwise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    away: Option<AwayBody>,
     issuer: String,
     /// What to subscribe to push with, base64url.
     vapid_public_key: String,
@@ -41,6 +45,7 @@ async fn me(Extract(app): Extract<State>, Read(call): Read) -> Result<Json<MeBod
         user: person.user.into(),
         device: person.device.into(),
         passkeys,
+        away: app.policies.own_absence(&call).await?.map(AwayBody::from),
         issuer: app.issuer.clone(),
         vapid_public_key: app.vapid_public_key.clone(),
     }))

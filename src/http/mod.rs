@@ -7,6 +7,7 @@
 
 mod acts;
 mod approvals;
+mod away;
 mod backup;
 mod bots;
 mod caller;
@@ -15,12 +16,14 @@ mod client_address;
 mod devices;
 mod enrollments;
 mod events;
+mod freezes;
 mod grants;
 mod health;
 mod incidents;
 mod input;
 mod journal;
 mod keys;
+mod logins;
 mod me;
 mod middleware;
 mod output;
@@ -122,12 +125,15 @@ fn api() -> ApiRouter<State> {
         .merge(grants::router())
         .merge(incidents::router())
         .merge(enrollments::router())
+        .merge(logins::router())
         .merge(token::router())
         .merge(devices::router())
         .merge(passkeys::router())
         .merge(policies::router())
+        .merge(freezes::router())
         .merge(teams::router())
         .merge(me::router())
+        .merge(away::router())
         .merge(users::router())
         .merge(bots::router())
         .merge(chat_identities::router())

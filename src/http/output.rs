@@ -31,6 +31,14 @@ pub(super) enum NowOrWaits<T, W> {
     Waits(W),
 }
 
+/// 201 when it was made, 202 with what it waits for when it was not yet.
+pub(super) enum MadeOrWaits<T, W> {
+    /// 201.
+    Made(T),
+    /// 202.
+    Waits(W),
+}
+
 /// 204 when it was done, 202 with what it waits for when it was not yet.
 pub(super) enum DoneOrWaits<W> {
     /// 204.
@@ -106,6 +114,15 @@ impl<T: Serialize, W: Serialize> IntoResponse for NowOrWaits<T, W> {
     }
 }
 
+impl<T: Serialize, W: Serialize> IntoResponse for MadeOrWaits<T, W> {
+    fn into_response(self) -> Response {
+        match self {
+            Self::Made(body) => (StatusCode::CREATED, Json(body)).into_response(),
+            Self::Waits(body) => (StatusCode::ACCEPTED, Json(body)).into_response(),
+        }
+    }
+}
+
 impl<W: Serialize> IntoResponse for DoneOrWaits<W> {
     fn into_response(self) -> Response {
         match self {
@@ -126,6 +143,20 @@ impl<T: JsonSchema, W: JsonSchema> OperationOutput for NowOrWaits<T, W> {
         let now = Json::<T>::operation_response(ctx, operation).map(|response| (Some(200), response));
         let waits = Json::<W>::operation_response(ctx, operation).map(|response| (Some(202), response));
         now.into_iter().chain(waits).collect()
+    }
+}
+
+impl<T: JsonSchema, W: JsonSchema> OperationOutput for MadeOrWaits<T, W> {
+    type Inner = T;
+
+    fn operation_response(ctx: &mut GenContext, operation: &mut Operation) -> Option<ApiResponse> {
+        Json::<T>::operation_response(ctx, operation)
+    }
+
+    fn inferred_responses(ctx: &mut GenContext, operation: &mut Operation) -> Vec<(Option<u16>, ApiResponse)> {
+        let made = Json::<T>::operation_response(ctx, operation).map(|response| (Some(201), response));
+        let waits = Json::<W>::operation_response(ctx, operation).map(|response| (Some(202), response));
+        made.into_iter().chain(waits).collect()
     }
 }
 

@@ -10,12 +10,12 @@ use serde_json::Value;
 
 use super::State;
 use super::caller::{Read, Write};
-use super::input::{Path, name};
+use super::input::{Path, name, optional_strict};
 use super::output::{Created, NoContent};
 use super::problem::Problem;
 use crate::clock::Timestamp;
 use crate::id::{CeremonyId, PasskeyId};
-use crate::identity::{Passkey, strict_json};
+use crate::identity::{OfferedPasskey, Passkey, strict_json};
 
 pub(super) fn router() -> ApiRouter<State> {
     ApiRouter::new()
@@ -43,11 +43,24 @@ struct CeremonyBody {
     ceremony: CeremonyId,
     /// `PublicKeyCredentialCreationOptions` in JSON form (WebAuthn Level 3).
     public_key: Value,
+    /// What a passkey of mine has to sign first; absent when none has to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    guard: Option<GuardBody>,
+}
+
+/// What a passkey that is there already signs, to let another be made.
+#[derive(Serialize, JsonSchema)]
+struct GuardBody {
+    /// The statement, canonical JSON (RFC 8785), as a string.
+    statement: String,
+    /// `PublicKeyCredentialRequestOptions` in JSON form (WebAuthn Level 3).
+    public_key: Value,
 }
 
 async fn start(Extract(app): Extract<State>, Write(call, Nothing {}): Write<Nothing>) -> Result<Json<CeremonyBody>, Problem> {
-    let (ceremony, public_key) = app.identity.start_passkey(&call).await?;
-    Ok(Json(CeremonyBody { ceremony, public_key }))
+    let OfferedPasskey { ceremony, public_key, guard } = app.identity.start_passkey(&call).await?;
+    let guard = guard.map(|guard| GuardBody { statement: guard.statement, public_key: guard.public_key });
+    Ok(Json(CeremonyBody { ceremony, public_key, guard }))
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -60,6 +73,10 @@ struct FinishRequest {
     /// `RegistrationResponseJSON` (WebAuthn Level 3).
     #[serde(deserialize_with = "strict_json::deserialize")]
     credential: Value,
+    /// `AuthenticationResponseJSON` over the guard's statement, where there was one.
+    #[serde(default, deserialize_with = "optional_strict")]
+    #[schemars(with = "Option<Value>")]
+    guard: Option<Value>,
 }
 
 /// A passkey.
@@ -68,17 +85,20 @@ pub(super) struct PasskeyBody {
     id: PasskeyId,
     name: String,
     created_at: Timestamp,
+    /// When it signed last, give or take ten minutes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_used_at: Option<Timestamp>,
 }
 
 impl From<Passkey> for PasskeyBody {
     fn from(passkey: Passkey) -> Self {
-        Self { id: passkey.id, name: passkey.name, created_at: passkey.created_at }
+        Self { id: passkey.id, name: passkey.name, created_at: passkey.created_at, last_used_at: passkey.last_used_at }
     }
 }
 
 async fn finish(Extract(app): Extract<State>, Write(call, body): Write<FinishRequest>) -> Result<Created<PasskeyBody>, Problem> {
     let name = name("name", &body.name)?;
-    Ok(Created(app.identity.finish_passkey(&call, body.ceremony, name, body.credential).await?.into()))
+    Ok(Created(app.identity.finish_passkey(&call, body.ceremony, name, body.credential, body.guard).await?.into()))
 }
 
 #[derive(Serialize, JsonSchema)]

@@ -14,11 +14,11 @@ use super::input::{Path, object, optional_object};
 use super::output::{DoneOrWaits, NowOrWaits};
 use super::people::Person;
 use super::problem::Problem;
-use crate::approvals::policies::{Asked, Changed, Judgement, Stored, Trial};
+use crate::approvals::policies::{Asked, Changed, Judgement, Staff, Stored, Trial};
 use crate::approvals::policy::{Match, Policy, Require};
 use crate::approvals::{Action, Factor, Origin, PolicyRef};
 use crate::clock::Timestamp;
-use crate::identity::{Handle, UserRef};
+use crate::identity::{Handle, User, UserRef};
 
 pub(super) fn router() -> ApiRouter<State> {
     ApiRouter::new()
@@ -145,9 +145,12 @@ struct TestRequest {
 /// What would become of the action.
 #[derive(Serialize, JsonSchema)]
 struct Outcome {
-    /// What would be asked; absent when the action would be refused because no policy matches.
+    /// What would be asked; absent when the action would be refused.
     #[serde(skip_serializing_if = "Option::is_none")]
     asked: Option<AskedBody>,
+    /// Why it would be refused: no policy matches, or the strictest that may cannot be judged.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    refused: Option<String>,
     /// Every policy, the strictest first.
     policies: Vec<JudgedBody>,
 }
@@ -176,7 +179,30 @@ struct AskedBody {
 #[derive(Serialize, JsonSchema)]
 struct GroupBody {
     quorum: u32,
-    people: Vec<Person>,
+    people: Vec<AskedPerson>,
+    /// Who is away, and represented by nobody.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    away: Vec<Person>,
+}
+
+/// Somebody who would be asked.
+#[derive(Serialize, JsonSchema)]
+struct AskedPerson {
+    #[serde(flatten)]
+    person: Person,
+    /// For whom, who is away.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    r#for: Vec<Person>,
+}
+
+impl GroupBody {
+    fn of(quorum: u32, staff: &Staff) -> Self {
+        let asked = |(person, absent): &(User, Vec<User>)| AskedPerson {
+            person: person.into(),
+            r#for: absent.iter().map(Person::from).collect(),
+        };
+        Self { quorum, people: staff.asked.iter().map(asked).collect(), away: staff.away.iter().map(Person::from).collect() }
+    }
 }
 
 /// A policy, and why it does not rule.
@@ -191,10 +217,7 @@ struct JudgedBody {
 impl From<Asked> for AskedBody {
     fn from(asked: Asked) -> Self {
         let Asked { requirement, groups, requester, unreachable } = asked;
-        let group = |(quorum, people): (&crate::approvals::Quorum, &Vec<crate::identity::User>)| GroupBody {
-            quorum: quorum.needed,
-            people: people.iter().map(Person::from).collect(),
-        };
+        let group = |(quorum, staff): (&crate::approvals::Quorum, &Staff)| GroupBody::of(quorum.needed, staff);
         Self {
             factor: requirement.factor,
             requester: requirement.requester.then(|| (&requester).into()),
@@ -211,5 +234,9 @@ async fn test(Extract(app): Extract<State>, Write(call, body): Write<TestRequest
     let TestRequest { action, requester, bot, origin } = body;
     let Judgement { asked, policies } = app.policies.test(&call, Trial { action, requester, bot, origin }).await?;
     let policies = policies.into_iter().map(|(name, why_not)| JudgedBody { name, why_not }).collect();
-    Ok(Json(Outcome { asked: asked.map(AskedBody::from), policies }))
+    let (asked, refused) = match asked {
+        Ok(asked) => (Some(asked.into()), None),
+        Err(refused) => (None, Some(refused.to_string())),
+    };
+    Ok(Json(Outcome { asked, refused, policies }))
 }

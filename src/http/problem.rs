@@ -4,6 +4,8 @@
 //! - Programs decide by `code`, which never changes its meaning; `detail` is for people.
 //! - Causes are logged, never sent: an internal error says nothing but that it is one.
 
+use std::time::Duration;
+
 use aide::OperationOutput;
 use aide::generate::GenContext;
 use aide::openapi::{Operation, Response as ApiResponse};
@@ -18,6 +20,9 @@ use crate::identity::{self, CallRefusal, Failure, Nobody};
 use crate::listening;
 use crate::paging;
 
+/// How long a caller waits that is not told more.
+const SOON: Duration = Duration::from_secs(1);
+
 /// An error on its way to a client.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Problem(Box<Parts>);
@@ -29,6 +34,7 @@ struct Parts {
     detail: String,
     field: Option<String>,
     more: Map<String, Value>,
+    retry_after: Duration,
 }
 
 /// The JSON of a [`Problem`] (RFC 9457).
@@ -56,7 +62,7 @@ impl Problem {
     /// A problem.
     #[must_use]
     pub fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
-        Self(Box::new(Parts { status, code, detail: detail.into(), field: None, more: Map::new() }))
+        Self(Box::new(Parts { status, code, detail: detail.into(), field: None, more: Map::new(), retry_after: SOON }))
     }
 
     /// 400 about one field.
@@ -95,6 +101,12 @@ impl Problem {
         self
     }
 
+    /// How long a caller is to wait: with 429 and 503, which otherwise say a second.
+    fn after(mut self, wait: Duration) -> Self {
+        self.0.retry_after = wait;
+        self
+    }
+
     /// The status.
     #[must_use]
     pub fn status(&self) -> StatusCode {
@@ -116,7 +128,7 @@ impl Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let Parts { status, code, detail, field, more } = *self.0;
+        let Parts { status, code, detail, field, more, retry_after } = *self.0;
         let body = ProblemBody {
             r#type: format!("urn:phoneops:problem:{code}"),
             title: status.canonical_reason().unwrap_or("Error").to_owned(),
@@ -141,7 +153,9 @@ impl IntoResponse for Problem {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
         }
         if matches!(status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS) {
-            headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+            // Whole seconds, and never too early.
+            let seconds = retry_after.as_secs() + u64::from(retry_after.subsec_nanos() > 0);
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
         response
     }
@@ -187,6 +201,9 @@ impl From<CallRefusal> for Problem {
         match refusal {
             CallRefusal::Unauthenticated => Self::new(StatusCode::UNAUTHORIZED, "unauthenticated", detail),
             CallRefusal::Forbidden(_) => Self::new(StatusCode::FORBIDDEN, "forbidden", detail),
+            CallRefusal::DeviceTooNew { until } => {
+                Self::new(StatusCode::FORBIDDEN, "device_too_new", detail).with("approves_from", until)
+            }
             CallRefusal::ProofReplayed => {
                 Self::new(StatusCode::UNAUTHORIZED, "invalid_dpop_proof", detail).with("reason", "replayed")
             }
@@ -221,6 +238,7 @@ impl From<identity::Refusal> for Problem {
         use identity::Refusal as R;
         let detail = refusal.to_string();
         let conflict = |code| Self::new(StatusCode::CONFLICT, code, detail.clone());
+        let forbidden = |code| Self::new(StatusCode::FORBIDDEN, code, detail.clone());
         match refusal {
             R::HandleTaken(_) => conflict("handle_taken").about("handle"),
             R::NameTaken(_) | R::TeamTaken(_) => conflict("name_taken").about("name"),
@@ -233,10 +251,27 @@ impl From<identity::Refusal> for Problem {
             R::ProofInvalid { code, .. } => Self::new(StatusCode::UNAUTHORIZED, "invalid_grant", detail).with("reason", code),
             R::CeremonyUnknown => Self::new(StatusCode::NOT_FOUND, "ceremony_unknown", detail),
             R::PasskeyTaken => conflict("passkey_taken"),
+            R::LoginRefused => Self::new(StatusCode::FORBIDDEN, "login_refused", detail),
+            R::LoginBusy { until } => Self::new(StatusCode::TOO_MANY_REQUESTS, "login_busy", detail).with("until", until),
             R::LinkCodeUnknown => Self::new(StatusCode::NOT_FOUND, "link_code_unknown", detail),
             R::ChatIdentityTaken => conflict("chat_identity_taken"),
             R::ChatIdentityUnlinked(_) => Self::new(StatusCode::NOT_FOUND, "chat_identity_unlinked", detail),
             R::Webauthn(refusal) => refusal.into(),
+            R::DeviceWaiting(waiting) => forbidden("device_waiting")
+                .with("match", waiting.match_number().to_string())
+                .with("expires_at", waiting.expires_at),
+            R::DeviceDecided { confirmed } => {
+                conflict("device_decided").with("verdict", if confirmed { "confirmed" } else { "rejected" })
+            }
+            R::DeviceExpired => conflict("device_expired"),
+            R::MatchWrong => forbidden("match_wrong").about("match"),
+            R::ChallengeUnknown => Self::new(StatusCode::NOT_FOUND, "challenge_unknown", detail),
+            R::ChallengeUsed => conflict("challenge_used"),
+            R::ChallengeExpired => conflict("challenge_expired"),
+            R::OtherFactor => forbidden("factor_mismatch"),
+            R::PasskeyRequired => forbidden("passkey_required"),
+            R::PasskeyGuard => forbidden("passkey_guard_required").about("guard"),
+            R::Jws(refusal) => forbidden("signature_invalid").with("reason", refusal.code()),
         }
     }
 }
@@ -244,6 +279,7 @@ impl From<identity::Refusal> for Problem {
 impl From<approvals::Refused> for Problem {
     fn from(refused: approvals::Refused) -> Self {
         use approvals::Refused as R;
+        use approvals::policies::Undemanded;
         let detail = refused.to_string();
         let conflict = |code| Self::new(StatusCode::CONFLICT, code, detail.clone());
         let forbidden = |code| Self::new(StatusCode::FORBIDDEN, code, detail.clone());
@@ -257,12 +293,22 @@ impl From<approvals::Refused> for Problem {
             R::ChallengeExpired => conflict("challenge_expired"),
             R::ReasonNotTaken => Self::field("reason", detail),
             R::Webauthn(refusal) => refusal.into(),
-            R::Unmatched => forbidden("no_policy_matches"),
+            R::NobodyRings { why, until, wait } => Self::new(StatusCode::TOO_MANY_REQUESTS, "nobody_rings", detail)
+                .with("reason", why)
+                .with("until", until)
+                .after(wait),
+            R::Frozen { since } => forbidden("frozen").with("since", since),
+            R::Undemanded(Undemanded::Unmatched) => forbidden("no_policy_matches"),
+            R::Undemanded(Undemanded::Unclear { policy, param, .. }) => {
+                let field = format!("action.params.{param}");
+                forbidden("param_unjudgeable").with("policy", policy).with("param", param).about(field)
+            }
             R::TimeIsThePolicys(_) => Self::field("expires_in", detail),
             R::ApproversUnreachable(_) => conflict("approvers_unreachable"),
             R::Jws(approvals::JwsRefused::Jws(refusal)) => forbidden("signature_invalid").with("reason", refusal.code()),
             R::Jws(approvals::JwsRefused::OtherStatement) => forbidden("challenge_mismatch"),
             R::OtherFactor => forbidden("factor_mismatch"),
+            R::KeyInFile => forbidden("key_in_file"),
             R::TapFromBrowser => forbidden("tap_refused"),
             R::CodeNotTaken | R::CodeMalformed => Self::field("code", detail),
             R::CodeWrong { left } => forbidden("code_wrong").with("tries_left", left),
@@ -304,6 +350,7 @@ impl From<approvals::policies::Refused> for Problem {
             R::ChallengeUsed => conflict("challenge_used"),
             R::ChallengeExpired => conflict("challenge_expired"),
             R::Webauthn(refusal) => refusal.into(),
+            R::Identity(refusal) => refusal.into(),
         }
     }
 }

@@ -84,12 +84,7 @@ async fn encrypted(stream: TcpStream, tls: Tls, peer: Option<Peer>, router: Rout
     }
 }
 
-async fn connection(
-    stream: impl AsyncRead + AsyncWrite + Unpin,
-    peer: Option<Peer>,
-    router: Router,
-    closing: CancellationToken,
-) {
+async fn connection(stream: impl AsyncRead + AsyncWrite + Unpin, peer: Option<Peer>, router: Router, closing: CancellationToken) {
     let service = hyper::service::service_fn(move |mut request: Request<Incoming>| {
         if let Some(peer) = peer {
             request.extensions_mut().insert(peer);

@@ -8,21 +8,38 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::State;
+use super::acts::ActBody;
+use super::away::AwayBody;
 use super::caller::{Read, Write};
+use super::enrollments::CodeBody;
 use super::input::Path;
-use super::output::{Created, NoContent};
+use super::output::{MadeOrWaits, NoContent};
 use super::problem::Problem;
 use crate::clock::Timestamp;
 use crate::delivery::Reach;
 use crate::id::UserId;
-use crate::identity::{Handle, PersonName, Role, User, UserRef};
+use crate::identity::{Caller, Handle, PersonName, Role, User, UserRef};
 
 pub(super) fn router() -> ApiRouter<State> {
     ApiRouter::new()
         .api_route(
             "/v1/users",
-            post_with(create, |op| op.id("createUser").tag("users").summary("Make a person"))
+            post_with(create, |op| {
+                op.id("createUser")
+                    .tag("users")
+                    .summary("Make a person")
+                    .description("Another administrator waits for an administrator's passkey, except from the operator.")
+            })
                 .get_with(list, |op| op.id("listUsers").tag("users").summary("The people, by handle")),
+        )
+        .api_route(
+            "/v1/users/{user}/recover",
+            post_with(recover, |op| {
+                op.id("recoverUser")
+                    .tag("users")
+                    .summary("A code for the new device of somebody who has none that they can use")
+                    .description("Waits for another administrator's passkey, except from the operator. The device decides nothing for a day.")
+            }),
         )
         .api_route(
             "/v1/users/{user}",
@@ -67,6 +84,9 @@ struct ReachBody {
     push_devices: usize,
     /// How many passkeys they could approve with.
     passkeys: usize,
+    /// That they are away, or will be; absent otherwise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    away: Option<AwayBody>,
 }
 
 #[derive(Serialize, JsonSchema)]
@@ -80,8 +100,31 @@ impl From<User> for UserBody {
     }
 }
 
-async fn create(Extract(app): Extract<State>, Write(call, body): Write<Request>) -> Result<Created<UserBody>, Problem> {
-    Ok(Created(app.identity.create_user(&call, body.handle, body.name, body.role).await?.into()))
+async fn create(
+    Extract(app): Extract<State>,
+    Write(call, body): Write<Request>,
+) -> Result<MadeOrWaits<UserBody, ActBody>, Problem> {
+    let Request { handle, name, role } = body;
+    if role == Role::Admin && !matches!(call.caller, Caller::Operator) {
+        return Ok(MadeOrWaits::Waits(app.policies.create_admin(&call, handle, name).await?.into()));
+    }
+    Ok(MadeOrWaits::Made(app.identity.create_user(&call, handle, name, role).await?.into()))
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Nothing {}
+
+async fn recover(
+    Extract(app): Extract<State>,
+    Path(ByUser { user }): Path<ByUser>,
+    Write(call, Nothing {}): Write<Nothing>,
+) -> Result<MadeOrWaits<CodeBody, ActBody>, Problem> {
+    if !matches!(call.caller, Caller::Operator) {
+        return Ok(MadeOrWaits::Waits(app.policies.recover(&call, user).await?.into()));
+    }
+    let new = app.identity.recover(&call, user).await?;
+    Ok(MadeOrWaits::Made(CodeBody::of(new, &app.issuer)))
 }
 
 async fn list(Extract(app): Extract<State>, Read(call): Read) -> Result<Json<List>, Problem> {
@@ -95,7 +138,8 @@ async fn find(
     Read(call): Read,
 ) -> Result<Json<ReachBody>, Problem> {
     let Reach { user, push_devices, passkeys } = app.delivery.reach(&call, user).await?;
-    Ok(Json(ReachBody { user: user.into(), push_devices, passkeys }))
+    let away = app.policies.absence_of(&call, UserRef::Id(user.id)).await?.map(AwayBody::from);
+    Ok(Json(ReachBody { user: user.into(), push_devices, passkeys, away }))
 }
 
 async fn remove(

@@ -12,11 +12,15 @@ use crate::id::DeviceId;
 use crate::identity::code::EnrollmentCode;
 use crate::identity::device_key::DeviceKey;
 use crate::identity::jws::{self, JwsRefusal, KeyMember, Unverified};
+use crate::identity::model::UserRef;
 use crate::identity::once::{self, Untimely};
 use crate::secret::{b64u, equal, tagged_sha256};
 
 /// The `typ` of an enrolment proof.
 pub const ENROLLMENT_TYP: &str = "phoneops-enrollment+jwt";
+
+/// The `typ` of the proof of a device that asks to be somebody's.
+pub const LOGIN_TYP: &str = "phoneops-login+jwt";
 
 /// The `typ` of a sign-in assertion.
 pub const SIGN_IN_TYP: &str = "phoneops-assertion+jwt";
@@ -60,6 +64,9 @@ pub enum AssertionRefusal {
     /// Made for another enrolment code.
     #[error("`code_sha256` is not this code's")]
     Code,
+    /// Made for another person.
+    #[error("`user` is not the one that was named")]
+    User,
     /// Made for another device description.
     #[error("`device_sha256` is not this device's")]
     Device,
@@ -84,6 +91,7 @@ impl AssertionRefusal {
             Self::Life => "exp_too_far",
             Self::Jti => "jti_invalid",
             Self::Code => "code_wrong",
+            Self::User => "user_wrong",
             Self::Device => "device_wrong",
             Self::NotCanonical => "device_not_canonical",
         }
@@ -228,6 +236,41 @@ pub fn verify_enrollment(
         return Err(AssertionRefusal::Device);
     }
     Ok(Enrollment { key: *key, code_sha256, issued_at: once::issued_at(claims.iat, now)? })
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct LoginClaims {
+    aud: String,
+    user: String,
+    device_sha256: String,
+    iat: i64,
+}
+
+/// Verifies the proof of a device that asks to be `user`'s, as it named them. `device` and `issuer` as for [`verify_enrollment`].
+///
+/// # Errors
+/// [`AssertionRefusal`], one variant per reason.
+pub fn verify_login(
+    proof: &str,
+    key: &DeviceKey,
+    issuer: &str,
+    user: &UserRef,
+    device: &impl Serialize,
+    now: Timestamp,
+) -> Result<(), AssertionRefusal> {
+    let claims: LoginClaims = jws::verify(proof, LOGIN_TYP, key)?;
+    if claims.aud != issuer {
+        return Err(AssertionRefusal::Audience);
+    }
+    if claims.user != user.to_string() {
+        return Err(AssertionRefusal::User);
+    }
+    if claims.device_sha256 != b64u(device_sha256(device)?) {
+        return Err(AssertionRefusal::Device);
+    }
+    once::issued_at(claims.iat, now)?;
+    Ok(())
 }
 
 /// `H("phoneops.device.v1", JCS(device))`.

@@ -12,7 +12,7 @@ use futures_util::future::BoxFuture;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::model::{Bot, Device, Role, Scope, User};
+use super::model::{Bot, Device, Role, Scope, User, UserRef};
 use super::store;
 use crate::clock::Timestamp;
 use crate::db::{self, Store, Tx};
@@ -42,6 +42,8 @@ pub struct Person {
     pub user: User,
     /// The device whose key signed the call.
     pub device: Device,
+    /// Until when the device, which recovered its person, neither answers nor administers; none once it does.
+    pub too_new_until: Option<Timestamp>,
 }
 
 /// A proof that was used for this call and must not be used for another.
@@ -82,6 +84,12 @@ pub enum CallRefusal {
     /// This caller may not do this.
     #[error("{0}")]
     Forbidden(&'static str),
+    /// The device recovered its person, and may not do this yet.
+    #[error("this device is too new: it may do this from {until} on")]
+    DeviceTooNew {
+        /// From when on it may.
+        until: Timestamp,
+    },
     /// The DPoP proof was used before.
     #[error("the DPoP proof was used before")]
     ProofReplayed,
@@ -146,6 +154,29 @@ impl Call {
         }
     }
 
+    /// The person who calls, on a device that may answer, administer and decide about others.
+    ///
+    /// # Errors
+    /// When it is not a person, or [`CallRefusal::DeviceTooNew`].
+    pub fn established(&self) -> Result<&Person, CallRefusal> {
+        let person = self.person()?;
+        match person.too_new_until {
+            Some(until) => Err(CallRefusal::DeviceTooNew { until }),
+            None => Ok(person),
+        }
+    }
+
+    /// Whether the caller may enrol a device of this person by themselves: they are that person, or the operator.
+    #[must_use]
+    pub fn enrols(&self, who: &UserRef) -> bool {
+        match (&self.caller, who) {
+            (Caller::Operator, _) => true,
+            (Caller::Person(person), UserRef::Id(id)) => person.user.id == *id,
+            (Caller::Person(person), UserRef::Handle(handle)) => person.user.handle == *handle,
+            (Caller::Bot(_) | Caller::Anonymous, _) => false,
+        }
+    }
+
     /// The bot that calls, when it has `scope`.
     ///
     /// # Errors
@@ -177,7 +208,7 @@ impl Call {
     pub fn admin(&self) -> Result<(), CallRefusal> {
         match &self.caller {
             Caller::Operator => Ok(()),
-            Caller::Person(person) if person.user.role == Role::Admin => Ok(()),
+            Caller::Person(person) if person.user.role == Role::Admin => self.established().map(|_| ()),
             Caller::Anonymous => Err(CallRefusal::Unauthenticated),
             _ => Err(CallRefusal::Forbidden("only an administrator may do this")),
         }

@@ -2,28 +2,31 @@
 //!
 //! **Invariants**
 //! - A code is good for ten minutes and one device; claiming again with the same key is a retry, with another key a refusal.
+//! - Whether the device is the person's at once, waits, or recovers them is judged when it claims, under the person's lock: of two that
+//!   claim at once one is the first.
 //! - The first administrator's code exists only while there is no user at all, and at most one of them works.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::assertion;
 use super::attestation;
-use super::call::{Call, Failure};
+use super::call::{Call, CallRefusal, Caller, Failure};
 use super::code::EnrollmentCode;
 use super::device_key::DeviceKey;
+use super::devices::store::{self as devices, Enrollment};
+use super::devices::{Entrance, Parts, Purpose, Via, WAITING_LIFE, WaitingDevice, entrance, recovered, wait};
 use super::dpop;
 use super::handle::{Handle, PersonName};
-use super::issuer::IssuerKeys;
 use super::model::{Device, Platform, Role, User, UserRef};
 use super::service::{Error, Identity, Refusal, active_user, add_user, record};
-use super::store::{self, Enrollment};
+use super::store;
 use crate::clock::Timestamp;
 use crate::db;
 use crate::id::{DeviceId, EnrollmentId, UserId};
-use crate::journal::{Actor, Journal};
+use crate::journal::Actor;
 use crate::secret::Secret;
 
 /// How long a code may be claimed.
@@ -55,43 +58,52 @@ pub struct Claim {
     pub proof: String,
     /// Who the first administrator is.
     pub user: Option<(Handle, PersonName)>,
+    /// Where it called from.
+    pub address: Option<IpAddr>,
 }
 
-/// A device that was enrolled.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-pub(super) struct Enrolled {
-    /// Whose it is.
-    user: UserId,
+/// What became of a claim.
+#[derive(Clone, Debug)]
+pub struct Claimed {
+    /// Whose the device is, or would be.
+    pub user: User,
     /// The device.
+    pub device: ClaimedDevice,
+    /// Whether this claim did it, or an earlier one did.
+    pub fresh: bool,
+}
+
+/// What a device is after its claim.
+#[derive(Clone, Debug)]
+pub enum ClaimedDevice {
+    /// The person's.
+    Joined(Device),
+    /// Waiting for another device of the person.
+    Waits(WaitingDevice),
+}
+
+/// Which device a claim made.
+#[derive(Clone, Copy, Debug)]
+struct Enrolled {
+    user: UserId,
     device: DeviceId,
-    /// Whether this claim enrolled it, or an earlier one did.
     fresh: bool,
 }
 
 impl Identity {
-    /// A code for a person's next device.
+    /// A code for a person's next device. For oneself, and for the operator; for somebody else it is an act
+    /// (`approvals::policies`).
     ///
     /// # Errors
-    /// Only administrators may; there may be no such person.
+    /// Only the person and the operator may; the calling device may be too new, and there may be no such person.
     pub async fn create_enrollment(&self, call: &Call, who: UserRef) -> Result<NewCode, Error> {
-        call.admin()?;
-        let (now, journal, actor) = (self.clock.now(), self.journal.clone(), call.actor(None));
-        let (code, made) = (EnrollmentCode::generate(), EnrollmentId::new(now));
-        let digest = code.hash();
-        let expires_at = now.after(CODE_LIFE);
-        let (id, expires_at) = call
-            .write(&self.store, now, move |tx| {
-                Box::pin(async move {
-                    let user = active_user(tx.db(), &who).await?.ok_or_else(|| Refusal::UserUnknown(who.to_string()))?;
-                    let enrollment = Enrollment { id: made, user: Some(user.id), expires_at, device: None };
-                    store::insert_enrollment(tx, &enrollment, digest, now).await?;
-                    let data = json!({"user": user.id});
-                    record(tx, &journal, now, actor, "enrollment.created", made, data).await?;
-                    Ok::<_, Error>((made, expires_at))
-                })
-            })
-            .await?;
-        Ok(NewCode { id, code: (id == made).then_some(code), expires_at })
+        if !call.enrols(&who) {
+            return Err(CallRefusal::Forbidden("a code for somebody else takes an administrator's passkey").into());
+        }
+        if !matches!(call.caller, Caller::Operator) {
+            call.established()?;
+        }
+        self.draw_code(call, who, Purpose::Device).await
     }
 
     /// A code that makes the first administrator, while there is no user at all. Earlier ones end, those of other nodes too: of
@@ -107,14 +119,16 @@ impl Identity {
             .store
             .write(move |tx| {
                 Box::pin(async move {
-                    store::lock_first_codes(tx).await?;
+                    devices::lock_first_codes(tx).await?;
                     if !store::no_user_yet(tx.db()).await? {
                         return Ok::<_, db::Error>(false);
                     }
-                    store::expire_first_codes(tx, now).await?;
+                    devices::expire_first_codes(tx, now).await?;
                     let id = EnrollmentId::new(now);
-                    let enrollment = Enrollment { id, user: None, expires_at: now.after(CODE_LIFE), device: None };
-                    store::insert_enrollment(tx, &enrollment, digest, now).await?;
+                    let expires_at = now.after(CODE_LIFE);
+                    let purpose = Purpose::Device;
+                    let enrollment = Enrollment { id, user: None, purpose, expires_at, device: None, waiting: None };
+                    devices::insert_enrollment(tx, &enrollment, digest, now).await?;
                     Ok(true)
                 })
             })
@@ -122,29 +136,32 @@ impl Identity {
         Ok(made.then_some(code))
     }
 
-    /// Makes the device that holds a code and a key the person's.
+    /// Makes the device that holds a code and a key the person's, or lets it wait for another of theirs.
     ///
     /// # Errors
     /// The proof may not hold, the code may be unknown, over or claimed, the key enrolled.
-    pub async fn claim(&self, claim: Claim) -> Result<(User, Device, bool), Error> {
-        let (now, journal, keys) = (self.clock.now(), self.journal.clone(), self.keys.clone());
+    pub async fn claim(&self, claim: Claim) -> Result<Claimed, Error> {
+        let (now, parts) = (self.clock.now(), self.parts());
         assertion::verify_enrollment(&claim.proof, &claim.key, &self.issuer, &claim.code, &claim.device, now)
             .map_err(|refusal| Refusal::ProofInvalid { code: refusal.code(), why: refusal.to_string() })?;
         crate::crash_point!("claim-verified");
         let enrolled: Enrolled =
-            self.store.write(move |tx| Box::pin(async move { enroll(tx, &journal, &keys, now, claim).await })).await?;
+            self.store.write(move |tx| Box::pin(async move { enroll(tx, &parts, now, claim).await })).await?;
         let Enrolled { user, device, fresh } = enrolled;
         let found = self
             .store
             .read(move |db| {
                 Box::pin(async move {
-                    let user = active_user(db, &UserRef::Id(user)).await?;
-                    Ok::<_, db::Error>(user.zip(store::find_device(db, device).await?))
+                    let Some(user) = active_user(db, &UserRef::Id(user)).await? else { return Ok::<_, db::Error>(None) };
+                    if let Some(device) = devices::find_device(db, device).await? {
+                        return Ok(Some((user, ClaimedDevice::Joined(device))));
+                    }
+                    Ok(devices::find_waiting(db, device).await?.map(|waiting| (user, ClaimedDevice::Waits(waiting))))
                 })
             })
             .await?;
         let (user, device) = found.ok_or(Failure::Refused(Refusal::EnrollmentUnknown))?;
-        Ok((user, device, fresh))
+        Ok(Claimed { user, device, fresh })
     }
 
     /// An access token for the device that signed `assertion` and the proof.
@@ -156,14 +173,21 @@ impl Identity {
         let invalid = |code, why: String| Error::from(Refusal::ProofInvalid { code, why });
         let unverified = assertion::peek_sign_in(assertion).map_err(|refusal| invalid(refusal.code(), refusal.to_string()))?;
         let id = unverified.device();
-        let device: Option<Device> = self.store.read(move |db| Box::pin(super::active_device(db, id))).await?;
-        let device = device.ok_or_else(|| invalid("device_unknown", "the device is not enrolled, or was revoked".into()))?;
+        let (device, waiting) = self.signer(id, now).await?;
+        let key = device.as_ref().map(|device| device.key).or(waiting.as_ref().map(|waiting| waiting.key));
+        let key = key.ok_or_else(|| invalid("device_unknown", "the device is not enrolled, or was revoked".into()))?;
         let sign_in = unverified
-            .verify(&device.key, &format!("{}/v1/token", self.issuer), now)
+            .verify(&key, &format!("{}/v1/token", self.issuer), now)
             .map_err(|refusal| invalid(refusal.code(), refusal.to_string()))?;
-        if proof.thumbprint != device.key.thumbprint() {
+        if proof.thumbprint != key.thumbprint() {
             return Err(invalid("dpop_key_differs", "the DPoP proof is signed by another key than the assertion".into()));
         }
+        // Said to nobody but the key that waits.
+        let device = match (device, waiting) {
+            (Some(device), _) => device,
+            (None, Some(waiting)) => return Err(Refusal::DeviceWaiting(Box::new(waiting)).into()),
+            (None, None) => return Err(invalid("device_unknown", "the device is not enrolled, or was revoked".into())),
+        };
         crate::crash_point!("sign-in-verified");
         let used = [(sign_in.jti_sha256, sign_in.expires_at), (proof.jti_sha256, proof.expires_at)];
         let fresh: bool = self
@@ -185,95 +209,141 @@ impl Identity {
         Ok(self.tokens.mint(device.user, device.id, &device.key.thumbprint(), now))
     }
 
-    /// The devices of the caller.
-    ///
-    /// # Errors
-    /// When the caller is not a person.
-    pub async fn devices(&self, call: &Call) -> Result<Vec<Device>, Error> {
-        let user = call.person()?.user.id;
-        Ok(self.store.read(move |db| Box::pin(store::list_devices(db, user))).await?)
-    }
-
-    /// Ends a device's trust: its sessions, its passkeys and its push end with it. The owner may, and an administrator.
-    ///
-    /// # Errors
-    /// When the caller may not, or there is no such device.
-    pub async fn revoke_device(&self, call: &Call, id: DeviceId) -> Result<(), Error> {
-        let owner = call.person().ok().map(|person| person.user.id);
-        let admin = call.admin();
-        let (now, journal, actor) = (self.clock.now(), self.journal.clone(), call.actor(None));
-        call.write(&self.store, now, move |tx| {
-            Box::pin(async move {
-                let device = super::active_device(tx.db(), id).await?;
-                let own = device.as_ref().is_some_and(|device| Some(device.user) == owner);
-                if !own {
-                    // Strangers learn nothing about which devices exist.
-                    admin?;
-                }
-                let device = device.ok_or_else(|| Refusal::NotFound(id.to_string()))?;
-                if !store::revoke_device(tx, id, now).await? {
-                    return Err(Refusal::NotFound(id.to_string()).into());
-                }
-                let data = json!({"user": device.user});
-                record(tx, &journal, now, actor, "device.revoked", id, data).await
+    /// The device that signs in, or the one that waits under this id.
+    async fn signer(&self, id: DeviceId, now: Timestamp) -> Result<(Option<Device>, Option<WaitingDevice>), Error> {
+        Ok(self
+            .store
+            .read(move |db| {
+                Box::pin(async move {
+                    let device = super::active_device(db, id).await?;
+                    let waiting = if device.is_none() { devices::find_waiting(db, id).await? } else { None };
+                    Ok::<_, db::Error>((device, waiting.filter(|waiting| waiting.is_open(now))))
+                })
             })
-        })
-        .await
+            .await?)
     }
 }
 
-async fn enroll(
-    tx: &mut db::Tx<'_>,
-    journal: &Journal,
-    keys: &IssuerKeys,
-    now: Timestamp,
-    claim: Claim,
-) -> Result<Enrolled, Error> {
-    let enrollment = store::lock_enrollment(tx, claim.code.hash()).await?.ok_or(Refusal::EnrollmentUnknown)?;
-    if let Some(device) = enrollment.device {
-        return claimed_before(tx, device, &claim.key).await;
+async fn enroll(tx: &mut db::Tx<'_>, parts: &Parts, now: Timestamp, claim: Claim) -> Result<Enrolled, Error> {
+    let enrollment = devices::lock_enrollment(tx, claim.code.hash()).await?.ok_or(Refusal::EnrollmentUnknown)?;
+    if enrollment.device.is_some() || enrollment.waiting.is_some() {
+        return claimed_before(tx, &enrollment, &claim.key, now).await;
     }
     if now >= enrollment.expires_at {
         return Err(Refusal::EnrollmentUnknown.into());
     }
-    let user = match (enrollment.user, claim.user) {
+    let user = match (enrollment.user, &claim.user) {
         (Some(user), None) => user,
         (None, Some((handle, name))) => {
             // The code was for an empty house, and somebody has moved in since.
             if !store::no_user_yet(tx.db()).await? {
                 return Err(Refusal::EnrollmentUnknown.into());
             }
+            let (handle, name) = (handle.clone(), name.clone());
             let user = User { id: UserId::new(now), handle, name, role: Role::Admin, created_at: now, removed_at: None };
-            add_user(tx, journal, now, Actor::Enrollee, &user).await?
+            add_user(tx, &parts.journal, now, Actor::Enrollee, &user).await?
         }
         (Some(_), Some(_)) => return Err(Refusal::EnrollmentUser("this code belongs to a user already").into()),
         (None, None) => return Err(Refusal::EnrollmentUser("this code makes the first administrator: say who").into()),
     };
-    active_user(tx.db(), &UserRef::Id(user)).await?.ok_or(Refusal::EnrollmentUnknown)?;
+    store::lock_user(tx, user).await?;
+    let user = active_user(tx.db(), &UserRef::Id(user)).await?.ok_or(Refusal::EnrollmentUnknown)?;
+    match entrance(tx, user.id, enrollment.purpose).await? {
+        Entrance::First => join(tx, parts, &enrollment, &user, claim, None, now).await,
+        Entrance::Recovers => join(tx, parts, &enrollment, &user, claim, Some(now.after(parts.recovery_wait)), now).await,
+        Entrance::Waits => let_wait(tx, parts, &enrollment, &user, claim, now).await,
+    }
+}
+
+/// Makes the device that claims the person's at once.
+async fn join(
+    tx: &mut db::Tx<'_>,
+    parts: &Parts,
+    enrollment: &Enrollment,
+    user: &User,
+    claim: Claim,
+    approves_from: Option<Timestamp>,
+    now: Timestamp,
+) -> Result<Enrolled, Error> {
     let device = Device {
         id: DeviceId::new(now),
-        user,
+        user: user.id,
         name: claim.name,
         platform: claim.platform,
         key: claim.key,
         enrolled_at: now,
+        confirmed_at: now,
+        confirmed_with: None,
+        approves_from,
+        last_used_at: None,
         revoked_at: None,
     };
-    if !store::insert_device(tx, &device, &attestation::attest_device(keys, &device, now)).await? {
+    let waited = devices::has_waited(tx.db(), device.key.thumbprint()).await?;
+    let attestation = attestation::attest_device(&parts.keys, &device, now);
+    if waited || !devices::insert_device(tx, &device, &attestation).await? {
         return Err(Refusal::DeviceKeyTaken.into());
     }
-    store::claim_enrollment(tx, enrollment.id, device.id, now).await?;
-    let data = json!({"user": user, "name": device.name, "platform": device.platform, "enrollment": enrollment.id});
-    let actor = Actor::User { user, device: device.id };
-    record(tx, journal, now, actor, "device.enrolled", device.id, data).await?;
+    devices::claim_enrollment(tx, enrollment.id, Some(device.id), None, now).await?;
+    let mut data = json!({
+        "user": user.id, "name": device.name, "platform": device.platform, "enrollment": enrollment.id, "address": claim.address,
+    });
+    if let Some(from) = approves_from {
+        data["approves_from"] = json!(from);
+    }
+    let actor = Actor::User { user: user.id, device: device.id };
+    record(tx, &parts.journal, now, actor, "device.enrolled", device.id, data).await?;
     crate::crash_point!("device-enrolled");
-    Ok(Enrolled { user, device: device.id, fresh: true })
+    if let Some(until) = approves_from {
+        recovered(tx, parts, &device, user, until, now).await?;
+    }
+    Ok(Enrolled { user: user.id, device: device.id, fresh: true })
 }
 
-/// A claim whose reply was lost is answered again, to the same key only.
-async fn claimed_before(tx: &mut db::Tx<'_>, device: DeviceId, key: &DeviceKey) -> Result<Enrolled, Error> {
-    match super::active_device(tx.db(), device).await? {
-        Some(device) if device.key == *key => Ok(Enrolled { user: device.user, device: device.id, fresh: false }),
+/// Lets the device that claims wait for another of its person.
+async fn let_wait(
+    tx: &mut db::Tx<'_>,
+    parts: &Parts,
+    enrollment: &Enrollment,
+    user: &User,
+    claim: Claim,
+    now: Timestamp,
+) -> Result<Enrolled, Error> {
+    let waiting = WaitingDevice {
+        id: DeviceId::new(now),
+        user: user.id,
+        name: claim.name,
+        platform: claim.platform,
+        key: claim.key,
+        claimed_at: now,
+        expires_at: now.after(WAITING_LIFE),
+        via: Via::Code,
+        address: claim.address,
+        verdict: None,
+    };
+    let data = json!({
+        "user": user.id, "name": waiting.name, "platform": waiting.platform, "enrollment": enrollment.id, "address": waiting.address,
+    });
+    wait(tx, parts, &waiting, data, now).await?;
+    devices::claim_enrollment(tx, enrollment.id, None, Some(waiting.id), now).await?;
+    Ok(Enrolled { user: user.id, device: waiting.id, fresh: true })
+}
+
+/// A claim whose reply was lost is answered again, to the same key only, and as things are now.
+async fn claimed_before(
+    tx: &mut db::Tx<'_>,
+    enrollment: &Enrollment,
+    key: &DeviceKey,
+    now: Timestamp,
+) -> Result<Enrolled, Error> {
+    let id = enrollment.device.or(enrollment.waiting).ok_or(Refusal::EnrollmentClaimed)?;
+    let again = |user, known: DeviceKey| {
+        if known == *key { Ok(Enrolled { user, device: id, fresh: false }) } else { Err(Refusal::EnrollmentClaimed.into()) }
+    };
+    if let Some(device) = super::active_device(tx.db(), id).await? {
+        return again(device.user, device.key);
+    }
+    match devices::find_waiting(tx.db(), id).await? {
+        Some(waiting) if waiting.is_open(now) => again(waiting.user, waiting.key),
         _ => Err(Refusal::EnrollmentClaimed.into()),
     }
 }

@@ -7,6 +7,7 @@
 //!   back are consumed in the transaction of the change they allowed ([`Call::write`]).
 //! - A revoked device, a removed person and a revoked bot stop working with the next call on any node: every call looks them up.
 //! - Bots never hold rights of administration.
+//! - A person's next device, and their next passkey, take a signature of what they have already.
 
 pub mod access_token;
 pub mod assertion;
@@ -15,6 +16,7 @@ mod call;
 pub mod chat;
 pub mod code;
 pub mod device_key;
+mod devices;
 pub mod dpop;
 mod enrollment;
 pub mod handle;
@@ -38,15 +40,22 @@ pub(crate) mod vectors;
 pub use call::{Call, CallRefusal, Caller, Failure, Once, Person, UsedProof};
 pub use chat::{ChatIdentity, Nobody, Who, person_meant};
 pub use device_key::DeviceKey;
-pub use enrollment::{CODE_LIFE, Claim, NewCode};
+pub use devices::{
+    Asking, Bell, CodeToOpen, Confirmation, DeviceChallenge, Devices, DrawnCode, MatchNumber, News, NotAMatchNumber, OpenedCode,
+    Purpose as CodePurpose, Signature, Via, WAITING_LIFE, WaitingDevice, open_code, verify_confirmation,
+};
+pub use enrollment::{CODE_LIFE, Claim, Claimed, ClaimedDevice, NewCode};
 pub use handle::{Handle, PersonName};
 pub use issuer::{IssuerKey, IssuerKeys};
 pub use keys::{Purpose, SigningKey, load_or_create};
-pub use model::{Bot, Device, NotAUser, Passkey, Platform, Role, Scope, User, UserRef};
-pub use passkeys::BoundElsewhere;
+pub use model::{Bot, ConfirmedWith, Device, NotAUser, Passkey, Platform, Role, Scope, User, UserRef};
+pub use passkeys::{BoundElsewhere, Offered as OfferedPasskey};
 pub use proof_key::ProofKey;
 pub use rotation::MAX_OVERLAP;
-pub use service::{Error, Identity, Refusal, active_bot, active_device, active_user, admins, known_bot, known_user, trusted_bot};
-pub use store::{StoredPasskey, update_credential, usable_passkey_ids, usable_passkeys};
+pub use service::{
+    Error, Ground, Identity, Refusal, active_bot, active_device, active_user, add_user, admins, handle_taken, known_bot,
+    known_user, trusted_bot,
+};
+pub use store::{StoredPasskey, passkey_used, usable_passkey_ids, usable_passkeys};
 pub use teams::{Reach, Team, add_member, find_team, reach, remove_member, team_members};
 pub use webauthn::{Credential, RelyingParty, WebauthnRefusal, credential_id};

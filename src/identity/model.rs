@@ -59,6 +59,8 @@ pub struct Bot {
     pub created_at: Timestamp,
     /// When its token stopped working.
     pub revoked_at: Option<Timestamp>,
+    /// When it called last, give or take ten minutes.
+    pub last_used_at: Option<Timestamp>,
     /// Which of its tokens is meant, from 0: the newest, or the one that a call came with.
     pub token_number: i64,
     /// Until when the token before the newest works; in the past when it does not.
@@ -125,10 +127,39 @@ pub struct Device {
     pub platform: Platform,
     /// Its public key.
     pub key: DeviceKey,
-    /// When it was enrolled.
+    /// When it claimed its code.
     pub enrolled_at: Timestamp,
+    /// When it became theirs: with the claim, or when another device of theirs confirmed it.
+    pub confirmed_at: Timestamp,
+    /// How another device confirmed it; none when it did not need that.
+    pub confirmed_with: Option<ConfirmedWith>,
+    /// From when on it may answer and administer, when it recovers its person; else at once.
+    pub approves_from: Option<Timestamp>,
+    /// When it called last, give or take ten minutes.
+    pub last_used_at: Option<Timestamp>,
     /// When it stopped being trusted.
     pub revoked_at: Option<Timestamp>,
+}
+
+/// How one device confirmed another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ConfirmedWith {
+    /// With a passkey of their person.
+    Passkey,
+    /// With its own key: their person had no passkey.
+    Device,
+}
+
+impl ConfirmedWith {
+    /// As it stands in the database.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Passkey => "passkey",
+            Self::Device => "device",
+        }
+    }
 }
 
 /// What a device is.
@@ -164,6 +195,8 @@ pub struct Passkey {
     pub name: String,
     /// When it was made.
     pub created_at: Timestamp,
+    /// When it signed last, give or take ten minutes.
+    pub last_used_at: Option<Timestamp>,
 }
 
 /// A person as others name them: by id or by handle.

@@ -1,14 +1,17 @@
 //! People and bots: made, found, removed. Devices and passkeys are in `enrollment` and `passkeys`.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::json;
 
 use super::access_token::{AccessToken, AccessTokenRefusal, AccessTokens};
 use super::attestation;
 use super::call::{Call, CallRefusal, Caller, Failure, Person};
+use super::devices::{Bell, Thing, Usage, WaitingDevice, store as devices};
 use super::handle::{Handle, PersonName};
 use super::issuer::{IssuerKey, IssuerKeys};
+use super::jws::JwsRefusal;
 use super::model::{Bot, Device, Role, Scope, User, UserRef};
 use super::store;
 use super::webauthn::{RelyingParty, WebauthnRefusal};
@@ -27,6 +30,27 @@ pub struct Identity {
     pub(super) keys: IssuerKeys,
     pub(super) tokens: AccessTokens,
     pub(super) relying_party: RelyingParty,
+    pub(super) bell: Arc<dyn Bell>,
+    pub(super) recovery_wait: Duration,
+    pub(super) usage: Usage,
+}
+
+/// What [`Identity`] stands on.
+pub struct Ground {
+    /// The database.
+    pub store: Store,
+    /// The time.
+    pub clock: Clock,
+    /// The record.
+    pub journal: Journal,
+    /// What signs what strangers read.
+    pub keys: IssuerKeys,
+    /// The passkey side of the installation.
+    pub relying_party: RelyingParty,
+    /// Who tells people of their devices.
+    pub bell: Arc<dyn Bell>,
+    /// How long a device that recovers its person decides nothing.
+    pub recovery_wait: Duration,
 }
 
 /// Why identity said no.
@@ -76,6 +100,15 @@ pub enum Refusal {
     /// This passkey is registered already.
     #[error("this passkey is registered already")]
     PasskeyTaken,
+    /// Nobody is named, or nobody who could confirm.
+    #[error("there is nobody of that name whose device could confirm this: ask for an enrolment code")]
+    LoginRefused,
+    /// Too many have asked.
+    #[error("a device has asked already: it has to be confirmed, or its time be over, before another is heard")]
+    LoginBusy {
+        /// Until when.
+        until: Timestamp,
+    },
     /// No such link code, or it is over.
     #[error("the link code is not known, or its ten minutes are over")]
     LinkCodeUnknown,
@@ -88,6 +121,42 @@ pub enum Refusal {
     /// What the authenticator sent was refused.
     #[error(transparent)]
     Webauthn(WebauthnRefusal),
+    /// The device waits for another of its person.
+    #[error("this device waits until another device of its person confirms it")]
+    DeviceWaiting(Box<WaitingDevice>),
+    /// The device waits no more.
+    #[error("{}", if *confirmed { "the device was confirmed before" } else { "the device was rejected" })]
+    DeviceDecided {
+        /// Whether it was confirmed.
+        confirmed: bool,
+    },
+    /// The device waited too long.
+    #[error("the device waited for ten minutes and is over: enrol it anew")]
+    DeviceExpired,
+    /// Another number than the one that the waiting device shows.
+    #[error("this is not the number that the new device shows: is it the one in your hand?")]
+    MatchWrong,
+    /// Not a challenge of this device for that one.
+    #[error("the challenge is not one for this device")]
+    ChallengeUnknown,
+    /// It was answered before.
+    #[error("the challenge was answered before")]
+    ChallengeUsed,
+    /// Too late.
+    #[error("the challenge is over: ask for a new one")]
+    ChallengeExpired,
+    /// Signed in another way than the challenge is for.
+    #[error("the challenge is for another factor")]
+    OtherFactor,
+    /// The person has a passkey, which is to be used.
+    #[error("the person has a passkey by now, which has to sign this: ask for a new challenge")]
+    PasskeyRequired,
+    /// A passkey that is there already has to agree to another.
+    #[error("a passkey that is there already has to sign this: begin anew")]
+    PasskeyGuard,
+    /// The device key's signature was refused.
+    #[error(transparent)]
+    Jws(JwsRefusal),
 }
 
 /// What identity's services return when they do not do as they were asked.
@@ -100,18 +169,13 @@ impl From<Refusal> for Error {
 }
 
 impl Identity {
-    /// For the installation that signs with `keys`.
+    /// For the installation that signs with the ground's keys.
     #[must_use]
-    pub fn new(
-        store: Store,
-        clock: Clock,
-        journal: Journal,
-        master: &MasterKey,
-        keys: IssuerKeys,
-        relying_party: RelyingParty,
-    ) -> Self {
+    pub fn new(ground: Ground, master: &MasterKey) -> Self {
+        let Ground { store, clock, journal, keys, relying_party, bell, recovery_wait } = ground;
         let (tokens, issuer) = (AccessTokens::new(master, keys.issuer()), keys.issuer().to_owned());
-        Self { store, clock, journal, issuer, keys, tokens, relying_party }
+        let usage = Usage::default();
+        Self { store, clock, journal, issuer, keys, tokens, relying_party, bell, recovery_wait, usage }
     }
 
     /// The keys that the installation signs with, and those it signed with: what strangers verify with.
@@ -145,12 +209,15 @@ impl Identity {
         &self.relying_party
     }
 
-    /// Makes a person.
+    /// Makes a person. An administrator makes another by an act (`approvals::policies`).
     ///
     /// # Errors
-    /// Only administrators may; the handle may be taken.
+    /// Only administrators may, and only the operator makes one by this; the handle may be taken.
     pub async fn create_user(&self, call: &Call, handle: Handle, name: PersonName, role: Role) -> Result<User, Error> {
         call.admin()?;
+        if role == Role::Admin && !matches!(call.caller, Caller::Operator) {
+            return Err(CallRefusal::Forbidden("another administrator takes an administrator's passkey").into());
+        }
         let (now, journal, actor) = (self.clock.now(), self.journal.clone(), call.actor(None));
         let user = User { id: UserId::new(now), handle, name, role, created_at: now, removed_at: None };
         let id = call.write(&self.store, now, move |tx| Box::pin(async move { add_user(tx, &journal, now, actor, &user).await }));
@@ -211,6 +278,7 @@ impl Identity {
             scopes,
             created_at: now,
             revoked_at: None,
+            last_used_at: None,
             token_number: 0,
             previous_token_until: None,
         };
@@ -271,7 +339,9 @@ impl Identity {
         let (digest, now) = (token.hash(), self.clock.now());
         let bot: Option<Bot> =
             self.store.look(move |db| Box::pin(super::rotation::store::find_bot_by_token(db, digest, now))).await?;
-        bot.map(|bot| Caller::Bot(Box::new(bot))).ok_or_else(|| CallRefusal::Unauthenticated.into())
+        let bot = bot.ok_or(CallRefusal::Unauthenticated)?;
+        self.usage.note(Thing::Bot(bot.id), now);
+        Ok(Caller::Bot(Box::new(bot)))
     }
 
     /// What an access token says, when it holds.
@@ -287,17 +357,23 @@ impl Identity {
     /// # Errors
     /// [`CallRefusal::Unauthenticated`] when the device was revoked or the person left.
     pub async fn authenticate_person(&self, user: UserId, device: DeviceId) -> Result<Caller, Error> {
-        let found: Option<Person> = self.store.look(move |db| Box::pin(store::find_person(db, user, device))).await?;
-        found.map(|person| Caller::Person(Box::new(person))).ok_or_else(|| CallRefusal::Unauthenticated.into())
+        let found: Option<Person> = self.store.look(move |db| Box::pin(devices::find_person(db, user, device))).await?;
+        let mut person = found.ok_or(CallRefusal::Unauthenticated)?;
+        let now = self.clock.now();
+        person.too_new_until = person.device.approves_from.filter(|from| now < *from);
+        self.usage.note(Thing::Device(device), now);
+        Ok(Caller::Person(Box::new(person)))
     }
 
-    /// Forgets proofs, idempotency keys and ceremonies that are over, and hears of keys that another node made.
+    /// Forgets proofs, idempotency keys and ceremonies that are over, writes when things were used, and hears of keys that another node
+    /// made.
     ///
     /// # Errors
     /// Storage errors.
     pub async fn sweep(&self) -> db::Result<()> {
         let now = self.clock.now();
         self.keys.refresh().await?;
+        self.write_usage().await?;
         self.store
             .for_workers()
             .write(move |tx| {
@@ -315,14 +391,11 @@ pub(super) fn draw_token() -> Secret {
     Secret::new(format!("pob_{}", b64u(random::<32>())))
 }
 
-/// Adds `user` and records it. For [`Identity`] and for the first administrator's claim.
-pub(super) async fn add_user(
-    tx: &mut Tx<'_>,
-    journal: &Journal,
-    now: Timestamp,
-    actor: Actor,
-    user: &User,
-) -> Result<UserId, Error> {
+/// Adds `user` and records it.
+///
+/// # Errors
+/// [`Refusal::HandleTaken`], and storage errors.
+pub async fn add_user(tx: &mut Tx<'_>, journal: &Journal, now: Timestamp, actor: Actor, user: &User) -> Result<UserId, Error> {
     if !store::insert_user(tx, user).await? {
         return Err(Refusal::HandleTaken(user.handle.as_str().to_owned()).into());
     }
@@ -369,6 +442,14 @@ pub async fn known_user(db: &mut Db<'_>, id: UserId) -> db::Result<User> {
     found.ok_or_else(|| db::Error::inconsistent("users", id, "referred to and not there"))
 }
 
+/// Whether somebody has the handle, or had it.
+///
+/// # Errors
+/// Storage errors.
+pub async fn handle_taken(db: &mut Db<'_>, handle: &Handle) -> db::Result<bool> {
+    Ok(store::find_user(db, &UserRef::Handle(handle.clone())).await?.is_some())
+}
+
 /// The bot, even if it was revoked.
 ///
 /// # Errors
@@ -398,5 +479,5 @@ pub async fn active_bot(db: &mut Db<'_>, name: &Handle) -> db::Result<Option<Bot
 /// # Errors
 /// Storage errors.
 pub async fn active_device(db: &mut Db<'_>, id: DeviceId) -> db::Result<Option<Device>> {
-    Ok(store::find_device(db, id).await?.filter(|device| device.revoked_at.is_none()))
+    Ok(devices::find_device(db, id).await?.filter(|device| device.revoked_at.is_none()))
 }

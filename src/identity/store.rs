@@ -1,18 +1,17 @@
-//! The SQL of people, bots, devices, passkeys, codes and proofs.
+//! The SQL of people, bots, passkeys and proofs. That of devices and codes is in `devices/store.rs`.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::call::{Once, Person, UsedProof};
-use super::device_key::DeviceKey;
+use super::call::{Once, UsedProof};
 use super::handle::Handle;
-use super::model::{Bot, Device, Passkey, Role, Scope, User, UserRef};
+use super::model::{Bot, Passkey, Role, Scope, User, UserRef};
 use super::webauthn::Credential;
 use crate::clock::Timestamp;
 use crate::db::{Db, Error, FromRow, Json, Result, Row, Sql, Tx};
-use crate::id::{BotId, CeremonyId, DeviceId, EnrollmentId, PasskeyId, UserId};
+use crate::id::{BotId, CeremonyId, DeviceId, PasskeyId, UserId};
 
-fn word<T: DeserializeOwned>(table: &'static str, id: impl std::fmt::Display, text: String) -> Result<T> {
+pub(super) fn word<T: DeserializeOwned>(table: &'static str, id: impl std::fmt::Display, text: String) -> Result<T> {
     serde_json::from_value(serde_json::Value::String(text)).map_err(|error| Error::inconsistent(table, id, error))
 }
 
@@ -39,47 +38,21 @@ impl FromRow for Bot {
             scopes: row.get::<Json<Vec<Scope>>>("scopes")?.0,
             created_at: row.get("created_at")?,
             revoked_at: row.get("revoked_at")?,
+            last_used_at: row.get("last_used_at")?,
             token_number: row.get("token_number")?,
             previous_token_until: row.get("previous_token_until")?,
         })
     }
 }
 
-impl FromRow for Device {
-    fn from_row(row: &Row<'_>) -> Result<Self> {
-        let id: DeviceId = row.get("id")?;
-        Ok(Self {
-            id,
-            user: row.get("user_id")?,
-            name: row.get("name")?,
-            platform: word("devices", id, row.get("platform")?)?,
-            key: DeviceKey::from_sec1(&row.get::<Vec<u8>>("public_key")?)
-                .map_err(|error| Error::inconsistent("devices", id, error))?,
-            enrolled_at: row.get("enrolled_at")?,
-            revoked_at: row.get("revoked_at")?,
-        })
-    }
-}
-
-/// A person and their device, of [`find_person`].
-impl FromRow for Person {
-    fn from_row(row: &Row<'_>) -> Result<Self> {
-        let id: UserId = row.get("user_id")?;
-        let user = User {
-            id,
-            handle: word("users", id, row.get("handle")?)?,
-            name: word("users", id, row.get("user_name")?)?,
-            role: word("users", id, row.get("role")?)?,
-            created_at: row.get("created_at")?,
-            removed_at: None,
-        };
-        Ok(Self { user, device: Device::from_row(row)? })
-    }
-}
-
 impl FromRow for Passkey {
     fn from_row(row: &Row<'_>) -> Result<Self> {
-        Ok(Self { id: row.get("id")?, name: row.get("name")?, created_at: row.get("created_at")? })
+        Ok(Self {
+            id: row.get("id")?,
+            name: row.get("name")?,
+            created_at: row.get("created_at")?,
+            last_used_at: row.get("last_used_at")?,
+        })
     }
 }
 
@@ -118,7 +91,7 @@ pub(super) async fn no_user_yet(db: &mut Db<'_>) -> Result<bool> {
 
 const LOCK_ADMINS: Sql = Sql::either(
     "select id from users where role = 'admin' and removed_at is null order by id",
-    "select id from users where role = 'admin' and removed_at is null order by id for update",
+    "select id from users where role = 'admin' and removed_at is null order by id for no key update",
 );
 
 /// The administrators, locked: two who remove each other are served one after the other.
@@ -129,6 +102,14 @@ pub(super) async fn lock_admins(tx: &mut Tx<'_>) -> Result<Vec<UserId>> {
 /// The administrators who have not left.
 pub(super) async fn list_admins(db: &mut Db<'_>) -> Result<Vec<UserId>> {
     db.query("select id from users where role = 'admin' and removed_at is null order by id").all().await
+}
+
+const LOCK_USER: Sql = Sql::either("select id from users where id = $1", "select id from users where id = $1 for no key update");
+
+/// The person's row, locked until the transaction ends: whatever depends on which devices and passkeys a person has comes one after the
+/// other. Whoever refers to the person does not wait for it.
+pub(super) async fn lock_user(tx: &mut Tx<'_>, id: UserId) -> Result<()> {
+    tx.query(LOCK_USER).bind(id).optional::<UserId>().await.map(drop)
 }
 
 pub(super) async fn remove_user(tx: &mut Tx<'_>, id: UserId, now: Timestamp) -> Result<bool> {
@@ -174,163 +155,60 @@ pub(super) async fn revoke_bot(tx: &mut Tx<'_>, id: BotId, now: Timestamp) -> Re
     Ok(rows == 1)
 }
 
-// Devices.
+// Passkeys.
 
-pub(super) async fn insert_device(tx: &mut Tx<'_>, device: &Device, attestation: &str) -> Result<bool> {
-    let rows = tx
-        .query(
-            "insert into devices (id, user_id, name, platform, public_key, thumbprint, enrolled_at, attestation)
-             values ($1, $2, $3, $4, $5, $6, $7, $8) on conflict (thumbprint) do nothing",
-        )
-        .bind(device.id)
-        .bind(device.user)
-        .bind(&device.name)
-        .bind(device.platform.as_str())
-        .bind(device.key.sec1().as_slice())
-        .bind(device.key.thumbprint())
-        .bind(device.enrolled_at)
-        .bind(attestation)
-        .execute()
-        .await?;
-    Ok(rows == 1)
+/// A registration under way.
+pub(super) struct Ceremony {
+    /// What the relying party keeps of it.
+    pub(super) state: serde_json::Value,
+    /// What a passkey that is there already has to sign first.
+    pub(super) guard: Option<Guard>,
 }
 
-/// The device, revoked or not.
-pub(super) async fn find_device(db: &mut Db<'_>, id: DeviceId) -> Result<Option<Device>> {
-    db.query("select * from devices where id = $1").bind(id).optional().await
+/// What guards a registration: an assertion of a passkey that is there already.
+#[derive(Clone, Debug, Serialize, serde::Deserialize)]
+pub(super) struct Guard {
+    /// The statement, canonical.
+    pub(super) statement: String,
+    /// What the relying party keeps of the assertion.
+    pub(super) state: serde_json::Value,
 }
 
-/// Who is on the device, when it is theirs and in use and they have not left.
-pub(super) async fn find_person(db: &mut Db<'_>, user: UserId, device: DeviceId) -> Result<Option<Person>> {
-    db.query(
-        "select devices.*, handle, users.name as user_name, role, created_at
-         from devices join users on users.id = devices.user_id
-         where devices.id = $1 and users.id = $2 and revoked_at is null and removed_at is null",
-    )
-    .bind(device)
-    .bind(user)
-    .optional()
-    .await
-}
-
-pub(super) async fn list_devices(db: &mut Db<'_>, user: UserId) -> Result<Vec<Device>> {
-    db.query("select * from devices where user_id = $1 and revoked_at is null order by enrolled_at").bind(user).all().await
-}
-
-pub(super) async fn revoke_device(tx: &mut Tx<'_>, id: DeviceId, now: Timestamp) -> Result<bool> {
-    let rows =
-        tx.query("update devices set revoked_at = $2 where id = $1 and revoked_at is null").bind(id).bind(now).execute().await?;
-    Ok(rows == 1)
-}
-
-// Enrolment codes.
-
-pub(super) struct Enrollment {
-    pub(super) id: EnrollmentId,
-    pub(super) user: Option<UserId>,
-    pub(super) expires_at: Timestamp,
-    pub(super) device: Option<DeviceId>,
-}
-
-impl FromRow for Enrollment {
+impl FromRow for Ceremony {
     fn from_row(row: &Row<'_>) -> Result<Self> {
-        Ok(Self {
-            id: row.get("id")?,
-            user: row.get("user_id")?,
-            expires_at: row.get("expires_at")?,
-            device: row.get("device_id")?,
-        })
+        let guard: Option<Json<Guard>> = row.get("guard")?;
+        Ok(Self { state: row.get::<Json<serde_json::Value>>("state")?.0, guard: guard.map(|Json(guard)| guard) })
     }
 }
-
-pub(super) async fn insert_enrollment(
-    tx: &mut Tx<'_>,
-    enrollment: &Enrollment,
-    code_sha256: [u8; 32],
-    now: Timestamp,
-) -> Result<()> {
-    tx.query("insert into enrollments (id, code_sha256, user_id, created_at, expires_at) values ($1, $2, $3, $4, $5)")
-        .bind(enrollment.id)
-        .bind(code_sha256)
-        .bind(enrollment.user)
-        .bind(now)
-        .bind(enrollment.expires_at)
-        .execute()
-        .await?;
-    Ok(())
-}
-
-const FIND_ENROLLMENT: Sql = Sql::either(
-    "select id, user_id, expires_at, device_id from enrollments where code_sha256 = $1",
-    "select id, user_id, expires_at, device_id from enrollments where code_sha256 = $1 for update",
-);
-
-/// The code's enrolment, locked: two phones that race one code are served one after the other.
-pub(super) async fn lock_enrollment(tx: &mut Tx<'_>, code_sha256: [u8; 32]) -> Result<Option<Enrollment>> {
-    tx.query(FIND_ENROLLMENT).bind(code_sha256).optional().await
-}
-
-pub(super) async fn claim_enrollment(tx: &mut Tx<'_>, id: EnrollmentId, device: DeviceId, now: Timestamp) -> Result<()> {
-    tx.query("update enrollments set claimed_at = $2, device_id = $3 where id = $1")
-        .bind(id)
-        .bind(now)
-        .bind(device)
-        .execute()
-        .await?;
-    Ok(())
-}
-
-/// Nodes that start together on an empty database wait here for each other until the end of the transaction ("frst" in ASCII), so
-/// that each sees the codes of those before it.
-pub(super) async fn lock_first_codes(tx: &mut Tx<'_>) -> Result<()> {
-    const WAIT: Sql = Sql::either("select 1", "select 1::bigint from (select pg_advisory_xact_lock(1718776692)) as waited");
-    tx.query(WAIT).one::<i64>().await?;
-    Ok(())
-}
-
-/// Ends the first-administrator codes that nobody claimed.
-pub(super) async fn expire_first_codes(tx: &mut Tx<'_>, now: Timestamp) -> Result<()> {
-    tx.query("update enrollments set expires_at = $1 where user_id is null and claimed_at is null and expires_at > $1")
-        .bind(now)
-        .execute()
-        .await?;
-    Ok(())
-}
-
-// Passkeys.
 
 pub(super) async fn insert_ceremony(
     tx: &mut Tx<'_>,
     id: CeremonyId,
     device: DeviceId,
-    state: &serde_json::Value,
+    ceremony: &Ceremony,
     expires_at: Timestamp,
 ) -> Result<()> {
-    tx.query("insert into ceremonies (id, device_id, state, expires_at) values ($1, $2, $3, $4)")
+    let guard = ceremony.guard.as_ref().map(serde_json::to_value).transpose();
+    let guard = guard.map_err(|error| Error::Failed(error.to_string()))?;
+    tx.query("insert into ceremonies (id, device_id, state, guard, expires_at) values ($1, $2, $3, $4, $5)")
         .bind(id)
         .bind(device)
-        .bind(Json(state))
+        .bind(Json(&ceremony.state))
+        .bind(crate::db::Value::Json(guard))
         .bind(expires_at)
         .execute()
         .await?;
     Ok(())
 }
 
-/// The ceremony's state, when it is this device's and not over.
-pub(super) async fn find_ceremony(
-    db: &mut Db<'_>,
-    id: CeremonyId,
-    device: DeviceId,
-    now: Timestamp,
-) -> Result<Option<serde_json::Value>> {
-    Ok(db
-        .query("select state from ceremonies where id = $1 and device_id = $2 and expires_at > $3")
+/// The ceremony, when it is this device's and not over.
+pub(super) async fn find_ceremony(db: &mut Db<'_>, id: CeremonyId, device: DeviceId, now: Timestamp) -> Result<Option<Ceremony>> {
+    db.query("select state, guard from ceremonies where id = $1 and device_id = $2 and expires_at > $3")
         .bind(id)
         .bind(device)
         .bind(now)
-        .optional::<Json<serde_json::Value>>()
-        .await?
-        .map(|Json(state)| state))
+        .optional()
+        .await
 }
 
 /// Ends a ceremony; `false` when it was ended before.
@@ -369,8 +247,10 @@ pub async fn usable_passkeys(db: &mut Db<'_>, user: UserId) -> Result<Vec<Stored
 
 /// A counter that is used must rise, whichever of two assertions comes first.
 const UPDATE_CREDENTIAL: Sql = Sql::either(
-    "update passkeys set credential = $2 where id = $1 and ($3 = 0 or json_extract(credential, '$.counter') < $3)",
-    "update passkeys set credential = $2 where id = $1 and ($3 = 0 or (credential ->> 'counter')::bigint < $3)",
+    "update passkeys set credential = $2, last_used_at = $4
+     where id = $1 and ($3 = 0 or json_extract(credential, '$.counter') < $3)",
+    "update passkeys set credential = $2, last_used_at = $4
+     where id = $1 and ($3 = 0 or (credential ->> 'counter')::bigint < $3)",
 );
 
 /// The ids of [`usable_passkeys`], for whoever needs to know only that there is one, or that it is this one.
@@ -407,13 +287,33 @@ pub(super) async fn count_passkeys(db: &mut Db<'_>) -> Result<i64> {
     db.query("select count(*) from passkeys where revoked_at is null").one().await
 }
 
-/// Stores what an assertion taught about a passkey: its signature counter. `false` when a later one was stored meanwhile.
+/// Stores that a passkey was used, and what its assertion taught about it: its signature counter. `false` when a later one was stored
+/// meanwhile.
 ///
 /// # Errors
 /// Storage errors.
-pub async fn update_credential(tx: &mut Tx<'_>, id: PasskeyId, credential: &Credential) -> Result<bool> {
-    let rows = tx.query(UPDATE_CREDENTIAL).bind(id).bind(Json(credential)).bind(credential.counter()).execute().await?;
-    Ok(rows == 1)
+pub async fn passkey_used(tx: &mut Tx<'_>, id: PasskeyId, updated: Option<&Credential>, now: Timestamp) -> Result<bool> {
+    let Some(credential) = updated else {
+        tx.query("update passkeys set last_used_at = $2 where id = $1 and (last_used_at is null or last_used_at <= $3)")
+            .bind(id)
+            .bind(now)
+            .bind(now.before(super::devices::NOTED_EVERY))
+            .execute()
+            .await?;
+        return Ok(true);
+    };
+    let query = tx.query(UPDATE_CREDENTIAL).bind(id).bind(Json(credential)).bind(credential.counter()).bind(now);
+    Ok(query.execute().await? == 1)
+}
+
+/// Whether the person ever had a passkey, revoked or not.
+pub(super) async fn ever_had_a_passkey(db: &mut Db<'_>, user: UserId) -> Result<bool> {
+    Ok(db.query("select id from passkeys where user_id = $1 limit 1").bind(user).optional::<PasskeyId>().await?.is_some())
+}
+
+/// Whether a passkey was ever made on the device.
+pub(super) async fn made_a_passkey(db: &mut Db<'_>, device: DeviceId) -> Result<bool> {
+    Ok(db.query("select id from passkeys where device_id = $1 limit 1").bind(device).optional::<PasskeyId>().await?.is_some())
 }
 
 pub(super) async fn insert_passkey(
@@ -441,11 +341,15 @@ pub(super) async fn insert_passkey(
     Ok(rows == 1)
 }
 
+/// The passkeys of a person that were not revoked, nor their devices.
 pub(super) async fn list_passkeys(db: &mut Db<'_>, user: UserId) -> Result<Vec<Passkey>> {
-    db.query("select id, name, created_at from passkeys where user_id = $1 and revoked_at is null order by created_at")
-        .bind(user)
-        .all()
-        .await
+    db.query(
+        "select passkeys.* from passkeys join devices on devices.id = passkeys.device_id
+         where passkeys.user_id = $1 and passkeys.revoked_at is null and devices.revoked_at is null order by passkeys.created_at",
+    )
+    .bind(user)
+    .all()
+    .await
 }
 
 pub(super) async fn revoke_passkey(tx: &mut Tx<'_>, id: PasskeyId, user: UserId, now: Timestamp) -> Result<bool> {

@@ -45,11 +45,13 @@ pub enum Kind {
     IncidentTimer,
     /// Events wait for a webhook. Subject: a webhook.
     Webhook,
+    /// A request that was folded into another may ring by itself now. Subject: an approval.
+    ApprovalBell,
 }
 
 impl Kind {
     /// Every kind, for metrics and tests.
-    pub const ALL: [Self; 4] = [Self::Push, Self::ApprovalDeadline, Self::IncidentTimer, Self::Webhook];
+    pub const ALL: [Self; 5] = [Self::Push, Self::ApprovalDeadline, Self::IncidentTimer, Self::Webhook, Self::ApprovalBell];
 
     /// Its name in the database and in metrics.
     #[must_use]
@@ -59,6 +61,7 @@ impl Kind {
             Self::ApprovalDeadline => "approval_deadline",
             Self::IncidentTimer => "incident_timer",
             Self::Webhook => "webhook",
+            Self::ApprovalBell => "approval_bell",
         }
     }
 

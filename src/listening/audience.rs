@@ -14,7 +14,7 @@ use uuid::Uuid;
 use super::store;
 use crate::db::{Db, Result};
 use crate::id::{ApprovalId, BotId, IncidentId, UserId};
-use crate::identity::{Call, CallRefusal, Caller, Role, Scope};
+use crate::identity::{Call, CallRefusal, Caller, Scope};
 use crate::journal::{Actor, Sealed};
 
 /// Who looks, as far as it decides what they see.
@@ -36,7 +36,7 @@ impl Viewer {
     pub fn of(call: &Call) -> Result<Self, CallRefusal> {
         match &call.caller {
             Caller::Operator => Ok(Self::All),
-            Caller::Person(person) if person.user.role == Role::Admin => Ok(Self::All),
+            Caller::Person(_) if call.admin().is_ok() => Ok(Self::All),
             Caller::Person(person) => Ok(Self::Person(person.user.id)),
             Caller::Bot(_) | Caller::Anonymous => Ok(Self::Bot(call.bot(Scope::EventsRead)?.id)),
         }

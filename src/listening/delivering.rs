@@ -241,7 +241,7 @@ async fn notices(tx: &mut Tx<'_>, webhook: &Webhook, why: &str, now: Timestamp) 
         expires_at: now.after(TOLD_FOR),
         replaces: None,
     };
-    Ok(store::admins(tx.db()).await?.into_iter().map(notice).collect())
+    Ok(identity::admins(tx.db()).await?.into_iter().map(notice).collect())
 }
 
 /// How long to wait after so many tries in vain: 2 seconds, doubled each time, up to an hour; a quarter more or less, so that what

@@ -8,7 +8,7 @@ use super::audience::Party;
 use super::webhooks::Webhook;
 use crate::clock::Timestamp;
 use crate::db::{Db, FromRow, Json, Result, Row, Sql, Tx};
-use crate::id::{UserId, WebhookId};
+use crate::id::WebhookId;
 
 impl FromRow for Party {
     fn from_row(row: &Row<'_>) -> Result<Self> {
@@ -25,11 +25,13 @@ const PARTIES: Sql = Sql::either(
     "with asked as (select unhex(value) as id from json_each($1))
      select distinct subject_id, user_id, null as bot_id, null as opened_by from notifications
          where subject_id in (select id from asked)
+     union all select approval_id, user_id, null, null from doorbells where approval_id in (select id from asked)
      union all select id, requester_id, bot_id, null from approvals where id in (select id from asked)
      union all select id, acted_by, acted_via, opened_by from incidents where id in (select id from asked)",
     "with asked as (select value::uuid as id from jsonb_array_elements_text($1))
      select distinct subject_id, user_id, null::uuid as bot_id, null::jsonb as opened_by from notifications
          where subject_id in (select id from asked)
+     union all select approval_id, user_id, null, null from doorbells where approval_id in (select id from asked)
      union all select id, requester_id, bot_id, null from approvals where id in (select id from asked)
      union all select id, acted_by, acted_via, opened_by from incidents where id in (select id from asked)",
 );
@@ -208,9 +210,4 @@ pub(super) async fn waiting(db: &mut Db<'_>) -> Result<Vec<WebhookId>> {
 pub(super) async fn is_waiting(tx: &mut Tx<'_>, id: WebhookId) -> Result<bool> {
     let found: Vec<WebhookId> = waiting(tx.db()).await?;
     Ok(found.contains(&id))
-}
-
-/// The administrators who have not left.
-pub(super) async fn admins(db: &mut Db<'_>) -> Result<Vec<UserId>> {
-    db.query("select id from users where role = 'admin' and removed_at is null order by id").all().await
 }

@@ -83,6 +83,8 @@ pub enum Category {
     Acted,
     /// Replaces an earlier message: nothing is left to do.
     Answered,
+    /// A device waits for this person, joined, or recovers somebody.
+    Device,
     /// Something about the installation that its administrators should know.
     Notice,
     /// What became of something this person approved.
@@ -100,6 +102,7 @@ impl Category {
             Self::Approval => "approval",
             Self::Acted => "acted",
             Self::Answered => "answered",
+            Self::Device => "device",
             Self::Notice => "notice",
             Self::Outcome => "outcome",
             Self::Test => "test",

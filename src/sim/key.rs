@@ -13,7 +13,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
-use crate::secret::{b64u, from_b64u};
+use crate::secret::{b64u, from_b64u, sha256};
 
 /// One P-256 key pair. Both signature encodings are prepared once, because a phone signs every call.
 pub(super) struct Key {
@@ -65,6 +65,11 @@ impl Key {
     /// The public half as a JWK with exactly the members of the device protocol, section 1.
     pub(super) fn jwk(&self) -> Value {
         json!({"kty": "EC", "crv": "P-256", "x": b64u(self.x()), "y": b64u(self.y())})
+    }
+
+    /// SHA-256 of the canonical JWK (RFC 7638).
+    pub(super) fn thumbprint(&self) -> [u8; 32] {
+        sha256(format!(r#"{{"crv":"P-256","kty":"EC","x":"{}","y":"{}"}}"#, b64u(self.x()), b64u(self.y())).as_bytes())
     }
 
     /// A compact JWS (RFC 7515) over `claims`, ES256.

@@ -2,7 +2,9 @@
 
 use std::os::unix::fs::PermissionsExt as _;
 
-use super::house::{House, phoneops};
+use phoneops::sim::phone::{Factor, Verdict};
+
+use super::house::{House, phoneops, waiting};
 
 /// A bot shows a code, a phone types it, and the bot names the person as chat does.
 #[tokio::test(flavor = "multi_thread")]
@@ -121,12 +123,62 @@ async fn policies_are_proposed_confirmed_shown_and_tried() {
     let tried = house.run(&trial).await.stdout;
     assert!(tried.starts_with("Policy prod, at least a code\nAsks 1 of nobody\nRefused all the same: group 1: "), "{tried}");
     let other = ["policy", "test", "merge", "main", "--for", "@yannick", "--bot", "heimdall"];
-    house.run(&other).await.says("Refused: no policy matches\nNot prod: its type is none of deploy\n");
+    house.run(&other).await.says("Refused: no policy allows this action\nNot prod: its type is none of deploy\n");
     house.run(&["team", "join", "ops", "@nobody"]).await.fails(1, "there is no @nobody");
     let removal = house.run(&["policy", "remove", "prod"]).await;
     assert_eq!(removal.code, Some(8), "{removal:?}");
     house.run(&["policy", "set", "prod", "nowhere.json"]).await.fails(1, "nowhere.json");
     house.run(&["team", "leave", "ops", "@yannick"]).await.says("@yannick left team ops\n");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn people_are_away_and_back() {
+    let house = House::open().await;
+    let yannick = house.yannick().await;
+    house.run(&["user", "add", "@ys", "Yana Sample"]).await;
+    let until = ["--until", "2099-12-01T08:00:00Z"];
+    house.run(&[&["user", "away", "@ys"], &until[..]].concat()).await.fails(1, "until: may be at most 366 days after `from`");
+    let from = ["--from", "2099-11-30T08:00:00Z"];
+    let alone = house.run(&[&["user", "away", "@ys"], &from[..], &until].concat()).await;
+    alone.says("@ys is away until 2099-12-01T08:00:00Z, and nobody answers for them\n");
+    let named = house.run(&[&["user", "away", "@ys", "--delegate", "@yannick"], &from[..], &until].concat()).await;
+    assert_eq!(named.code, Some(8), "{named:?}");
+    assert!(named.stdout.ends_with("Yannick Schutz (@yannick) would answer for Yana Sample (@ys)\n"), "{named:?}");
+    let acts = yannick.get("/v1/acts").await.unwrap().accepted().unwrap();
+    yannick.confirm_act(&acts["acts"][0]).await.unwrap();
+    let again = house.run(&[&["user", "away", "@ys", "--json"], &from[..], &until].concat()).await.json();
+    assert_eq!((&again["from"], &again["delegate"]), (&"2099-11-30T08:00:00Z".into(), &serde_json::Value::Null));
+    house.run(&["user", "back", "@ys"]).await.says("@ys is back\n");
+    assert_eq!(house.run(&["user", "back", "@ys", "--json"]).await.json()["away"], false);
+    house.run(&["user", "back", "@nobody"]).await.fails(1, "there is no @nobody");
+    house.run(&["user", "away", "@ys", "--until", "tomorrow"]).await.fails(2, "--until");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_reported_is_listed_named_by_the_doctor_and_lifted() {
+    let house = House::open().await;
+    let (yannick, token) = (house.yannick().await, house.heimdall().await);
+    house.run(&["freeze", "list"]).await.says("");
+    let ask = ["request", "deploy", "production", "--for", "@yannick", "--wait"];
+    let asking = house.start(&token, &ask);
+    let approval = waiting(&yannick).await;
+    yannick.answer_with(approval["id"].as_str().unwrap(), Verdict::Report, Factor::Passkey).await.unwrap();
+    assert_eq!(asking.ended().await.code, Some(3));
+    house.bot(&token, &ask).await.fails(4, "an administrator lifts that");
+
+    let listed = house.run(&["freeze", "list", "--json"]).await.json();
+    let id = listed[0]["id"].as_str().unwrap().to_owned();
+    let shown = house.run(&["freeze", "list"]).await.stdout;
+    assert!(shown.starts_with(&format!("{id}  heimdall  for @yannick  reported by @yannick  ")), "{shown}");
+    let doctor = house.run(&["doctor"]).await.stdout;
+    assert!(doctor.contains(&format!("warn  freezes: heimdall for @yannick ({id}): ")), "{doctor}");
+
+    let proposed = house.run(&["freeze", "lift", &id]).await;
+    assert!(proposed.code == Some(8) && proposed.stdout.starts_with("Proposed as act_"), "{proposed:?}");
+    let acts = yannick.get("/v1/acts").await.unwrap().accepted().unwrap();
+    yannick.confirm_act(&acts["acts"][0]).await.unwrap();
+    house.run(&["freeze", "list"]).await.says("");
+    house.run(&["freeze", "lift", &id, "--json"]).await.fails(1, &format!("there is no {id}"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -156,6 +208,41 @@ async fn a_code_makes_a_phone_a_persons() {
     for code in [code, json["code"].as_str().unwrap(), &house.first_code()] {
         assert!(!house.log().contains(code), "a code is in the log");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_phone_is_replaced() {
+    let house = House::open().await;
+    house.run(&["user", "add", "@zoe", "Zoë Lang"]).await;
+    let nothing = house.run(&["device", "list", "@zoe"]).await;
+    assert_eq!((nothing.stdout.as_str(), nothing.stderr.trim()), ("", "@zoe has no device: phoneops enroll @zoe"));
+    let code = house.run(&["enroll", "@zoe", "--json"]).await.json();
+    let lost = house.phone();
+    lost.enrol(code["code"].as_str().unwrap(), "Zoë's phone", None).await.unwrap();
+    lost.create_passkey("Face ID").await.unwrap();
+
+    let svg = house.dir.path().join("recovery.svg");
+    std::fs::write(&svg, "an older one").unwrap();
+    let ran = house.run(&["admin", "recover", "@zoe", "--no-qr", "--svg", svg.to_str().unwrap()]).await;
+    assert!(std::fs::read_to_string(&svg).unwrap().contains("<svg"));
+    assert_eq!(std::fs::metadata(&svg).unwrap().permissions().mode() & 0o777, 0o600, "also where there was a file");
+    let code = ran.stdout.split_once("Code:  ").unwrap().1.split_once('\n').unwrap().0.to_owned();
+    let new = house.phone();
+    new.enrol(&code, "Zoë's next phone", None).await.unwrap();
+
+    let doctor = house.run(&["doctor"]).await.stdout;
+    let recovery = doctor.lines().find(|line| line.contains("@zoe is being recovered")).unwrap_or_else(|| panic!("{doctor}"));
+    assert!(recovery.starts_with("warn  recovery: ") && recovery.contains("phoneops device revoke dev_"), "{recovery}");
+    let listed = house.run(&["device", "list", "@zoe"]).await.stdout;
+    let lines: Vec<_> = listed.lines().collect();
+    assert!(lines[0].contains("Zoë's phone") && lines[0].contains("not used yet"), "{listed}");
+    assert!(lines[1].contains("Zoë's next phone") && lines[1].contains("decides from 2"), "{listed}");
+    assert!(lines[2].contains("Face ID") && lines[2].contains("passkey"), "{listed}");
+    let json = house.run(&["device", "list", "@zoe", "--json"]).await.json();
+    let id = json["devices"][0]["id"].as_str().unwrap().to_owned();
+    assert_eq!(house.run(&["device", "revoke", &id]).await.stdout, format!("Revoked {id}\n"));
+    let left = house.run(&["device", "list", "@zoe"]).await.stdout;
+    assert_eq!(left.lines().count(), 1, "its passkey ended with it: {left}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

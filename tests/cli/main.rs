@@ -5,6 +5,7 @@ mod backups;
 mod exec;
 mod house;
 mod listening;
+mod login;
 mod operation;
 mod paging;
 mod requests;

@@ -57,7 +57,11 @@ async fn ended_under_load(db: TestDb) {
         join_all(open.into_iter().map(resolve)).await;
     }
     assert!(world.process.ends().is_empty(), "it recovers without a restart: {}", world.log());
-    check(&world, &Once { people: 1, incidents: i64::try_from(taken).expect("not so many"), approvals: 0, redeemed: 0 }).await;
+    check(
+        &world,
+        &Once { people: 1, further: 0, incidents: i64::try_from(taken).expect("not so many"), approvals: 0, redeemed: 0 },
+    )
+    .await;
 }
 
 async fn end_connections(db: &TestDb) {

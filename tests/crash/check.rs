@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use phoneops::clock::Clock;
 use phoneops::db::{Column, FromRow, Result, Row, Store};
-use phoneops::id::{ApprovalId, BotId, DeviceId, EnrollmentId, GrantId, IncidentId, PasskeyId, UserId, WebhookId};
+use phoneops::id::{ApprovalId, BotId, DeviceId, EnrollmentId, FreezeId, GrantId, IncidentId, PasskeyId, UserId, WebhookId};
 use phoneops::{jobs, journal};
 use uuid::Uuid;
 
@@ -15,6 +15,8 @@ use crate::world::{World, eventually, insist};
 pub(crate) struct Once {
     /// Each with one device and one passkey.
     pub(crate) people: i64,
+    /// Devices beside those, without passkeys.
+    pub(crate) further: i64,
     pub(crate) incidents: i64,
     pub(crate) approvals: i64,
     pub(crate) redeemed: i64,
@@ -54,7 +56,8 @@ async fn all<T: FromRow + Send + 'static>(store: &Store, sql: &'static str) -> V
 /// Whether no push and no event for a webhook is left to be made and nothing unsealed. The server gets there by itself, given time for a lease to run out, for
 /// a sweep, and for the sealer's own.
 pub(crate) async fn rests(store: &Store) -> bool {
-    let pushes = number(store, "select count(*) from jobs where kind in ('push', 'webhook') and buried_at is null").await;
+    let pushes =
+        number(store, "select count(*) from jobs where kind in ('push', 'webhook', 'approval_bell') and buried_at is null").await;
     let unsealed = number(store, "select count(*) from journal where seq is null").await;
     pushes == 0 && unsealed == 0
 }
@@ -73,7 +76,7 @@ async fn nothing_is_stuck(store: &Store) {
 
 async fn happened_once(store: &Store, once: &Once) {
     assert_eq!(number(store, "select count(*) from users").await, once.people, "users");
-    assert_eq!(number(store, "select count(*) from devices").await, once.people, "devices");
+    assert_eq!(number(store, "select count(*) from devices").await, once.people + once.further, "devices");
     assert_eq!(number(store, "select count(*) from passkeys").await, once.people, "passkeys");
     assert_eq!(number(store, "select count(*) from incidents").await, once.incidents, "incidents");
     assert_eq!(number(store, "select count(*) from approvals").await, once.approvals, "approvals");
@@ -100,6 +103,10 @@ async fn the_journal_tells_all(store: &Store) {
     told!(EnrollmentId, store, "enrollment.created", "select id from enrollments where user_id is not null");
     told!(WebhookId, store, "webhook.created", "select id from webhooks");
     told!(DeviceId, store, "device.enrolled", "select id from devices");
+    told!(DeviceId, store, "device.waiting", "select id from waiting_devices");
+    told!(DeviceId, store, "device.confirmed", "select id from waiting_devices where verdict = 'confirmed'");
+    told!(DeviceId, store, "device.confirmed", "select id from devices where confirmed_with is not null");
+    told!(DeviceId, store, "device.recovered", "select id from devices where approves_from is not null");
     told!(PasskeyId, store, "passkey.created", "select id from passkeys");
     told!(IncidentId, store, "incident.triggered", "select id from incidents");
     told!(IncidentId, store, "incident.resolved", "select id from incidents where state = 'resolved'");
@@ -111,6 +118,8 @@ async fn the_journal_tells_all(store: &Store) {
     told!(ApprovalId, store, "approval.denied", "select id from approvals where state = 'denied'");
     told!(ApprovalId, store, "approval.expired", "select id from approvals where state = 'expired'");
     told!(ApprovalId, store, "approval.cancelled", "select id from approvals where state = 'cancelled'");
+    told!(FreezeId, store, "approval.frozen", "select id from freezes");
+    told!(FreezeId, store, "freeze.lifted", "select id from freezes where lifted_at is not null");
     told!(GrantId, store, "grant.redeemed", "select id from grants where redeemed_at is not null");
     told!(GrantId, store, "grant.outcome_reported", "select id from grants where outcome is not null");
     told!(String, store, "keys.rotated", "select id from signing_keys where id in (select subject from journal)");

@@ -71,7 +71,11 @@ async fn failing(db: TestDb) {
     for reference in &references {
         cast.settle(reference).await;
     }
-    check(&world, &Once { people: 1, incidents: i64::try_from(references.len()).expect("few"), approvals: 0, redeemed: 0 }).await;
+    check(
+        &world,
+        &Once { people: 1, further: 0, incidents: i64::try_from(references.len()).expect("few"), approvals: 0, redeemed: 0 },
+    )
+    .await;
 }
 
 /// A file system of 8 MiB that only the server sees, mounted over `$1`.
@@ -108,7 +112,7 @@ async fn full(db: TestDb) {
         cast.settle(reference).await;
     }
     assert!(world.process.ends().is_empty() && world.process.pid() == pid, "without a restart: {}", world.log());
-    let once = Once { people: 1, incidents: i64::try_from(taken.len()).expect("few"), approvals: 1, redeemed: 1 };
+    let once = Once { people: 1, further: 0, incidents: i64::try_from(taken.len()).expect("few"), approvals: 1, redeemed: 1 };
     let at_rest = || async { Some(copied(&world).await).filter(|(_, rests, _)| *rests) };
     let (store, _, _copy) = eventually("the server rests", at_rest).await;
     check_at_rest(&store, &once).await;

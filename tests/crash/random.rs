@@ -67,7 +67,7 @@ async fn killed_at_random_times(db: TestDb) {
     assert!(world.process.was_killed(ends.len()), "the server's lives ended with {ends:?}: {}", world.log());
     let (pages, approvals) = (i64::from(pages.into_inner()), i64::from(approvals.into_inner()));
     eprintln!("{rounds} deaths, {pages} pages, {approvals} approvals");
-    check(&world, &Once { people: 1, incidents: pages, approvals, redeemed: approvals }).await;
+    check(&world, &Once { people: 1, further: 0, incidents: pages, approvals, redeemed: approvals }).await;
 }
 
 async fn page(cast: &Cast<'_>) {

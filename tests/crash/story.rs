@@ -29,7 +29,8 @@ pub(crate) enum Pace {
 }
 
 pub(crate) fn deploy(app: &str) -> Value {
-    json!({"type": "deploy", "target": "production", "params": {"app": app}})
+    // One target each: none is folded into another.
+    json!({"type": "deploy", "target": app, "params": {}})
 }
 
 /// The member of a reply.
@@ -234,6 +235,51 @@ impl Cast<'_> {
         assert_eq!(insist("the denial is taken again", send).await["state"], "denied");
     }
 
+    /// Yannick's second phone waits until the first has confirmed it; Ys, whose phone is lost, is recovered.
+    async fn further_phones(&self) {
+        let operator = self.world.operator().await;
+        let code = secret(&operator, "/v1/enrollments", "tablet", "code", |_| json!({"user": "@yannick"})).await;
+        let tablet = self.world.phone();
+        let claimed = insist("the tablet claims", || tablet.enrol(&code, "A tablet", None)).await;
+        let again = insist("the tablet claims again", || tablet.enrol(&code, "A tablet", None)).await;
+        assert_eq!((&claimed["device"], &claimed["device"]["state"]), (&again["device"], &json!("waiting")));
+        let (id, number) = (text(&claimed["device"], "id"), tablet.match_number());
+        self.rung("the tablet's push", |push| push.kind() == "device" && push.data()["subject"] == id.as_str()).await;
+        let confirm = || async { already(self.phone.confirm_device(&id, &number).await, "device_decided") };
+        insist("the tablet is confirmed", confirm).await;
+        insist("the tablet signs in", || tablet.sign_in()).await;
+        self.rung("that it joined", |push| push.title() == "A new device joined").await;
+
+        let code = secret(&operator, "/v1/users/@ys/recover", "ys", "code", |_| json!({})).await;
+        let new = self.world.phone();
+        let claimed = insist("the new phone claims", || new.enrol(&code, "A new phone", None)).await;
+        let again = insist("the new phone claims again", || new.enrol(&code, "A new phone", None)).await;
+        assert_eq!(claimed["device"], again["device"]);
+        assert!(claimed["device"]["approves_from"].is_string());
+        self.rung("that Ys is recovered", |push| push.title().ends_with("is being recovered")).await;
+    }
+
+    /// Two requests that are alike: the second rings once the first is approved, and is reported, which freezes. Yannick lifts that.
+    async fn alike(&self) {
+        let action = json!({"type": "restart", "target": "staging", "params": {}});
+        let first = self.ask(&action, 300).await;
+        let second = self.ask(&action, 300).await;
+        assert_eq!(approved_by(&self.phone, &first).await["state"], "approved");
+        self.rung("the folded one's push", |push| push.kind() == "approval" && push.data()["subject"] == second.as_str()).await;
+        let report = insist("a report is prepared", || self.phone.prepare_answer(&second, Verdict::Report, None)).await;
+        let send = || async { self.phone.post(&report.path, &report.body).await?.accepted() };
+        for _ in 0..2 {
+            assert_eq!(insist("the report is taken", send).await["state"], "denied");
+        }
+        self.rung("that it is frozen", |push| push.kind() == "notice" && push.title().starts_with("Frozen: ")).await;
+        let operator = self.world.operator().await;
+        let frozen = insist("the freezes", || operator.get("/v1/freezes")).await;
+        let path = format!("/v1/freezes/{}", text(&frozen.body["freezes"][0], "id"));
+        let proposed = insist("a proposal", || operator.delete(&path)).await;
+        let confirm = || async { already(self.phone.confirm_act(&proposed.body).await, "act_done") };
+        insist("a confirmation", confirm).await;
+    }
+
     /// The team and the policy, the latter under Yannick's passkey.
     async fn two_of_ops(&self, operator: &Client) {
         let team = json!({"name": "ops"});
@@ -306,8 +352,10 @@ pub(crate) async fn play(world: &World, pace: Pace) {
     }
     cast.settle(&reference).await;
     cast.rotated_and_broken().await;
+    cast.alike().await;
     is_known_in_chat(&cast).await;
     cast.under_a_policy().await;
+    cast.further_phones().await;
     for path in [format!("/v1/incidents/{reference}"), format!("/v1/approvals/{asked}")] {
         let reply = insist(&path, || cast.bot.get(&path)).await;
         assert!(["resolved", "approved"].contains(&reply.body["state"].as_str().expect("a state")), "{:?}", reply.body);

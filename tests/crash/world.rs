@@ -62,6 +62,8 @@ impl World {
             ("PHONEOPS_JOB_LEASE_SECONDS", LEASE.as_secs().to_string()),
             ("PHONEOPS_PAGING_RING_SECONDS", RING.as_secs().to_string()),
             ("PHONEOPS_PAGING_RINGS", "20".to_owned()),
+            ("PHONEOPS_APPROVALS_PUSHES_PER_APPROVER_PER_HOUR", "100000".to_owned()),
+            ("PHONEOPS_APPROVALS_PUSHES_PER_REQUESTER_PER_HOUR", "100000".to_owned()),
             ("PHONEOPS_WEB_PUSH_ALLOW_PRIVATE_NETWORKS", "true".to_owned()),
             ("PHONEOPS_WEBHOOKS_ALLOW_PRIVATE_NETWORKS", "true".to_owned()),
             ("PHONEOPS_WEB_PUSH_SUBJECT", "mailto:ops@phoneops.example".to_owned()),

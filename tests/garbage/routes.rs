@@ -72,6 +72,8 @@ pub(crate) async fn good(raw: &Raw<'_>, cast: &Cast) -> Vec<Good> {
     let hook = json!({"url": "http://127.0.0.1:1024/x", "kinds": ["nothing."]});
     let webhook = raw.post(As::Operator, "/v1/webhooks", &hook).await.expect(201).id();
     let blank = RawPhone::blank(raw.world.clock.clone(), raw.issuer());
+    let (waiting, _) = raw.claimed("yannick").await;
+    let confirmation = phone.prepare_confirmation(raw, &waiting).await;
     let keys = json!({"p256dh": blank.p256dh(), "auth": b64u([7; 16])});
     let passkey = json!({"ceremony": format!("cer_{:032x}", 1), "name": "Face ID", "credential": answer["credential"]});
     let page = json!({"title": "Down", "to": ["@yannick"], "details": "all of it", "urgency": "high",
@@ -100,6 +102,7 @@ pub(crate) async fn good(raw: &Raw<'_>, cast: &Cast) -> Vec<Good> {
         route(Who::Bot, "POST", &incident("resolve"), json!({"actor": "@yannick"})),
         route(Who::Phone, "POST", &incident("not-me"), json!({})),
         route(Who::Operator, "POST", "/v1/enrollments", json!({"user": "@yannick"})),
+        route(Who::Nobody, "POST", "/v1/logins", raw.world.blank_phone().prepare_login("cli", "@yannick", "A laptop").unwrap()),
         route(Who::Nobody, "POST", "/v1/enrollments/claim", blank.claim(&raw.code("yannick").await)),
         route(
             Who::Phone,
@@ -107,6 +110,10 @@ pub(crate) async fn good(raw: &Raw<'_>, cast: &Cast) -> Vec<Good> {
             &format!("/v1/devices/{}/push", phone.device),
             json!({"kind": "web_push", "endpoint": "https://push.example/x", "keys": keys}),
         ),
+        route(Who::Phone, "POST", &format!("/v1/devices/{}/challenge", waiting.device), json!({})),
+        route(Who::Phone, "POST", &format!("/v1/devices/{}/confirm", waiting.device), confirmation),
+        route(Who::Phone, "POST", &format!("/v1/devices/{}/reject", waiting.device), json!({})),
+        route(Who::Operator, "POST", "/v1/users/@yannick/recover", json!({})),
         route(Who::Phone, "POST", "/v1/passkeys/challenge", json!({})),
         route(Who::Phone, "POST", "/v1/passkeys", passkey),
         route(Who::Phone, "POST", "/v1/me/test-page", json!({})),

@@ -6,6 +6,10 @@ crate::world::stories! {
     what_cannot_be_broken_open
     the_stricter_of_then_and_now
     a_break_glass_that_came_too_late
+    what_is_frozen_stays_shut
+    a_report_ends_a_break_glass
+    the_alarm_is_no_ring
+    a_delegate_answered_before_the_glass_was_broken
 }
 
 mod stories {
@@ -33,7 +37,12 @@ mod stories {
     }
 
     async fn asked(world: &World, bot: &Bot, whom: &Person) -> String {
-        let asked = bot.ask(whom, deploy("api", "production")).await;
+        asked_on(world, bot, whom, "production").await
+    }
+
+    /// Of another target: what is alike does not ring.
+    async fn asked_on(world: &World, bot: &Bot, whom: &Person, target: &str) -> String {
+        let asked = bot.ask(whom, deploy("api", target)).await;
         whom.expect_push(world, "Approval needed").await;
         asked
     }
@@ -173,6 +182,8 @@ mod stories {
         let denied = asked(world, &heimdall, &yannick).await;
         yannick.phone.deny(&denied, None).await.unwrap();
         refused(break_glass(world, &denied).await, "approval_decided");
+        // Whoever denied is left alone for a minute.
+        world.advance(minutes(1)).await;
         let expired = asked(world, &heimdall, &yannick).await;
         world.advance(minutes(5)).await;
         yannick.expect_push(world, "Expired").await;
@@ -202,11 +213,11 @@ mod stories {
     pub(crate) async fn the_stricter_of_then_and_now(world: &World) {
         let (yannick, ada, heimdall) = cast(world).await;
         let forbids = json!({"match": {}, "require": {"requester": true, "break_glass": false}});
-        let before = asked(world, &heimdall, &yannick).await;
+        let before = asked_on(world, &heimdall, &yannick, "staging").await;
         let opening = broken(world, &heimdall, (&yannick, &ada)).await;
         assert_eq!(world.operator.put("/v1/policies/closed", &forbids).await.unwrap().status, 200, "it is stricter");
         refused(break_glass(world, &before).await, "break_glass_forbidden");
-        let after = asked(world, &heimdall, &yannick).await;
+        let after = asked_on(world, &heimdall, &yannick, "test").await;
         refused(break_glass(world, &after).await, "break_glass_forbidden");
         world.advance(minutes(15)).await;
         let grant = heimdall.expect_grant(&opening).await;
@@ -226,5 +237,138 @@ mod stories {
         world.settle().await;
         assert_eq!(heimdall.approval(&asked).await["state"], "expired");
         drain(world, &[&yannick, &ada]).await;
+    }
+
+    async fn report(who: &Person, asked: &str) {
+        who.phone.answer_with(asked, Verdict::Report, Factor::Passkey).await.expect("the report is taken");
+    }
+
+    pub(crate) async fn what_is_frozen_stays_shut(world: &World) {
+        let (yannick, ada, heimdall) = cast(world).await;
+        let opened = broken(world, &heimdall, (&yannick, &ada)).await;
+        world.advance(minutes(15)).await;
+        let grant = heimdall.expect_grant(&opened).await;
+        drain(world, &[&yannick, &ada]).await;
+        let breaking = broken(world, &heimdall, (&yannick, &ada)).await;
+        let reported = asked_on(world, &heimdall, &yannick, "staging").await;
+        report(&yannick, &reported).await;
+        world.settle().await;
+        let cancelled = heimdall.approval(&breaking).await;
+        assert_eq!((&cancelled["state"], &cancelled["cancelled_because"]), (&json!("cancelled"), &json!("frozen")));
+        assert_eq!(receipt(world, &heimdall, &breaking).await.1.state, Ended::Cancelled);
+        // What was open before is not redeemed while it is frozen.
+        refused(heimdall.redeem(&grant, &deploy("api", "production")).await, "frozen");
+        world.advance(minutes(15)).await;
+        assert_eq!(heimdall.approval(&breaking).await["state"], "cancelled", "its timer opens nothing");
+        world.lift(&ada).await;
+        drain(world, &[&yannick, &ada]).await;
+        // As if it had been asked for in the very moment of another report.
+        let asked = asked_on(world, &heimdall, &yannick, "test").await;
+        let freeze = "insert into freezes (id, bot_id, approval_id, frozen_by, frozen_at)
+            select id, bot_id, id, requester_id, 0 from approvals where state = 'pending'";
+        world.db.raw(freeze).await;
+        refused(break_glass(world, &asked).await, "frozen");
+        assert_eq!(heimdall.approval(&asked).await["break_glass"], Value::Null);
+        assert_eq!(yannick.phone.deny(&asked, None).await.unwrap()["state"], "denied");
+        drain(world, &[&yannick, &ada]).await;
+    }
+
+    pub(crate) async fn a_report_ends_a_break_glass(world: &World) {
+        let (yannick, ada, heimdall) = cast(world).await;
+        let asked = broken(world, &heimdall, (&yannick, &ada)).await;
+        // By an administrator, who was only told.
+        report(&ada, &asked).await;
+        ada.expect_push(world, "Frozen: heimdall for Yannick Schutz (@yannick)").await;
+        world.advance(minutes(30)).await;
+        let denied = heimdall.approval(&asked).await;
+        assert_eq!((&denied["state"], &denied["grant"]), (&json!("denied"), &Value::Null));
+        assert_eq!(world.recorded("approval.frozen").await, 1);
+        assert_eq!(receipt(world, &heimdall, &asked).await.1.state, Ended::Denied);
+        drain(world, &[&yannick, &ada]).await;
+    }
+
+    const RINGS: &str = "select count(*) from doorbells where rung_at is not null";
+
+    /// Whoever is left alone, has been folded or has approved hears the alarm and has it in the inbox; nobody's budget is used up.
+    pub(crate) async fn the_alarm_is_no_ring(world: &World) {
+        let (yannick, ada, heimdall) = cast(world).await;
+        let [ann, bea, cyd] =
+            [("ann", "Ann"), ("bea", "Bea"), ("cyd", "Cyd")].map(|(handle, name)| (handle, format!("{name} Example")));
+        let (ann, bea) = (world.person(ann.0, &ann.1).await, world.person(bea.0, &bea.1).await);
+        let cyd = world.person(cyd.0, &cyd.1).await;
+        world.team("ops", &[&ann, &bea, &cyd]).await;
+        world.policy(&ada, "two", &json!({"require": {"groups": [{"quorum": 2, "teams": ["ops"]}], "expires_in": 300}})).await;
+        let everybody = [&yannick, &ada, &ann, &bea, &cyd];
+        let denied = heimdall.ask(&yannick, deploy("api", "production")).await;
+        for person in [&ann, &bea, &cyd] {
+            person.expect_push(world, "Approval needed").await;
+        }
+        ann.phone.deny(&denied, None).await.unwrap();
+        drain(world, &everybody).await;
+        // Ann is left alone; Bea is rung and approves; the next one rings at Bea, and is folded at Cyd.
+        let first = heimdall.ask(&yannick, deploy("web", "production")).await;
+        bea.expect_push(world, "Approval needed").await;
+        cyd.expect_push(world, "Approval needed").await;
+        ann.expect_silence(world).await;
+        bea.phone.approve(&first).await.unwrap();
+        assert_eq!(bea.phone.inbox().await.unwrap().len(), 0);
+        let folded = heimdall.ask(&yannick, deploy("db", "production")).await;
+        bea.expect_push(world, "Approval needed").await;
+        drain(world, &everybody).await;
+
+        let rings = world.db.number(RINGS).await;
+        for asked in [&first, &folded] {
+            break_glass(world, asked).await.unwrap();
+            for person in everybody {
+                person.expect_push(world, "Break-glass").await;
+                let inbox = person.phone.inbox().await.unwrap();
+                assert!(inbox.iter().any(|approval| approval["id"] == **asked), "{inbox:?}");
+            }
+        }
+        assert_eq!(world.db.number(RINGS).await, rings, "an alarm uses up no budget");
+        // What was folded has been told of, and does not ring by itself once the other is over.
+        heimdall.client.delete(&format!("/v1/approvals/{first}")).await.unwrap();
+        world.settle().await;
+        let needed = |person: &Person| {
+            let phone = person.phone.clone();
+            async move { phone.pushes().await.unwrap().iter().filter(|push| push.title() == "Approval needed").count() }
+        };
+        assert_eq!((needed(&ann).await, needed(&bea).await, needed(&cyd).await), (1, 3, 2));
+        assert_eq!((world.db.number(RINGS).await, world.recorded("approval.rung").await), (rings, 0));
+        // Bea has approved the first, which does not keep her from stopping the second.
+        bea.phone.deny(&folded, None).await.unwrap();
+        assert_eq!(heimdall.approval(&folded).await["state"], "denied");
+        drain(world, &everybody).await;
+    }
+
+    /// Its statement ends earlier than the request does in the end, and names whom it is for.
+    pub(crate) async fn a_delegate_answered_before_the_glass_was_broken(world: &World) {
+        let (yannick, ada, heimdall) = cast(world).await;
+        let (ann, bea) = (world.person("ann", "Ann Example").await, world.person("bea", "Bea Example").await);
+        let dan = world.person("dan", "Dan Example").await;
+        world.team("ops", &[&ann, &bea]).await;
+        world.policy(&ada, "two", &json!({"require": {"groups": [{"quorum": 2, "teams": ["ops"]}]}})).await;
+        let until = world.clock.now().after(minutes(60));
+        let act = ann.phone.put("/v1/me/away", &json!({"until": until, "delegate": "@dan"})).await.unwrap();
+        ann.phone.confirm_act(&act.body).await.unwrap();
+        let asked = heimdall.ask(&yannick, deploy("api", "production")).await;
+        dan.expect_push(world, "Approval needed").await;
+        dan.phone.approve(&asked).await.unwrap();
+        let shown = break_glass(world, &asked).await.unwrap().body;
+        // Who is away is not told: whoever answers for them is.
+        ann.expect_silence(world).await;
+        dan.expect_push(world, "Break-glass").await;
+        world.advance(minutes(15)).await;
+        let grant = heimdall.expect_grant(&asked).await;
+        heimdall.redeem(&grant, &deploy("api", "production")).await.unwrap();
+        let (receipt, verified) = receipt(world, &heimdall, &asked).await;
+        assert_eq!((verified.state, verified.break_glass), (Ended::Approved, true));
+        let answer = &receipt["answers"][0];
+        assert_eq!(answer["for"], json!([receipt["requirement"]["delegations"][0]["for"]]));
+        let statement: Value = serde_json::from_str(answer["statement"].as_str().unwrap()).unwrap();
+        assert_eq!(statement["expires_at"], receipt["break_glass"]["expires_at"]);
+        assert_eq!(receipt["approval"]["expires_at"], shown["expires_at"]);
+        assert_ne!(statement["expires_at"], shown["expires_at"]);
+        drain(world, &[&yannick, &ada, &dan, &bea]).await;
     }
 }

@@ -83,15 +83,22 @@ fn people() -> Vec<Sample> {
         users { id: USER, handle: Text("yannick"), name: Text("Yannick Schutz"), role: Text("admin"), created_at: Int(NOW), removed_at: Null }
         bots {
             id: BOT, name: Text("heimdall"), token_sha256: DIGEST, scopes: Json(r#"["approvals","incidents"]"#), created_at: Int(NOW),
-            revoked_at: Null, token_number: Int(1), previous_token_sha256: DIGEST, previous_token_until: Int(NOW + 1440 * MINUTE),
+            revoked_at: Null, last_used_at: Int(NOW), token_number: Int(1), previous_token_sha256: DIGEST,
+            previous_token_until: Int(NOW + 1440 * MINUTE),
         }
         devices {
             id: DEVICE, user_id: USER, name: Text("Yannick's phone"), platform: Text("ios"), public_key: Bytes(4, 65), thumbprint: DIGEST,
-            enrolled_at: Int(NOW), revoked_at: Null, attestation: Text("eyJ.eyJ.c2ln"),
+            enrolled_at: Int(NOW), revoked_at: Null, attestation: Text("eyJ.eyJ.c2ln"), confirmed_at: Int(NOW), confirmed_with: Text("passkey"),
+            approves_from: Int(NOW + 1440 * MINUTE), last_used_at: Int(NOW),
+        }
+        waiting_devices {
+            id: Id(7), user_id: USER, name: Text("Yannick's tablet"), platform: Text("ios"), public_key: Bytes(4, 65), thumbprint: DIGEST,
+            claimed_at: Int(NOW), expires_at: Int(NOW + 10 * MINUTE), verdict: Text("rejected"), decided_at: Int(NOW + MINUTE),
+            decided_by: DEVICE,
         }
         enrollments {
             id: Id(5), code_sha256: DIGEST, user_id: USER, created_at: Int(NOW), expires_at: Int(NOW + 10 * MINUTE),
-            claimed_at: Int(NOW + MINUTE), device_id: DEVICE,
+            claimed_at: Int(NOW + MINUTE), device_id: DEVICE, purpose: Text("recovery"), waiting_id: Id(7),
         }
         chat_identities {
             id: Id(40), platform: Text("slack"), workspace: Text("T0ORG"), chat_user: Text("U0YANNICK"), name: Text("yannick"),
@@ -105,8 +112,17 @@ fn people() -> Vec<Sample> {
         passkeys {
             id: PASSKEY, user_id: USER, device_id: DEVICE, name: Text("iCloud"), credential_id: Bytes(0xc1, 20),
             credential: Json(r#"{"cred":{"counter":0}}"#), created_at: Int(NOW), revoked_at: Null, attestation: Null,
+            last_used_at: Int(NOW),
         }
-        ceremonies { id: Id(6), device_id: DEVICE, state: Json(r#"{"rs":{"challenge":"AAAA"}}"#), expires_at: Int(NOW + 5 * MINUTE) }
+        device_challenges {
+            id: Id(8), waiting_id: Id(7), device_id: DEVICE, statement: Text(r#"{"type":"phoneops.device_confirmation.v1"}"#),
+            ceremony: Json(r#"{"ast":{}}"#), expires_at: Int(NOW + 2 * MINUTE), used_at: Int(NOW + MINUTE), passkey_id: PASSKEY,
+            proof: Json(r#"{"id":"wcHB"}"#),
+        }
+        ceremonies {
+            id: Id(6), device_id: DEVICE, state: Json(r#"{"rs":{"challenge":"AAAA"}}"#), expires_at: Int(NOW + 5 * MINUTE),
+            guard: Json(r#"{"statement":"{}"}"#),
+        }
         signing_keys {
             id: Text("grant-2026-02"), purpose: Text("grant"), public_key: Bytes(4, 65), private_key_sealed: Bytes(0x5e, 60),
             created_at: Int(NOW), retired_at: Int(NOW + MINUTE),
@@ -130,9 +146,18 @@ fn approvals() -> Vec<Sample> {
             requirement: Json(r#"{"factor":"passkey","policy":"builtin/requester-passkey"}"#), state: Text("approved"),
             created_at: Int(NOW), expires_at: Int(NOW + 5 * MINUTE), decided_at: Int(NOW + MINUTE), decided_by: USER,
             decision_reason: Null, decision_verdict: Text("approve"), given: Json("[]"), asked: Int(1), holds_until: Null,
-            code_sealed: Bytes(0x5e, 34), code_tries: Int(0), bound_jkt: DIGEST, break_glass: Null,
+            code_sealed: Bytes(0x5e, 34), code_tries: Int(0), cancelled_why: Null, bound_jkt: DIGEST,
+            break_glass: Null,
         }
-        inbox { user_id: USER, approval_id: approval.clone() }
+        doorbells {
+            approval_id: approval.clone(), user_id: USER, requester_id: USER, action_type: Text("deploy"), action_target: Text("production"),
+            asked_at: Int(NOW), rung_at: Int(NOW), user_ring: Int(1), requester_ring: Int(1), folded_into: Null,
+            over_at: Int(NOW + MINUTE), verdict: Text("approve"),
+        }
+        freezes {
+            id: Id(22), bot_id: BOT, requester_id: USER, approval_id: approval.clone(), frozen_by: USER, frozen_at: Int(NOW),
+            lifted_at: Int(NOW + MINUTE), lifted_by: Json(r#"{"kind":"operator"}"#),
+        }
         code_failures { user_id: USER, failures: Int(3), failed_at: Int(NOW) }
         challenges {
             id: challenge.clone(), approval_id: approval.clone(), approver_id: USER, verdict: Text("approve"),
@@ -157,6 +182,7 @@ fn policies() -> Vec<Sample> {
     samples! {
         teams { id: team.clone(), name: Text("ops"), created_at: Int(NOW) }
         team_members { team_id: team.clone(), user_id: USER, added_at: Int(NOW) }
+        absences { user_id: USER, from_at: Int(NOW), until_at: Int(NOW + MINUTE), delegate_id: Null, set_at: Int(NOW) }
         policies {
             version: Int(1), name: Text("prod"), document: Json(r#"{"name":"prod","match":{},"require":{"requester":true}}"#),
             changed_at: Int(NOW),
@@ -220,6 +246,11 @@ fn unloved() -> Vec<(&'static str, &'static str, Value)> {
         ("users", "role", Text("root")),
         ("devices", "platform", Text("windows")),
         ("devices", "user_id", Id(99)),
+        ("devices", "confirmed_with", Text("hope")),
+        ("waiting_devices", "verdict", Text("maybe")),
+        ("waiting_devices", "decided_at", Null),
+        ("device_challenges", "proof", Null),
+        ("enrollments", "purpose", Text("fun")),
         ("approvals", "state", Text("maybe")),
         ("approvals", "decided_at", Null),
         ("approvals", "decided_by", Null),
@@ -228,6 +259,13 @@ fn unloved() -> Vec<(&'static str, &'static str, Value)> {
         ("approvals", "break_glass", Json("{}")),
         ("bots", "previous_token_until", Null),
         ("bots", "previous_token_sha256", Null),
+        ("approvals", "cancelled_why", Text("frozen")),
+        ("doorbells", "rung_at", Null),
+        ("doorbells", "requester_ring", Null),
+        ("doorbells", "folded_into", Id(16)),
+        ("doorbells", "over_at", Null),
+        ("doorbells", "verdict", Text("report")),
+        ("freezes", "lifted_at", Null),
         ("challenges", "verdict", Text("maybe")),
         ("challenges", "factor", Text("none")),
         ("challenges", "ceremony", Null),
@@ -243,6 +281,9 @@ fn unloved() -> Vec<(&'static str, &'static str, Value)> {
         ("incidents", "urgency", Text("medium")),
         ("attempts", "state", Text("lost")),
         ("jobs", "due_at", Null),
+        ("absences", "until_at", Int(NOW)),
+        ("absences", "delegate_id", USER),
+        ("absences", "delegate_id", Id(99)),
         ("webhooks", "disabled_at", Int(NOW)),
         ("webhooks", "failing_since", Null),
         ("webhooks", "previous_until", Null),

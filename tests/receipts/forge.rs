@@ -180,10 +180,9 @@ impl Forge {
         (receipt["grant"]["iat"], receipt["grant"]["exp"]) = (json!(1_772_360_140), json!(1_772_360_440));
         receipt["redemption"]["at"] = json!("2026-03-01T10:16:00Z");
         receipt["outcome"]["at"] = json!("2026-03-01T10:17:00Z");
-        Self::sync(&mut draft);
         // Signed before the glass was broken.
-        draft.pieces[0].statement["expires_at"] = json!("2026-03-01T10:05:00Z");
-        draft.pieces[0].client_data["challenge"] = json!(challenge(&text(&draft.pieces[0].statement)));
+        draft.pieces[0].fields["until"] = json!("2026-03-01T10:05:00Z");
+        Self::sync(&mut draft);
         draft
     }
 
@@ -201,6 +200,16 @@ impl Forge {
         denied.fields["answered_at"] = json!("2026-03-01T10:09:59Z");
         draft.pieces.push(denied);
         Self::state(&mut draft, 1);
+        draft
+    }
+
+    /// Approved by two, of whom the second answers for two others, who are away.
+    pub(crate) fn delegated(&self) -> Draft {
+        let mut draft = self.approved(&["passkey", "code"]);
+        let absent = [user(4), user(5)];
+        draft.receipt["requirement"]["delegations"] = absent.iter().map(|absent| json!({"for": absent, "by": user(1)})).collect();
+        draft.pieces[1].fields["for"] = json!(absent);
+        Self::sync(&mut draft);
         draft
     }
 
@@ -286,6 +295,13 @@ impl Forge {
             "verdict": piece.fields["verdict"], "factor": piece.fields["factor"], "policy": receipt["requirement"]["policy"],
             "display_sha256": approval["display_sha256"], "nonce": b64u([3; 16]), "expires_at": approval["expires_at"],
         });
+        // What a statement said when it was offered may be earlier than what the approval came to say.
+        if !piece.fields["until"].is_null() {
+            piece.statement["expires_at"] = piece.fields["until"].clone();
+        }
+        if !piece.fields["for"].is_null() {
+            piece.statement["for"] = piece.fields["for"].clone();
+        }
         piece.client_data["challenge"] = json!(challenge(&text(&piece.statement)));
     }
 

@@ -104,10 +104,11 @@ fn no_kind_of_signature_passes_for_another() {
 }
 
 fn base(forge: &Forge, dice: &mut Dice) -> Draft {
-    match dice.roll(11) {
-        8 => forge.bound(),
-        9 => forge.opened(),
-        10 => forge.closed(),
+    match dice.roll(12) {
+        8 => forge.delegated(),
+        9 => forge.bound(),
+        10 => forge.opened(),
+        11 => forge.closed(),
         0 | 1 => forge.approved(&["passkey"]),
         2 => forge.approved(&["passkey", "code", "tap"]),
         3 => forge.approved(&["code", "passkey"]),
@@ -323,7 +324,12 @@ fn twist_once(draft: &mut Draft, forge: &Forge, dice: &mut Dice) {
         let count = draft.pieces.len();
         let at = dice.roll(count);
         let piece = &mut draft.pieces[at];
-        match dice.roll(14) {
+        match dice.roll(16) {
+            13 => {
+                piece.fields["for"] =
+                    dice.pick(&[json!([user(4)]), json!([user(4), user(5)]), json!([user(1)]), json!([])]).clone();
+            }
+            14 => drop(piece.fields.as_object_mut().unwrap().remove("for")),
             0 => piece.fields["verdict"] = dice.pick(&verdicts).clone(),
             1 => piece.fields["factor"] = dice.pick(&factors).clone(),
             2 => piece.fields["answered_at"] = json!(instant(dice)),
@@ -368,15 +374,28 @@ fn twist_once(draft: &mut Draft, forge: &Forge, dice: &mut Dice) {
         return;
     }
     let receipt = &mut draft.receipt;
-    match dice.roll(17) {
-        13 if receipt["redemption"]["proof"].is_string() => reproven(receipt, forge, dice),
-        14 if receipt["break_glass"].is_object() => {
+    match dice.roll(19) {
+        13 => {
+            let one = |dice: &mut Dice| json!({"for": user(dice.roll(6)), "by": user(dice.roll(4))});
+            let some: Vec<_> = (0..=dice.roll(2)).map(|_| one(dice)).collect();
+            receipt["requirement"]["delegations"] = json!(some);
+        }
+        14 => {
+            // Put off after the first statement was offered, or the reverse.
+            let at = json!(instant(dice));
+            receipt["approval"]["expires_at"] = at.clone();
+            if let Some(piece) = draft.pieces.first_mut() {
+                piece.fields["until"] = json!(instant(dice));
+            }
+        }
+        15 if receipt["redemption"]["proof"].is_string() => reproven(receipt, forge, dice),
+        16 if receipt["break_glass"].is_object() => {
             let name = *dice.pick(&["at", "until", "expires_at", "told"]);
             let other = json!(instant(dice));
             receipt["break_glass"][name] = if name == "told" { json!([user(dice.roll(4))]) } else { other };
         }
-        15 => receipt["type"] = dice.pick(&[json!("phoneops.receipt.v1"), json!("phoneops.receipt.v2")]).clone(),
-        16 if receipt["grant"].is_object() => {
+        17 => receipt["type"] = dice.pick(&[json!("phoneops.receipt.v1"), json!("phoneops.receipt.v2")]).clone(),
+        18 if receipt["grant"].is_object() => {
             receipt["grant"]["acr"] = dice.pick(&[json!("phoneops:break-glass"), json!("phoneops:passkey")]).clone();
         }
         0 => receipt["approval"]["state"] = dice.pick(&states).clone(),

@@ -11,6 +11,7 @@ crate::world::stories! {
     an_executor_redeems_and_tells
     approved_and_then_denied
     the_requester_and_one_other
+    for_whom_a_delegate_answered
 }
 
 mod stories {
@@ -144,6 +145,7 @@ mod stories {
             assert_eq!(told(&receipt), ["bea approve passkey".to_owned(), format!("yannick report {word}")]);
             assert_eq!(receipt["decision"]["verdict"], "report");
             assert_eq!(receipt["grant"], Value::Null);
+            world.lift(&scene.ada).await;
         }
     }
 
@@ -195,6 +197,8 @@ mod stories {
         let receipt = scene.receipt(world, &asked, Ended::Denied).await;
         assert_eq!(groups(&receipt, 0).len(), 1);
 
+        // Bea is not rung for the like for a minute.
+        world.advance(seconds(60)).await;
         let (asked, _) = scene.ask(world, &ops).await;
         approve(&ops[0].phone, &asked, Factor::Passkey).await;
         world.advance(seconds(60)).await;
@@ -260,7 +264,34 @@ mod stories {
             let receipt = scene.receipt(world, &asked, Ended::Denied).await;
             assert_eq!(told(&receipt), ["ann approve passkey".to_owned(), format!("ann deny {word}")]);
             assert_eq!(handle(&receipt, &receipt["decision"]["by"]), "ann");
+            // She is not rung for the like for a minute.
+            world.advance(seconds(60)).await;
         }
+    }
+
+    pub(crate) async fn for_whom_a_delegate_answered(world: &World) {
+        let scene = Scene::set(world, json!({"groups": [{"quorum": 2, "teams": ["ops"]}]})).await;
+        let [ann, bea, cyd] = &scene.ops;
+        let dan = world.person("dan", "Dan Example").await;
+        let until = world.clock.now().after(seconds(3_600));
+        for (who, delegate) in [(ann, "@dan"), (bea, "@dan")] {
+            let act = who.phone.put("/v1/me/away", &json!({"until": until, "delegate": delegate})).await.unwrap();
+            who.phone.confirm_act(&act.body).await.unwrap();
+        }
+        let (asked, _) = scene.ask(world, &[&dan, cyd]).await;
+        assert_eq!(approve(&dan.phone, &asked, Factor::Passkey).await, "pending", "two people's delegate is one person");
+        world.advance(seconds(1)).await;
+        assert_eq!(approve(&cyd.phone, &asked, Factor::Passkey).await, "approved");
+        ring(world, &[&dan], "Answered by Cyd Example").await;
+        let receipt = scene.receipt(world, &asked, Ended::Approved).await;
+        assert_eq!(groups(&receipt, 0), [(2, vec!["dan", "cyd"])]);
+        let delegations = receipt["requirement"]["delegations"].as_array().unwrap();
+        let told: Vec<_> = delegations.iter().map(|one| (handle(&receipt, &one["for"]), handle(&receipt, &one["by"]))).collect();
+        assert_eq!(told, [("ann", "dan"), ("bea", "dan")]);
+        let absent: Vec<_> = receipt["answers"][0]["for"].as_array().unwrap().iter().map(|id| handle(&receipt, id)).collect();
+        assert_eq!((absent, &receipt["answers"][1]["for"]), (vec!["ann", "bea"], &Value::Null));
+        let statement: Value = serde_json::from_str(receipt["answers"][0]["statement"].as_str().unwrap()).unwrap();
+        assert_eq!(statement["for"], receipt["answers"][0]["for"], "it is signed");
     }
 
     pub(crate) async fn the_requester_and_one_other(world: &World) {

@@ -20,6 +20,12 @@ fn drafts(forge: &Forge) -> Vec<Vector> {
     let mut valid = |name, draft: &Draft| all.push((name, forge.finish(draft).to_string(), None));
     valid("approved with a passkey", &forge.approved(&["passkey"]));
     valid("approved by three, with each factor", &forge.approved(&["passkey", "code", "tap"]));
+    valid("approved by somebody for two others, who are away", &forge.delegated());
+    let mut put_off = forge.approved(&["passkey"]);
+    put_off.receipt["approval"]["expires_at"] = json!("2026-03-01T10:07:00Z");
+    put_off.pieces[0].fields["until"] = json!("2026-03-01T10:05:00Z");
+    Forge::sync(&mut put_off);
+    valid("a statement from before the end was put off", &put_off);
     valid("denied", &forge.denied("deny"));
     valid("reported", &forge.denied("report"));
     let mut second_thoughts = forge.denied("deny");
@@ -39,6 +45,12 @@ fn drafts(forge: &Forge) -> Vec<Vector> {
         if again == Again::Signed {
             Forge::sync(&mut draft);
         }
+        all.push((name, forge.finish(&draft).to_string(), Some(check)));
+    }
+    for (name, check, change) in wrong_delegations() {
+        let mut draft = forge.delegated();
+        change(&mut draft);
+        Forge::sync(&mut draft);
         all.push((name, forge.finish(&draft).to_string(), Some(check)));
     }
     all.extend(by_hand(forge));
@@ -78,6 +90,11 @@ fn second_version(forge: &Forge) -> Vec<Vector> {
             Some(Check::StateDiffers),
         ),
         (
+            "a break-glass after which it would have expired sooner",
+            opened(|receipt| receipt["break_glass"]["expires_at"] = json!("2026-03-01T10:20:40.000001Z")),
+            Some(Check::StateDiffers),
+        ),
+        (
             "a break-glass whose grant claims a passkey",
             opened(|receipt| {
                 receipt["grant"]["acr"] = json!("phoneops:passkey");
@@ -90,6 +107,31 @@ fn second_version(forge: &Forge) -> Vec<Vector> {
             opened(|receipt| receipt["type"] = json!("phoneops.receipt.v1")),
             Some(Check::Shape),
         ),
+    ]
+}
+
+/// A change to a receipt with delegations, signed by everybody, and the check that fails because of it.
+type Misrepresented = (&'static str, Check, fn(&mut Draft));
+
+fn wrong_delegations() -> Vec<Misrepresented> {
+    vec![
+        ("for somebody whose delegate they are not", Check::DelegationDiffers, |d| d.pieces[0].fields["for"] = json!([user(4)])),
+        ("not for everybody whose delegate they are", Check::DelegationDiffers, |d| d.pieces[1].fields["for"] = json!([user(4)])),
+        ("a delegate of the requester", Check::DelegationDiffers, |d| {
+            d.receipt["requirement"]["delegations"][0]["for"] = json!(user(0));
+            d.pieces[1].fields["for"] = json!([user(0), user(5)]);
+        }),
+        ("a delegate who is away", Check::DelegationDiffers, |d| {
+            let more = json!({"for": user(1), "by": user(3)});
+            d.receipt["requirement"]["delegations"].as_array_mut().unwrap().push(more);
+        }),
+        ("two delegates of one person", Check::DelegationDiffers, |d| {
+            let more = json!({"for": user(4), "by": user(3)});
+            d.receipt["requirement"]["delegations"].as_array_mut().unwrap().push(more);
+        }),
+        ("a statement that outlives the request", Check::StatementDiffers, |d| {
+            d.pieces[0].fields["until"] = json!("2026-03-01T10:05:00.000001Z");
+        }),
     ]
 }
 

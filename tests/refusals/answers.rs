@@ -128,7 +128,7 @@ mod stories {
 
     pub(crate) async fn trust_that_ended(world: &World) {
         let (raw, bot, phone, asked) = scene(world).await;
-        let second = raw.phone("yannick").await;
+        let second = raw.further_phone("yannick", &phone).await;
         // The passkey of the first phone, under the session of the second.
         let offered = second.challenge(&raw, &asked, "approve").await.expect(200).body;
         let lent = json!({"challenge": offered["challenge"], "credential": phone.sign(&offered, Misbehaviour::default())});

@@ -1,6 +1,10 @@
 //! Who may call what, as a table. A route of the OpenAPI document without a row fails; so does a row without a route.
 
-crate::world::stories! { who_may_call_what }
+crate::world::stories! {
+    who_may_call_what
+    a_device_that_waits_does_nothing
+    a_device_that_is_too_new_decides_nothing
+}
 
 /// In this order stand the columns.
 const CALLERS: &str = "nobody, a bot without scopes, bots with approvals:request, grants:redeem, incidents:write, incidents:read, \
@@ -28,7 +32,13 @@ const TABLE: &[(&str, &str)] = &[
     ("POST /v1/incidents/{ref}/resolve", "1 333+33 ++ 3"),
     ("POST /v1/incidents/{ref}/not-me", "1 333333 ++ 3"),
     ("POST /v1/enrollments", "1 333333 3+ +"),
+    ("POST /v1/devices/{dev}/challenge", "1 333333 ++ 3"),
+    ("POST /v1/devices/{dev}/confirm", "1 333333 ++ 3"),
+    ("POST /v1/devices/{dev}/reject", "1 333333 ++ 3"),
+    ("GET /v1/users/{usr}/devices", "1 333333 3+ +"),
+    ("POST /v1/users/{usr}/recover", "1 333333 3+ +"),
     ("POST /v1/enrollments/claim", "+ ++++++ ++ +"),
+    ("POST /v1/logins", "+ ++++++ ++ +"),
     ("POST /v1/token", "+ ++++++ ++ +"),
     ("GET /v1/devices", "1 333333 ++ 3"),
     ("DELETE /v1/devices/{dev}", "1 333333 3+ +"),
@@ -39,10 +49,14 @@ const TABLE: &[(&str, &str)] = &[
     ("DELETE /v1/passkeys/{pky}", "1 333333 ++ 3"),
     ("GET /v1/me", "1 333333 ++ 3"),
     ("POST /v1/me/test-page", "1 333333 ++ 3"),
+    ("PUT /v1/me/away", "1 333333 ++ 3"),
+    ("DELETE /v1/me/away", "1 333333 ++ 3"),
     ("POST /v1/users", "1 333333 3+ +"),
     ("GET /v1/users", "1 333333 3+ +"),
     ("GET /v1/users/{usr}", "1 333333 3+ +"),
     ("DELETE /v1/users/{usr}", "1 333333 3+ +"),
+    ("PUT /v1/users/{usr}/away", "1 333333 3+ +"),
+    ("DELETE /v1/users/{usr}/away", "1 333333 3+ +"),
     ("POST /v1/bots", "1 333333 3+ +"),
     ("GET /v1/bots", "1 333333 3+ +"),
     ("DELETE /v1/bots/{bot}", "1 333333 3+ +"),
@@ -64,9 +78,12 @@ const TABLE: &[(&str, &str)] = &[
     ("GET /v1/chat-identities?all=true", "1 333333 3+ +"),
     ("DELETE /v1/chat-identities/{cid}", "1 333333 3+ +"),
     ("POST /v1/policies/test", "1 333333 3+ +"),
-    ("GET /v1/acts", "1 333333 3+ +"),
-    ("POST /v1/acts/{act}/challenge", "1 333333 3+ 3"),
-    ("POST /v1/acts/{act}/confirm", "1 333333 3+ 3"),
+    ("GET /v1/freezes", "1 333333 3+ +"),
+    ("DELETE /v1/freezes/{frz}", "1 333333 3+ +"),
+    // An act may be a member's own matter.
+    ("GET /v1/acts", "1 333333 ++ +"),
+    ("POST /v1/acts/{act}/challenge", "1 333333 ++ 3"),
+    ("POST /v1/acts/{act}/confirm", "1 333333 ++ 3"),
     ("GET /v1/journal", "1 333333 3+ +"),
     ("GET /v1/journal/verification", "1 333333 3+ +"),
     ("GET /v1/events", "1 33333+ ++ +"),
@@ -105,13 +122,23 @@ mod stories {
             "POST /v1/grants/{grt}/outcome" => json!({"outcome": "succeeded"}),
             "POST /v1/incidents" => json!({"title": "Down", "to": ["@nobody"]}),
             "POST /v1/enrollments" => json!({"user": "@nobody"}),
+            "POST /v1/logins" => {
+                let phone = raw.world.blank_phone();
+                phone.prepare_login("cli", "@ada", "A laptop").expect("a request")
+            }
             "POST /v1/enrollments/claim" => {
                 RawPhone::blank(raw.world.clock.clone(), raw.issuer()).claim("7K3MQ2XNB4TD9VWH5RFA8CPE")
             }
             "PUT /v1/devices/{dev}/push" => json!({"kind": "web_push", "endpoint": "https://push.example/x",
                 "keys": {"p256dh": RawPhone::blank(raw.world.clock.clone(), raw.issuer()).p256dh(), "auth": "AAAAAAAAAAAAAAAAAAAAAA"}}),
+            "POST /v1/devices/{dev}/confirm" => {
+                json!({"challenge": format!("dch_{:032x}", 1), "match": "000000", "credential": credential})
+            }
             "POST /v1/passkeys" => json!({"ceremony": format!("cer_{:032x}", 1), "name": "Face ID", "credential": credential}),
             "POST /v1/users" => json!({"handle": "yannick", "name": "Yannick Schutz"}),
+            "PUT /v1/me/away" | "PUT /v1/users/{usr}/away" => {
+                json!({"until": raw.world.clock.now().after(crate::world::minutes(5))})
+            }
             "POST /v1/teams" => json!({"name": "ops"}),
             // Of nobody that is there, so that nothing is made.
             "PUT /v1/policies/{name}" => json!({"require": {"groups": [{"quorum": 1, "teams": ["nowhere"]}]}}),
@@ -131,7 +158,7 @@ mod stories {
     /// Ids that parse and that nothing has.
     fn path(template: &str) -> String {
         let mut path = template.replace("{ref}", "P000000").replace("{name}", "nothing");
-        for kind in ["apr", "act", "dev", "pky", "usr", "bot", "grt", "whk", "cid"] {
+        for kind in ["apr", "act", "dev", "pky", "usr", "bot", "grt", "whk", "frz", "cid"] {
             path = path.replace(&format!("{{{kind}}}"), &format!("{kind}_{:032x}", 1));
         }
         path
@@ -141,6 +168,72 @@ mod stories {
     fn bare(route: &str) -> String {
         let parts = route.split('?').next().unwrap_or_default().split('/');
         parts.map(|part| if part.starts_with('{') { "{}" } else { part }).collect::<Vec<_>>().join("/")
+    }
+
+    /// Every route that wants credentials refuses a device that waits: it gets no access token, and with another's its proof is not of
+    /// the token's key.
+    pub(crate) async fn a_device_that_waits_does_nothing(world: &World) {
+        let raw = Raw::new(world);
+        let admin = raw.person("ada", "admin").await;
+        let (waiting, _) = raw.claimed("ada").await;
+        waiting.try_sign_in(&raw).await.expect_refusal(403, "device_waiting");
+        for (route, _) in TABLE.iter().filter(|(_, row)| row.starts_with('1')) {
+            let (method, template) = route.split_once(' ').unwrap();
+            let path = path(template).replace(&format!("dev_{:032x}", 1), &waiting.device);
+            let fire = |token: String| {
+                let (header, claims) = waiting.proof_parts(method, &path, Some(&token));
+                let shot = raw.shot(As::Nobody, method, &path).header("authorization", &format!("DPoP {token}"));
+                let shot = shot.header("dpop", &waiting.jws(&header, &claims));
+                match body(route, &raw) {
+                    Some(body) => shot.json(&body).fire(),
+                    None => shot.fire(),
+                }
+            };
+            assert_eq!(fire(admin.token()).await.expect(401).body["reason"], "key_differs", "{route}");
+            fire("a.b.c".to_owned()).await.expect_refusal(401, "invalid_token");
+        }
+        assert_eq!(world.db.number("select count(*) from devices").await, 1);
+    }
+
+    /// Routes beside those of administrators that a device which recovers its person may not call yet.
+    const OF_THE_ESTABLISHED: [&str; 7] = [
+        "POST /v1/approvals/{apr}/challenge",
+        "POST /v1/approvals/{apr}/answers",
+        "POST /v1/devices/{dev}/challenge",
+        "POST /v1/devices/{dev}/confirm",
+        "POST /v1/devices/{dev}/reject",
+        "DELETE /v1/passkeys/{pky}",
+        "POST /v1/chat-identities",
+    ];
+
+    pub(crate) async fn a_device_that_is_too_new_decides_nothing(world: &World) {
+        let raw = Raw::new(world);
+        raw.person("ada", "admin").await;
+        let made = raw.post(As::Operator, "/v1/users/@ada/recover", &json!({})).await.expect(201);
+        let code = made.body["code"].as_str().unwrap().replace('-', "");
+        let mut new = RawPhone::blank(world.clock.clone(), raw.issuer());
+        let claimed = raw.post(As::Nobody, "/v1/enrollments/claim", &new.claim(&code)).await.expect(201);
+        new.belongs_to(&claimed);
+        new.sign_in(&raw).await;
+        let mut refused = 0;
+        for (route, row) in TABLE {
+            let columns: Vec<_> = row.chars().filter(|c| *c != ' ').collect();
+            let (method, template) = route.split_once(' ').unwrap();
+            let shot = raw.shot(As::Phone(&new), method, &path(template));
+            let seen = match body(route, &raw) {
+                Some(body) => shot.json(&body).fire().await,
+                None => shot.fire().await,
+            };
+            let of_admins = columns[7] == '3' && columns[8] == '+';
+            if of_admins || OF_THE_ESTABLISHED.contains(route) {
+                assert_eq!((seen.status, seen.code()), (403, "device_too_new"), "{route}: {}", seen.text);
+                assert_eq!(seen.body["approves_from"], claimed.body["device"]["approves_from"], "{route}");
+                refused += 1;
+            } else {
+                assert_ne!(seen.code(), "device_too_new", "{route}");
+            }
+        }
+        assert!(refused > 30, "{refused}");
     }
 
     pub(crate) async fn who_may_call_what(world: &World) {

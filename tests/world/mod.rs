@@ -104,6 +104,9 @@ impl World {
             ("PHONEOPS_WEB_PUSH_SUBJECT".to_owned(), "mailto:ops@phoneops.example".to_owned()),
             ("PHONEOPS_PAGING_FALLBACK".to_owned(), "@ys".to_owned()),
             ("PHONEOPS_PAGING_RINGS".to_owned(), "2".to_owned()),
+            // Tests ask one person more often in an hour than anybody should be.
+            ("PHONEOPS_APPROVALS_PUSHES_PER_APPROVER_PER_HOUR".to_owned(), "100000".to_owned()),
+            ("PHONEOPS_APPROVALS_PUSHES_PER_REQUESTER_PER_HOUR".to_owned(), "100000".to_owned()),
         ];
         if let Some(url) = db.url() {
             variables.push(("PHONEOPS_DATABASE_URL".to_owned(), url));
@@ -137,13 +140,13 @@ impl World {
     /// A person whose phone is enrolled and nothing more.
     pub(crate) async fn newcomer(&self, handle: &str, name: &str) -> Person {
         self.operator.post("/v1/users", &json!({"handle": handle, "name": name})).await.expect("a user");
-        Person { handle: format!("@{handle}"), phone: self.another_phone(handle).await }
+        Person { handle: format!("@{handle}"), phone: self.first_phone(handle).await }
     }
 
     /// An administrator with an enrolled phone and a passkey.
     pub(crate) async fn administrator(&self, handle: &str, name: &str) -> Person {
         self.operator.post("/v1/users", &json!({"handle": handle, "name": name, "role": "admin"})).await.expect("a user");
-        let person = Person { handle: format!("@{handle}"), phone: self.another_phone(handle).await };
+        let person = Person { handle: format!("@{handle}"), phone: self.first_phone(handle).await };
         person.phone.create_passkey("Face ID").await.expect("a passkey");
         person
     }
@@ -167,6 +170,16 @@ impl World {
         }
     }
 
+    /// Lifts whatever was frozen.
+    pub(crate) async fn lift(&self, admin: &Person) {
+        let listed = self.operator.get("/v1/freezes").await.expect("the freezes").body;
+        for freeze in listed["freezes"].as_array().expect("a list") {
+            let path = format!("/v1/freezes/{}", freeze["id"].as_str().expect("an id"));
+            let act = self.operator.delete(&path).await.expect("a proposal").body;
+            admin.phone.confirm_act(&act).await.expect("the act is confirmed");
+        }
+    }
+
     /// Makes a team of these people.
     pub(crate) async fn team(&self, name: &str, members: &[&Person]) {
         self.operator.post("/v1/teams", &json!({"name": name})).await.expect("a team");
@@ -176,11 +189,36 @@ impl World {
         }
     }
 
-    /// A further phone of a person.
-    pub(crate) async fn another_phone(&self, handle: &str) -> std::sync::Arc<Phone> {
+    /// The first phone of a person.
+    async fn first_phone(&self, handle: &str) -> std::sync::Arc<Phone> {
         let code = self.code(handle).await;
         let phone = self.blank_phone();
         phone.enrol(&code, "A phone", None).await.expect("the phone enrols");
+        phone
+    }
+
+    /// A further phone of a person, which waits to be confirmed. Their first one, where it rings, has rung for it.
+    pub(crate) async fn waiting_phone(&self, person: &Person) -> std::sync::Arc<Phone> {
+        let code = self.code(person.handle.trim_start_matches('@')).await;
+        let phone = self.blank_phone();
+        let claimed = phone.enrol(&code, "A tablet", None).await.expect("the phone claims");
+        assert_eq!(claimed["device"]["state"], "waiting", "{claimed}");
+        assert_eq!(claimed["device"]["match"], phone.match_number().as_str());
+        if person.phone.subscription_id().is_ok() {
+            person.expect_push(self, "A new device waits").await;
+        }
+        phone
+    }
+
+    /// A further phone of a person, confirmed by the one in their hand.
+    pub(crate) async fn another_phone(&self, person: &Person) -> std::sync::Arc<Phone> {
+        let phone = self.waiting_phone(person).await;
+        let id = phone.device_id().expect("it claimed");
+        let confirmed = person.phone.confirm_device(&id, &phone.match_number()).await.expect("it is confirmed");
+        assert_eq!(confirmed["state"], "active");
+        if person.phone.subscription_id().is_ok() {
+            person.expect_push(self, "A new device joined").await;
+        }
         phone
     }
 

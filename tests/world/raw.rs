@@ -135,13 +135,47 @@ impl<'w> Raw<'w> {
         self.phone(handle).await
     }
 
-    /// A further phone of a person, with a passkey.
-    pub(crate) async fn phone(&self, handle: &str) -> RawPhone {
+    /// The first phone of a person, with a passkey.
+    async fn phone(&self, handle: &str) -> RawPhone {
+        let (phone, claimed) = self.claimed(handle).await;
+        assert_eq!(claimed.body["device"]["state"], "active", "{}", claimed.text);
+        phone.sign_in(self).await;
+        phone.make_passkey(self).await;
+        phone
+    }
+
+    /// A person with a phone and nothing more.
+    pub(crate) async fn bare_person(&self, handle: &str) -> RawPhone {
+        let user = json!({"handle": handle, "name": format!("{handle} Example")});
+        self.post(As::Operator, "/v1/users", &user).await.expect(201);
+        let (phone, _) = self.claimed(handle).await;
+        phone.sign_in(self).await;
+        phone
+    }
+
+    /// A phone that has claimed a code, and what it was answered.
+    pub(crate) async fn claimed(&self, handle: &str) -> (RawPhone, Seen) {
         let mut phone = RawPhone::blank(self.world.clock.clone(), self.issuer());
         let code = self.code(handle).await;
         let claimed = self.post(As::Nobody, "/v1/enrollments/claim", &phone.claim(&code)).await.expect(201);
         phone.belongs_to(&claimed);
+        (phone, claimed)
+    }
+
+    /// A further phone of a person, confirmed by one of theirs and signed in.
+    pub(crate) async fn bare_phone(&self, handle: &str, by: &RawPhone) -> RawPhone {
+        let (phone, claimed) = self.claimed(handle).await;
+        assert_eq!(claimed.body["device"]["state"], "waiting", "{}", claimed.text);
+        let body = by.prepare_confirmation(self, &phone).await;
+        let path = format!("/v1/devices/{}/confirm", phone.device);
+        self.post(As::Phone(by), &path, &body).await.expect(200);
         phone.sign_in(self).await;
+        phone
+    }
+
+    /// As [`Raw::bare_phone`], with a passkey.
+    pub(crate) async fn further_phone(&self, handle: &str, by: &RawPhone) -> RawPhone {
+        let phone = self.bare_phone(handle, by).await;
         phone.make_passkey(self).await;
         phone
     }
@@ -206,6 +240,11 @@ impl Shot<'_> {
 
     /// Sends it. Credentials that were not given as headers are added, with a fresh proof.
     pub(crate) async fn fire(self) -> Seen {
+        self.try_fire().await.expect("the server answers")
+    }
+
+    /// As [`Shot::fire`], when the server may die meanwhile.
+    pub(crate) async fn try_fire(self) -> Result<Seen, reqwest::Error> {
         let given = |name: &str| self.headers.iter().any(|(known, _)| known == name);
         let (http, base) = match self.by {
             As::Operator => (&self.raw.operator, "http://localhost"),
@@ -230,12 +269,14 @@ impl Shot<'_> {
         if let Some(body) = self.body {
             request = request.body(body);
         }
-        let response = request.send().await.expect("the server answers");
+        let response = request.send().await?;
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
-        let text = String::from_utf8_lossy(&response.bytes().await.expect("a body")).into_owned();
+        // As it was sent: the client takes `..` out of a path, however it is written.
+        let sent = response.url().path().to_owned();
+        let text = String::from_utf8_lossy(&response.bytes().await?).into_owned();
         let seen = Seen { status, headers, body: serde_json::from_str(&text).unwrap_or_default(), text };
-        contract::check(self.method.as_str(), &self.path, &seen);
-        seen
+        contract::check(self.method.as_str(), &sent, &seen);
+        Ok(seen)
     }
 }
 
@@ -358,11 +399,50 @@ impl RawPhone {
         reply.body["access_token"].as_str().expect("a token").clone_into(&mut self.token.lock().unwrap());
     }
 
-    /// The body that ends a passkey ceremony.
+    /// The six digits that it shows while it waits.
+    pub(crate) fn match_number(&self) -> String {
+        let jwk = self.jwk();
+        let canonical = serde_json_canonicalizer::to_vec(&jwk).expect("JSON");
+        let digest = tagged_sha256("phoneops.match.v1", &sha256(&canonical));
+        format!("{:06}", u64::from_be_bytes(digest[..8].try_into().expect("eight bytes")) % 1_000_000)
+    }
+
+    /// A good confirmation of a phone that waits, with a passkey where there is one, not yet sent.
+    pub(crate) async fn prepare_confirmation(&self, raw: &Raw<'_>, waiting: &Self) -> Value {
+        let path = format!("/v1/devices/{}/challenge", waiting.device);
+        let offered = raw.post(As::Phone(self), &path, &json!({})).await.expect(200).body;
+        let mut body = json!({"challenge": offered["challenge"], "match": waiting.match_number()});
+        if offered["public_key"].is_null() {
+            let header = json!({"alg": "ES256", "typ": "phoneops-device-confirmation+jws"});
+            body["jws"] = json!(self.jws_over(&header, offered["statement"].as_str().expect("a statement")));
+        } else {
+            body["credential"] = self.sign(&offered, Misbehaviour::default());
+        }
+        body
+    }
+
+    /// Has an administrator's passkey make what waits for one happen; what it answered.
+    pub(crate) async fn confirm_act(&self, raw: &Raw<'_>, act: &str) -> Seen {
+        let path = format!("/v1/acts/{act}");
+        let offered = raw.post(As::Phone(self), &format!("{path}/challenge"), &json!({})).await.expect(200).body;
+        let body = json!({"challenge": offered["challenge"], "credential": self.sign(&offered, Misbehaviour::default())});
+        raw.post(As::Phone(self), &format!("{path}/confirm"), &body).await
+    }
+
+    /// The body that ends a passkey ceremony, with the guard's signature where one is asked for.
     pub(crate) async fn new_passkey(&self, raw: &Raw<'_>) -> Value {
         let offered = raw.post(As::Phone(self), "/v1/passkeys/challenge", &json!({})).await.expect(200);
         let made = self.authenticator.lock().unwrap().create(&offered.body["public_key"], &self.issuer).expect("a passkey");
-        json!({"ceremony": offered.body["ceremony"], "name": "Face ID", "credential": made})
+        let mut body = json!({"ceremony": offered.body["ceremony"], "name": "Face ID", "credential": made});
+        if offered.body["guard"].is_object() {
+            body["guard"] = self.sign(&offered.body["guard"], Misbehaviour::default());
+        }
+        body
+    }
+
+    /// What its authenticator makes for these options.
+    pub(crate) fn attest(&self, options: &Value) -> Value {
+        self.authenticator.lock().unwrap().create(options, &self.issuer).expect("a passkey")
     }
 
     pub(crate) async fn make_passkey(&self, raw: &Raw<'_>) -> String {

@@ -34,35 +34,36 @@ const WHEN: &[(&str, When)] = &[
     ("the glass is broken",          When::Glass),
     ("an administrator denies",      When::Says(ADA, 8, Factor::Passkey, Verdict::Deny)),
     ("an administrator approves",    When::Says(ADA, 8, Factor::Passkey, Verdict::Approve)),
+    ("its bot is frozen",            When::Frozen),
 ];
 
 /// The rows; `bea` has approved already in those that say so. A letter for each column:
 ///
-/// `c` counted and nothing else, `A` approved, `H` held, `D` denied, `R` denied as reported, `X` cancelled, `E` expired, `n` the next group
+/// `c` counted and nothing else, `A` approved, `H` held, `D` denied, `R` denied as reported, `X` cancelled, `F` cancelled as frozen, `E` expired, `n` the next group
 /// is asked, `t` the timer is set again, `.` nothing; refused: `s` not an approver, `a` approved already, `w` too weak, `h` held already,
 /// `d` decided, `l` too late, `x` withdrawn. Of break-glass: `G` broken, `O` opened; refused: `g` broken already, `o` opened already.
 #[rustfmt::skip]
 const TABLE: &[(&str, Given, &str)] = &[
-    ("nobody yet",                    Given { approved: false, asked: 1, delay: 0,  at: 299, state: Pending },   "ccwcsDRsDssXtXGss"),
-    ("bea",                           Given { approved: true,  asked: 1, delay: 0,  at: 299, state: Pending },   "AawasDRsDssXtXGss"),
-    ("bea, with a delay",             Given { approved: true,  asked: 1, delay: 60, at: 299, state: Pending },   "HawasDRsDssXtXGss"),
-    ("nobody, time for the next",     Given { approved: false, asked: 1, delay: 0,  at: 300, state: Pending },   "ccwcsDRsDssXnXGss"),
-    ("bea, the second group asked",   Given { approved: true,  asked: 2, delay: 0,  at: 301, state: Pending },   "AawaADRsDssXtXGss"),
-    ("the same, with a delay",        Given { approved: true,  asked: 2, delay: 60, at: 599, state: Pending },   "HawaHDRsDssXtXGss"),
-    ("bea, time over",                Given { approved: true,  asked: 2, delay: 0,  at: 600, state: Pending },   "lllllllslsslEXlss"),
-    ("bea, time over, with a delay",  Given { approved: true,  asked: 2, delay: 60, at: 600, state: Pending },   "lllllllslsslEXlss"),
-    ("held",                          Given { approved: true,  asked: 1, delay: 60, at: 200, state: Holding },   "hhhhsDRsDssXtXhss"),
-    ("held, the delay over",          Given { approved: true,  asked: 1, delay: 60, at: 260, state: Holding },   "hhhhsDRsDssXAXhss"),
-    ("held, everything over",         Given { approved: true,  asked: 1, delay: 60, at: 660, state: Holding },   "llllsllslsslEXlss"),
-    ("the glass is broken",           Given { approved: true,  asked: 2, delay: 60, at: 900, state: Breaking },  "gggggDRsDssXtX.Ds"),
-    ("broken, the wait over",         Given { approved: false, asked: 1, delay: 0,  at: 1150, state: Breaking }, "ggggsDRsDssXOX.Ds"),
-    ("broken, long ago",              Given { approved: true,  asked: 1, delay: 0,  at: 1450, state: Breaking }, "llllsllslsslEXlls"),
-    ("opened by break-glass",         Given { approved: true,  asked: 1, delay: 0,  at: 1200, state: Opened },   "oooosoososso..oos"),
-    ("approved",                      Given { approved: true,  asked: 1, delay: 0,  at: 250, state: Approved },  "ddddsddsdssd..dss"),
-    ("approved, long ago",            Given { approved: true,  asked: 1, delay: 0,  at: 999, state: Approved },  "ddddsddsdssd..dss"),
-    ("denied",                        Given { approved: true,  asked: 2, delay: 0,  at: 400, state: Denied },    "dddddddsdssd..dss"),
-    ("expired",                       Given { approved: false, asked: 2, delay: 0,  at: 700, state: Expired },   "lllllllslssl..lss"),
-    ("cancelled",                     Given { approved: false, asked: 1, delay: 0,  at: 250, state: Cancelled }, "xxxxsxxsxss...xss"),
+    ("nobody yet",                    Given { approved: false, asked: 1, delay: 0,  at: 299, state: Pending },   "ccwcsDRsDssXtXGssF"),
+    ("bea",                           Given { approved: true,  asked: 1, delay: 0,  at: 299, state: Pending },   "AawasDRsDssXtXGssF"),
+    ("bea, with a delay",             Given { approved: true,  asked: 1, delay: 60, at: 299, state: Pending },   "HawasDRsDssXtXGssF"),
+    ("nobody, time for the next",     Given { approved: false, asked: 1, delay: 0,  at: 300, state: Pending },   "ccwcsDRsDssXnXGssF"),
+    ("bea, the second group asked",   Given { approved: true,  asked: 2, delay: 0,  at: 301, state: Pending },   "AawaADRsDssXtXGssF"),
+    ("the same, with a delay",        Given { approved: true,  asked: 2, delay: 60, at: 599, state: Pending },   "HawaHDRsDssXtXGssF"),
+    ("bea, time over",                Given { approved: true,  asked: 2, delay: 0,  at: 600, state: Pending },   "lllllllslsslEXlssF"),
+    ("bea, time over, with a delay",  Given { approved: true,  asked: 2, delay: 60, at: 600, state: Pending },   "lllllllslsslEXlssF"),
+    ("held",                          Given { approved: true,  asked: 1, delay: 60, at: 200, state: Holding },   "hhhhsDRsDssXtXhssF"),
+    ("held, the delay over",          Given { approved: true,  asked: 1, delay: 60, at: 260, state: Holding },   "hhhhsDRsDssXAXhssF"),
+    ("held, everything over",         Given { approved: true,  asked: 1, delay: 60, at: 660, state: Holding },   "llllsllslsslEXlssF"),
+    ("the glass is broken",           Given { approved: true,  asked: 2, delay: 60, at: 900, state: Breaking },  "gggggDRsDssXtX.DsF"),
+    ("broken, the wait over",         Given { approved: false, asked: 1, delay: 0,  at: 1150, state: Breaking }, "ggggsDRsDssXOX.DsF"),
+    ("broken, long ago",              Given { approved: true,  asked: 1, delay: 0,  at: 1450, state: Breaking }, "llllsllslsslEXllsF"),
+    ("opened by break-glass",         Given { approved: true,  asked: 1, delay: 0,  at: 1200, state: Opened },   "oooosoososso..oos."),
+    ("approved",                      Given { approved: true,  asked: 1, delay: 0,  at: 250, state: Approved },  "ddddsddsdssd..dss."),
+    ("approved, long ago",            Given { approved: true,  asked: 1, delay: 0,  at: 999, state: Approved },  "ddddsddsdssd..dss."),
+    ("denied",                        Given { approved: true,  asked: 2, delay: 0,  at: 400, state: Denied },    "dddddddsdssd..dss."),
+    ("expired",                       Given { approved: false, asked: 2, delay: 0,  at: 700, state: Expired },   "lllllllslssl..lss."),
+    ("cancelled",                     Given { approved: false, asked: 1, delay: 0,  at: 250, state: Cancelled }, "xxxxsxxsxss...xss."),
 ];
 
 use Stands::{Approved, Breaking, Cancelled, Denied, Expired, Holding, Opened, Pending};
@@ -74,6 +75,7 @@ enum When {
     Timer,
     Voided,
     Glass,
+    Frozen,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -161,6 +163,7 @@ impl When {
             Self::Timer => Event::TimerRang,
             Self::Voided => Event::Voided,
             Self::Glass => broken(),
+            Self::Frozen => Event::Frozen,
         }
     }
 }
@@ -174,6 +177,7 @@ impl Given {
             requester: false,
             requester_excluded: true,
             groups: vec![group(2, &[ANN, BEA]), group(1, &[CYD])],
+            delegations: Vec::new(),
             window_seconds: 300,
             delay_seconds: self.delay,
             executor: None,
@@ -189,7 +193,7 @@ impl Given {
             Approved => State::Approved(decision(ANN, at(200), Verdict::Approve)),
             Denied => State::Denied(decision(ANN, at(200), Verdict::Deny)),
             Expired => State::Expired { at: at(600) },
-            Cancelled => State::Cancelled { at: at(200) },
+            Cancelled => State::Cancelled { at: at(200), frozen: false },
         };
         let given = if self.approved { vec![bea] } else { Vec::new() };
         let approval = Approval { asked: self.asked, given, state, ..approval(requirement, user(RAE)) };
@@ -242,7 +246,8 @@ fn expected(letter: char, given: Given, when: When) -> Result<(Approval, Vec<Eff
         }
         'D' => over(said(Verdict::Deny)),
         'R' => over(said(Verdict::Report)),
-        'X' => over(State::Cancelled { at: now }),
+        'X' => over(State::Cancelled { at: now, frozen: false }),
+        'F' => over(State::Cancelled { at: now, frozen: true }),
         'E' => over(State::Expired { at: now }),
         'n' => Ok((Approval { asked: 2, ..before }, vec![Effect::NotifyUsers(vec![user(CYD)]), Effect::WakeAt(at(600))])),
         't' if given.state == Holding => Ok((before, vec![Effect::WakeAt(at(260))])),
@@ -314,10 +319,11 @@ fn the_table_knows_every_state_and_event_of_the_machine() {
         Event::TimerRang => 4,
         Event::Voided => 5,
         Event::GlassBroken { .. } => 6,
+        Event::Frozen => 7,
     };
     let states: BTreeSet<_> = TABLE.iter().map(|(_, given, _)| state(given)).collect();
     let events: BTreeSet<_> = WHEN.iter().map(|(_, when)| event(when)).collect();
-    assert_eq!((states.len(), events.len()), (8, 7));
+    assert_eq!((states.len(), events.len()), (8, 8));
 }
 
 #[test]
@@ -334,12 +340,38 @@ fn a_delay_that_ends_before_the_timer_sets_one_of_its_own() {
     assert_eq!((held.state, effects), (State::Holding { until: at(160) }, vec![Effect::WakeAt(at(160))]));
 }
 
+/// Three groups of one, a minute each and a minute's delay: when nothing runs for a while, nobody's turn is skipped.
+#[test]
+fn a_late_timer_asks_one_group_and_gives_it_its_time() {
+    let group = |who| Quorum { needed: 1, members: vec![user(who)] };
+    let late = || {
+        let first = Given { approved: false, asked: 1, delay: 60, at: 0, state: Pending }.approval();
+        let groups = vec![group(ANN), group(BEA), group(CYD)];
+        let requirement = Requirement { groups, window_seconds: 60, ..first.requirement };
+        approval(requirement, user(RAE)).step(Event::TimerRang, at(130)).unwrap()
+    };
+    let (second, effects) = late();
+    assert_eq!(effects, vec![Effect::NotifyUsers(vec![user(BEA)]), Effect::WakeAt(at(190))]);
+    assert_eq!((second.asked, second.answer_by(), second.expires_at), (2, at(250), at(310)));
+    let early = second.clone().step(says(CYD, 3, Factor::Code, Verdict::Approve), at(150));
+    assert_eq!(early, Err(Refusal::NotAnApprover), "whoever was not rung does not count");
+    let (third, effects) = second.step(Event::TimerRang, at(190)).unwrap();
+    assert_eq!(effects, vec![Effect::NotifyUsers(vec![user(CYD)]), Effect::WakeAt(at(250))]);
+    let (held, _) = third.clone().step(says(CYD, 3, Factor::Code, Verdict::Approve), at(249)).unwrap();
+    assert_eq!(held.state, State::Holding { until: at(309) });
+    assert!(matches!(held.step(Event::TimerRang, at(309)).unwrap().0.state, State::Approved(_)), "it takes effect");
+    assert!(matches!(third.step(Event::TimerRang, at(250)).unwrap().0.state, State::Expired { .. }));
+    // So late that the time to answer was over: a request that nobody looked after is not taken up again.
+    assert!(matches!(late().0.step(Event::TimerRang, at(250)).unwrap().0.state, State::Expired { .. }));
+}
+
 // Any history under any policy. People are 1..=4, as in the policy's own tests; times are any, mostly in order: clocks jump.
 
 #[derive(Clone, Copy, Debug)]
 enum Move {
     Says(u128, u128, Factor, Verdict),
     Cancel,
+    Freeze,
     Timer,
     Glass,
 }
@@ -356,6 +388,7 @@ fn a_move() -> impl Strategy<Value = Move> {
     prop_oneof![
         12 => (1..=4u128, 1..=5u128, factor, verdict).prop_map(|(by, with, factor, verdict)| Move::Says(by, with, factor, verdict)),
         1 => Just(Move::Cancel),
+        1 => Just(Move::Freeze),
         5 => Just(Move::Timer),
         1 => Just(Move::Glass),
     ]
@@ -389,6 +422,7 @@ fn live(require: &Require, requester: u128, history: &History) -> Vec<Went> {
         let event = match step {
             Move::Says(by, with, factor, verdict) => says(by, with, factor, verdict),
             Move::Cancel => Event::Cancelled,
+            Move::Freeze => Event::Frozen,
             Move::Timer => Event::TimerRang,
             Move::Glass => broken(),
         };
@@ -400,6 +434,21 @@ fn live(require: &Require, requester: u128, history: &History) -> Vec<Went> {
         went.push(Went { now, step, before, after: approval.clone(), reply });
     }
     went
+}
+
+/// How many groups had been asked after each move, and until when it could be approved. A timer that is due asks one group, which has its
+/// whole time from then on, and so have those after it; one that rings when the time to answer is over asks nobody.
+fn turns(require: &Require, went: &[Went]) -> Vec<(u32, i64)> {
+    let (window, groups) = (i64::from(require.expires_in), i64::try_from(require.groups.len().max(1)).unwrap());
+    let (mut asked, mut due, mut over) = (1, window, window * groups);
+    let turn = |this: &Went| {
+        let pending = this.before.state == State::Pending && matches!(this.step, Move::Timer);
+        if pending && (due..over).contains(&this.now) && asked < groups {
+            (asked, due, over) = (asked + 1, this.now + window, over + this.now - due);
+        }
+        (u32::try_from(asked).unwrap(), over)
+    };
+    went.iter().map(turn).collect()
 }
 
 fn is_open(approval: &Approval) -> bool {
@@ -428,12 +477,11 @@ proptest! {
             }).collect();
             prop_assert!(said.iter().all(|(.., verdict)| *verdict == Verdict::Approve), "somebody said no");
             let last = said.iter().map(|(now, ..)| *now).max().unwrap();
-            let latest = went[..=index].iter().map(|past| past.now).max().unwrap();
+            let (asked, over) = turns(&require, &went)[index];
             let given = said.iter().map(|&(now, by, with, factor, _)| policy::Given { by: user(by), key: key(with), factor, at: at(now) });
-            let case = Case { requester: usize::try_from(requester).unwrap() - 1, elapsed: u32::try_from(latest.max(0)).unwrap(), given: given.collect() };
+            let case = Case { requester: usize::try_from(requester).unwrap() - 1, elapsed: (asked - 1) * require.expires_in, given: given.collect() };
             prop_assert!(satisfied(&require, &case), "{:?}", case);
-            let time = i64::from(require.expires_in) * i64::try_from(require.groups.len().max(1)).unwrap();
-            prop_assert!(last < time && this.now < time + i64::from(require.delay), "too late");
+            prop_assert!(last < over && this.now < over + i64::from(require.delay), "too late");
             if require.delay > 0 {
                 prop_assert!(this.now >= said.last().unwrap().0 + i64::from(require.delay), "too early");
             }
@@ -443,8 +491,10 @@ proptest! {
     /// And the other way round: as soon as the policy is satisfied it is approved, or held.
     #[test]
     fn what_the_policy_asks_is_enough(require in a_require(), requester in 1..=4u128, history in a_history()) {
-        for this in live(&require, requester, &history).iter().filter(|went| went.after.state == State::Pending) {
-            let asked_for = u32::try_from(this.after.asked - 1).unwrap() * require.expires_in;
+        let went = live(&require, requester, &history);
+        for (this, (asked, over)) in went.iter().zip(turns(&require, &went)).filter(|(went, _)| went.after.state == State::Pending) {
+            prop_assert_eq!((this.after.asked, this.after.answer_by()), (asked as usize, at(over)));
+            let asked_for = (asked - 1) * require.expires_in;
             let case = Case { requester: usize::try_from(requester).unwrap() - 1, elapsed: asked_for, given: this.after.given.clone() };
             prop_assert!(!satisfied(&require, &case), "it waits for nothing: {:?}", case);
         }

@@ -97,7 +97,8 @@ async fn report(tx: &mut Tx<'_>, parts: &Parts, reporting: Reporting) -> Result<
         return Err(Refused::OutcomeReported { at: before.at }.into());
     }
     let known = super::store::find(tx.db(), stored.approval).await?;
-    let approval = known.ok_or_else(|| db::Error::inconsistent("grants", grant, "its approval is not there"))?;
+    let known = known.ok_or_else(|| db::Error::inconsistent("grants", grant, "its approval is not there"))?;
+    let approval = known.approval;
     store::save(tx, grant, &reported).await?;
     let data = json!({"approval": approval.id, "outcome": reported.outcome, "detail": reported.detail});
     let entry = Entry { kind: "grant.outcome_reported", actor, subject: grant.to_string(), data };

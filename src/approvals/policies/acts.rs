@@ -1,7 +1,8 @@
-//! Acts that weaken: proposed by an administrator or the operator, made only under an administrator's fresh passkey.
+//! Acts that weaken: proposed by an administrator or the operator, made only under an administrator's fresh passkey. One is a person's
+//! own: whom they name to answer for themselves while they are away, which their own passkey confirms and nobody else's.
 //!
 //! **Invariants**
-//! - What is signed names the whole change, the administrator and the installation, under a tag of its own: no answer to an approval
+//! - What is signed names the whole change, whoever signs and the installation, under a tag of its own: no answer to an approval
 //!   passes for it, nor the reverse.
 //! - The change is made in the transaction that takes the signature, once, and only while the policies are those it was judged against.
 
@@ -14,8 +15,10 @@ use super::{Error, Policies, Policy, Refused, make, store};
 use crate::approvals::action::canonical;
 use crate::clock::Timestamp;
 use crate::db::Tx;
-use crate::id::{ActChallengeId, ActId, DeviceId, PasskeyId, UserId};
-use crate::identity::{self, Call, Credential, Handle, Person, Role, UserRef, WebauthnRefusal};
+use crate::id::{ActChallengeId, ActId, BotId, DeviceId, FreezeId, PasskeyId, UserId};
+use crate::identity::{
+    self, Call, CallRefusal, Credential, DrawnCode, Handle, NewCode, OpenedCode, PersonName, Role, User, UserRef, WebauthnRefusal,
+};
 use crate::journal::{Actor, Entry};
 use crate::secret::{b64u, random, tagged_sha256};
 
@@ -26,6 +29,9 @@ pub(super) const ACT_LIFE: Duration = Duration::from_mins(10);
 const CHALLENGE_LIFE: Duration = Duration::from_mins(2);
 
 const TYPE: &str = "phoneops.act.v1";
+
+/// Whoever could recover themselves would need no device of theirs.
+pub(super) const NOT_ONESELF: &str = "another administrator recovers you, or the operator";
 
 /// A change that weakens.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -51,6 +57,67 @@ pub enum Change {
         /// Who.
         user: UserId,
     },
+    /// A code is made for a device of somebody else.
+    #[serde(rename = "enrollment.created")]
+    Enroll {
+        /// Whose device it will be.
+        user: UserId,
+    },
+    /// A code is made that recovers somebody else.
+    #[serde(rename = "recovery.started")]
+    Recover {
+        /// Who is recovered.
+        user: UserId,
+    },
+    /// Another administrator is made.
+    #[serde(rename = "admin.created")]
+    CreateAdmin {
+        /// How chat calls them.
+        handle: Handle,
+        /// Their name.
+        name: PersonName,
+    },
+    /// Somebody is away, and somebody else answers for them.
+    #[serde(rename = "user.away")]
+    Away {
+        /// Who is away.
+        user: UserId,
+        /// From when.
+        from: Timestamp,
+        /// Until when.
+        until: Timestamp,
+        /// Who answers for them. Without one nothing weakens, and there is no act.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        delegate: Option<UserId>,
+    },
+    /// What a bot asks is approved again.
+    #[serde(rename = "freeze.lifted")]
+    LiftFreeze {
+        /// Which freeze.
+        freeze: FreezeId,
+        /// Whose requests.
+        bot: BotId,
+        /// For whom; for anybody when there is nobody here.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        requester: Option<UserId>,
+    },
+}
+
+/// An act that was confirmed, and the enrolment code that it made, which is shown to whoever confirmed, once.
+pub struct Confirmation {
+    /// The act.
+    pub act: Act,
+    /// The code.
+    pub code: Option<NewCode>,
+}
+
+/// What is kept of a confirmation under its idempotency key: no secret.
+#[derive(Serialize, Deserialize)]
+struct Kept {
+    #[serde(flatten)]
+    act: Act,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    opened: Option<OpenedCode>,
 }
 
 /// A change that waits for a passkey, or was made under one.
@@ -81,7 +148,7 @@ pub(super) struct Content {
     pub(super) why: String,
 }
 
-/// A statement offered to an administrator.
+/// A statement offered to whoever may confirm.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ActChallenge {
     /// Its id.
@@ -103,7 +170,7 @@ pub(super) struct StoredActChallenge {
     pub(super) used: bool,
 }
 
-/// What an administrator signs.
+/// What is signed. `admin` is who signs: for what is a person's own, that person.
 fn statement(issuer: &str, act: &Act, admin: UserId) -> String {
     let document = json!({
         "type": TYPE, "issuer": issuer, "act": act.id, "admin": admin, "change": act.change, "policy_version": act.policy_version,
@@ -112,29 +179,51 @@ fn statement(issuer: &str, act: &Act, admin: UserId) -> String {
     String::from_utf8(canonical(&document)).expect("canonical JSON is UTF-8")
 }
 
-/// The administrator who calls, on a device of theirs.
-fn admin(call: &Call) -> Result<&Person, Error> {
-    call.admin()?;
-    Ok(call.person()?)
+impl Act {
+    /// The person whose own matter this is, so that they confirm it themselves; of nobody in particular, an administrator does.
+    fn own(&self) -> Option<UserId> {
+        match (&self.change, self.proposed_by) {
+            (Change::Away { user, .. }, Actor::User { user: by, .. }) if *user == by => Some(by),
+            _ => None,
+        }
+    }
+
+    /// Whether this person may confirm it, were they an administrator or not.
+    fn is_for(&self, user: &User) -> bool {
+        self.own().map_or(user.role == Role::Admin, |own| own == user.id)
+    }
+
+    /// Nothing, when this person may confirm it.
+    fn confirmable_by(&self, user: &User) -> Result<(), CallRefusal> {
+        let who =
+            if self.own().is_some() { "only whoever proposed this may confirm it" } else { "only an administrator may do this" };
+        if self.is_for(user) { Ok(()) } else { Err(CallRefusal::Forbidden(who)) }
+    }
 }
 
 impl Policies {
-    /// What waits for an administrator's passkey, the first to expire first.
+    /// What waits for the caller's passkey, the first to expire first: the operator sees whatever waits for an administrator's.
     ///
     /// # Errors
-    /// Only administrators may see it.
+    /// When the caller is neither a person nor the operator.
     pub async fn acts(&self, call: &Call) -> Result<Vec<Act>, Error> {
-        call.admin()?;
+        let person = match call.admin() {
+            Ok(()) => call.person().ok(),
+            Err(_) => Some(call.person()?),
+        };
         let now = self.clock.now();
-        Ok(self.store.read(move |db| Box::pin(store::open_acts(db, now))).await?)
+        let mut acts: Vec<Act> = self.store.read(move |db| Box::pin(store::open_acts(db, now))).await?;
+        acts.retain(|act| person.map_or(act.own().is_none(), |person| act.is_for(&person.user)));
+        Ok(acts)
     }
 
-    /// Offers the calling administrator the statement of an act.
+    /// Offers the caller the statement of an act.
     ///
     /// # Errors
-    /// When there is no such act, it is over, or the administrator has no passkey.
+    /// When there is no such act, it is not for the caller to confirm, it is over, or the caller has no passkey.
     pub async fn challenge(&self, call: &Call, id: ActId) -> Result<ActChallenge, Error> {
-        let person = admin(call)?.user.id;
+        let caller = call.established()?.user.clone();
+        let person = caller.id;
         let now = self.clock.now();
         let (act, passkeys) = self
             .store
@@ -145,7 +234,7 @@ impl Policies {
                 })
             })
             .await?;
-        let act = open(act, id, now)?;
+        let act = open(act, id, &caller, now)?;
         let credentials: Vec<Credential> = passkeys.into_iter().map(|passkey| passkey.credential).collect();
         if credentials.is_empty() {
             return Err(Refused::Webauthn(WebauthnRefusal::PasskeyUnknown).into());
@@ -165,15 +254,22 @@ impl Policies {
         .await
     }
 
-    /// Takes an administrator's signature and makes the change.
+    /// Takes a signature and makes the change.
     ///
     /// # Errors
     /// Each way in which it can fail has its own [`Refused`]; nothing has changed then.
-    pub async fn confirm(&self, call: &Call, id: ActId, challenge: ActChallengeId, credential: Value) -> Result<Act, Error> {
-        let person = admin(call)?;
+    pub async fn confirm(
+        &self,
+        call: &Call,
+        id: ActId,
+        challenge: ActChallengeId,
+        credential: Value,
+    ) -> Result<Confirmation, Error> {
+        let person = call.established()?;
         let (user, device) = (person.user.id, person.device.id);
-        if let Some(act) = call.repeated(&self.store).await? {
-            return Ok(act);
+        if let Some(kept) = call.repeated::<Kept, _>(&self.store).await? {
+            let code = kept.opened.map(|opened| NewCode { id: opened.id, code: None, expires_at: opened.expires_at });
+            return Ok(Confirmation { act: kept.act, code });
         }
         let now = self.clock.now();
         let (offered, passkeys) = self
@@ -199,17 +295,20 @@ impl Policies {
         let confirmed = Confirmed { act: id, challenge, offered, user, device, passkey: passkey.id, updated, credential, now };
         let (journal, actor) = (self.journal.clone(), call.actor(None));
         crate::crash_point!("act-verified");
-        call.write(&self.store, now, move |tx| {
+        let drawn = DrawnCode::draw(now);
+        let code = drawn.to_open();
+        let kept = call.write(&self.store, now, move |tx| {
             Box::pin(async move {
                 let act = confirm(tx, &confirmed).await?;
-                make(tx, &journal, &act.change, actor, now).await?;
+                let opened = make(tx, &journal, &act.change, actor, code, now).await?;
                 let data = json!({"change": act.change, "why": act.why, "proposed_by": act.proposed_by});
                 journal.append(tx, now, Entry { kind: "act.confirmed", actor, subject: id.to_string(), data }).await?;
                 crate::crash_point!("act-written");
-                Ok(act)
+                Ok(Kept { act, opened })
             })
-        })
-        .await
+        });
+        let Kept { act, opened } = kept.await?;
+        Ok(Confirmation { act, code: opened.map(|opened| drawn.shown(opened)) })
     }
 }
 
@@ -229,15 +328,19 @@ struct Confirmed {
 /// Uses the act up. Everything that could have changed since the signature was checked is looked up again.
 async fn confirm(tx: &mut Tx<'_>, confirmed: &Confirmed) -> Result<Act, Error> {
     let Confirmed { act: id, challenge, user, passkey, now, .. } = *confirmed;
-    let version = store::lock_version(tx).await?;
-    let mut act = open(store::lock_act(tx, id).await?, id, now)?;
-    if act.policy_version != version {
+    let head = store::lock_head(tx).await?;
+    let signer = identity::active_user(tx.db(), &UserRef::Id(user)).await?;
+    let signer = signer.ok_or(Refused::Webauthn(WebauthnRefusal::PasskeyUnknown))?;
+    let mut act = open(store::lock_act(tx, id).await?, id, &signer, now)?;
+    if act.policy_version != head.version {
         return Err(Refused::ActOutdated.into());
     }
-    let admin = identity::active_user(tx.db(), &UserRef::Id(user)).await?.filter(|user| user.role == Role::Admin);
+    if matches!(act.change, Change::Recover { user: recovered } if recovered == user) {
+        return Err(CallRefusal::Forbidden(NOT_ONESELF).into());
+    }
     let device = identity::active_device(tx.db(), confirmed.device).await?;
     let usable = identity::usable_passkeys(tx.db(), user).await?;
-    if admin.is_none() || device.is_none() || !usable.iter().any(|known| known.id == passkey) {
+    if device.is_none() || !usable.iter().any(|known| known.id == passkey) {
         return Err(Refused::Webauthn(WebauthnRefusal::PasskeyUnknown).into());
     }
     if now >= confirmed.offered.expires_at {
@@ -246,9 +349,7 @@ async fn confirm(tx: &mut Tx<'_>, confirmed: &Confirmed) -> Result<Act, Error> {
     if confirmed.offered.used || !store::use_challenge(tx, challenge, passkey, &confirmed.credential, now).await? {
         return Err(Refused::ChallengeUsed.into());
     }
-    if let Some(updated) = &confirmed.updated
-        && !identity::update_credential(tx, passkey, updated).await?
-    {
+    if !identity::passkey_used(tx, passkey, confirmed.updated.as_ref(), now).await? {
         return Err(Refused::Webauthn(WebauthnRefusal::SignatureInvalid("its counter did not rise")).into());
     }
     store::finish_act(tx, id, user, now).await?;
@@ -256,9 +357,10 @@ async fn confirm(tx: &mut Tx<'_>, confirmed: &Confirmed) -> Result<Act, Error> {
     Ok(act)
 }
 
-/// The act, while it can be confirmed.
-fn open(act: Option<Act>, id: ActId, now: Timestamp) -> Result<Act, Error> {
+/// The act, while this person can confirm it.
+fn open(act: Option<Act>, id: ActId, by: &User, now: Timestamp) -> Result<Act, Error> {
     let act = act.ok_or_else(|| Refused::NotFound(id.to_string()))?;
+    act.confirmable_by(by)?;
     if act.done.is_some() {
         return Err(Refused::ActDone.into());
     }

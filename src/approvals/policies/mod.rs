@@ -1,11 +1,15 @@
 //! The policies as they are kept: versioned, changed by administrators, and read for every request.
 //!
 //! **Invariants**
-//! - A change that weakens is made only under an administrator's fresh passkey (`acts`); one that does not is made at once.
+//! - A change that weakens is made only under a fresh passkey (`acts`): an administrator's, or, for a delegate of one's own, one's own.
+//!   One that does not is made at once.
+//! - Policies that were compiled stand for the version and the digest they were read at, for a version alone may come again after a restore.
 //! - Every change is a version of its own and an entry of the journal; none is overwritten.
 //! - Changes come one after the other: each is judged against the policies it changes.
 
 mod acts;
+mod away;
+mod changing;
 mod resolve;
 mod store;
 
@@ -14,16 +18,24 @@ use std::sync::{Arc, Mutex, PoisonError};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use self::changing::{judged, known_team, make, record};
+use super::action::canonical;
+use super::fatigue::{self, Frozen};
 use super::machine::Origin;
-use super::policy::{self, Facts, Invalid, Policy, PolicySet, Requirement, Ruling, weakening};
+use super::policy::{self, Facts, Fit, Invalid, Policy, PolicySet, Requirement, Ruling, weakening};
 use super::{Action, builtin_policy};
 use crate::clock::{Clock, Timestamp};
-use crate::db::{self, Db, Store, Tx};
-use crate::id::ActId;
-use crate::identity::{self, Call, Failure, Handle, RelyingParty, Team, User, UserRef, WebauthnRefusal};
-use crate::journal::{Actor, Entry, Journal};
+use crate::db::{self, Db, Store};
+use crate::id::{ActId, FreezeId, UserId};
+use crate::identity::{
+    self, Call, CallRefusal, DrawnCode, Failure, Handle, PersonName, RelyingParty, User, UserRef, WebauthnRefusal,
+};
+use crate::journal::Journal;
+use crate::secret::{b64u, tagged_sha256};
 
-pub use acts::{Act, ActChallenge, Change};
+pub use acts::{Act, ActChallenge, Change, Confirmation};
+pub use away::{Absence, AbsenceView, Away};
+pub use resolve::Staff;
 pub(super) use resolve::{Resolved, resolve};
 
 /// The policies of an installation. Cheap to share behind an `Arc`.
@@ -33,8 +45,25 @@ pub struct Policies {
     journal: Journal,
     issuer: String,
     relying_party: RelyingParty,
-    /// The policies of one version, compiled.
-    compiled: Mutex<Option<(i64, Arc<PolicySet>)>>,
+    /// The policies of one head, compiled.
+    compiled: Mutex<Option<(Head, Arc<PolicySet>)>>,
+}
+
+/// Where the policies stand.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Head {
+    /// The version of all policies together.
+    version: i64,
+    /// `H("phoneops.policies.v1", previous || JCS(change))`, base64url: what they are and how they came to be that.
+    sha256: String,
+}
+
+impl Head {
+    /// The head after `change` was made on this one.
+    fn after(&self, change: &Change) -> Self {
+        let grown = [self.sha256.as_bytes(), &canonical(change)].concat();
+        Self { version: self.version + 1, sha256: b64u(tagged_sha256("phoneops.policies.v1", &grown)) }
+    }
 }
 
 /// A policy as it is kept.
@@ -73,8 +102,8 @@ pub struct Trial {
 /// What would become of an action.
 #[derive(Clone, Debug)]
 pub struct Judgement {
-    /// What would be asked, of whom; `None` when no policy matches and it would be refused.
-    pub asked: Option<Asked>,
+    /// What would be asked, of whom, or why it would be refused: no policy matches, or one cannot be judged.
+    pub asked: Result<Asked, Undemanded>,
     /// Every policy, the strictest first, and why it does not rule; `None` for the one that does.
     pub policies: Vec<(String, Option<String>)>,
 }
@@ -85,7 +114,7 @@ pub struct Asked {
     /// With everybody named.
     pub requirement: Requirement,
     /// The people of each group.
-    pub groups: Vec<Vec<User>>,
+    pub groups: Vec<Staff>,
     /// The requester.
     pub requester: User,
     /// Why the request would be refused all the same.
@@ -122,6 +151,9 @@ pub enum Refused {
     /// The signature was refused.
     #[error(transparent)]
     Webauthn(WebauthnRefusal),
+    /// What was to be made of people or devices was refused.
+    #[error(transparent)]
+    Identity(identity::Refusal),
 }
 
 /// What [`Policies`] returns when it does not do as it was asked.
@@ -140,15 +172,15 @@ impl Policies {
         Self { store, clock, journal, issuer, relying_party, compiled: Mutex::default() }
     }
 
-    /// The policies that hold, ready for judging. They are compiled once for each version.
+    /// The policies that hold, ready for judging. They are compiled once for each head.
     pub(super) async fn current(&self, db: &mut Db<'_>) -> db::Result<Arc<PolicySet>> {
-        let version = store::version(db).await?;
+        let head = store::head(db).await?;
         let known = self.compiled.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        if let Some((_, set)) = known.filter(|(known, _)| *known == version) {
+        if let Some((_, set)) = known.filter(|(known, _)| *known == head) {
             return Ok(set);
         }
         let set = Arc::new(compiled(store::list(db).await?)?);
-        *self.compiled.lock().unwrap_or_else(PoisonError::into_inner) = Some((version, set.clone()));
+        *self.compiled.lock().unwrap_or_else(PoisonError::into_inner) = Some((head, set.clone()));
         Ok(set)
     }
 
@@ -199,12 +231,65 @@ impl Policies {
     /// # Errors
     /// Only administrators may; team and person must be there.
     pub async fn add_member(&self, call: &Call, team: Handle, user: UserRef) -> Result<Changed<()>, Error> {
+        let user = self.somebody(call, user).await?;
+        self.change(call, Change::AddMember { team, user }).await
+    }
+
+    /// Proposes a code for a device of somebody else.
+    ///
+    /// # Errors
+    /// Only administrators may; there may be no such person.
+    pub async fn enroll(&self, call: &Call, who: UserRef) -> Result<Act, Error> {
+        let user = self.somebody(call, who).await?;
+        self.propose(call, Change::Enroll { user }).await
+    }
+
+    /// Proposes a code that recovers somebody else.
+    ///
+    /// # Errors
+    /// Only administrators may, and not for themselves; there may be no such person.
+    pub async fn recover(&self, call: &Call, who: UserRef) -> Result<Act, Error> {
+        let user = self.somebody(call, who).await?;
+        if call.person().is_ok_and(|person| person.user.id == user) {
+            return Err(CallRefusal::Forbidden(acts::NOT_ONESELF).into());
+        }
+        self.propose(call, Change::Recover { user }).await
+    }
+
+    /// Proposes another administrator.
+    ///
+    /// # Errors
+    /// Only administrators may; the handle may be taken.
+    pub async fn create_admin(&self, call: &Call, handle: Handle, name: PersonName) -> Result<Act, Error> {
         call.admin()?;
-        let who = user.clone();
+        self.propose(call, Change::CreateAdmin { handle, name }).await
+    }
+
+    async fn somebody(&self, call: &Call, who: UserRef) -> Result<UserId, Error> {
+        call.admin()?;
+        let named = who.clone();
         let found: Option<User> =
-            self.store.read(move |db| Box::pin(async move { identity::active_user(db, &who).await })).await?;
-        let found = found.ok_or_else(|| Refused::NotFound(user.to_string()))?;
-        self.change(call, Change::AddMember { team, user: found.id }).await
+            self.store.read(move |db| Box::pin(async move { identity::active_user(db, &named).await })).await?;
+        Ok(found.ok_or_else(|| Refused::NotFound(who.to_string()))?.id)
+    }
+
+    /// Proposes what always weakens.
+    async fn propose(&self, call: &Call, change: Change) -> Result<Act, Error> {
+        match self.change(call, change).await? {
+            Changed::Waits(act) => Ok(*act),
+            Changed::Made(()) => Err(db::Error::Failed("what always weakens was made at once".to_owned()).into()),
+        }
+    }
+
+    /// Lifts a freeze, which weakens.
+    ///
+    /// # Errors
+    /// Only administrators may; it must be open.
+    pub async fn lift_freeze(&self, call: &Call, id: FreezeId) -> Result<Changed<()>, Error> {
+        call.admin()?;
+        let found: Option<Frozen> = self.store.read(move |db| Box::pin(fatigue::known_freeze(db, id))).await?;
+        let freeze = found.ok_or_else(|| Refused::NotFound(id.to_string()))?.freeze;
+        self.change(call, Change::LiftFreeze { freeze: id, bot: freeze.bot, requester: freeze.requester }).await
     }
 
     /// Takes somebody out of a team.
@@ -235,9 +320,10 @@ impl Policies {
         let (now, journal, actor) = (self.clock.now(), self.journal.clone(), call.actor(None));
         call.write(&self.store, now, move |tx| {
             Box::pin(async move {
-                let policy_version = store::lock_version(tx).await?;
+                let policy_version = store::lock_head(tx).await?.version;
                 let Some(why) = judged(tx, &change).await? else {
-                    make(tx, &journal, &change, actor, now).await?;
+                    // What makes a code always weakens: this one is never opened.
+                    make(tx, &journal, &change, actor, DrawnCode::draw(now).to_open(), now).await?;
                     crate::crash_point!("policy-written");
                     return Ok(Changed::Made(()));
                 };
@@ -281,19 +367,22 @@ impl Policies {
         let set = compiled(policies)?;
         let facts = Facts { action: &trial.action, bot: trial.bot.as_str(), origin: trial.origin.as_ref() };
         let policies = explained(&set, &facts);
-        let Some((require, reference)) = demands(&set, &facts) else { return Ok(Judgement { asked: None, policies }) };
-        let who = requester.clone();
+        let (require, reference) = match demands(&set, &facts) {
+            Ok(demands) => demands,
+            Err(refused) => return Ok(Judgement { asked: Err(refused), policies }),
+        };
+        let (who, now) = (requester.clone(), self.clock.now());
         let (Resolved { requirement, groups }, unreachable) = self
             .store
             .read::<_, db::Error, _>(move |db| {
                 Box::pin(async move {
-                    let resolved = resolve(db, &require, reference, &who).await?;
+                    let resolved = resolve(db, &require, reference, &who, now).await?;
                     let unreachable = resolved.unreachable(db, &require, &who).await?;
                     Ok((resolved, unreachable))
                 })
             })
             .await?;
-        Ok(Judgement { asked: Some(Asked { requirement, groups, requester, unreachable }), policies })
+        Ok(Judgement { asked: Ok(Asked { requirement, groups, requester, unreachable }), policies })
     }
 }
 
@@ -302,119 +391,57 @@ fn compiled(policies: Vec<Stored>) -> db::Result<PolicySet> {
     PolicySet::new(policies.into_iter().map(|stored| stored.policy).collect()).map_err(broken)
 }
 
-/// What the policies demand of an action, and by which name; `None` when it is refused.
-pub(super) fn demands(set: &PolicySet, facts: &Facts<'_>) -> Option<(policy::Require, policy::PolicyRef)> {
+/// Why policies let nothing be asked.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Undemanded {
+    /// There are policies, and none matches.
+    #[error("no policy allows this action")]
+    Unmatched,
+    /// Whether the strictest one that may match does cannot be told.
+    #[error("policy {policy} cannot judge the param {param}: {why}")]
+    Unclear {
+        /// The policy.
+        policy: String,
+        /// The param.
+        param: String,
+        /// Why not.
+        why: policy::Unclear,
+    },
+}
+
+/// What the policies demand of an action, and by which name.
+pub(super) fn demands(set: &PolicySet, facts: &Facts<'_>) -> Result<(policy::Require, policy::PolicyRef), Undemanded> {
     match set.ruling(facts) {
-        Ruling::Builtin => Some((policy::Require::builtin(), builtin_policy())),
-        Ruling::Policy(policy) => Some((policy.require.clone(), policy.reference())),
-        Ruling::Unmatched => None,
+        Ruling::Builtin => Ok((policy::Require::builtin(), builtin_policy())),
+        Ruling::Policy(policy) => Ok((policy.require.clone(), policy.reference())),
+        Ruling::Unmatched => Err(Undemanded::Unmatched),
+        Ruling::Unclear(policy::Doubt { policy, param, why }) => {
+            Err(Undemanded::Unclear { policy: policy.name.as_str().to_owned(), param: param.to_owned(), why })
+        }
     }
 }
 
 fn explained(set: &PolicySet, facts: &Facts<'_>) -> Vec<(String, Option<String>)> {
-    let mut ruler: Option<String> = None;
-    let mut explain = |(policy, why_not): (&Policy, Option<policy::WhyNot>)| {
+    // What comes first of those that match and those that cannot tell: it rules, or nothing does.
+    let mut first: Option<(String, &str)> = None;
+    let mut explain = |(policy, fit): (&Policy, Fit<'_>)| {
         let name = policy.name.as_str().to_owned();
-        let why = match (why_not, &ruler) {
-            (Some(why), _) => Some(why.to_string()),
-            (None, Some(stricter)) => Some(format!("it matches, but {stricter} is stricter")),
-            (None, None) => {
-                ruler = Some(name.clone());
+        let why = match (fit, &first) {
+            (Fit::Not(why), _) => Some(why.to_string()),
+            (Fit::Matches, Some((stricter, but))) => Some(format!("it matches, but {stricter} is stricter{but}")),
+            (Fit::Matches, None) => {
+                first = Some((name.clone(), ""));
                 None
+            }
+            (Fit::Unclear(policy::Doubt { param, why, .. }), before) => {
+                let why = format!("it cannot judge the param {param}: {why}");
+                if before.is_none() {
+                    first = Some((name.clone(), " and cannot be judged"));
+                }
+                Some(why)
             }
         };
         (name, why)
     };
     set.judged(facts).map(&mut explain).collect()
-}
-
-/// Why a change weakens, if it does; everybody it names is looked up first.
-async fn judged(tx: &mut Tx<'_>, change: &Change) -> Result<Option<String>, Error> {
-    let before: Vec<Policy> = store::list(tx.db()).await?.into_iter().map(|stored| stored.policy).collect();
-    match change {
-        Change::SetPolicy { policy } => {
-            known(tx.db(), policy).await?;
-            Ok(weakening(&before, policy.name.as_str(), Some(policy)).map(|why| why.to_string()))
-        }
-        Change::RemovePolicy { name } => {
-            let why = weakening(&before, name.as_str(), None);
-            Ok(Some(why.ok_or_else(|| Refused::NotFound(format!("policy {name}")))?.to_string()))
-        }
-        Change::AddMember { team, user } => {
-            let found = known_team(tx, team).await?;
-            let members = identity::team_members(tx.db(), found.id).await?;
-            let named = before.iter().find(|policy| policy.require.groups.iter().any(|group| group.teams.contains(team)));
-            let joins = !members.iter().any(|member| member.id == *user);
-            Ok(named.filter(|_| joins).map(|policy| format!("another person could approve under policy {}", policy.name)))
-        }
-    }
-}
-
-/// That everybody a policy names is there.
-async fn known(db: &mut Db<'_>, policy: &Policy) -> Result<(), Error> {
-    let missing = |field: String, what: String| Refused::Invalid(Invalid { field, why: format!("there is no {what}") });
-    for (at, group) in policy.require.groups.iter().enumerate() {
-        let field = |kind: &str| format!("require.groups[{at}].{kind}");
-        for user in &group.users {
-            if identity::active_user(db, user).await?.is_none() {
-                return Err(missing(field("users"), user.to_string()).into());
-            }
-        }
-        for team in &group.teams {
-            if identity::find_team(db, team).await?.is_none() {
-                return Err(missing(field("teams"), format!("team {team}")).into());
-            }
-        }
-    }
-    for bot in policy.require.executor.iter().chain(policy.matching.bots.iter().flatten()) {
-        if identity::active_bot(db, bot).await?.is_none() {
-            return Err(missing("require.executor, match.bots".to_owned(), format!("bot {bot}")).into());
-        }
-    }
-    Ok(())
-}
-
-/// Makes a change and records it.
-async fn make(tx: &mut Tx<'_>, journal: &Journal, change: &Change, actor: Actor, now: Timestamp) -> Result<(), Error> {
-    match change {
-        Change::SetPolicy { policy } => {
-            let version = store::version(tx.db()).await? + 1;
-            store::change(tx, version, policy.name.as_str(), Some(policy), now).await?;
-            let data = json!({"version": version, "sha256": policy.reference().sha256, "policy": policy});
-            record(tx, journal, now, actor, "policy.set", policy.name.to_string(), data).await
-        }
-        Change::RemovePolicy { name } => {
-            let version = store::version(tx.db()).await? + 1;
-            store::change(tx, version, name.as_str(), None, now).await?;
-            record(tx, journal, now, actor, "policy.removed", name.to_string(), json!({"version": version})).await
-        }
-        Change::AddMember { team, user } => {
-            let team = known_team(tx, team).await?;
-            if !identity::add_member(tx, team.id, *user, now).await? {
-                return Ok(());
-            }
-            // An act that was proposed before names a smaller team.
-            let version = store::version(tx.db()).await? + 1;
-            store::raise(tx, version).await?;
-            let data = json!({"name": team.name, "user": user});
-            record(tx, journal, now, actor, "team.member_added", team.id.to_string(), data).await
-        }
-    }
-}
-
-async fn known_team(tx: &mut Tx<'_>, name: &Handle) -> Result<Team, Error> {
-    let found = identity::find_team(tx.db(), name).await?;
-    found.ok_or_else(|| Refused::NotFound(format!("team {name}")).into())
-}
-
-async fn record(
-    tx: &mut Tx<'_>,
-    journal: &Journal,
-    now: Timestamp,
-    actor: Actor,
-    kind: &'static str,
-    subject: String,
-    data: serde_json::Value,
-) -> Result<(), Error> {
-    Ok(journal.append(tx, now, Entry { kind, actor, subject, data }).await?)
 }

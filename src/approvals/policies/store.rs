@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::acts::{Act, Content, StoredActChallenge};
-use super::{Policy, Stored};
+use super::{Head, Policy, Stored};
 use crate::clock::Timestamp;
 use crate::db::{Db, Error, FromRow, Json, Result, Row, Sql, Tx};
 use crate::id::{ActChallengeId, ActId, PasskeyId, UserId};
@@ -19,16 +19,22 @@ impl FromRow for Stored {
     }
 }
 
-/// The version of all policies together.
-pub(super) async fn version(db: &mut Db<'_>) -> Result<i64> {
-    db.query("select version from policy_head where id = 1").one().await
+impl FromRow for Head {
+    fn from_row(row: &Row<'_>) -> Result<Self> {
+        Ok(Self { version: row.get("version")?, sha256: row.get("sha256")? })
+    }
 }
 
-/// As [`version`], locked until the transaction ends: changes come one after the other.
-pub(super) async fn lock_version(tx: &mut Tx<'_>) -> Result<i64> {
+/// Where the policies stand.
+pub(super) async fn head(db: &mut Db<'_>) -> Result<Head> {
+    db.query("select version, sha256 from policy_head where id = 1").one().await
+}
+
+/// As [`head`], locked until the transaction ends: changes come one after the other.
+pub(super) async fn lock_head(tx: &mut Tx<'_>) -> Result<Head> {
     tx.query(Sql::either(
-        "select version from policy_head where id = 1",
-        "select version from policy_head where id = 1 for update",
+        "select version, sha256 from policy_head where id = 1",
+        "select version, sha256 from policy_head where id = 1 for update",
     ))
     .one()
     .await
@@ -46,21 +52,22 @@ pub(super) async fn list(db: &mut Db<'_>) -> Result<Vec<Stored>> {
 }
 
 /// Makes `document` what `name` is from now on; `None` takes it away.
-pub(super) async fn change(tx: &mut Tx<'_>, version: i64, name: &str, document: Option<&Policy>, now: Timestamp) -> Result<()> {
+pub(super) async fn change(tx: &mut Tx<'_>, head: &Head, name: &str, document: Option<&Policy>, now: Timestamp) -> Result<()> {
     let document = document.map(serde_json::to_value).transpose().map_err(|error| Error::Failed(error.to_string()))?;
     tx.query("insert into policies (version, name, document, changed_at) values ($1, $2, $3, $4)")
-        .bind(version)
+        .bind(head.version)
         .bind(name)
         .bind(crate::db::Value::Json(document))
         .bind(now)
         .execute()
         .await?;
-    raise(tx, version).await
+    raise(tx, head).await
 }
 
-/// Makes `version` the one that acts must have been proposed against.
-pub(super) async fn raise(tx: &mut Tx<'_>, version: i64) -> Result<()> {
-    tx.query("update policy_head set version = $1 where id = 1").bind(version).execute().await?;
+/// Makes `head` the one that acts must have been proposed against.
+pub(super) async fn raise(tx: &mut Tx<'_>, head: &Head) -> Result<()> {
+    let query = tx.query("update policy_head set version = $1, sha256 = $2 where id = 1");
+    query.bind(head.version).bind(&head.sha256).execute().await?;
     Ok(())
 }
 

@@ -3,9 +3,14 @@
 //! There are no classes and no alternatives: a list of patterns says "one of these", and what a pattern matches can be told by
 //! looking at it. Letters match exactly, upper and lower case being different.
 
-/// One pattern, read once.
+/// One pattern, read once. What is literal at its ends is compared as a whole, for that tells most patterns apart.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Glob(Vec<Token>);
+pub(super) struct Glob {
+    head: String,
+    /// From the first star or question mark to the last; empty when the pattern is a text.
+    body: Vec<Token>,
+    tail: String,
+}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Token {
@@ -35,34 +40,67 @@ impl Glob {
                 tokens.push(token);
             }
         }
-        Ok(Self(tokens))
+        Ok(Self::of(&tokens))
     }
 
-    /// Whether the whole text matches. Each star gives characters back at most once per position: quadratic at worst, in texts that
-    /// have at most 2000 characters.
+    fn of(tokens: &[Token]) -> Self {
+        let literal = |token: &Token| if let Token::Char(character) = token { Some(*character) } else { None };
+        let head: String = tokens.iter().map_while(literal).collect();
+        let rest = &tokens[head.chars().count()..];
+        let tail = rest.iter().rev().take_while(|token| literal(token).is_some()).count();
+        let (body, tail) = rest.split_at(rest.len() - tail);
+        Self { head, body: body.to_vec(), tail: tail.iter().filter_map(literal).collect() }
+    }
+
+    /// How whatever matches begins, and ends when there is a star or a question mark.
+    pub(super) fn head(&self) -> &str {
+        &self.head
+    }
+
+    /// How whatever matches ends, after the last star or question mark.
+    pub(super) fn tail(&self) -> &str {
+        &self.tail
+    }
+
+    /// The one text that matches, when there is only one.
+    pub(super) fn literal(&self) -> Option<&str> {
+        self.body.is_empty().then_some(self.head.as_str())
+    }
+
+    /// Whether the whole text matches.
     pub(super) fn matches(&self, text: &str) -> bool {
-        let (mut at, mut rest) = (0, text.chars());
-        // Where to go on when a character does not fit: after the last star, with one more character given to it.
-        let mut retry: Option<(usize, std::str::Chars<'_>)> = None;
-        loop {
-            let mut ahead = rest.clone();
-            let next = ahead.next();
-            match (self.0.get(at), next) {
-                (Some(Token::Run), _) => {
-                    retry = Some((at + 1, rest.clone()));
-                    at += 1;
+        if self.body.is_empty() {
+            return text == self.head;
+        }
+        let between = text.strip_prefix(self.head.as_str()).and_then(|rest| rest.strip_suffix(self.tail.as_str()));
+        between.is_some_and(|between| self.body == [Token::Run] || fits(&self.body, between))
+    }
+}
+
+/// Whether the tokens match the whole text. Each star gives characters back at most once per position: quadratic at worst, in texts that
+/// have at most 2000 characters.
+fn fits(tokens: &[Token], text: &str) -> bool {
+    let (mut at, mut rest) = (0, text.chars());
+    // Where to go on when a character does not fit: after the last star, with one more character given to it.
+    let mut retry: Option<(usize, std::str::Chars<'_>)> = None;
+    loop {
+        let mut ahead = rest.clone();
+        let next = ahead.next();
+        match (tokens.get(at), next) {
+            (Some(Token::Run), _) => {
+                retry = Some((at + 1, rest.clone()));
+                at += 1;
+            }
+            (Some(Token::One), Some(_)) => (at, rest) = (at + 1, ahead),
+            (Some(Token::Char(wanted)), Some(found)) if *wanted == found => (at, rest) = (at + 1, ahead),
+            (None, None) => return true,
+            _ => {
+                let Some((after, mut given)) = retry.take() else { return false };
+                if given.next().is_none() {
+                    return false;
                 }
-                (Some(Token::One), Some(_)) => (at, rest) = (at + 1, ahead),
-                (Some(Token::Char(wanted)), Some(found)) if *wanted == found => (at, rest) = (at + 1, ahead),
-                (None, None) => return true,
-                _ => {
-                    let Some((after, mut given)) = retry.take() else { return false };
-                    if given.next().is_none() {
-                        return false;
-                    }
-                    (at, rest) = (after, given.clone());
-                    retry = Some((after, given));
-                }
+                (at, rest) = (after, given.clone());
+                retry = Some((after, given));
             }
         }
     }
@@ -89,12 +127,14 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(4_000))]
         #[test]
-        fn a_glob_matches_what_its_definition_says(pattern in "[ab*?\\\\]{0,7}", text in "[ab*\\\\]{0,8}") {
+        fn a_glob_matches_what_its_definition_says(pattern in "[abé*?\\\\]{0,7}", text in "[abé*\\\\]{0,8}") {
             let characters: Vec<_> = pattern.chars().collect();
             match Glob::parse(&pattern) {
                 Ok(glob) => {
                     let expected = slow(&characters, &text.chars().collect::<Vec<_>>());
                     prop_assert_eq!(glob.matches(&text), expected);
+                    let only = glob.literal().map(str::to_owned);
+                    prop_assert!(only.is_none_or(|only| (only == text) == expected));
                 }
                 Err(Dangling) => prop_assert!(pattern.ends_with('\\')),
             }

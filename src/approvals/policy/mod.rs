@@ -1,7 +1,7 @@
 //! Who must say yes to what, and how strongly: policies, pure and without a database.
 //!
 //! ```json
-//! { "match":   { "types": ["deploy"], "targets": ["prod-*"], "params": { "app": ["api/*"] }, "bots": ["heimdall"],
+//! { "match":   { "types": ["deploy"], "targets": ["prod-*"], "params": { "app": ["api/*", {"absent": false}] }, "bots": ["heimdall"],
 //!                "rooms": [ { "platform": "slack", "workspace": "T1", "room": "C*" } ] },
 //!   "require": { "requester": true, "groups": [ { "quorum": 2, "teams": ["ops"], "users": ["@ys"] } ], "factor": "passkey",
 //!                "expires_in": 300, "requester_excluded": true, "delay": 0, "on_no_answer": "refuse",
@@ -9,16 +9,21 @@
 //! ```
 //!
 //! - `order` says which of two policies is stricter, and when a change weakens.
-//! - `set` finds the one policy that rules an action, fast.
+//! - `set` finds the one policy that rules an action, fast, with an `index` by type and target.
+//! - `delegation` says who answers for whoever is away.
 //! - `requirement` is what of a policy is frozen into an approval, and when it is met.
 //!
 //! **Invariants**
 //! - The strictest matching policy rules; the order is total, so there is always exactly one.
 //! - No policy at all: the requester's own passkey. Once any exists, an action that none matches is refused.
-//! - A condition that cannot be judged does not match: a list or a map is never matched by a pattern.
+//! - A condition that cannot be judged allows nothing. Where a policy would match but for a param that is missing, a list, a map or of a
+//!   kind that the condition names no value of, and no stricter one matches, the action is refused. `{"absent": true}` among the values
+//!   says that a missing param fits, and `{"absent": false}` that the policy is not about actions without it.
 //! - One policy has one canonical form, and its digest stands in every statement that was signed under it.
 
+mod delegation;
 mod glob;
+mod index;
 mod order;
 mod read;
 mod requirement;
@@ -36,9 +41,10 @@ use crate::secret::{b64u, tagged_sha256};
 use crate::text::is_deceptive;
 use glob::Glob;
 
+pub use delegation::{Absences, Delegation, Staffed};
 pub use order::{Weakening, weakening};
 pub use requirement::{Factor, Given, PolicyRef, Quorum, Requirement, SignedWith};
-pub use set::{Facts, PolicySet, Ruling, WhyNot};
+pub use set::{Doubt, Facts, Fit, PolicySet, Ruling, Unclear, WhyNot};
 
 /// The name of the built-in policy, which no other can have: names have no slash.
 pub const BUILTIN: &str = "builtin/requester-passkey";
@@ -77,7 +83,8 @@ pub struct Match {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 64))]
     pub targets: Option<Vec<String>>,
-    /// For each named param: patterns, integers or booleans, one of which must match. A list or a map in an action matches none.
+    /// For each named param: patterns, integers or booleans, one of which must match. An action whose param is missing, a list, a map or
+    /// of a kind that none of them is of is refused, unless `{"absent": …}` says what a missing one means.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty", deserialize_with = "read::params")]
     pub params: BTreeMap<String, Vec<Accepted>>,
     /// Names of bots.
@@ -100,6 +107,16 @@ pub enum Accepted {
     Int(i64),
     /// A text that matches this pattern.
     Text(String),
+    /// What it means that the param is missing.
+    Absent(#[serde(deserialize_with = "read::object")] Absent),
+}
+
+/// What it means that an action has no such param. Without this it is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Absent {
+    /// `true`: it fits, as a value that is named would. `false`: it does not, and the policy is not about such actions.
+    pub absent: bool,
 }
 
 /// A room in chat; each member is a pattern.
@@ -231,6 +248,10 @@ impl Match {
             bounded(&field, accepted.len(), 1)?;
             plain(&field, name)?;
             accepted.iter().try_for_each(|one| if let Accepted::Text(text) = one { pattern(&field, text) } else { Ok(()) })?;
+            let absent = accepted.iter().filter(|one| matches!(one, Accepted::Absent(_))).count();
+            if absent > 1 || absent == accepted.len() {
+                return invalid(field, "says `absent` at most once, and beside at least one value");
+            }
         }
         bounded("match.bots", self.bots.as_ref().map_or(1, Vec::len), 1)?;
         bounded("match.rooms", self.rooms.as_ref().map_or(1, Vec::len), 1)?;

@@ -16,11 +16,13 @@
 //! 12. the name that sorts first, so that no two are equal.
 //!
 //! **Weakening.** A change weakens unless it is certain that whatever is allowed after it was allowed before it, by the same answers.
-//! That needs more than the order: two taps rank above one passkey and do not imply it. What is not certain counts as weakening.
+//! That needs more than the order: two taps rank above one passkey and do not imply it. What a policy cannot judge it refuses, and so a
+//! policy that could judge more, or that comes before one that cannot judge, weakens too. What is not certain counts as weakening.
 
 use std::cmp::Reverse;
+use std::collections::BTreeSet;
 
-use super::{Factor, Group, Match, OnNoAnswer, Policy, Require};
+use super::{Absent, Accepted, Factor, Group, Match, OnNoAnswer, Policy, Require};
 
 /// Where a policy stands; the greatest rules.
 #[expect(clippy::struct_excessive_bools, reason = "each is a step of the order")]
@@ -146,6 +148,52 @@ impl Match {
             && wider(self.rooms.as_deref(), other.rooms.as_deref())
             && self.params.iter().all(param)
     }
+
+    /// Whether this certainly cannot judge what `other` cannot, given that it [`covers`](Self::covers) it.
+    fn doubts_like(&self, other: &Self) -> bool {
+        let same = |(name, theirs): (&String, &Vec<_>)| self.params.get(name).is_some_and(|ours| kinds(ours) == kinds(theirs));
+        other.params.iter().all(same)
+    }
+
+    /// Whether `other` certainly can judge the params of whatever this matches.
+    fn settles(&self, other: &Self) -> bool {
+        let judged = |(name, theirs): (&String, &Vec<_>)| {
+            let ours = self.params.get(name).map(|ours| matched_kinds(ours));
+            ours.is_some_and(|ours| ours.is_subset(&kinds(theirs)))
+        };
+        other.params.iter().all(judged)
+    }
+}
+
+/// What a param can be, as far as it decides whether a condition can judge it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Kind {
+    Bool,
+    Int,
+    Text,
+    Missing,
+}
+
+/// What a condition can judge.
+fn kinds(accepted: &[Accepted]) -> BTreeSet<Kind> {
+    accepted
+        .iter()
+        .map(|one| match one {
+            Accepted::Bool(_) => Kind::Bool,
+            Accepted::Int(_) => Kind::Int,
+            Accepted::Text(_) => Kind::Text,
+            Accepted::Absent(_) => Kind::Missing,
+        })
+        .collect()
+}
+
+/// What a condition can match.
+fn matched_kinds(accepted: &[Accepted]) -> BTreeSet<Kind> {
+    let mut kinds = kinds(accepted);
+    if accepted.contains(&Accepted::Absent(Absent { absent: false })) {
+        kinds.remove(&Kind::Missing);
+    }
+    kinds
 }
 
 /// Why a change of the policies weakens.
@@ -164,7 +212,7 @@ pub enum Weakening {
     #[error("it asks less than it did, or of other actions")]
     BelowItself,
     /// It takes the place of a policy whose demands it does not include.
-    #[error("it would rule in place of {0}, whose demands it does not include")]
+    #[error("it would rule in place of {0}, whose demands it does not include or which refuses what it cannot judge")]
     Outranks(String),
 }
 
@@ -178,7 +226,10 @@ pub fn weakening(before: &[Policy], name: &str, after: Option<&Policy>) -> Optio
     }
     let same_match = old.is_some_and(|old| old.matching == new.matching);
     if let Some(old) = old
-        && !(new.matching.covers(&old.matching) && new.require.implies(&old.require) && rank(new) >= rank(old))
+        && !(new.matching.covers(&old.matching)
+            && new.matching.doubts_like(&old.matching)
+            && new.require.implies(&old.require)
+            && rank(new) >= rank(old))
     {
         return Some(Weakening::BelowItself);
     }
@@ -189,6 +240,7 @@ pub fn weakening(before: &[Policy], name: &str, after: Option<&Policy>) -> Optio
         let ruled = old.is_some_and(|old| same_match && rank(other) < rank(old));
         other.name != new.name && !ruled && rank(other) < rank(new)
     };
-    let lost = before.iter().filter(overtaken).find(|other| !new.require.implies(&other.require));
+    let kept = |other: &&Policy| new.require.implies(&other.require) && new.matching.settles(&other.matching);
+    let lost = before.iter().filter(overtaken).find(|other| !kept(other));
     lost.map(|other| Weakening::Outranks(other.name.as_str().to_owned()))
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::Delegation;
 use crate::clock::Timestamp;
 use crate::id::{BotId, DeviceId, PasskeyId, UserId};
 
@@ -61,6 +62,9 @@ pub struct Requirement {
     pub requester_excluded: bool,
     /// Who else must approve, in the order in which they are asked. Any group that was asked is enough.
     pub groups: Vec<Quorum>,
+    /// Who of the groups is asked for whom. Whoever is away is in no group.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub delegations: Vec<Delegation>,
     /// How long each group has, in seconds.
     pub window_seconds: u32,
     /// How long an approval can still be denied before it takes effect, in seconds.
@@ -86,7 +90,7 @@ fn yes() -> bool {
 pub struct Quorum {
     /// How many.
     pub needed: u32,
-    /// Of whom. The requester is not among them when excluded.
+    /// Of whom: the members who are there, and the delegates of those who are away. The requester is not among them when excluded.
     pub members: Vec<UserId>,
 }
 
@@ -126,6 +130,12 @@ impl Requirement {
     #[must_use]
     pub fn delay(&self) -> Duration {
         Duration::from_secs(self.delay_seconds.into())
+    }
+
+    /// For whom `who` answers beside themselves: everybody who is away and whose delegate they are, in whatever group.
+    #[must_use]
+    pub fn answers_for(&self, who: UserId) -> Vec<UserId> {
+        self.delegations.iter().filter(|delegation| delegation.by == who).map(|delegation| delegation.absent).collect()
     }
 
     /// Everybody who may approve once the first `asked` groups were asked, each once: the requester first, where they must.

@@ -1,8 +1,9 @@
 //! All policies, made ready for finding the one that rules.
 
 use super::glob::Glob;
+use super::index::Index;
 use super::order::{Rank, rank};
-use super::{Accepted, Match, Policy, Room};
+use super::{Absent, Accepted, Match, Policy, Room};
 use crate::approvals::machine::Origin;
 use crate::approvals::{Action, Param};
 
@@ -18,22 +19,33 @@ pub struct Facts<'a> {
 }
 
 /// All policies of one version, the strictest first. Making it costs; asking it does not.
+///
+/// **Invariants**
+/// - Which one rules is what looking at each in turn would say: the index leaves out only what does not match.
 #[derive(Debug, Default)]
-pub struct PolicySet(Vec<Compiled>);
+pub struct PolicySet {
+    all: Vec<Compiled>,
+    index: Index,
+}
 
 #[derive(Debug)]
 struct Compiled {
     policy: Policy,
     types: Option<Vec<Glob>>,
     targets: Option<Vec<Glob>>,
-    params: Vec<(String, Vec<Wanted>)>,
+    params: Vec<Wanted>,
     rooms: Option<Vec<[Glob; 3]>>,
 }
 
-#[derive(Debug)]
-enum Wanted {
-    Exactly(Param),
-    Like(Glob),
+/// What a param has to be.
+#[derive(Debug, Default)]
+struct Wanted {
+    name: String,
+    texts: Vec<Glob>,
+    ints: Vec<i64>,
+    bools: Vec<bool>,
+    /// What it means that it is missing, when the policy says.
+    absent: Option<bool>,
 }
 
 /// What rules an action.
@@ -45,6 +57,44 @@ pub enum Ruling<'a> {
     Policy(&'a Policy),
     /// There are policies and none matches: it is refused.
     Unmatched,
+    /// Whether a policy matches cannot be told, and no stricter one does: it is refused.
+    Unclear(Doubt<'a>),
+}
+
+/// Whether a policy matches.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fit<'a> {
+    /// It does.
+    Matches,
+    /// It does not.
+    Not(WhyNot),
+    /// All that can be judged matches, and something cannot be judged.
+    Unclear(Doubt<'a>),
+}
+
+/// A param that a policy looks at and cannot judge.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Doubt<'a> {
+    /// The policy.
+    pub policy: &'a Policy,
+    /// The param's name.
+    pub param: &'a str,
+    /// Why not.
+    pub why: Unclear,
+}
+
+/// Why a param cannot be judged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unclear {
+    /// It is not there, and the policy does not say what that means.
+    #[error("it is missing")]
+    Missing,
+    /// A list or a map.
+    #[error("it is a list or a map")]
+    Nested,
+    /// A text where the policy names integers, and so on.
+    #[error("it is of another kind than what the policy names")]
+    OtherKind,
 }
 
 /// Why a policy does not match: the first condition that fails.
@@ -56,21 +106,18 @@ pub enum WhyNot {
     /// The action's target.
     #[error("its target is none of {0}")]
     Target(String),
-    /// A param that the action does not have.
-    #[error("it has no param {0}")]
-    NoParam(String),
-    /// A param with another value.
-    #[error("its param {0} is none of {1}")]
-    Param(String, String),
-    /// A list or a map.
-    #[error("its param {0} is a list or a map, which no pattern matches")]
-    Nested(String),
     /// The bot.
     #[error("the bot is none of {0}")]
     Bot(String),
     /// The room.
     #[error("it was not asked for in a room that is named")]
     Room,
+    /// A param that the action does not have, where the policy says that it is not about such actions.
+    #[error("it has no param {0}")]
+    NoParam(String),
+    /// A param with another value.
+    #[error("its param {0} is none of {1}")]
+    Param(String, String),
 }
 
 impl PolicySet {
@@ -81,33 +128,50 @@ impl PolicySet {
     pub fn new(policies: Vec<Policy>) -> Result<Self, String> {
         let mut ranked: Vec<(Rank, Policy)> = policies.into_iter().map(|policy| (rank(&policy), policy)).collect();
         ranked.sort_by(|(a, _), (b, _)| b.cmp(a));
-        let compile = |(_, policy): (Rank, Policy)| {
+        let mut set = Self::default();
+        for (at, (_, policy)) in ranked.into_iter().enumerate() {
             let name = policy.name.as_str().to_owned();
-            Compiled::new(policy).ok_or(name)
-        };
-        ranked.into_iter().map(compile).collect::<Result<_, _>>().map(Self)
+            let compiled = Compiled::new(policy).ok_or(name)?;
+            set.index.insert(at, compiled.types.as_deref(), compiled.targets.as_deref());
+            set.all.push(compiled);
+        }
+        Ok(set)
     }
 
     /// The policies, the strictest first.
     pub fn policies(&self) -> impl Iterator<Item = &Policy> {
-        self.0.iter().map(|compiled| &compiled.policy)
+        self.all.iter().map(|compiled| &compiled.policy)
     }
 
     /// What rules.
     #[must_use]
     pub fn ruling(&self, facts: &Facts<'_>) -> Ruling<'_> {
-        if self.0.is_empty() {
+        if self.all.is_empty() {
             return Ruling::Builtin;
         }
-        let strictest = self.0.iter().find(|compiled| compiled.matches(facts));
-        strictest.map_or(Ruling::Unmatched, |compiled| Ruling::Policy(&compiled.policy))
+        for at in self.index.find(&facts.action.kind, &facts.action.target) {
+            let compiled = &self.all[at];
+            match compiled.fits(facts) {
+                Fits::No => {}
+                Fits::Yes => return Ruling::Policy(&compiled.policy),
+                Fits::Unclear(param, why) => return Ruling::Unclear(Doubt { policy: &compiled.policy, param, why }),
+            }
+        }
+        Ruling::Unmatched
     }
 
-    /// Every policy, the strictest first, and why it does not match, if it does not.
-    pub fn judged<'s>(&'s self, facts: &Facts<'s>) -> impl Iterator<Item = (&'s Policy, Option<WhyNot>)> {
+    /// Every policy, the strictest first, and whether it matches.
+    pub fn judged<'s>(&'s self, facts: &Facts<'s>) -> impl Iterator<Item = (&'s Policy, Fit<'s>)> {
         let facts = *facts;
-        self.0.iter().map(move |compiled| (&compiled.policy, compiled.why_not(&facts)))
+        self.all.iter().map(move |compiled| (&compiled.policy, compiled.explained(&facts)))
     }
+}
+
+/// As [`Fit`] without the words, for it is asked of many policies for every request.
+enum Fits<'a> {
+    Yes,
+    No,
+    Unclear(&'a str, Unclear),
 }
 
 impl Compiled {
@@ -116,17 +180,12 @@ impl Compiled {
             None => Some(None),
             Some(list) => list.iter().map(|text| Glob::parse(text).ok()).collect::<Option<Vec<_>>>().map(Some),
         };
-        let wanted = |accepted: &Accepted| match accepted {
-            Accepted::Bool(value) => Some(Wanted::Exactly(Param::Bool(*value))),
-            Accepted::Int(value) => Some(Wanted::Exactly(Param::Int(*value))),
-            Accepted::Text(text) => Glob::parse(text).ok().map(Wanted::Like),
-        };
         let room = |room: &Room| {
             let part = |text: &String| Glob::parse(text).ok();
             Some([part(&room.platform)?, part(&room.workspace)?, part(&room.room)?])
         };
         let Match { types, targets, params, rooms, .. } = &policy.matching;
-        let params = params.iter().map(|(name, list)| Some((name.clone(), list.iter().map(wanted).collect::<Option<Vec<_>>>()?)));
+        let params = params.iter().map(|(name, list)| Wanted::new(name, list));
         let rooms = rooms.as_ref().map(|rooms| rooms.iter().map(room).collect::<Option<Vec<_>>>());
         let (types, targets, params) = (globs(types)?, globs(targets)?, params.collect::<Option<Vec<_>>>()?);
         let rooms = match rooms {
@@ -136,51 +195,50 @@ impl Compiled {
         Some(Self { policy, types, targets, params, rooms })
     }
 
-    /// As [`Compiled::why_not`] without the words, for it runs over every policy for every request.
-    fn matches(&self, facts: &Facts<'_>) -> bool {
-        any(self.types.as_deref(), &facts.action.kind)
-            && any(self.targets.as_deref(), &facts.action.target)
-            && self.params.iter().all(|(name, list)| {
-                facts.action.params.0.get(name).is_some_and(|param| list.iter().any(|wanted| wanted.fits(param)))
-            })
-            && self.bot_fits(facts.bot)
+    fn fits(&self, facts: &Facts<'_>) -> Fits<'_> {
+        // The index has looked at type and target already: what it could not tell apart is told apart by the rest.
+        let plain = self.bot_fits(facts.bot)
             && self.room_fits(facts.origin)
+            && any(self.targets.as_deref(), &facts.action.target)
+            && any(self.types.as_deref(), &facts.action.kind);
+        if !plain {
+            return Fits::No;
+        }
+        // A param that does not fit settles it, whatever else cannot be judged.
+        let mut unclear = None;
+        for wanted in &self.params {
+            match wanted.fits(facts.action.params.0.get(&wanted.name)) {
+                Ok(true) => {}
+                Ok(false) => return Fits::No,
+                Err(why) => unclear = unclear.or(Some((wanted.name.as_str(), why))),
+            }
+        }
+        unclear.map_or(Fits::Yes, |(param, why)| Fits::Unclear(param, why))
     }
 
-    fn why_not(&self, facts: &Facts<'_>) -> Option<WhyNot> {
+    fn explained(&self, facts: &Facts<'_>) -> Fit<'_> {
+        match self.fits(facts) {
+            Fits::Yes => Fit::Matches,
+            Fits::Unclear(param, why) => Fit::Unclear(Doubt { policy: &self.policy, param, why }),
+            Fits::No => Fit::Not(self.why_not(facts)),
+        }
+    }
+
+    /// The first condition that fails, in words.
+    fn why_not(&self, facts: &Facts<'_>) -> WhyNot {
         let matching = &self.policy.matching;
         let listed = |list: &Option<Vec<String>>| list.as_deref().unwrap_or_default().join(", ");
         if !any(self.types.as_deref(), &facts.action.kind) {
-            return Some(WhyNot::Type(listed(&matching.types)));
+            return WhyNot::Type(listed(&matching.types));
         }
         if !any(self.targets.as_deref(), &facts.action.target) {
-            return Some(WhyNot::Target(listed(&matching.targets)));
-        }
-        if let Some(why) = self.params.iter().find_map(|(name, list)| self.param_why_not(name, list, facts)) {
-            return Some(why);
+            return WhyNot::Target(listed(&matching.targets));
         }
         if !self.bot_fits(facts.bot) {
             let bots: Vec<_> = matching.bots.iter().flatten().map(ToString::to_string).collect();
-            return Some(WhyNot::Bot(bots.join(", ")));
+            return WhyNot::Bot(bots.join(", "));
         }
-        (!self.room_fits(facts.origin)).then_some(WhyNot::Room)
-    }
-
-    fn param_why_not(&self, name: &str, list: &[Wanted], facts: &Facts<'_>) -> Option<WhyNot> {
-        let name = name.to_owned();
-        match facts.action.params.0.get(&name) {
-            None => Some(WhyNot::NoParam(name)),
-            Some(Param::List(_) | Param::Map(_)) => Some(WhyNot::Nested(name)),
-            Some(param) if list.iter().any(|wanted| wanted.fits(param)) => None,
-            Some(_) => {
-                let accepted = self.policy.matching.params.get(&name).into_iter().flatten().map(|one| match one {
-                    Accepted::Bool(value) => value.to_string(),
-                    Accepted::Int(value) => value.to_string(),
-                    Accepted::Text(text) => text.clone(),
-                });
-                Some(WhyNot::Param(name, accepted.collect::<Vec<_>>().join(", ")))
-            }
-        }
+        self.params.iter().find_map(|wanted| wanted.why_not(facts, matching)).unwrap_or(WhyNot::Room)
     }
 
     fn bot_fits(&self, bot: &str) -> bool {
@@ -191,7 +249,8 @@ impl Compiled {
         let Some(rooms) = &self.rooms else { return true };
         let Some(origin) = origin else { return false };
         let texts = [&origin.platform, &origin.workspace, &origin.room];
-        rooms.iter().any(|room| room.iter().zip(texts).all(|(glob, text)| glob.matches(text)))
+        // The room first, for most are in one workspace.
+        rooms.iter().any(|room| room.iter().zip(texts).rev().all(|(glob, text)| glob.matches(text)))
     }
 }
 
@@ -200,11 +259,47 @@ fn any(globs: Option<&[Glob]>, text: &str) -> bool {
 }
 
 impl Wanted {
-    fn fits(&self, param: &Param) -> bool {
-        match (self, param) {
-            (Self::Exactly(wanted), param) => wanted == param,
-            (Self::Like(glob), Param::Text(text)) => glob.matches(text),
-            (Self::Like(_), _) => false,
+    fn new(name: &str, list: &[Accepted]) -> Option<Self> {
+        let mut wanted = Self { name: name.to_owned(), ..Self::default() };
+        for one in list {
+            match one {
+                Accepted::Bool(value) => wanted.bools.push(*value),
+                Accepted::Int(value) => wanted.ints.push(*value),
+                Accepted::Text(text) => wanted.texts.push(Glob::parse(text).ok()?),
+                Accepted::Absent(Absent { absent }) => wanted.absent = Some(*absent),
+            }
         }
+        Some(wanted)
+    }
+
+    /// Whether a param fits, or why that cannot be told. What is named of another kind is no answer: `"3"` is neither 3 nor not 3.
+    fn fits(&self, param: Option<&Param>) -> Result<bool, Unclear> {
+        fn among<T>(list: &[T], is: impl Fn(&T) -> bool) -> Result<bool, Unclear> {
+            if list.is_empty() { Err(Unclear::OtherKind) } else { Ok(list.iter().any(is)) }
+        }
+        match param {
+            None => self.absent.ok_or(Unclear::Missing),
+            Some(Param::Text(text)) => among(&self.texts, |glob| glob.matches(text)),
+            Some(Param::Int(value)) => among(&self.ints, |known| known == value),
+            Some(Param::Bool(value)) => among(&self.bools, |known| known == value),
+            Some(Param::List(_) | Param::Map(_)) => Err(Unclear::Nested),
+        }
+    }
+
+    fn why_not(&self, facts: &Facts<'_>, matching: &Match) -> Option<WhyNot> {
+        let param = facts.action.params.0.get(&self.name);
+        if self.fits(param) != Ok(false) {
+            return None;
+        }
+        if param.is_none() {
+            return Some(WhyNot::NoParam(self.name.clone()));
+        }
+        let accepted = matching.params.get(&self.name).into_iter().flatten().filter_map(|one| match one {
+            Accepted::Bool(value) => Some(value.to_string()),
+            Accepted::Int(value) => Some(value.to_string()),
+            Accepted::Text(text) => Some(text.clone()),
+            Accepted::Absent(_) => None,
+        });
+        Some(WhyNot::Param(self.name.clone(), accepted.collect::<Vec<_>>().join(", ")))
     }
 }

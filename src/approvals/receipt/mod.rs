@@ -20,7 +20,9 @@ use super::refused::{Error, Refused};
 use super::service::Approvals;
 use super::store as approvals;
 use super::view::{View, Viewer, view, visible_to};
-use super::{Action, BreakGlass, Decision, Display, Factor, Origin, PolicyRef, Quorum, Requirement, State, Statement, Verdict};
+use super::{
+    Action, BreakGlass, Decision, Delegation, Display, Factor, Origin, PolicyRef, Quorum, Requirement, State, Statement, Verdict,
+};
 use crate::clock::Timestamp;
 use crate::db::{self, Db};
 use crate::id::{ApprovalId, BotId, DeviceId, UserId};
@@ -135,6 +137,9 @@ pub struct Needed {
     pub policy: PolicyRef,
     /// All of these.
     pub needs: Vec<Need>,
+    /// Who was asked for whom, who was away; left out when nobody was. Whoever was away is in no group.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub delegations: Vec<Delegation>,
 }
 
 /// One thing it took: any of these groups.
@@ -160,6 +165,9 @@ pub struct Group {
 pub struct SignedAnswer {
     /// Who.
     pub approver: UserId,
+    /// For whom, who was away; left out when for nobody but themselves.
+    #[serde(rename = "for", default, skip_serializing_if = "Vec::is_empty")]
+    pub answers_for: Vec<UserId>,
     /// On which device.
     pub device: DeviceId,
     /// What they said.
@@ -283,13 +291,13 @@ impl Approvals {
         self.store
             .read(move |db| {
                 Box::pin(async move {
-                    let approval = readable(db, reader, id).await?;
-                    if approval.is_open() {
+                    let found = readable(db, reader, id).await?;
+                    if found.approval.is_open() {
                         return Err(Refused::Undecided.into());
                     }
                     let evidence = store::evidence(db, id).await?;
                     let grant = approvals::find_grant(db, id).await?;
-                    Ok(Sources { view: view(db, approval).await?, evidence, grant })
+                    Ok(Sources { view: view(db, found).await?, evidence, grant })
                 })
             })
             .await
@@ -306,7 +314,7 @@ fn reader(call: &Call) -> Result<Reader, Error> {
     })
 }
 
-async fn readable(db: &mut Db<'_>, reader: Reader, id: ApprovalId) -> Result<super::Approval, Error> {
+async fn readable(db: &mut Db<'_>, reader: Reader, id: ApprovalId) -> Result<approvals::Found, Error> {
     let unknown = || Refused::NotFound(id.to_string());
     Ok(match reader {
         Reader::Everything => approvals::find(db, id).await?.ok_or_else(unknown)?,
@@ -337,6 +345,7 @@ fn build(issuer: &str, sources: Sources, now: Timestamp) -> Result<Receipt, db::
         requirement: Needed {
             policy: requirement.policy.clone(),
             needs: needs(requirement, view.approval.requester, view.approval.asked),
+            delegations: requirement.delegations.clone(),
         },
         outcome: view.outcome.clone(),
         approval: asked(view)?,
@@ -369,7 +378,7 @@ fn asked(view: View) -> Result<Asked, db::Error> {
         State::Opened { at } => (Ended::Approved, at),
         State::Denied(decision) => (Ended::Denied, decision.at),
         State::Expired { at } => (Ended::Expired, at),
-        State::Cancelled { at } => (Ended::Cancelled, at),
+        State::Cancelled { at, .. } => (Ended::Cancelled, at),
         State::Pending | State::Holding { .. } | State::BreakingGlass { .. } => {
             return Err(db::Error::inconsistent("approvals", approval.id, "it is pending again"));
         }
@@ -412,10 +421,22 @@ fn answer(approval: ApprovalId, evidence: Evidence) -> Result<SignedAnswer, db::
     let signed: Statement = serde_json::from_str(&statement).map_err(|_| senseless("a statement that is none"))?;
     let signature = Signature::of(&credential).ok_or_else(|| senseless("a signature of no kind that is known"))?;
     let attestation = attestation.ok_or_else(|| senseless("a key that was never attested"))?;
-    let factor = signed.factor;
+    let (factor, answers_for) = (signed.factor, signed.answers_for);
     // An answer with a wrong code is never stored.
     let code_confirmed = (factor == Factor::Code).then_some(true);
-    Ok(SignedAnswer { approver, device, verdict, factor, reason, answered_at, statement, signature, attestation, code_confirmed })
+    Ok(SignedAnswer {
+        approver,
+        answers_for,
+        device,
+        verdict,
+        factor,
+        reason,
+        answered_at,
+        statement,
+        signature,
+        attestation,
+        code_confirmed,
+    })
 }
 
 impl Signature {
@@ -456,6 +477,7 @@ fn people(view: &View) -> Vec<Named> {
     let everybody = std::iter::once(&view.requester)
         .chain(&view.approvers)
         .chain(view.given.iter().map(|(user, _)| user))
+        .chain(view.delegations.iter().flat_map(|(by, absent)| [by, absent]))
         .chain(&view.decided_by);
     let mut people: Vec<&User> = Vec::new();
     for user in everybody {

@@ -17,12 +17,15 @@ use crate::db::{self, Store};
 use crate::delivery::{self, Reach};
 use crate::identity::UserRef;
 use crate::server;
+use crate::text::line;
 
 const SERVER: &str = "server";
 const DATABASE: &str = "database";
 const CLOCK: &str = "clock";
 const FALLBACK: &str = "fallback";
 const POLICIES: &str = "policies";
+const RECOVERY: &str = "recovery";
+const FREEZES: &str = "freezes";
 
 /// As `/readyz` sees it: beyond this, deadlines do not mean the same on both sides.
 const MAX_SKEW: Duration = Duration::from_secs(2);
@@ -59,7 +62,42 @@ async fn running(config: &Config, client: &Client) -> Vec<Finding> {
     };
     findings.push(fallback(config, found));
     findings.extend(client.get("/v1/policies").await.ok().and_then(|reply| taps(&reply.body)));
+    findings.extend(recoveries(client).await);
+    findings.extend(client.get("/v1/freezes").await.ok().and_then(|reply| frozen(&reply.body)));
     findings
+}
+
+/// People with a device that recovers them and decides nothing yet: whoever did not ask for it has until then to end it.
+async fn recoveries(client: &Client) -> Vec<Finding> {
+    let Ok(users) = client.get("/v1/users").await else { return Vec::new() };
+    let now = Clock::system().now();
+    let mut findings = Vec::new();
+    for handle in users.body["users"].as_array().into_iter().flatten().filter_map(|user| user["handle"].as_str()) {
+        let Ok(has) = client.get(&format!("/v1/users/@{handle}/devices")).await else { continue };
+        findings.extend(has.body["devices"].as_array().into_iter().flatten().filter_map(|device| recovery(handle, device, now)));
+    }
+    findings
+}
+
+/// What is to be said of a device that recovers its person.
+fn recovery(handle: &str, device: &serde_json::Value, now: Timestamp) -> Option<Finding> {
+    let from: Timestamp = serde_json::from_value(device["approves_from"].clone()).ok()?;
+    let id = device["id"].as_str()?;
+    let end = format!("if nobody asked for that, `phoneops device revoke {id}`");
+    (now < from).then(|| warn(RECOVERY, format!("@{handle} is being recovered: {id} decides for them from {from} on; {end}")))
+}
+
+/// What is frozen until an administrator lifts it.
+fn frozen(body: &serde_json::Value) -> Option<Finding> {
+    let freezes = body["freezes"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let one = |freeze: &serde_json::Value| {
+        let name = |value: &serde_json::Value| line(value.as_str().unwrap_or_default(), 80);
+        let whom = freeze["requester"]["handle"].as_str().map(|handle| format!(" for @{}", line(handle, 80))).unwrap_or_default();
+        format!("{}{whom} ({})", name(&freeze["bot"]["name"]), name(&freeze["id"]))
+    };
+    let all: Vec<_> = freezes.iter().map(one).collect();
+    let why = || format!("{}: somebody reported these, and nothing is approved until `phoneops freeze lift`", all.join(", "));
+    (!all.is_empty()).then(|| warn(FREEZES, why()))
 }
 
 /// Which policies take a tap, which shows no more than that somebody held the phone.
@@ -243,6 +281,15 @@ mod tests {
         flock(&held, FlockOperation::NonBlockingLockExclusive).unwrap();
         let findings = examine(&config(dir.path(), None)).await;
         assert_eq!(levels(&findings), [(SERVER, Level::Fail)]);
+    }
+
+    #[test]
+    fn what_is_frozen_is_named() {
+        assert!(frozen(&serde_json::json!({"freezes": []})).is_none());
+        let found = frozen(&serde_json::json!({"freezes": [
+            {"id": "frz_1", "bot": {"name": "heimdall"}, "requester": {"handle": "yannick"}}, {"id": "frz_2", "bot": {"name": "loki"}}]}));
+        let found = found.unwrap();
+        assert!(found.level == Level::Warn && found.why.starts_with("heimdall for @yannick (frz_1), loki (frz_2):"), "{found:?}");
     }
 
     #[test]

@@ -74,9 +74,9 @@ struct OnOne {
     /// Its reference
     #[arg(value_name = "REF")]
     incident: Reference,
-    /// The person you act for: @handle, usr_… or platform:workspace:user; their phone is told, and can say "not me"
+    /// As a bot: the person you act for, @handle, usr_… or platform:workspace:user; their phone is told, and can say "not me"
     #[arg(long, value_name = "PERSON")]
-    actor: Who,
+    actor: Option<Who>,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -98,7 +98,7 @@ const PAGE: usize = 100;
 
 impl List {
     async fn run(self, out: &mut Out) -> Result<Outcome, Failure> {
-        let client = self.at.bot()?;
+        let client = self.at.somebody()?;
         let mut all = Vec::new();
         let mut cursor = String::new();
         loop {
@@ -132,7 +132,7 @@ fn print(incidents: &[Value], now: Timestamp, out: &mut Out) -> Result<(), Failu
 
 impl Show {
     async fn run(self, out: &mut Out) -> Result<Outcome, Failure> {
-        let reply = self.at.bot()?.get(&format!("/v1/incidents/{}", self.incident)).await?;
+        let reply = self.at.somebody()?.get(&format!("/v1/incidents/{}", self.incident)).await?;
         if self.json {
             out.json(&reply.body);
         } else {
@@ -144,12 +144,17 @@ impl Show {
 }
 
 impl OnOne {
+    /// People act as themselves.
+    fn body(&self) -> Value {
+        self.actor.as_ref().map_or_else(|| json!({}), |actor| json!({"actor": actor}))
+    }
+
     async fn run(self, verb: Verb, out: &mut Out) -> Result<Outcome, Failure> {
-        let client = self.at.bot()?;
+        let client = self.at.somebody()?;
         let path = format!("/v1/incidents/{}/{}", self.incident, verb.path());
         let clock = Clock::system();
         let asked_at = clock.now();
-        let reply = match client.post(&path, &json!({"actor": self.actor})).await {
+        let reply = match client.post(&path, &self.body()).await {
             Err(Error::Refused(refusal)) if refusal.code == "incident_resolved" => {
                 return Err(over(&client, &self.incident, Error::Refused(refusal)).await);
             }
@@ -161,7 +166,7 @@ impl OnOne {
         }
         let incident: Incident = read(&reply.body)?;
         let took = asked_at.until(clock.now());
-        out.line(incident.done(verb, &self.actor, now(&reply), took));
+        out.line(incident.done(verb, self.actor.as_ref(), now(&reply), took));
         Ok(Outcome::Done)
     }
 }

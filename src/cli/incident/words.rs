@@ -94,7 +94,7 @@ impl Incident {
     }
 
     /// The reply to whoever did `verb` for `actor` in a call that took `took`, the server saying that it is `now`.
-    pub(super) fn done(&self, verb: Verb, actor: &Who, now: Timestamp, took: Duration) -> String {
+    pub(super) fn done(&self, verb: Verb, actor: Option<&Who>, now: Timestamp, took: Duration) -> String {
         if self.was_before(actor, now, took)
             && let Some(already) = self.already(now)
         {
@@ -108,15 +108,17 @@ impl Incident {
     }
 
     /// Whether what the reply shows was done by somebody else, or before this call began.
-    fn was_before(&self, actor: &Who, now: Timestamp, took: Duration) -> bool {
+    fn was_before(&self, actor: Option<&Who>, now: Timestamp, took: Duration) -> bool {
         let Some(act) = &self.acted else { return false };
-        let same = match actor {
-            Who::User(UserRef::Id(id)) => act.by.id == id.to_string(),
-            Who::User(UserRef::Handle(handle)) => act.by.handle == handle.as_str(),
+        let through = act.via.is_some();
+        let ours = match actor {
+            // A person acts through nobody.
+            None => !through,
+            Some(Who::User(UserRef::Id(id))) => through && act.by.id == id.to_string(),
+            Some(Who::User(UserRef::Handle(handle))) => through && act.by.handle == handle.as_str(),
             // Only the server knows who that is; when it was done tells enough.
-            Who::Chat(_) => true,
+            Some(Who::Chat(_)) => through,
         };
-        let ours = same && act.via.is_some();
         !ours || act.at < now.before(took + DATE_PRECISION)
     }
 
@@ -173,7 +175,7 @@ mod tests {
         let yannick: Who = "@yannick".parse().unwrap();
         let said = |by: &str, name: &str, via: bool, at: &str| {
             let incident = incident("acknowledged", act(by, name, via, at));
-            incident.done(Verb::Acknowledge, &yannick, now(), Duration::from_millis(20))
+            incident.done(Verb::Acknowledge, Some(&yannick), now(), Duration::from_millis(20))
         };
         let fresh = "2026-03-01T10:10:00.4Z";
         assert_eq!(said("yannick", "Yannick Schutz", true, fresh), "Incident P7K3M2X acknowledged");
@@ -189,7 +191,7 @@ mod tests {
     fn a_slow_call_is_not_taken_for_an_old_acknowledgement() {
         let incident = incident("resolved", act("yannick", "Yannick Schutz", true, "2026-03-01T10:09:50Z"));
         let by_id: Who = "@yannick".parse().unwrap();
-        let said = |took| incident.done(Verb::Resolve, &by_id, now(), Duration::from_secs(took));
+        let said = |took| incident.done(Verb::Resolve, Some(&by_id), now(), Duration::from_secs(took));
         assert_eq!(said(12), "Incident P7K3M2X resolved");
         assert_eq!(said(2), "P7K3M2X was already resolved by Yannick Schutz 10 seconds ago");
     }

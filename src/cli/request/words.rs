@@ -45,6 +45,8 @@ pub(in crate::cli) struct Approval {
     pub(in crate::cli) expires_at: Timestamp,
     pub(in crate::cli) decision: Option<Decision>,
     pub(in crate::cli) break_glass: Option<BreakGlass>,
+    folded_into: Option<String>,
+    cancelled_because: Option<String>,
     #[serde(default, deserialize_with = "secret")]
     pub(in crate::cli) grant: Option<Secret>,
     #[serde(default, deserialize_with = "secret")]
@@ -70,7 +72,8 @@ impl Approval {
     /// That it waits, for whom, and how long at most. The tag is what people match between chat and phone.
     pub(in crate::cli) fn waits(&self) -> String {
         let (tag, id, phones) = (&self.tag, &self.id, names(&self.approvers));
-        format!("Request {tag} ({id}) waits on the phone of {phones}, {} at most", span(self.life()))
+        let folded = if self.folded_into.is_some() { "; it did not ring, for a request alike it is open" } else { "" };
+        format!("Request {tag} ({id}) waits on the phone of {phones}, {} at most{folded}", span(self.life()))
     }
 
     /// How long it may be answered, by the server's own clock.
@@ -102,6 +105,9 @@ impl Approval {
             State::Approved => format!("Request {} approved by {}", self.tag, self.decider()),
             State::Denied => format!("Request {} denied by {}{}", self.tag, self.decider(), self.reason()),
             State::Expired => format!("Request {} expired: nobody answered within {}", self.tag, span(self.life())),
+            State::Cancelled if self.cancelled_because.as_deref() == Some("frozen") => {
+                format!("Request {} was cancelled: somebody reported the bot, and what it asks is frozen", self.tag)
+            }
             State::Cancelled => format!("Request {} was cancelled", self.tag),
         }
     }
@@ -155,6 +161,10 @@ pub(super) mod tests {
             assert_eq!((approval.sentence().as_str(), approval.outcome().code()), (sentence, code));
             assert!(!format!("{approval:?}").contains("eyJ"), "the grant prints");
         }
+        let folded = Approval { folded_into: Some("apr_2".into()), ..approval("pending", &none) };
+        assert!(folded.sentence().ends_with("5 minutes at most; it did not ring, for a request alike it is open"));
+        let frozen = Approval { cancelled_because: Some("frozen".into()), ..approval("cancelled", &none) };
+        assert!(frozen.sentence().ends_with("somebody reported the bot, and what it asks is frozen"));
     }
 
     #[test]

@@ -72,7 +72,7 @@ pub enum AttestedKey {
 #[must_use]
 pub fn attest_device(keys: &IssuerKeys, device: &Device, now: Timestamp) -> String {
     let key = AttestedKey::Device { jwk: device.key, jkt: b64u(device.key.thumbprint()) };
-    sign(keys, device.user, device.id, device.enrolled_at, key, now)
+    sign(keys, device.user, device.id, device.confirmed_at, key, now)
 }
 
 /// Signs that a passkey is `owner`'s, made on their device.

@@ -268,9 +268,9 @@ impl Identity {
     /// Links the identity of a code to the caller.
     ///
     /// # Errors
-    /// When the caller is not a person, the code is unknown or over, or the identity is somebody else's.
+    /// When the caller is not a person or their device is too new, the code is unknown or over, or the identity is somebody else's.
     pub async fn link_chat_identity(&self, call: &Call, code: &LinkCode) -> Result<LinkedIdentity, Error> {
-        let user = call.person()?.user.id;
+        let user = call.established()?.user.id;
         let (now, journal, actor, digest) = (self.clock.now(), self.journal.clone(), call.actor(None), code.hash());
         let linked: ChatIdentityId = call
             .write(&self.store, now, move |tx| {

@@ -161,7 +161,7 @@ impl Phone {
 }
 
 /// That a passkey would sign this text under this tag, with its user verified.
-fn signed_by_passkey(asked: &Value, tag: &str, text: &str) -> Result<(), Mismatch> {
+pub(super) fn signed_by_passkey(asked: &Value, tag: &str, text: &str) -> Result<(), Mismatch> {
     expect(asked["challenge"] == b64u(tagged_sha256(tag, text.as_bytes())), Mismatch::Challenge)?;
     expect(asked["userVerification"] == "required", Mismatch::UserVerification)
 }
@@ -190,12 +190,21 @@ impl Meant<'_> {
         Ok(text)
     }
 
+    /// For whom the person was shown to answer; null when for nobody but themselves.
+    fn answers_for(&self) -> Value {
+        let all = self.approval["delegations"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let mine = all.iter().filter(|delegation| delegation["by"]["id"] == self.approver);
+        let absent: Vec<_> = mine.map(|delegation| delegation["for"]["id"].clone()).collect();
+        if absent.is_empty() { Value::Null } else { Value::Array(absent) }
+    }
+
     fn check_statement(&self, statement: &Value) -> Result<(), Mismatch> {
         let requester = &self.approval["requester"]["id"];
         expect(statement["type"] == "phoneops.answer.v1", Mismatch::Type)?;
         expect(statement["issuer"] == self.issuer, Mismatch::Issuer)?;
         expect(statement["approval"] == self.id, Mismatch::Approval)?;
         expect(statement["approver"] == self.approver, Mismatch::Approver)?;
+        expect(statement["for"] == self.answers_for(), Mismatch::For)?;
         expect(statement["verdict"] == self.verdict.as_str(), Mismatch::Verdict)?;
         expect(statement["factor"] == self.factor, Mismatch::Factor)?;
         expect(requester.is_string() && statement["requester"] == *requester, Mismatch::Requester)?;
@@ -212,12 +221,12 @@ fn check_digests(statement: &Value, approval: &Value) -> Result<(), Error> {
     Ok(())
 }
 
-fn expect(holds: bool, otherwise: Mismatch) -> Result<(), Mismatch> {
+pub(super) fn expect(holds: bool, otherwise: Mismatch) -> Result<(), Mismatch> {
     if holds { Ok(()) } else { Err(otherwise) }
 }
 
 /// The statement, when its text is canonical: two members of one name, for which readers differ, are not.
-fn canonical(text: &str) -> Result<Value, Error> {
+pub(super) fn canonical(text: &str) -> Result<Value, Error> {
     let statement: Value = serde_json::from_str(text).map_err(|_| Mismatch::Canonical)?;
     expect(jcs(&statement)? == text.as_bytes(), Mismatch::Canonical)?;
     Ok(statement)
@@ -288,6 +297,7 @@ mod tests {
             ("issuer", json!("https://phish.example"), Mismatch::Issuer),
             ("approval", json!("apr_2"), Mismatch::Approval),
             ("approver", json!("usr_ys"), Mismatch::Approver),
+            ("for", json!(["usr_away"]), Mismatch::For),
             ("verdict", json!("deny"), Mismatch::Verdict),
             ("factor", json!("tap"), Mismatch::Factor),
             ("requester", json!("usr_mallory"), Mismatch::Requester),
@@ -300,6 +310,33 @@ mod tests {
             statement[member] = value;
             let text = String::from_utf8(jcs(&statement).unwrap()).unwrap();
             assert_eq!(check(&challenge(&text)), Some(mismatch), "{member}");
+        }
+    }
+
+    #[test]
+    fn a_delegate_sees_for_whom_they_sign() {
+        let mut approval = approval();
+        approval["delegations"] = json!([{"by": {"id": "usr_yannick"}, "for": {"id": "usr_away"}},
+            {"by": {"id": "usr_ys"}, "for": {"id": "usr_far"}}]);
+        let check = |people: Value| {
+            let mut statement = statement();
+            if !people.is_null() {
+                statement["for"] = people;
+            }
+            let approval = &approval;
+            let meant = Meant {
+                issuer: ISSUER,
+                approval,
+                id: "apr_1",
+                approver: "usr_yannick",
+                verdict: Verdict::Approve,
+                factor: "passkey",
+            };
+            meant.check_statement(&statement).err()
+        };
+        assert_eq!(check(json!(["usr_away"])), None);
+        for others in [Value::Null, json!([]), json!(["usr_far"]), json!(["usr_away", "usr_far"])] {
+            assert_eq!(check(others), Some(Mismatch::For));
         }
     }
 

@@ -98,6 +98,9 @@ pub enum Mismatch {
     /// It is for somebody else to sign.
     #[error("the statement is for another person to sign")]
     Approver,
+    /// It is for other absent people than those shown.
+    #[error("the statement is for others to answer for")]
+    For,
     /// It says approve instead of deny, or the reverse.
     #[error("the statement has another verdict")]
     Verdict,
@@ -116,6 +119,9 @@ pub enum Mismatch {
     /// `display_sha256` is not the digest of what is shown.
     #[error("the digest of what is shown is wrong")]
     DisplayDigest,
+    /// The number that was typed is not that of the key that is to be confirmed.
+    #[error("the number is not that of the device that waits")]
+    Number,
     /// The passkey would sign something else than the statement.
     #[error("the challenge is not the digest of the statement")]
     Challenge,

@@ -21,6 +21,7 @@
 //! - It runs nothing in the background: 64 phones with one shared client cost 64 small structures.
 
 mod answer;
+mod devices;
 mod error;
 mod inbox;
 mod screen;
@@ -145,7 +146,8 @@ impl Phone {
         self.state.lock().expect("nothing panics while holding it")
     }
 
-    /// Redeems an enrolment code (section 2). `first_admin` is handle and name, and goes only with a first administrator's
+    /// Redeems an enrolment code (section 2). Where the person has a device already, this one waits: the reply's `device` says so, with the
+    /// number to show, and the phone is refused until another confirms it. `first_admin` is handle and name, and goes only with a first administrator's
     /// code. Doing it again with the same code is harmless.
     ///
     /// # Errors
@@ -178,17 +180,23 @@ impl Phone {
         }
         let path = "/v1/enrollments/claim";
         let reply = self.post_anonymously(path, &claim).await?.accepted()?;
+        self.become_device(&reply).await?;
+        Ok(reply)
+    }
+
+    /// Remembers which device it is, as a reply to a claim says.
+    async fn become_device(&self, reply: &Value) -> Result<(), Error> {
         if reply["issuer"] != self.issuer.as_str() {
             let other = format!("enrolled at {}, but the issuer is {}", self.issuer, reply["issuer"]);
             return Err(Error::Protocol(other));
         }
         self.state().device = Some(Device {
             id: text(&reply["device"]["id"], "device.id")?,
-            user_id: text(&reply["user"]["id"], "user.id")?,
+            user_id: text(&reply["device"]["user"], "device.user")?,
             vapid_public_key: text(&reply["vapid_public_key"], "vapid_public_key")?,
         });
         *self.token.lock().await = None;
-        Ok(reply)
+        Ok(())
     }
 
     fn enrolment_proof(&self, code: &str, device: &Value) -> Result<String, Error> {
@@ -220,8 +228,13 @@ impl Phone {
         let challenge = self.post("/v1/passkeys/challenge", &json!({})).await?;
         let challenge = challenge.accepted()?;
         let origin = self.origin()?;
+        let guard = self.guard(&challenge)?;
         let credential = self.state().authenticator.create(&challenge["public_key"], &origin)?;
-        Ok(json!({"ceremony": challenge["ceremony"], "name": name, "credential": credential}))
+        let mut body = json!({"ceremony": challenge["ceremony"], "name": name, "credential": credential});
+        if let Some(guard) = guard {
+            body["guard"] = guard;
+        }
+        Ok(body)
     }
 
     /// Answers any `PublicKeyCredentialRequestOptions` with a passkey, without the checks of an approval.

@@ -60,7 +60,7 @@ pub(super) fn check(shape: &Shape<'_>, answer: &Answer<'_>, root: &TrustRoot) ->
     Ok(named)
 }
 
-/// Checks it; when the request expires, as it says.
+/// That the statement is this answer's; until when it said that it could be given.
 fn statement(shape: &Shape<'_>, answer: &Answer<'_>) -> Result<Timestamp, Fault> {
     let members = plain::parse(answer.statement.as_bytes()).map_err(|why| Check::StatementMalformed.because(why))?;
     if canonical(&members) != answer.statement.as_bytes() {
@@ -85,22 +85,17 @@ fn statement(shape: &Shape<'_>, answer: &Answer<'_>) -> Result<Timestamp, Fault>
             return Err(Check::StatementDiffers.because(format!("its {name} is not that of the receipt")));
         }
     }
-    let expires_at = ends(shape).into_iter().find(|(text, _)| members.get("expires_at") == Some(&json!(text)));
-    let Some((_, expires_at)) = expires_at else {
-        return Err(Check::StatementDiffers.because("its expires_at is not that of the receipt"));
-    };
+    if members.get("for") != answer.answers_for.as_ref().map(|people| json!(people)).as_ref() {
+        return Err(Check::StatementDiffers.because("its for is not that of the receipt"));
+    }
+    // It may have been offered before a further group was asked late, or the glass was broken, which put the end off.
+    let expires_at = Members::of(&members).instant("expires_at").ok().filter(|instant| *instant <= approval.expires_at);
+    let expires_at = expires_at.ok_or_else(|| Check::StatementDiffers.because("its expires_at is later than the receipt's"))?;
     let nonce = members.get("nonce").and_then(Value::as_str).and_then(from_b64u);
     if nonce.is_none_or(|nonce| nonce.len() < 16) {
         return Err(Check::StatementDiffers.because("its nonce is not 16 bytes"));
     }
     Ok(expires_at)
-}
-
-/// What a statement may say of when the request expires: later, once the glass was broken.
-fn ends<'v>(shape: &Shape<'v>) -> Vec<(&'v str, Timestamp)> {
-    let approval = &shape.approval;
-    let before = shape.break_glass.as_ref().map(|glass| (glass.expires_at_text, glass.expires_at));
-    std::iter::once((approval.expires_at_text, approval.expires_at)).chain(before).collect()
 }
 
 fn attested(token: &str, root: &TrustRoot) -> Result<Attested, Fault> {

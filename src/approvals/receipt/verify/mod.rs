@@ -128,6 +128,8 @@ checks! {
     KeyRepeated = "key_repeated",
     /// Everybody who answered was asked.
     ApproverNotEligible = "approver_not_eligible",
+    /// Everybody answered for whom they were asked, and those were away.
+    DelegationDiffers = "delegation_differs",
     /// The state follows from the answers.
     StateDiffers = "state_differs",
     /// What was approved had what it took.
@@ -203,6 +205,7 @@ pub fn verify(bytes: &[u8], root: Option<&TrustRoot>, issuer: Option<&str>) -> R
         keys.push(answer::check(&shape, answer, root)?);
     }
     distinct(&shape, &keys)?;
+    delegations(&shape)?;
     state(&shape)?;
     requirement(&shape)?;
     grant(&shape)?;
@@ -253,6 +256,31 @@ fn distinct(shape: &Shape<'_>, keys: &[String]) -> Result<(), Fault> {
     };
     match shape.answers.iter().find(|answer| !may(answer)) {
         Some(answer) => Err(Check::ApproverNotEligible.because(format!("{} was not asked", answer.approver))),
+        None => Ok(()),
+    }
+}
+
+/// Whoever was away is in no group and answers for nobody, has one delegate, and has nothing to do with the request themselves.
+fn delegations(shape: &Shape<'_>) -> Result<(), Fault> {
+    let differs = |why: &str| Err(Check::DelegationDiffers.because(why));
+    let away: BTreeSet<_> = shape.delegations.iter().map(|(absent, _)| *absent).collect();
+    if away.len() != shape.delegations.len() {
+        return differs("somebody has two delegates");
+    }
+    let requester = shape.approval.requester;
+    if shape.delegations.iter().any(|&(absent, by)| absent == requester || by == requester) {
+        return differs("the requester has a delegate or is one");
+    }
+    let asked = shape.needs.iter().flatten().flat_map(|group| &group.of);
+    if asked.chain(shape.delegations.iter().map(|(_, by)| by)).any(|person| away.contains(person)) {
+        return differs("somebody who was away was asked");
+    }
+    let differently = |answer: &&shape::Answer<'_>| {
+        let theirs = shape.delegations.iter().filter(|(_, by)| *by == answer.approver).map(|(absent, _)| absent);
+        !theirs.eq(answer.answers_for.iter().flatten())
+    };
+    match shape.answers.iter().find(differently) {
+        Some(answer) => differs(&format!("{} answered for others than they were asked for", answer.approver)),
         None => Ok(()),
     }
 }
@@ -308,6 +336,9 @@ fn broken(approval: &shape::Asked<'_>, glass: &shape::BreakGlass<'_>) -> Result<
     }
     if glass.until < glass.at.after(LEAST_BREAK_GLASS_WAIT) {
         return differs("the glass was broken without a wait");
+    }
+    if glass.expires_at > approval.expires_at {
+        return differs("it expired sooner because the glass was broken");
     }
     if approval.state == Ended::Approved && !no_later(glass.until, approval.ended_at) {
         return differs("it opened before the wait was over");

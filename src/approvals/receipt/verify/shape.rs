@@ -20,6 +20,8 @@ pub(super) struct Shape<'v> {
     pub(super) policy: &'v Value,
     /// Each is met by any of its groups.
     pub(super) needs: Vec<Vec<Group<'v>>>,
+    /// Who was away, and who was asked for them.
+    pub(super) delegations: Vec<(&'v str, &'v str)>,
     pub(super) answers: Vec<Answer<'v>>,
     pub(super) break_glass: Option<BreakGlass<'v>>,
     pub(super) decision: Option<Decision<'v>>,
@@ -38,8 +40,6 @@ pub(super) struct Asked<'v> {
     pub(super) display_sha256: &'v str,
     pub(super) created_at: Timestamp,
     pub(super) expires_at: Timestamp,
-    /// The spelling, which statements repeat.
-    pub(super) expires_at_text: &'v str,
     pub(super) ended_at: Timestamp,
 }
 
@@ -52,6 +52,8 @@ pub(super) struct Group<'v> {
 
 pub(super) struct Answer<'v> {
     pub(super) approver: &'v str,
+    /// For whom, who was away; none when it is left out.
+    pub(super) answers_for: Option<Vec<&'v str>>,
     pub(super) device: &'v str,
     pub(super) verdict: &'v str,
     pub(super) factor: &'v str,
@@ -93,8 +95,7 @@ pub(super) struct BreakGlass<'v> {
     pub(super) at: Timestamp,
     pub(super) until: Timestamp,
     pub(super) told: Vec<&'v str>,
-    /// When the request would have expired; the spelling, which statements repeat that were signed before.
-    pub(super) expires_at_text: &'v str,
+    /// When the request would have expired.
     pub(super) expires_at: Timestamp,
 }
 
@@ -125,6 +126,8 @@ impl<'v> Shape<'v> {
         if needs.is_empty() {
             return Err("requirement.needs is empty".into());
         }
+        let delegations = requirement.optional("delegations", || requirement.objects("delegations"))?;
+        let delegations = delegations.unwrap_or_default().iter().map(delegation).collect::<Result<_, _>>()?;
         receipt.objects("people")?.iter().try_for_each(named)?;
         Ok(Self {
             issuer: receipt.text("issuer")?,
@@ -132,6 +135,7 @@ impl<'v> Shape<'v> {
             approval: Asked::read(&receipt.object("approval")?)?,
             policy: requirement.get("policy")?,
             needs,
+            delegations,
             answers: receipt.objects("answers")?.iter().map(Answer::read).collect::<Result<_, _>>()?,
             break_glass: seconds(second, receipt, "break_glass", || BreakGlass::read(&receipt.object("break_glass")?))?,
             decision: receipt.optional("decision", || Decision::read(&receipt.object("decision")?))?,
@@ -166,7 +170,6 @@ impl<'v> Asked<'v> {
             display_sha256: approval.text("display_sha256")?,
             created_at: approval.instant("created_at")?,
             expires_at: approval.instant("expires_at")?,
-            expires_at_text: approval.text("expires_at")?,
             ended_at: approval.instant("ended_at")?,
         })
     }
@@ -185,6 +188,10 @@ fn seconds<T>(
 fn any_of<'v>(need: &Members<'v>) -> Result<Vec<Group<'v>>, String> {
     let groups = need.objects("any_of")?.iter().map(Group::read).collect::<Result<Vec<_>, _>>()?;
     if groups.is_empty() { Err("requirement.needs: any_of is empty".into()) } else { Ok(groups) }
+}
+
+fn delegation<'v>(delegation: &Members<'v>) -> Result<(&'v str, &'v str), String> {
+    Ok((delegation.id("for", "usr")?, delegation.id("by", "usr")?))
 }
 
 impl<'v> Group<'v> {
@@ -211,6 +218,7 @@ impl<'v> Answer<'v> {
         })?;
         Ok(Self {
             approver: answer.id("approver", "usr")?,
+            answers_for: answer.optional("for", || answer.ids("for", "usr"))?,
             device: answer.id("device", "dev")?,
             verdict: answer.word("verdict", VERDICTS)?,
             factor: answer.word("factor", FACTORS)?,
@@ -251,7 +259,6 @@ impl<'v> BreakGlass<'v> {
             at: glass.instant("at")?,
             until: glass.instant("until")?,
             told: glass.ids("told", "usr")?,
-            expires_at_text: glass.text("expires_at")?,
             expires_at: glass.instant("expires_at")?,
         })
     }
