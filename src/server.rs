@@ -212,10 +212,7 @@ async fn build(
         hub: hub.clone(),
         policies: policies.clone(),
         master: master.clone(),
-        budgets: approvals::Budgets {
-            per_approver: config.approvals.pushes_per_approver_per_hour,
-            per_requester: config.approvals.pushes_per_requester_per_hour,
-        },
+        budgets: budgets(config.approvals),
         issuer: issuer.clone(),
     };
     let approvals = Arc::new(Approvals::new(ground, relying_party(config)?, keys));
@@ -267,6 +264,10 @@ async fn build(
         seen: http::SeenProofs::default(),
     };
     Ok((app, engine, handoff))
+}
+
+fn budgets(config: config::Approvals) -> approvals::Budgets {
+    approvals::Budgets { per_approver: config.pushes_per_approver_per_hour, per_requester: config.pushes_per_requester_per_hour }
 }
 
 fn retention(config: &config::Retention) -> Retention {
