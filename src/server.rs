@@ -220,10 +220,7 @@ async fn build(
         hub: hub.clone(),
         policies: policies.clone(),
         master: master.clone(),
-        budgets: approvals::Budgets {
-            per_approver: config.approvals.pushes_per_approver_per_hour,
-            per_requester: config.approvals.pushes_per_requester_per_hour,
-        },
+        budgets: budgets(config.approvals),
         issuer: issuer.clone(),
         break_glass_wait: Duration::from_secs(config.break_glass_wait_seconds.into()),
     };
@@ -276,6 +273,10 @@ async fn build(
         seen: http::SeenProofs::default(),
     };
     Ok((app, engine, handoff))
+}
+
+fn budgets(config: config::Approvals) -> approvals::Budgets {
+    approvals::Budgets { per_approver: config.pushes_per_approver_per_hour, per_requester: config.pushes_per_requester_per_hour }
 }
 
 fn retention(config: &config::Retention) -> Retention {

@@ -174,16 +174,13 @@ impl Login {
         let issuer = anonymous.base().to_owned();
         let name = self.name.clone().or_else(machine).unwrap_or_else(|| "A command line".to_owned());
         let device = json!({"name": name, "platform": "cli"});
-        let (path, body) = match &self.user {
-            Some(user) => {
-                let proof = key.login_proof(&issuer, &user.to_string(), &device);
-                ("/v1/logins", json!({"user": user, "device": device, "device_key": key.jwk(), "proof": proof}))
-            }
-            None => {
-                let code = typed()?;
-                let proof = key.enrolment_proof(&issuer, &code, &device);
-                ("/v1/enrollments/claim", json!({"code": code, "device": device, "device_key": key.jwk(), "proof": proof}))
-            }
+        let (path, body) = if let Some(user) = &self.user {
+            let proof = key.login_proof(&issuer, &user.to_string(), &device);
+            ("/v1/logins", json!({"user": user, "device": device, "device_key": key.jwk(), "proof": proof}))
+        } else {
+            let code = typed()?;
+            let proof = key.enrolment_proof(&issuer, &code, &device);
+            ("/v1/enrollments/claim", json!({"code": code, "device": device, "device_key": key.jwk(), "proof": proof}))
         };
         read(&anonymous.post(path, &body).await?.body)
     }

@@ -125,7 +125,8 @@ mod stories {
             for who in 0..PEOPLE {
                 let mut own = vec![raw.person(&format!("p{who}"), "member").await];
                 if who < 2 {
-                    own.push(raw.phone(&format!("p{who}")).await);
+                    let further = raw.further_phone(&format!("p{who}"), &own[0]).await;
+                    own.push(further);
                 }
                 phones.push(own);
             }
