@@ -64,12 +64,12 @@ mod stories {
         assert_eq!(python::verdict(&bytes, Some(&keys)), "valid");
         let root = TrustRoot::parse(keys.to_string().as_bytes()).unwrap();
         let verified = verify(&bytes, Some(&root), None).unwrap();
-        exits(&receipt, &keys, verified.break_glass);
+        exits(&receipt, &keys, &verified);
         (receipt["receipt"].clone(), verified)
     }
 
     /// Both programs have an exit code of its own for what nobody approved.
-    fn exits(receipt: &Value, keys: &Value, opened: bool) {
+    fn exits(receipt: &Value, keys: &Value, verified: &Verified) {
         let dir = tempfile::tempdir().unwrap();
         let (file, root) = (dir.path().join("receipt.json"), dir.path().join("jwks.json"));
         std::fs::write(&file, receipt.to_string()).unwrap();
@@ -86,11 +86,12 @@ mod stories {
                 (output.status.code().unwrap(), String::from_utf8(output.stdout).unwrap().to_lowercase())
             };
             let ((plain, said), (allowed, _)) = (code(&[]), code(&["--allow-break-glass"]));
-            if opened {
+            if verified.break_glass {
                 assert_eq!((plain, allowed), (7, 0), "{said}");
                 assert!(said.contains("break-glass"), "{said}");
             } else {
-                assert_eq!((plain, allowed), (3, 3), "{said}");
+                let ended = if verified.state == Ended::Denied { 3 } else { 6 };
+                assert_eq!((plain, allowed), (ended, ended), "{said}");
             }
         }
     }
