@@ -280,6 +280,18 @@ mod stories {
         raw.get(As::Operator, "/v1/journal?limit=500").await.expect(200);
         raw.get(As::Operator, "/v1/journal/verification").await.expect(200);
         raw.get(As::Operator, "/v1/events?after=0").await.expect(200);
+        let identity = json!({"platform": "slack", "workspace": "T0ORG", "user": "U1"});
+        let code = raw.post(As::Bot(bot), "/v1/chat-identities/codes", &identity).await.expect(201).body["code"].clone();
+        raw.post(As::Phone(phone), "/v1/chat-identities/look-up", &json!({"code": code})).await.expect(200);
+        let linked = raw.post(As::Phone(phone), "/v1/chat-identities", &json!({"code": code})).await.expect(201).id();
+        let person = "/v1/chat-identities/person?platform=slack&workspace=T0ORG&user=U1";
+        raw.get(As::Bot(bot), person).await.expect(200);
+        raw.get(As::Phone(phone), "/v1/chat-identities").await.expect(200);
+        raw.delete(As::Phone(phone), &format!("/v1/chat-identities/{linked}")).await.expect(204);
+        let login = raw.world.blank_phone().prepare_login("cli", "@yannick", "A laptop").unwrap();
+        for status in [201, 200] {
+            raw.post(As::Nobody, "/v1/logins", &login).await.expect(status);
+        }
         let url = json!({"url": "http://127.0.0.1:1024/nobody-listens-here", "kinds": ["grant."]});
         let webhook = raw.post(As::Operator, "/v1/webhooks", &url).await.expect(201).id();
         raw.get(As::Operator, "/v1/webhooks").await.expect(200);

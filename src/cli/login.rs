@@ -30,7 +30,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(2);
 /// are given as this person, wherever neither PHONEOPS_TOKEN nor a server's socket says otherwise. It does not approve: its key is a file.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  phoneops login @yannick --server https://phoneops.example\n  phoneops login --code < code.txt"
+    after_help = "Example:\n  phoneops login @yannick --server https://phoneops.example\n  phoneops login --code < code.txt"
 )]
 pub(super) struct Login {
     #[command(flatten)]

@@ -94,7 +94,7 @@ fn people() -> Vec<Sample> {
         waiting_devices {
             id: Id(7), user_id: USER, name: Text("Yannick's tablet"), platform: Text("ios"), public_key: Bytes(4, 65), thumbprint: DIGEST,
             claimed_at: Int(NOW), expires_at: Int(NOW + 10 * MINUTE), verdict: Text("rejected"), decided_at: Int(NOW + MINUTE),
-            decided_by: DEVICE,
+            decided_by: DEVICE, via: Text("login"), address: Text("203.0.113.9"),
         }
         enrollments {
             id: Id(5), code_sha256: DIGEST, user_id: USER, created_at: Int(NOW), expires_at: Int(NOW + 10 * MINUTE),
@@ -249,6 +249,7 @@ fn unloved() -> Vec<(&'static str, &'static str, Value)> {
         ("devices", "confirmed_with", Text("hope")),
         ("waiting_devices", "verdict", Text("maybe")),
         ("waiting_devices", "decided_at", Null),
+        ("waiting_devices", "via", Text("mail")),
         ("device_challenges", "proof", Null),
         ("enrollments", "purpose", Text("fun")),
         ("approvals", "state", Text("maybe")),

@@ -289,6 +289,8 @@ mod stories {
         ring(world, &[ann, bea, cyd], "Approval needed").await;
         ann.phone.deny(&asked, None).await.unwrap();
         ring(world, &[bea, cyd], "Answered by Ann Example").await;
+        // Past the cool-down of Ann's denial.
+        world.advance(seconds(61)).await;
         // One that begins later begins later, and one that was confirmed late does not reach back.
         let later = json!({"from": until(world, 5), "until": until(world, 20), "delegate": "@dan"});
         let proposed = ann.phone.put("/v1/me/away", &later).await.unwrap();

@@ -209,7 +209,8 @@ impl Policies {
     pub async fn acts(&self, call: &Call) -> Result<Vec<Act>, Error> {
         let person = match call.admin() {
             Ok(()) => call.person().ok(),
-            Err(_) => Some(call.person()?),
+            Err(CallRefusal::Forbidden(_)) => Some(call.person()?),
+            Err(other) => return Err(other.into()),
         };
         let now = self.clock.now();
         let mut acts: Vec<Act> = self.store.read(move |db| Box::pin(store::open_acts(db, now))).await?;

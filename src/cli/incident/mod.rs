@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-use super::connect::At;
+use super::connect::{At, has_token};
 use super::reply::read;
 use super::words::table;
 use super::{Failure, Out, Outcome};
@@ -150,6 +150,9 @@ impl OnOne {
     }
 
     async fn run(self, verb: Verb, out: &mut Out) -> Result<Outcome, Failure> {
+        if has_token() && self.actor.is_none() {
+            return Err(Failure::Usage("--actor: a bot acts for a person: say for whom".into()));
+        }
         let client = self.at.somebody()?;
         let path = format!("/v1/incidents/{}/{}", self.incident, verb.path());
         let clock = Clock::system();

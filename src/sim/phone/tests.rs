@@ -91,7 +91,7 @@ fn claim(seen: &Seen, body: &str) -> Response {
     assert_eq!(claims["aud"], seen.issuer);
     assert_eq!(body["user"], json!({"handle": "yannick", "name": "Yannick Schutz"}));
     let vapid_public_key = b64u(seen.vapid_key.as_ref().unwrap().public());
-    let reply = json!({"user": {"id": "usr_1"}, "device": {"id": "dev_1"}, "issuer": seen.issuer,
+    let reply = json!({"user": {"id": "usr_1"}, "device": {"id": "dev_1", "user": "usr_1"}, "issuer": seen.issuer,
         "vapid_public_key": vapid_public_key});
     (StatusCode::CREATED, Json(reply)).into_response()
 }
