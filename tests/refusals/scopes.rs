@@ -196,13 +196,16 @@ mod stories {
     }
 
     /// Routes beside those of administrators that a device which recovers its person may not call yet.
-    const OF_THE_ESTABLISHED: [&str; 7] = [
+    const OF_THE_ESTABLISHED: [&str; 10] = [
         "POST /v1/approvals/{apr}/challenge",
         "POST /v1/approvals/{apr}/answers",
         "POST /v1/devices/{dev}/challenge",
         "POST /v1/devices/{dev}/confirm",
         "POST /v1/devices/{dev}/reject",
         "DELETE /v1/passkeys/{pky}",
+        "GET /v1/acts",
+        "POST /v1/acts/{act}/challenge",
+        "POST /v1/acts/{act}/confirm",
         "POST /v1/chat-identities",
     ];
 
