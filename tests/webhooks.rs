@@ -241,7 +241,7 @@ mod stories {
         let (id, _) = webhook(&raw, &receiver, json!({"bot": heimdall.id})).await;
         raw.page(&loki, "yannick").await;
         raw.ask(&loki, "yannick", &deploy("api", "production")).await;
-        let asked = raw.ask(&heimdall, "yannick", &deploy("web", "production")).await;
+        let asked = raw.ask(&heimdall, "yannick", &deploy("web", "staging")).await;
         let received = receiver.has(1).await;
         assert_eq!(received[0].event()["subject"], json!(asked));
         raw.delete(As::Operator, &format!("/v1/bots/{}", heimdall.id)).await.expect(204);
