@@ -302,6 +302,13 @@ fn twist(draft: &mut Draft, forge: &Forge, dice: &mut Dice) {
     }
 }
 
+/// The glass broken at another time, for another time, or before others.
+fn broken_otherwise(receipt: &mut Value, dice: &mut Dice) {
+    let name = *dice.pick(&["at", "until", "expires_at", "told"]);
+    let other = json!(instant(dice));
+    receipt["break_glass"][name] = if name == "told" { json!([user(dice.roll(4))]) } else { other };
+}
+
 /// Another proof of the redemption, rightly signed or not.
 fn reproven(receipt: &mut Value, forge: &Forge, dice: &mut Dice) {
     let mut claims = Forge::proof_claims();
@@ -389,11 +396,7 @@ fn twist_once(draft: &mut Draft, forge: &Forge, dice: &mut Dice) {
             }
         }
         15 if receipt["redemption"]["proof"].is_string() => reproven(receipt, forge, dice),
-        16 if receipt["break_glass"].is_object() => {
-            let name = *dice.pick(&["at", "until", "expires_at", "told"]);
-            let other = json!(instant(dice));
-            receipt["break_glass"][name] = if name == "told" { json!([user(dice.roll(4))]) } else { other };
-        }
+        16 if receipt["break_glass"].is_object() => broken_otherwise(receipt, dice),
         17 => receipt["type"] = dice.pick(&[json!("phoneops.receipt.v1"), json!("phoneops.receipt.v2")]).clone(),
         18 if receipt["grant"].is_object() => {
             receipt["grant"]["acr"] = dice.pick(&[json!("phoneops:break-glass"), json!("phoneops:passkey")]).clone();
