@@ -28,7 +28,7 @@ const TOGETHER: usize = 10;
 const OF_TIMERS: [&str; 3] = ["timer-rung", "deadline-rung", "jobs-claimed"];
 
 /// How many times the server dies at one point, unless [`EVERY`] is set.
-const TIMES: u32 = 10;
+const TIMES: u32 = 3;
 
 /// Set to die at every passing of every point.
 const EVERY: &str = "PHONEOPS_TEST_EVERY_PASSING";
