@@ -13,6 +13,8 @@ world::stories! {
     a_passkey_is_guarded_by_a_passkey
     a_device_that_a_passkey_confirmed_makes_its_first
     taking_the_guards_away_gains_nothing
+    taking_the_guards_away_with_two_devices
+    a_second_passkey_after_a_recovery_is_guarded
     a_lost_phone
     a_plain_code_is_no_way_around_recovery
     whoever_objects_ends_a_recovery
@@ -298,6 +300,49 @@ mod stories {
         world.advance(DAY).await;
         phone.sign_in(&raw).await;
         raw.get(As::Phone(&phone), "/v1/users").await.expect(200);
+    }
+
+    /// As whoever has two devices does: neither signs with a passkey that came on a device that has to wait.
+    pub(crate) async fn taking_the_guards_away_with_two_devices(world: &World) {
+        let raw = Raw::new(world);
+        let (bot, phone) = (raw.able_bot("heimdall").await, raw.person("yannick", "admin").await);
+        let passkeys = raw.get(As::Phone(&phone), "/v1/passkeys").await.expect(200).body;
+        let id = text(&passkeys["passkeys"][0]["id"]);
+        raw.delete(As::Phone(&phone), &format!("/v1/passkeys/{id}")).await.expect(204);
+        let second = raw.bare_phone("yannick", &phone).await;
+        raw.get(As::Phone(&second), "/v1/users").await.expect_refusal(403, "device_too_new");
+        assert_eq!(world.recorded("device.recovered").await, 1, "a device key alone recovers, and everybody hears");
+        second.make_passkey(&raw).await;
+        // The first one is not too new. But the passkey is.
+        let asked = raw.ask(&bot, "yannick", &deploy("api", "production")).await;
+        phone.challenge(&raw, &asked, "approve").await.expect_refusal(403, "passkey_unknown");
+        world.advance(DAY).await;
+        second.sign_in(&raw).await;
+        let asked = raw.ask(&bot, "yannick", &deploy("api", "staging")).await;
+        second.answer(&raw, &asked, "approve").await.expect(200);
+    }
+
+    /// The wait of a recovery vouches for the first passkey alone.
+    pub(crate) async fn a_second_passkey_after_a_recovery_is_guarded(world: &World) {
+        let raw = Raw::new(world);
+        raw.person("yannick", "admin").await;
+        let made = raw.post(As::Operator, "/v1/users/@yannick/recover", &json!({})).await.expect(201);
+        let mut new = RawPhone::blank(world.clock.clone(), raw.issuer());
+        let code = text(&made.body["code"]).replace('-', "");
+        let claimed = raw.post(As::Nobody, "/v1/enrollments/claim", &new.claim(&code)).await.expect(201);
+        new.belongs_to(&claimed);
+        new.sign_in(&raw).await;
+        for device in raw.get(As::Operator, "/v1/users/@yannick/devices").await.expect(200).body["devices"].as_array().unwrap() {
+            if device["id"] != new.device.as_str() {
+                raw.delete(As::Operator, &format!("/v1/devices/{}", text(&device["id"]))).await.expect(204);
+            }
+        }
+        let first = new.make_passkey(&raw).await;
+        world.advance(DAY).await;
+        new.sign_in(&raw).await;
+        raw.delete(As::Phone(&new), &format!("/v1/passkeys/{first}")).await.expect(204);
+        new.make_passkey(&raw).await;
+        raw.get(As::Phone(&new), "/v1/users").await.expect_refusal(403, "device_too_new");
     }
 
     /// A phone that claims a code with a name for it, and its reply.

@@ -15,6 +15,7 @@ world::stories! {
     a_denial_starts_a_cool_down_that_doubles
     the_next_group_goes_through_the_same_gate
     a_report_freezes_what_a_bot_asks_for_a_person
+    what_is_held_is_frozen_too
     what_is_frozen_is_denied_and_not_approved
     two_reporters_freeze_a_bot
     incidents_are_never_frozen
@@ -188,6 +189,23 @@ mod stories {
     async fn freezes(world: &World) -> Vec<Value> {
         let listed = world.operator.get("/v1/freezes").await.unwrap().body;
         listed["freezes"].as_array().unwrap().clone()
+    }
+
+    /// Whoever approved has nothing left to answer, and their report stops it all the same.
+    pub(crate) async fn what_is_held_is_frozen_too(world: &World) {
+        let (ada, yannick, _) = people(world).await;
+        let heimdall = world.bot("heimdall").await;
+        world.policy(&ada, "slow", &json!({"match": {}, "require": {"requester": true, "delay": 3600}})).await;
+        let held = heimdall.ask(&yannick, deploy("api", "production")).await;
+        let asked = heimdall.ask(&yannick, deploy("api", "staging")).await;
+        yannick.expect_pushes(world, &["Approval needed", "Approval needed"]).await;
+        assert!(yannick.phone.approve(&held).await.unwrap()["holds_until"].is_string());
+        report(&yannick, &asked).await;
+        ada.expect_push(world, "Frozen: heimdall for Yannick Schutz (@yannick)").await;
+        world.settle().await;
+        assert_eq!(heimdall.approval(&held).await["cancelled_because"], "frozen");
+        let told = yannick.phone.next_push(Duration::from_secs(2)).await.unwrap().expect("it is taken off");
+        assert_eq!(told.title(), "Cancelled: somebody reported the bot");
     }
 
     pub(crate) async fn a_report_freezes_what_a_bot_asks_for_a_person(world: &World) {

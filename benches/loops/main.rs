@@ -16,6 +16,7 @@
 #![expect(clippy::cast_precision_loss, reason = "figures are for people")]
 
 mod idle;
+mod listeners;
 mod load;
 mod loops;
 mod policy;
@@ -59,6 +60,9 @@ struct Options {
     /// Long polls of the idle section.
     #[arg(long, default_value_t = 10_000)]
     polls: usize,
+    /// Listeners of the listeners section; each takes a file descriptor here and one in the server (`ulimit -n`).
+    #[arg(long, default_value_t = 20_000)]
+    listeners: usize,
     /// On which database; `PostgreSQL` is at `PHONEOPS_BENCH_POSTGRES`, in a database that is made for the run.
     #[arg(long, value_enum, default_value_t = On::All)]
     engine: On,
@@ -96,6 +100,8 @@ enum Section {
     Policy,
     /// Long polls that wait.
     Idle,
+    /// Event streams that are listened to.
+    Listeners,
 }
 
 impl Options {
@@ -168,6 +174,9 @@ async fn on_engine(options: &Options, database: Option<&world::Database>, report
     }
     if options.wants(Section::Idle) && database.is_none() {
         idle::measure(options.polls, report).await?;
+    }
+    if options.wants(Section::Listeners) && database.is_none() {
+        listeners::measure(options.listeners, report).await?;
     }
     Ok(())
 }

@@ -80,7 +80,7 @@ impl World {
             let phone = Phone::with_client(http.clone(), clock.clone(), &server.issuer, push_service.url());
             enrolled.push(person(&operator, phone, &format!("person-{number}"), "member").await?);
         }
-        let scopes = ["approvals:request", "grants:redeem", "incidents:write", "incidents:read"];
+        let scopes = ["approvals:request", "grants:redeem", "incidents:write", "incidents:read", "events:read"];
         let made = operator.post("/v1/bots", &json!({"name": "heimdall", "scopes": scopes})).await?;
         let bot_token = Secret::new(made.body["token"].as_str().ok_or("a bot without a token")?.to_owned());
         let bot = Client::bot(&server.issuer, bot_token.clone())?;

@@ -166,7 +166,7 @@ pub(super) async fn decide(tx: &mut Tx<'_>, parts: &Parts, deciding: Deciding) -
     let Deciding { id, approver, device, actor, ref offered, ref answer, ref signed, now } = deciding;
     let found = store::lock(tx, id).await?.ok_or_else(|| Refused::NotFound(id.to_string()))?;
     let Found { approval, frozen_at, .. } = found;
-    trusted(tx, approver, device, signed.key).await?;
+    trusted(tx, approver, device, signed.key, now).await?;
     if let Some(before) = store::find_answer(tx.db(), answer.challenge).await? {
         // The reply was lost and the phone asks again, or somebody sends another answer to the same challenge.
         same_answer(&before, answer)?;
@@ -185,6 +185,13 @@ pub(super) async fn decide(tx: &mut Tx<'_>, parts: &Parts, deciding: Deciding) -
     approval.clone().step(Event::Answered(verified.clone()), now)?;
     if let Some(left) = wrong_code(tx, parts, &approval, &deciding).await? {
         return Ok(Decided::CodeWrong { left });
+    }
+    if offered.verdict != Verdict::Approve {
+        // What follows from it locks them; here, before the passkey's row, as everywhere.
+        if offered.verdict == Verdict::Report {
+            fatigue::lock_bot(tx, approval.bot).await?;
+        }
+        fatigue::lock(tx, &[approver]).await?;
     }
     keep(tx, &approval, &deciding).await?;
     let reported = (offered.verdict == Verdict::Report).then(|| approval.clone());
@@ -248,12 +255,12 @@ async fn keep(tx: &mut Tx<'_>, approval: &Approval, deciding: &Deciding) -> Resu
 }
 
 /// Looked up again under the lock: the right to answer must hold now, not when the signature was checked.
-async fn trusted(tx: &mut Tx<'_>, approver: UserId, device: DeviceId, key: SignedWith) -> Result<(), Error> {
+async fn trusted(tx: &mut Tx<'_>, approver: UserId, device: DeviceId, key: SignedWith, now: Timestamp) -> Result<(), Error> {
     let known = identity::active_device(tx.db(), device).await?.is_some()
         && identity::active_user(tx.db(), &UserRef::Id(approver)).await?.is_some();
     let usable = match key {
         SignedWith::Passkey(passkey) => {
-            identity::usable_passkeys(tx.db(), approver).await?.iter().any(|usable| usable.id == passkey)
+            identity::usable_passkeys(tx.db(), approver, now).await?.iter().any(|usable| usable.id == passkey)
         }
         SignedWith::Device(signer) => signer == device,
     };

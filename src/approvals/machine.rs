@@ -471,6 +471,10 @@ impl Approval {
             State::Pending | State::Holding { .. } | State::BreakingGlass { .. } if self.open(now).is_err() => {
                 self.ended(State::Expired { at: now }, None)
             }
+            // However long the request itself may still be answered: nobody could say no while nothing ran.
+            State::BreakingGlass { until } if now >= until.after(BREAK_GLASS_LATE) => {
+                self.ended(State::Expired { at: now }, None)
+            }
             State::Pending if now < self.next_timer() => self.set_again(),
             State::Pending => self.ask_next(now),
             State::Holding { until } | State::BreakingGlass { until } if now < until => self.set_again(),

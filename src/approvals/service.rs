@@ -232,7 +232,7 @@ impl Approvals {
             .read(move |db| {
                 Box::pin(async move {
                     let found = visible_to(db, id, Viewer::Person(approver)).await?;
-                    let passkeys = identity::usable_passkeys(db, approver).await?;
+                    let passkeys = identity::usable_passkeys(db, approver, now).await?;
                     let credentials: Vec<Credential> = passkeys.into_iter().map(|passkey| passkey.credential).collect();
                     let frozen_at = found.frozen_at;
                     Ok::<_, Error>((view(db, found).await?, frozen_at, credentials))
@@ -283,7 +283,7 @@ impl Approvals {
                 Box::pin(async move {
                     // In this order, for on PostgreSQL each statement sees what was committed before it: passkeys that are as old
                     // as the answer is absent, so that the counter an identical answer left behind does not refuse this one.
-                    let passkeys = identity::usable_passkeys(db, approver).await?;
+                    let passkeys = identity::usable_passkeys(db, approver, now).await?;
                     let approval = visible_to(db, id, Viewer::Person(approver)).await?.approval;
                     let offered = store::find_challenge(db, challenge).await?;
                     let offered = offered.filter(|offered| offered.approval == approval.id && offered.approver == approver);
@@ -299,6 +299,8 @@ impl Approvals {
         // Before the signature: whoever comes too late hears who decided, not what a later counter makes of their passkey.
         approval.open(now)?;
         well_formed(&offered, &answer)?;
+        // Another device of theirs may have asked for the challenge.
+        device_fits(person.device.platform, offered.verdict, offered.factor)?;
         crate::crash_point!("answer-received");
         let signed = self.verify(&offered, &answer.proof, &person, &passkeys)?;
         crate::crash_point!("answer-verified");
@@ -526,13 +528,16 @@ fn fitting(view: &View, person: &Person, verdict: Verdict, factor: Factor) -> Re
     if factor < approval.requirement.factor {
         return Err(Refused::Machine(super::Refusal::FactorTooWeak(approval.requirement.factor)).into());
     }
-    if factor != Factor::Passkey && person.device.platform == Platform::Cli {
-        return Err(Refused::KeyInFile.into());
+    Ok(device_fits(person.device.platform, verdict, factor)?)
+}
+
+/// That a device of this platform may sign like that.
+fn device_fits(platform: Platform, verdict: Verdict, factor: Factor) -> Result<(), Refused> {
+    match (verdict, factor, platform) {
+        (Verdict::Approve, Factor::Code | Factor::Tap, Platform::Cli) => Err(Refused::KeyInFile),
+        (Verdict::Approve, Factor::Tap, Platform::Web) => Err(Refused::TapFromBrowser),
+        _ => Ok(()),
     }
-    if factor == Factor::Tap && person.device.platform == Platform::Web {
-        return Err(Refused::TapFromBrowser.into());
-    }
-    Ok(())
 }
 
 /// That the parts of an answer go together.

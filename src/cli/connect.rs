@@ -68,7 +68,7 @@ impl Operator {
         };
         match local(&data_dir) {
             // On another machine than the server's, the person who is signed in administers, as far as they may.
-            Err(Failure::NoServer(folder)) if self.data_dir.is_none() => match login::kept()? {
+            Err(Failure::NoServer(folder)) if self.data_dir.is_none() && self.config.path().is_none() => match login::kept()? {
                 Some(login) => login::client(&login),
                 None => Err(Failure::NoServer(folder)),
             },
@@ -93,6 +93,9 @@ pub(super) fn local(data_dir: &Path) -> Result<Client, Failure> {
     }
 }
 
+/// Where a server listens that nobody has configured.
+const DEFAULT_SERVER: &str = "http://localhost:8080";
+
 /// Which server.
 #[derive(Clone, Debug, Args)]
 pub(super) struct At {
@@ -102,7 +105,7 @@ pub(super) struct At {
         env = "PHONEOPS_SERVER",
         hide_env_values = true,
         value_name = "URL",
-        default_value = "http://localhost:8080",
+        default_value = DEFAULT_SERVER,
         value_parser = server
     )]
     server: String,
@@ -122,7 +125,16 @@ impl At {
     /// A client as the bot of the environment, or else as the person who is signed in here.
     pub(super) fn somebody(&self) -> Result<Client, Failure> {
         match login::kept()? {
-            Some(login) if !has_token() => login::client(&login),
+            Some(login) if !has_token() => {
+                let named = self.server.trim_end_matches('/');
+                if named != DEFAULT_SERVER && named != login.issuer {
+                    return Err(Failure::Usage(format!(
+                        "signed in at {}, not at {named}: `phoneops logout` first",
+                        login.issuer
+                    )));
+                }
+                login::client(&login)
+            }
             _ => self.bot(),
         }
     }

@@ -3,7 +3,7 @@
 use super::service::Delivery;
 use super::store;
 use crate::db::{self, Db};
-use crate::identity::{Call, Failure, Refusal, User, UserRef, active_user, usable_passkeys};
+use crate::identity::{Call, Failure, Refusal, User, UserRef, active_user, held_passkeys};
 
 /// What a person could be reached on and approve with.
 #[derive(Clone, Debug)]
@@ -23,7 +23,7 @@ pub struct Reach {
 pub async fn reach(db: &mut Db<'_>, who: &UserRef) -> db::Result<Option<Reach>> {
     let Some(user) = active_user(db, who).await? else { return Ok(None) };
     let push_devices = store::reachable(db, user.id).await?.len();
-    let passkeys = usable_passkeys(db, user.id).await?.len();
+    let passkeys = held_passkeys(db, user.id).await?.len();
     Ok(Some(Reach { user, push_devices, passkeys }))
 }
 

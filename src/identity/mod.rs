@@ -56,6 +56,6 @@ pub use service::{
     Error, Ground, Identity, Refusal, active_bot, active_device, active_user, add_user, admins, handle_taken, known_bot,
     known_user, trusted_bot,
 };
-pub use store::{StoredPasskey, passkey_used, usable_passkey_ids, usable_passkeys};
+pub use store::{StoredPasskey, held_passkeys, passkey_used, usable_passkey_ids, usable_passkeys};
 pub use teams::{Reach, Team, add_member, find_team, reach, remove_member, team_members};
 pub use webauthn::{Credential, RelyingParty, WebauthnRefusal, credential_id};

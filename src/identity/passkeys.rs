@@ -107,17 +107,19 @@ impl Identity {
         let person = call.person()?.clone();
         let now = self.clock.now();
         let (user, device) = (person.user.id, person.device.id);
-        let (known, made) = self
+        let (held, known, made) = self
             .store
             .read(move |db| {
                 Box::pin(async move {
-                    let known = store::usable_passkeys(db, user).await?;
-                    Ok::<_, db::Error>((known, store::made_a_passkey(db, device).await?))
+                    let held = store::held_passkeys(db, user).await?;
+                    let known = store::usable_passkeys(db, user, now).await?;
+                    Ok::<_, db::Error>((held, known, store::made_a_passkey(db, device).await?))
                 })
             })
             .await?;
-        let known: Vec<Credential> = known.into_iter().map(|passkey| passkey.credential).collect();
-        let (public_key, state) = self.relying_party.start_registration(user.0, &person.user.handle, &person.user.name, &known);
+        let [held, known] =
+            [held, known].map(|all| all.into_iter().map(|passkey| passkey.credential).collect::<Vec<Credential>>());
+        let (public_key, state) = self.relying_party.start_registration(user.0, &person.user.handle, &person.user.name, &held);
         let ceremony = CeremonyId::new(now);
         let guarded = !known.is_empty() && (made || !confirmed_recently(&person.device, now));
         let (guard, kept) = guarded.then(|| self.guard(&person, ceremony, &known, now)).unzip();
@@ -179,7 +181,7 @@ impl Identity {
             .read(move |db| {
                 Box::pin(async move {
                     let begun = store::find_ceremony(db, ceremony, owner.1, now).await?;
-                    Ok::<_, db::Error>((begun, store::usable_passkeys(db, owner.0).await?))
+                    Ok::<_, db::Error>((begun, store::usable_passkeys(db, owner.0, now).await?))
                 })
             })
             .await?;
@@ -262,7 +264,7 @@ fn confirmed_recently(device: &Device, now: Timestamp) -> bool {
 /// since the registration began is looked up again.
 async fn admit(tx: &mut Tx<'_>, parts: &Parts, person: &Person, guarded_by: Option<Signed>, now: Timestamp) -> Result<(), Error> {
     let device = super::active_device(tx.db(), person.device.id).await?.ok_or(CallRefusal::Unauthenticated)?;
-    let usable = store::usable_passkey_ids(tx.db(), person.user.id).await?;
+    let usable = store::usable_passkey_ids(tx.db(), person.user.id, now).await?;
     if let Some(signed) = guarded_by {
         let known = usable.contains(&signed.passkey);
         if !known {
@@ -277,8 +279,9 @@ async fn admit(tx: &mut Tx<'_>, parts: &Parts, person: &Person, guarded_by: Opti
         let vouched = confirmed_recently(&device, now) && !store::made_a_passkey(tx.db(), device.id).await?;
         return if vouched { Ok(()) } else { Err(Refusal::PasskeyGuard.into()) };
     }
-    // A device that recovered its person lately has waited, or waits.
-    let waited = device.approves_from.is_some_and(|from| now < from.after(parts.recovery_wait));
+    // A device that recovered its person lately has waited, or waits: its first passkey goes with it.
+    let waited = device.approves_from.is_some_and(|from| now < from.after(parts.recovery_wait))
+        && !store::made_a_passkey(tx.db(), device.id).await?;
     if waited || !store::ever_had_a_passkey(tx.db(), person.user.id).await? {
         return Ok(());
     }

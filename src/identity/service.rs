@@ -248,10 +248,10 @@ impl Identity {
         let (now, journal, actor) = (self.clock.now(), self.journal.clone(), call.actor(None));
         call.write(&self.store, now, move |tx| {
             Box::pin(async move {
-                let admins = store::lock_admins(tx).await?;
                 let unknown = || Refusal::UserUnknown(who.to_string());
                 let user = active_user(tx.db(), &who).await?.ok_or_else(unknown)?;
-                if admins == [user.id] {
+                store::lock_admins_and(tx, user.id).await?;
+                if store::list_admins(tx.db()).await? == [user.id] {
                     return Err(Refusal::LastAdmin(user.handle.as_str().to_owned()).into());
                 }
                 if !store::remove_user(tx, user.id, now).await? {

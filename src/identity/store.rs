@@ -89,14 +89,15 @@ pub(super) async fn no_user_yet(db: &mut Db<'_>) -> Result<bool> {
     Ok(db.query("select id from users limit 1").optional::<UserId>().await?.is_none())
 }
 
-const LOCK_ADMINS: Sql = Sql::either(
-    "select id from users where role = 'admin' and removed_at is null order by id",
-    "select id from users where role = 'admin' and removed_at is null order by id for no key update",
+const LOCK_ADMINS_AND: Sql = Sql::either(
+    "select id from users where (role = 'admin' and removed_at is null) or id = $1 order by id",
+    "select id from users where (role = 'admin' and removed_at is null) or id = $1 order by id for no key update",
 );
 
-/// The administrators, locked: two who remove each other are served one after the other.
-pub(super) async fn lock_admins(tx: &mut Tx<'_>) -> Result<Vec<UserId>> {
-    tx.query(LOCK_ADMINS).all().await
+/// Locks the administrators and this person, in the order in which people are locked: two who remove each other are served one after the
+/// other.
+pub(super) async fn lock_admins_and(tx: &mut Tx<'_>, id: UserId) -> Result<()> {
+    tx.query(LOCK_ADMINS_AND).bind(id).all::<UserId>().await.map(drop)
 }
 
 /// The administrators who have not left.
@@ -231,11 +232,11 @@ impl FromRow for StoredPasskey {
     }
 }
 
-/// The passkeys a person may sign with now: not revoked, and enrolled on a device that is not revoked.
+/// The passkeys of a person that are not revoked, made on a device that is not revoked. Not each of them may sign yet.
 ///
 /// # Errors
 /// Storage errors.
-pub async fn usable_passkeys(db: &mut Db<'_>, user: UserId) -> Result<Vec<StoredPasskey>> {
+pub async fn held_passkeys(db: &mut Db<'_>, user: UserId) -> Result<Vec<StoredPasskey>> {
     db.query(
         "select passkeys.id, passkeys.credential from passkeys join devices on devices.id = passkeys.device_id
          where passkeys.user_id = $1 and passkeys.revoked_at is null and devices.revoked_at is null order by passkeys.created_at",
@@ -253,16 +254,35 @@ const UPDATE_CREDENTIAL: Sql = Sql::either(
      where id = $1 and ($3 = 0 or (credential ->> 'counter')::bigint < $3)",
 );
 
+/// The passkeys a person may sign with now: those that they hold, but for what was made on a device that is too new to decide. A passkey
+/// signs from any device, so it must not be older than the device it came with.
+///
+/// # Errors
+/// Storage errors.
+pub async fn usable_passkeys(db: &mut Db<'_>, user: UserId, now: Timestamp) -> Result<Vec<StoredPasskey>> {
+    db.query(
+        "select passkeys.id, passkeys.credential from passkeys join devices on devices.id = passkeys.device_id
+         where passkeys.user_id = $1 and passkeys.revoked_at is null and devices.revoked_at is null
+             and (devices.approves_from is null or devices.approves_from <= $2) order by passkeys.created_at",
+    )
+    .bind(user)
+    .bind(now)
+    .all()
+    .await
+}
+
 /// The ids of [`usable_passkeys`], for whoever needs to know only that there is one, or that it is this one.
 ///
 /// # Errors
 /// Storage errors.
-pub async fn usable_passkey_ids(db: &mut Db<'_>, user: UserId) -> Result<Vec<PasskeyId>> {
+pub async fn usable_passkey_ids(db: &mut Db<'_>, user: UserId, now: Timestamp) -> Result<Vec<PasskeyId>> {
     db.query(
         "select passkeys.id from passkeys join devices on devices.id = passkeys.device_id
-         where passkeys.user_id = $1 and passkeys.revoked_at is null and devices.revoked_at is null order by passkeys.created_at",
+         where passkeys.user_id = $1 and passkeys.revoked_at is null and devices.revoked_at is null
+             and (devices.approves_from is null or devices.approves_from <= $2) order by passkeys.created_at",
     )
     .bind(user)
+    .bind(now)
     .all()
     .await
 }

@@ -232,6 +232,8 @@ mod stories {
 
     pub(crate) async fn a_break_glass_that_came_too_late(world: &World) {
         let (yannick, ada, heimdall) = cast(world).await;
+        // However long the request itself may be answered.
+        world.policy(&ada, "long", &json!({"match": {}, "require": {"requester": true, "expires_in": 3600}})).await;
         let asked = broken(world, &heimdall, (&yannick, &ada)).await;
         // Nobody rang the timer for half an hour: whoever broke the glass then is not looking any more.
         world.clock.advance(minutes(31));

@@ -30,6 +30,7 @@ use crate::id::{ApprovalId, UserId};
 pub(super) use asking::{ask_first, ask_next, ended, gave, ring_folded, tell};
 pub use freezing::{Freeze, Frozen};
 pub(super) use freezing::{known_freeze, lift, open_freezes, reported};
+pub(super) use store::{lock, lock_bot};
 
 /// The time that budgets are for.
 const WINDOW: Duration = Duration::from_hours(1);

@@ -21,7 +21,7 @@ const LOCK: Sql = Sql::either(
 );
 
 /// Locks these people until the transaction ends: what rings at them, and for them, is decided one after the other.
-pub(super) async fn lock(tx: &mut Tx<'_>, users: &[UserId]) -> Result<()> {
+pub(in crate::approvals) async fn lock(tx: &mut Tx<'_>, users: &[UserId]) -> Result<()> {
     tx.query(LOCK).bind(ids(users)).all::<UserId>().await?;
     Ok(())
 }
@@ -345,7 +345,7 @@ impl FromRow for Freeze {
 }
 
 /// Locks a bot until the transaction ends: reports of what it asks, and liftings, come one after the other.
-pub(super) async fn lock_bot(tx: &mut Tx<'_>, bot: BotId) -> Result<()> {
+pub(in crate::approvals) async fn lock_bot(tx: &mut Tx<'_>, bot: BotId) -> Result<()> {
     tx.query(Sql::either("select id from bots where id = $1", "select id from bots where id = $1 for no key update"))
         .bind(bot)
         .one::<BotId>()
@@ -401,10 +401,12 @@ pub(super) async fn reporters(db: &mut Db<'_>, bot: BotId) -> Result<Vec<UserId>
     .await
 }
 
-/// What a bot asks that somebody is still to answer; all of it, or what it asks for one person.
+/// What a bot asks that somebody is still to answer, or that is held; all of it, or what it asks for one person.
 pub(super) async fn waiting(db: &mut Db<'_>, bot: BotId, requester: Option<UserId>) -> Result<Vec<ApprovalId>> {
     db.query(
         "select id from approvals where id in (select approval_id from doorbells where over_at is null) and state = 'pending'
+             and bot_id = $1 and ($2 is null or requester_id = $2)
+         union select id from approvals where state = 'pending' and holds_until is not null
              and bot_id = $1 and ($2 is null or requester_id = $2) order by id",
     )
     .bind(bot)

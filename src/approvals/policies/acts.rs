@@ -231,7 +231,7 @@ impl Policies {
             .read(move |db| {
                 Box::pin(async move {
                     let act = store::find_act(db, id).await?;
-                    Ok::<_, Error>((act, identity::usable_passkeys(db, person).await?))
+                    Ok::<_, Error>((act, identity::usable_passkeys(db, person, now).await?))
                 })
             })
             .await?;
@@ -280,7 +280,7 @@ impl Policies {
                     let offered = store::find_challenge(db, challenge).await?;
                     let offered = offered.filter(|offered| offered.act == id && offered.admin == user);
                     let offered = offered.ok_or(Refused::ChallengeUnknown)?;
-                    Ok::<_, Error>((offered, identity::usable_passkeys(db, user).await?))
+                    Ok::<_, Error>((offered, identity::usable_passkeys(db, user, now).await?))
                 })
             })
             .await?;
@@ -340,7 +340,7 @@ async fn confirm(tx: &mut Tx<'_>, confirmed: &Confirmed) -> Result<Act, Error> {
         return Err(CallRefusal::Forbidden(NOT_ONESELF).into());
     }
     let device = identity::active_device(tx.db(), confirmed.device).await?;
-    let usable = identity::usable_passkeys(tx.db(), user).await?;
+    let usable = identity::usable_passkeys(tx.db(), user, now).await?;
     if device.is_none() || !usable.iter().any(|known| known.id == passkey) {
         return Err(Refused::Webauthn(WebauthnRefusal::PasskeyUnknown).into());
     }

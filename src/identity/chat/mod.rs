@@ -322,7 +322,7 @@ impl Identity {
     /// When the caller may not, or there is no such link.
     pub async fn unlink_chat_identity(&self, call: &Call, id: ChatIdentityId) -> Result<(), Error> {
         let owner = call.person().ok().map(|person| person.user.id);
-        let admin = call.admin();
+        let (admin, established) = (call.admin(), call.established().map(|_| ()));
         let (now, journal, actor) = (self.clock.now(), self.journal.clone(), call.actor(None));
         call.write(&self.store, now, move |tx| {
             Box::pin(async move {
@@ -330,6 +330,8 @@ impl Identity {
                 if linked.as_ref().is_none_or(|linked| Some(linked.user) != owner) {
                     // Strangers learn nothing about which links exist.
                     admin?;
+                } else {
+                    established?;
                 }
                 let linked = linked.ok_or_else(|| Refusal::NotFound(id.to_string()))?;
                 unlink(tx, &journal, actor, &linked, now).await

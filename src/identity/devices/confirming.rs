@@ -10,7 +10,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::store::Offered;
-use super::{MatchNumber, News, Parts, WaitingDevice, store};
+use super::{MatchNumber, News, Parts, WaitingDevice, recovered, store};
 use crate::clock::Timestamp;
 use crate::db::Tx;
 use crate::id::{DeviceChallengeId, DeviceId};
@@ -21,7 +21,7 @@ use crate::identity::jws;
 use crate::identity::model::{ConfirmedWith, Device, UserRef};
 use crate::identity::passkeys::Signed;
 use crate::identity::service::{Error, Identity, Refusal, active_device, active_user, record};
-use crate::identity::store::{StoredPasskey, lock_user, passkey_used, usable_passkey_ids, usable_passkeys};
+use crate::identity::store::{StoredPasskey, ever_had_a_passkey, lock_user, passkey_used, usable_passkey_ids, usable_passkeys};
 use crate::identity::webauthn::{Credential, WebauthnRefusal};
 use crate::journal::Actor;
 use crate::secret::{b64u, random, tagged_sha256};
@@ -112,7 +112,7 @@ impl Identity {
                 Box::pin(async move {
                     let waiting = store::find_waiting(db, id).await?.filter(|waiting| waiting.user == user);
                     let waiting = waiting.ok_or_else(|| Refusal::NotFound(id.to_string()))?.open(now)?;
-                    Ok::<_, Error>((waiting, usable_passkeys(db, user).await?))
+                    Ok::<_, Error>((waiting, usable_passkeys(db, user, now).await?))
                 })
             })
             .await?;
@@ -153,7 +153,7 @@ impl Identity {
                     let offered = store::find_challenge(db, challenge).await?;
                     let offered = offered.filter(|offered| offered.waiting == id && offered.device == by);
                     let offered = offered.ok_or(Refusal::ChallengeUnknown)?;
-                    Ok::<_, Error>((waiting, offered, usable_passkeys(db, user).await?))
+                    Ok::<_, Error>((waiting, offered, usable_passkeys(db, user, now).await?))
                 })
             })
             .await?;
@@ -204,7 +204,7 @@ async fn confirm(tx: &mut Tx<'_>, parts: &Parts, confirming: Confirming) -> Resu
     let waiting = store::lock_waiting(tx, confirming.id).await?.filter(|waiting| waiting.user == user);
     let waiting = waiting.ok_or_else(|| Refusal::NotFound(confirming.id.to_string()))?.open(now)?;
     lock_user(tx, user).await?;
-    trusted(tx, &confirming).await?;
+    trusted(tx, &confirming, now).await?;
     let passkey = confirming.signed.as_ref().map(|signed| signed.passkey);
     if !store::use_challenge(tx, confirming.challenge, passkey, &confirming.proof, now).await? {
         return Err(Refusal::ChallengeUsed.into());
@@ -216,7 +216,11 @@ async fn confirm(tx: &mut Tx<'_>, parts: &Parts, confirming: Confirming) -> Resu
     }
     crate::crash_point!("confirmation-kept");
     let with = if passkey.is_some() { ConfirmedWith::Passkey } else { ConfirmedWith::Device };
-    let device = joined(waiting, with, now);
+    let mut device = joined(waiting, with, now);
+    // Whoever takes the passkeys away must not gain a device by it: this one recovers its person.
+    if passkey.is_none() && ever_had_a_passkey(tx.db(), user).await? {
+        device.approves_from = Some(now.after(parts.recovery_wait));
+    }
     store::decide_waiting(tx, device.id, "confirmed", Some(by), now).await?;
     let data = json!({"user": user, "with": with, "passkey": passkey});
     record(tx, &parts.journal, now, confirming.actor, "device.confirmed", device.id, data).await?;
@@ -229,6 +233,9 @@ async fn confirm(tx: &mut Tx<'_>, parts: &Parts, confirming: Confirming) -> Resu
     let decided = News::Decided { device: device.id, name: device.name.clone(), confirmed: true, by: Some(by) };
     parts.bell.ring(tx, decided, now).await?;
     let id = device.id;
+    if let Some(until) = device.approves_from {
+        recovered(tx, parts, &device, &confirming.person.user, until, now).await?;
+    }
     parts.bell.ring(tx, News::Joined(Box::new(device)), now).await?;
     crate::crash_point!("device-joined");
     Ok(id)
@@ -252,13 +259,13 @@ fn joined(waiting: WaitingDevice, with: ConfirmedWith, now: Timestamp) -> Device
 }
 
 /// That the person, the device and the passkey that confirm are trusted now, and that nothing stronger was to sign.
-async fn trusted(tx: &mut Tx<'_>, confirming: &Confirming) -> Result<(), Error> {
+async fn trusted(tx: &mut Tx<'_>, confirming: &Confirming, now: Timestamp) -> Result<(), Error> {
     let person = &confirming.person;
     let device = active_device(tx.db(), person.device.id).await?;
     if device.is_none() || active_user(tx.db(), &UserRef::Id(person.user.id)).await?.is_none() {
         return Err(CallRefusal::Unauthenticated.into());
     }
-    let usable = usable_passkey_ids(tx.db(), person.user.id).await?;
+    let usable = usable_passkey_ids(tx.db(), person.user.id, now).await?;
     match &confirming.signed {
         Some(signed) if usable.contains(&signed.passkey) => Ok(()),
         None if usable.is_empty() => Ok(()),

@@ -146,7 +146,7 @@ impl Policies {
     /// The caller, or the person an administrator names.
     async fn whom(&self, call: &Call, who: Option<UserRef>) -> Result<User, Error> {
         match who {
-            None => Ok(call.person()?.user.clone()),
+            None => Ok(call.established()?.user.clone()),
             Some(who) => {
                 call.admin()?;
                 self.active(who.clone()).await?.ok_or_else(|| Refused::NotFound(who.to_string()).into())
