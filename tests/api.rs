@@ -179,7 +179,7 @@ mod stories {
 
     /// A request that is broken open, under a key that the grant is bound to, and denied; and a bot's next tokens.
     async fn emergencies(raw: &Raw<'_>, bot: &RawBot, phone: &RawPhone) {
-        let body = json!({"action": deploy("api", "production"), "requester": "@yannick", "bind": {"jkt": b64u([7; 32])}});
+        let body = json!({"action": deploy("api", "emergencies"), "requester": "@yannick", "bind": {"jkt": b64u([7; 32])}});
         let asked = raw.post(As::Bot(bot), "/v1/approvals", &body).await.expect(201).id();
         let path = format!("/v1/approvals/{asked}/break-glass");
         let broken = raw.post(As::Operator, &path, &json!({"reason": "nobody answers"})).await.expect(200);
