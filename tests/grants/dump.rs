@@ -146,8 +146,10 @@ async fn cloned(db: TestDb) {
 async fn served_as_a_plain_role(db: TestDb) {
     let mut url: url::Url = db.url().unwrap().parse().unwrap();
     let role = format!("phoneops_plain_{}", url.path().rsplit('_').next().unwrap());
-    db.raw(&format!("create role {role} login; grant all on schema public to {role}")).await;
+    // With a password, which a server that trusts nobody asks for.
+    db.raw(&format!("create role {role} login password '{role}'; grant all on schema public to {role}")).await;
     url.set_username(&role).unwrap();
+    url.set_password(Some(&role)).unwrap();
     let options = Options::Pg { url: Secret::new(url.to_string()), connections: 2 };
     let store = Store::open(&options).await.unwrap();
     let said = "select count(*) from installation where name = 'postgres' and value not like 'unknown/%'";
