@@ -196,7 +196,9 @@ mod stories {
     }
 
     /// Routes beside those of administrators that a device which recovers its person may not call yet.
-    const OF_THE_ESTABLISHED: [&str; 10] = [
+    const OF_THE_ESTABLISHED: [&str; 12] = [
+        "PUT /v1/me/away",
+        "DELETE /v1/me/away",
         "POST /v1/approvals/{apr}/challenge",
         "POST /v1/approvals/{apr}/answers",
         "POST /v1/devices/{dev}/challenge",
