@@ -18,6 +18,8 @@ const SCRIPT: &[Step] = &[
     Step::Heading("Denied"),
     Step::Chat("bot deploy api/new_auth to production"),
     Step::Chat("phone deny not on a Friday"),
+    // Whoever denied is left in peace for a minute.
+    Step::Later(Duration::from_secs(60)),
     Step::Heading("Nobody answers"),
     Step::Chat("bot deploy api/new_auth to production"),
     Step::Later(Duration::from_secs(300)),
