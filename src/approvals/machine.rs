@@ -164,6 +164,22 @@ pub enum State {
     },
 }
 
+impl State {
+    /// What a person decided, once one has.
+    #[must_use]
+    pub fn decision(&self) -> Option<&Decision> {
+        match self {
+            Self::Approved(decision) | Self::Denied(decision) => Some(decision),
+            Self::Pending
+            | Self::Holding { .. }
+            | Self::BreakingGlass { .. }
+            | Self::Opened { .. }
+            | Self::Expired { .. }
+            | Self::Cancelled { .. } => None,
+        }
+    }
+}
+
 /// Who decided, when and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Decision {

@@ -1,7 +1,7 @@
 //! An approval as it is shown: with the names of those involved.
 
 use super::Display;
-use super::machine::{Approval, Decision, State, Verdict};
+use super::machine::{Approval, Verdict};
 use super::outcome::{self, Reported};
 use super::policy::{Delegation, Given};
 use super::refused::{Error, Refused};
@@ -72,14 +72,9 @@ pub(super) async fn view(db: &mut Db<'_>, found: Found) -> Result<View, db::Erro
     for one in &approval.given {
         given.push((named(db, &mut known, one.by).await?, *one));
     }
-    let decided_by = match &approval.state {
-        State::Approved(Decision { by, .. }) | State::Denied(Decision { by, .. }) => Some(named(db, &mut known, *by).await?),
-        State::Pending
-        | State::Holding { .. }
-        | State::BreakingGlass { .. }
-        | State::Opened { .. }
-        | State::Expired { .. }
-        | State::Cancelled { .. } => None,
+    let decided_by = match approval.state.decision() {
+        Some(decision) => Some(named(db, &mut known, decision.by).await?),
+        None => None,
     };
     let display = Display::of(&approval.action, &requester.full_name(), bot.name.as_str(), approval.reason.as_deref());
     let outcome = outcome::of(db, &approval).await?;

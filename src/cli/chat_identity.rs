@@ -5,13 +5,15 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::connect::{At, Operator};
-use super::noun::tell;
+use super::noun::{List, tell};
 use super::reply::Person;
-use super::words::table;
 use super::{Failure, Out, Outcome};
 use crate::id::ChatIdentityId;
 use crate::identity::chat::ChatId;
 use crate::text::line;
+
+/// What people read where there is none.
+const NONE: &str = "There is no chat identity yet: a bot asks for a code, and the person types it on their phone";
 
 /// Link, list and unlink chat identities: who people are in chat
 #[derive(Debug, Args)]
@@ -55,15 +57,6 @@ struct Code {
 }
 
 #[derive(Debug, Args)]
-struct List {
-    #[command(flatten)]
-    operator: Operator,
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
-}
-
-#[derive(Debug, Args)]
 struct Unlink {
     #[command(flatten)]
     operator: Operator,
@@ -93,7 +86,7 @@ impl Command {
     pub(super) async fn run(self, out: &mut Out) -> Result<Outcome, Failure> {
         match self.act {
             Act::Code(code) => code.run(out).await,
-            Act::List(list) => list.run(out).await,
+            Act::List(list) => list.run_from("/v1/chat-identities?all=true", "chat_identities", row, NONE, out).await,
             Act::Unlink(unlink) => unlink.run(out).await,
         }
     }
@@ -109,19 +102,6 @@ impl Code {
         tell(out, self.json, &reply.body, |out, offered: Offered| {
             out.line(&offered.code);
             out.note("For that person alone: they type it on their phone within ten minutes.");
-        })
-    }
-}
-
-impl List {
-    async fn run(self, out: &mut Out) -> Result<Outcome, Failure> {
-        let reply = self.operator.connect()?.get("/v1/chat-identities?all=true").await?;
-        tell(out, self.json, &reply.body["chat_identities"], |out, all: Vec<Linked>| {
-            let rows: Vec<_> = all.into_iter().map(row).collect();
-            out.lines(table(&rows));
-            if rows.is_empty() {
-                out.note("There is no chat identity yet: a bot asks for a code, and the person types it on their phone");
-            }
         })
     }
 }

@@ -124,7 +124,7 @@ fn keep(path: &Path, login: &Kept) -> Result<(), Failure> {
     if let Some(folder) = path.parent() {
         std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(failed)?;
     }
-    let text = zeroize::Zeroizing::new(serde_json::to_vec(login).unwrap_or_default());
+    let text = zeroize::Zeroizing::new(serde_json::to_vec(login).map_err(|error| failed(error.into()))?);
     // Beside it and then in its place, so that a file which was readable by others never holds it.
     let new = path.with_extension("new");
     let removed = std::fs::remove_file(&new);
@@ -153,7 +153,8 @@ impl Login {
         let login = Kept::new(claimed.issuer.clone(), claimed.device.id.clone(), String::new(), &key);
         let client = client(&login)?;
         if let (Some(number), Some(until)) = (&claimed.device.match_number, claimed.device.expires_at) {
-            out.line(format_args!("Type {} {} on your phone to confirm that this is you", &number[..3], &number[3..]));
+            let (first, last) = number.split_at_checked(3).unwrap_or((number, ""));
+            out.line(format_args!("Type {} {} on your phone to confirm that this is you", line(first, 3), line(last, 3)));
             let waited = tokio::select! {
                 waited = confirmed(&client, until, out) => waited?,
                 () = interrupt.signalled() => Outcome::Interrupted,
@@ -182,7 +183,12 @@ impl Login {
             let proof = key.enrolment_proof(&issuer, &code, &device);
             ("/v1/enrollments/claim", json!({"code": code, "device": device, "device_key": key.jwk(), "proof": proof}))
         };
-        read(&anonymous.post(path, &body).await?.body)
+        let claimed: Claimed = read(&anonymous.post(path, &body).await?.body)?;
+        if claimed.issuer != issuer {
+            let other = line(&claimed.issuer, 200);
+            return Err(Failure::Usage(format!("the server is {other}: sign in there, with `--server {other}`")));
+        }
+        Ok(claimed)
     }
 }
 

@@ -28,8 +28,20 @@ impl List {
         none: &str,
         out: &mut Out,
     ) -> Result<Outcome, Failure> {
-        let reply = self.operator.connect()?.get(&format!("/v1/{nouns}")).await?;
-        tell(out, self.json, &reply.body[nouns], |out, all: Vec<T>| {
+        self.run_from(&format!("/v1/{nouns}"), nouns, row, none, out).await
+    }
+
+    /// The same of what another path answers as `member`.
+    pub(super) async fn run_from<T: DeserializeOwned>(
+        self,
+        path: &str,
+        member: &str,
+        row: fn(T) -> Vec<String>,
+        none: &str,
+        out: &mut Out,
+    ) -> Result<Outcome, Failure> {
+        let reply = self.operator.connect()?.get(path).await?;
+        tell(out, self.json, &reply.body[member], |out, all: Vec<T>| {
             let rows: Vec<_> = all.into_iter().map(row).collect();
             out.lines(table(&rows));
             if rows.is_empty() {

@@ -254,21 +254,25 @@ const UPDATE_CREDENTIAL: Sql = Sql::either(
      where id = $1 and ($3 = 0 or (credential ->> 'counter')::bigint < $3)",
 );
 
+macro_rules! usable {
+    ($columns:literal) => {
+        concat!(
+            "select ",
+            $columns,
+            " from passkeys join devices on devices.id = passkeys.device_id
+             where passkeys.user_id = $1 and passkeys.revoked_at is null and devices.revoked_at is null
+                 and (devices.approves_from is null or devices.approves_from <= $2) order by passkeys.created_at"
+        )
+    };
+}
+
 /// The passkeys a person may sign with now: those that they hold, but for what was made on a device that is too new to decide. A passkey
 /// signs from any device, so it must not be older than the device it came with.
 ///
 /// # Errors
 /// Storage errors.
 pub async fn usable_passkeys(db: &mut Db<'_>, user: UserId, now: Timestamp) -> Result<Vec<StoredPasskey>> {
-    db.query(
-        "select passkeys.id, passkeys.credential from passkeys join devices on devices.id = passkeys.device_id
-         where passkeys.user_id = $1 and passkeys.revoked_at is null and devices.revoked_at is null
-             and (devices.approves_from is null or devices.approves_from <= $2) order by passkeys.created_at",
-    )
-    .bind(user)
-    .bind(now)
-    .all()
-    .await
+    db.query(usable!("passkeys.id, passkeys.credential")).bind(user).bind(now).all().await
 }
 
 /// The ids of [`usable_passkeys`], for whoever needs to know only that there is one, or that it is this one.
@@ -276,15 +280,7 @@ pub async fn usable_passkeys(db: &mut Db<'_>, user: UserId, now: Timestamp) -> R
 /// # Errors
 /// Storage errors.
 pub async fn usable_passkey_ids(db: &mut Db<'_>, user: UserId, now: Timestamp) -> Result<Vec<PasskeyId>> {
-    db.query(
-        "select passkeys.id from passkeys join devices on devices.id = passkeys.device_id
-         where passkeys.user_id = $1 and passkeys.revoked_at is null and devices.revoked_at is null
-             and (devices.approves_from is null or devices.approves_from <= $2) order by passkeys.created_at",
-    )
-    .bind(user)
-    .bind(now)
-    .all()
-    .await
+    db.query(usable!("passkeys.id")).bind(user).bind(now).all().await
 }
 
 /// The `rp_id` that this installation's passkeys are bound to.

@@ -10,6 +10,7 @@ use phoneops::secret::random;
 
 use crate::check::{Once, check};
 use crate::story::{Cast, Pace, deploy, join};
+use crate::support::dice::Dice;
 use crate::support::{TestDb, engines};
 use crate::world::{FirstLife, World, eventually, insist};
 
@@ -17,19 +18,6 @@ engines! { killed_at_random_times }
 
 /// How long a life lasts at most, once there is work: several times what one page takes.
 const LIFE_MS: u64 = 600;
-
-/// Numbers that a seed repeats (`SplitMix64`).
-struct Dice(u64);
-
-impl Dice {
-    fn below(&mut self, end: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (mixed ^ (mixed >> 31)) % end
-    }
-}
 
 fn setting(name: &str) -> Option<u64> {
     std::env::var(name).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{name} is a number")))

@@ -17,6 +17,7 @@ use phoneops::sim::authenticator::Misbehaviour;
 use serde_json::json;
 use tokio::runtime::Runtime;
 
+use crate::support::dice::Dice;
 use crate::support::{TestDb, run};
 use crate::world::raw::{As, Raw, RawBot, RawPhone};
 use crate::world::{World, seconds};
@@ -28,23 +29,6 @@ const PER_REQUESTER: i64 = 21;
 
 /// So many at once.
 const TOGETHER: u64 = 20;
-
-/// Numbers that a seed repeats (`SplitMix64`).
-struct Dice(u64);
-
-impl Dice {
-    fn below(&mut self, end: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (mixed ^ (mixed >> 31)) % end
-    }
-
-    fn one<'a, T>(&mut self, of: &'a [T]) -> &'a T {
-        &of[usize::try_from(self.below(of.len() as u64)).expect("a few")]
-    }
-}
 
 fn setting(name: &str) -> Option<u64> {
     std::env::var(name).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{name} is a number")))
@@ -177,11 +161,11 @@ fn deed(dice: &mut Dice, known: &[(String, usize)]) -> Deed {
     let recent = &known[known.len().saturating_sub(10)..];
     match dice.below(100) {
         0..45 if !recent.is_empty() => {
-            let verdict = *dice.one(&["approve", "approve", "deny"]);
-            Deed::Answer { approval: dice.one(recent).0.clone(), who: usize::try_from(dice.below(3)).expect("a few"), verdict }
+            let verdict = *dice.pick(&["approve", "approve", "deny"]);
+            Deed::Answer { approval: dice.pick(recent).0.clone(), who: usize::try_from(dice.below(3)).expect("a few"), verdict }
         }
         45..50 if !recent.is_empty() => {
-            let (approval, bot) = dice.one(recent).clone();
+            let (approval, bot) = dice.pick(recent).clone();
             Deed::Withdraw { approval, bot }
         }
         _ => Deed::Ask {
@@ -236,7 +220,7 @@ async fn live(world: &World, cast: &Cast<'_>, operations: u64, dice: &mut Dice) 
         for round in 0..operations.div_ceil(TOGETHER) {
             cast.sign_in().await;
             let bases = [cast.raw.issuer().to_owned(), nodes[0].base.clone(), nodes[1].base.clone()];
-            let deeds: Vec<_> = (0..TOGETHER).map(|_| (deed(dice, &known), dice.one(&bases).clone())).collect();
+            let deeds: Vec<_> = (0..TOGETHER).map(|_| (deed(dice, &known), dice.pick(&bases).clone())).collect();
             let doomed = (round % 4 == 3).then(|| usize::try_from(dice.below(2)).expect("a few"));
             let patience = Duration::from_millis(dice.below(60));
             let killing = async {

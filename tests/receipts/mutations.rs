@@ -12,25 +12,10 @@ use serde_json::{Value, json};
 
 use crate::forge::{Draft, Forge, user};
 use crate::python;
+use crate::support::dice::Dice;
 
 /// How many receipts are tried.
 const MUTANTS: usize = 5_000;
-
-/// A small generator (xorshift64*), so that one number replays a run.
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self, sides: usize) -> usize {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        usize::try_from((self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33) % sides as u64).unwrap()
-    }
-
-    fn pick<'t, T>(&mut self, from: &'t [T]) -> &'t T {
-        &from[self.roll(from.len())]
-    }
-}
 
 fn ours(bytes: &[u8], root: &TrustRoot) -> String {
     match verify(bytes, Some(root), None) {

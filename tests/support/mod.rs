@@ -9,6 +9,8 @@
 
 #![allow(dead_code, reason = "every test program uses a part of it")]
 
+pub(crate) mod dice;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 

@@ -145,16 +145,10 @@ pub(in crate::approvals) async fn gave(
 /// An approval has ended. Unless it was denied, the next that is alike may ring, in a transaction of its own: people are locked before
 /// doorbells.
 pub(in crate::approvals) async fn ended(tx: &mut Tx<'_>, parts: &Parts, approval: &Approval, now: Timestamp) -> db::Result<()> {
-    let decided = match &approval.state {
-        State::Approved(decision) => Some((decision.by, "approve")),
-        State::Denied(decision) => Some((decision.by, "deny")),
-        State::Pending
-        | State::Holding { .. }
-        | State::BreakingGlass { .. }
-        | State::Opened { .. }
-        | State::Expired { .. }
-        | State::Cancelled { .. } => None,
-    };
+    let decided = approval.state.decision().map(|decision| {
+        let verdict = if matches!(approval.state, State::Denied(_)) { "deny" } else { "approve" };
+        (decision.by, verdict)
+    });
     let denied_by = decided.filter(|(_, verdict)| *verdict == "deny").map(|(by, _)| by);
     let mut at = now;
     if let Some(by) = denied_by {

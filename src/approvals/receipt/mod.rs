@@ -402,17 +402,7 @@ fn asked(view: View) -> Result<Asked, db::Error> {
 }
 
 fn decision(state: &State) -> Option<Decided> {
-    match state {
-        State::Approved(Decision { verdict, by, at, .. }) | State::Denied(Decision { verdict, by, at, .. }) => {
-            Some(Decided { verdict: *verdict, by: *by, at: *at })
-        }
-        State::Pending
-        | State::Holding { .. }
-        | State::BreakingGlass { .. }
-        | State::Opened { .. }
-        | State::Expired { .. }
-        | State::Cancelled { .. } => None,
-    }
+    state.decision().map(|Decision { verdict, by, at, .. }| Decided { verdict: *verdict, by: *by, at: *at })
 }
 
 fn answer(approval: ApprovalId, evidence: Evidence) -> Result<SignedAnswer, db::Error> {
