@@ -15,7 +15,7 @@ use crate::approvals::{self, Approvals, Policies};
 use crate::clock::Clock;
 use crate::config::{self, AndroidApp, Config};
 use crate::db::{self, Store};
-use crate::delivery::Delivery;
+use crate::delivery::{Carriers, Delivery};
 use crate::engine::{self, Engine, Retention};
 use crate::http::{self, LocalSocket, Tls};
 use crate::hub::Hub;
@@ -195,7 +195,7 @@ async fn build(
         journal: journal.clone(),
         queue: queue.clone(),
         master: master.clone(),
-        web_push: Arc::new(web_push),
+        carriers: Carriers { apns: None, fcm: None, web_push: Arc::new(web_push), mail: None },
         issuer: config.public_url.clone(),
     };
     let ground = identity::Ground {

@@ -20,7 +20,7 @@ mod stories {
 
     use futures_util::future::BoxFuture;
     use phoneops::clock::Timestamp;
-    use phoneops::delivery::Delivery;
+    use phoneops::delivery::{Carriers, Delivery};
     use phoneops::jobs::{Job, Kind, LEASE, Queue};
     use phoneops::journal::Journal;
     use phoneops::push::{Carrier, Message, Outcome, Target};
@@ -66,7 +66,7 @@ mod stories {
                 journal: Journal::default(),
                 queue: queue.clone(),
                 master: MasterKey::parse(&key).unwrap(),
-                web_push: carrier.clone(),
+                carriers: Carriers { apns: None, fcm: None, web_push: carrier.clone(), mail: None },
                 issuer: world.server.public_url.clone(),
             };
             Self { queue, delivery, carrier }

@@ -15,9 +15,11 @@
 
 mod devices;
 mod reach;
+mod registration;
 mod service;
 mod store;
 
 pub use reach::{Reach, reach};
-pub use service::{Content, Delivery, Notice, Registration, Words};
+pub use registration::{Carriers, Registration};
+pub use service::{Content, Delivery, Notice, Words};
 pub use store::{forget_about, forget_before};

@@ -1,6 +1,5 @@
 //! Telling people, and performing the attempts.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -8,6 +7,7 @@ use serde_json::json;
 use url::Url;
 use uuid::Uuid;
 
+use super::registration::{Carriers, Registration};
 use super::store::{self, Address, Due};
 use crate::clock::{Clock, Timestamp};
 use crate::db::{Error, Result, Store, Tx};
@@ -15,7 +15,7 @@ use crate::id::{AttemptId, DeviceId, NotificationId, UserId};
 use crate::identity::{Call, Failure, Refusal};
 use crate::jobs::{self, Job, Kind, Queue};
 use crate::journal::{Actor, Entry, Journal};
-use crate::push::{Carrier, Category, Message, Outcome, Subscription, Target, Urgency};
+use crate::push::{Category, Message, Outcome, Sound, Urgency};
 use crate::secret::{MasterKey, random};
 
 /// The longest pause between two tries of one attempt.
@@ -37,8 +37,8 @@ pub struct Delivery {
     pub queue: Queue,
     /// What seals how phones are reached.
     pub master: MasterKey,
-    /// The way to browsers, installed web apps and UnifiedPush.
-    pub web_push: Arc<dyn Carrier>,
+    /// The ways out of the house.
+    pub carriers: Carriers,
     /// The installation's address, below which a tap opens something.
     pub issuer: Url,
 }
@@ -87,22 +87,6 @@ pub struct Words {
     pub body: String,
 }
 
-/// How a device is reached.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "snake_case")]
-pub enum Registration {
-    /// A browser, an installed web app, or a UnifiedPush app.
-    WebPush(Subscription),
-}
-
-impl Registration {
-    fn target(self) -> Target {
-        match self {
-            Self::WebPush(subscription) => Target::WebPush(subscription),
-        }
-    }
-}
-
 impl Delivery {
     /// Remembers how the caller's device is reached, in place of what was known before.
     ///
@@ -113,17 +97,14 @@ impl Delivery {
             return Err(Refusal::NotFound(device.to_string()).into());
         }
         let (now, journal, actor) = (self.clock.now(), self.journal.clone(), call.actor(None));
+        let kind = registration.kind();
         let plain = serde_json::to_vec(registration).map_err(|error| Error::Failed(error.to_string()))?;
         let sealed = self.master.seal(&place(device), &plain);
         call.write(&self.store, now, move |tx| {
             Box::pin(async move {
                 store::register(tx, device, &sealed, now).await?;
-                let entry = Entry {
-                    kind: "device.push_registered",
-                    actor,
-                    subject: device.to_string(),
-                    data: json!({"kind": "web_push"}),
-                };
+                let entry =
+                    Entry { kind: "device.push_registered", actor, subject: device.to_string(), data: json!({"kind": kind}) };
                 journal.append(tx, now, entry).await?;
                 crate::crash_point!("registration-written");
                 Ok(())
@@ -233,11 +214,14 @@ impl Delivery {
         let inconsistent = |what: String| Error::inconsistent("push_registrations", due.device, what);
         let plain = self.master.open(&place(due.device), &address.sealed).map_err(|error| inconsistent(error.to_string()))?;
         let registration: Registration = serde_json::from_slice(&plain).map_err(|error| inconsistent(error.to_string()))?;
+        let Some(carrier) = self.carriers.of(&registration) else {
+            return Ok(Conclusion::Failed(format!("[{}] is not configured any more", registration.kind())));
+        };
         let message = self.message(due)?;
         crate::crash_point!("push-built");
-        let outcome = self.web_push.send(&message, &registration.target(), now).await;
+        let outcome = carrier.send(&message, &registration.target(), now).await;
         crate::crash_point!("push-sent");
-        metrics::counter!("phoneops_push_total", "carrier" => self.web_push.name(), "outcome" => word(&outcome)).increment(1);
+        metrics::counter!("phoneops_push_total", "carrier" => carrier.name(), "outcome" => word(&outcome)).increment(1);
         tracing::debug!(attempt = %AttemptId(job.subject), tries = job.tries, outcome = word(&outcome), "push");
         Ok(Conclusion::of(outcome, due, address, job.tries, now))
     }
@@ -245,7 +229,7 @@ impl Delivery {
     fn message(&self, due: &Due) -> Result<Message> {
         let Content { category, high, words, path, subject, reference } = due.content.clone();
         let navigate = self.issuer.join(&path).map_err(|error| Error::inconsistent("notifications", due.notification, error))?;
-        let data = json!({"subject": subject, "ref": reference, "notification": due.notification, "round": due.round});
+        let data = json!({"subject": &subject, "ref": reference, "notification": due.notification, "round": due.round});
         Ok(Message {
             title: words.title,
             body: words.body,
@@ -253,7 +237,8 @@ impl Delivery {
             tag: due.replaces.unwrap_or(due.notification).to_string(),
             urgency: if high { Urgency::High } else { Urgency::Normal },
             expires_at: due.expires_at,
-            quiet: matches!(category, Category::Answered | Category::Outcome),
+            sound: if matches!(category, Category::Answered | Category::Outcome) { Sound::Silent } else { Sound::Normal },
+            thread: subject.clone(),
             category,
             data: data.as_object().cloned().unwrap_or_default(),
         })

@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use super::State;
 use super::caller::{Read, Write};
-use super::input::{Path, object, optional_strict};
+use super::input::{Path, optional_object, optional_strict};
 use super::output::NoContent;
 use super::passkeys::PasskeyBody;
 use super::problem::Problem;
@@ -23,7 +23,8 @@ use crate::identity::{
     ClaimedDevice, Confirmation, Device, DeviceChallenge, Devices, NotAMatchNumber, Platform, Signature, UserRef, Via,
     WaitingDevice,
 };
-use crate::push::{Subscription, guard};
+use crate::push::apns::NotADeviceToken;
+use crate::push::{Installation, Subscription, guard};
 
 pub(super) fn router() -> ApiRouter<State> {
     ApiRouter::new()
@@ -282,16 +283,28 @@ async fn revoke(Extract(app): Extract<State>, Path(ById { id }): Path<ById>, Rea
 #[serde(deny_unknown_fields)]
 struct RegisterRequest {
     kind: PushKind,
-    /// The push service's URL for this device. A secret: whoever knows it can ring.
+    /// For `web_push`: the push service's URL for this device. A secret: whoever knows it can ring.
     #[schemars(length(max = 1000))]
-    endpoint: String,
-    #[serde(deserialize_with = "object")]
-    keys: Keys,
+    endpoint: Option<String>,
+    /// For `web_push`.
+    #[serde(default, deserialize_with = "optional_object")]
+    keys: Option<Keys>,
+    /// For `apns`: the device token, hex. For `fcm`: the registration token, unless there is a `fid`.
+    #[schemars(length(max = 1024))]
+    token: Option<String>,
+    /// For `fcm`: the Firebase installation ID.
+    #[schemars(length(max = 1024))]
+    fid: Option<String>,
 }
 
-#[derive(Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 enum PushKind {
+    /// An iPhone or iPad with a native app.
+    Apns,
+    /// An Android phone with a native app.
+    Fcm,
+    /// A browser, an installed web app, or a UnifiedPush app.
     WebPush,
 }
 
@@ -310,17 +323,58 @@ async fn register(
     Path(ById { id }): Path<ById>,
     Write(call, body): Write<RegisterRequest>,
 ) -> Result<Json<DeviceBody>, Problem> {
-    let RegisterRequest { kind: PushKind::WebPush, endpoint, keys } = body;
+    let registration = body.registration(app.allow_private_networks)?;
+    if app.delivery.carriers.of(&registration).is_none() {
+        let kind = registration.kind();
+        return Err(Problem::field("kind", format!("this installation has no [{kind}]: its operator configures it")));
+    }
+    app.delivery.register(&call, id, &registration).await?;
+    let device = call.person()?.device.clone();
+    Ok(Json(device.into()))
+}
+
+impl RegisterRequest {
+    fn registration(self, allow_private_networks: bool) -> Result<Registration, Problem> {
+        let needs = |field, kind| Problem::field(field, format!("is needed for {kind}"));
+        let only = |field, kind| Problem::field(field, format!("is not for {kind}"));
+        match self {
+            Self { kind: PushKind::WebPush, token: Some(_), .. } => Err(only("token", "web_push")),
+            Self { kind: PushKind::WebPush, fid: Some(_), .. } => Err(only("fid", "web_push")),
+            Self { kind: PushKind::WebPush, endpoint, keys, .. } => {
+                let endpoint = endpoint.ok_or_else(|| needs("endpoint", "web_push"))?;
+                web_push(&endpoint, &keys.ok_or_else(|| needs("keys", "web_push"))?, allow_private_networks)
+            }
+            Self { endpoint: Some(_), .. } => Err(only("endpoint", "a native app")),
+            Self { keys: Some(_), .. } => Err(only("keys", "a native app")),
+            Self { kind: PushKind::Apns, fid: Some(_), .. } => Err(only("fid", "apns")),
+            Self { kind: PushKind::Apns, token, .. } => {
+                let token = token.ok_or_else(|| needs("token", "apns"))?;
+                let token = token.try_into().map_err(|error: NotADeviceToken| Problem::field("token", error.to_string()))?;
+                Ok(Registration::Apns { token })
+            }
+            Self { kind: PushKind::Fcm, token, fid, .. } => {
+                let (field, installation) = match (token, fid) {
+                    (Some(token), None) => ("token", Installation::token(token)),
+                    (None, Some(fid)) => ("fid", Installation::fid(fid)),
+                    (None, None) => return Err(needs("token", "fcm, or a fid")),
+                    (Some(_), Some(_)) => return Err(Problem::field("fid", "send either a `token` or a `fid`")),
+                };
+                let installation = installation.map_err(|error| Problem::field(field, error.to_string()))?;
+                Ok(Registration::Fcm { installation })
+            }
+        }
+    }
+}
+
+fn web_push(endpoint: &str, keys: &Keys, allow_private_networks: bool) -> Result<Registration, Problem> {
     if endpoint.len() > 1000 {
         return Err(Problem::field("endpoint", "may have at most 1000 bytes"));
     }
     let subscription: Subscription = serde_json::from_value(serde_json::json!({"endpoint": endpoint, "keys": keys}))
         .map_err(|error| Problem::field(field_of(&error.to_string()), error.to_string()))?;
-    guard::check_url(subscription.endpoint(), app.allow_private_networks)
+    guard::check_url(subscription.endpoint(), allow_private_networks)
         .map_err(|error| Problem::field("endpoint", error.to_string()))?;
-    app.delivery.register(&call, id, &Registration::WebPush(subscription)).await?;
-    let device = call.person()?.device.clone();
-    Ok(Json(device.into()))
+    Ok(Registration::WebPush(subscription))
 }
 
 /// The field that a refused subscription names.

@@ -20,10 +20,16 @@ use url::Url;
 
 use crate::clock::Timestamp;
 
+pub mod apns;
+pub mod fcm;
 pub mod guard;
+mod mail_address;
 pub mod web_push;
 pub mod webhook;
 
+pub use apns::DeviceToken;
+pub use fcm::Installation;
+pub use mail_address::{MailAddress, NotAMailAddress};
 pub use web_push::Subscription;
 
 /// What a phone is to show, before any provider's format.
@@ -42,8 +48,10 @@ pub struct Message {
     pub urgency: Urgency,
     /// When it is of no more use: the provider drops it then, and a carrier does not send it at all.
     pub expires_at: Timestamp,
-    /// Shown without a sound: the visible replacement that withdraws an earlier message.
-    pub quiet: bool,
+    /// What is heard.
+    pub sound: Sound,
+    /// What it is grouped with on the screen: its subject. Says nothing about it.
+    pub thread: String,
     /// What it is about; the phone reads it as `data.kind`.
     pub category: Category,
     /// Further members of the phone's `data`. `kind` is written from `category`; one given here is not sent.
@@ -56,7 +64,7 @@ impl fmt::Debug for Message {
             .field("tag", &self.tag)
             .field("category", &self.category)
             .field("urgency", &self.urgency)
-            .field("quiet", &self.quiet)
+            .field("sound", &self.sound)
             .field("expires_at", &self.expires_at)
             .finish_non_exhaustive()
     }
@@ -69,6 +77,17 @@ pub enum Urgency {
     High,
     /// When the phone finds it convenient. APNs priority 5, FCM `NORMAL`, Web Push `normal`.
     Normal,
+}
+
+/// What is heard when a message is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sound {
+    /// Nothing: the visible replacement that withdraws an earlier message.
+    Silent,
+    /// What the phone plays for any notification.
+    Normal,
+    /// As loud as the phone lets us be: what rang before was not heard.
+    Alarm,
 }
 
 /// What a message is about (`api-spec/device-protocol.md` section 5, `data.kind`).
@@ -113,8 +132,22 @@ impl Category {
 /// Where a message goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Target {
+    /// An iPhone or iPad with a native app.
+    Apns(DeviceToken),
+    /// An Android phone with a native app.
+    Fcm(Installation),
     /// A browser, an installed web app, or a `UnifiedPush` app.
     WebPush(Subscription),
+    /// A mailbox: the channel of last resort.
+    Mail(MailAddress),
+}
+
+impl Target {
+    /// Whether the provider in between can read what a message says: everywhere but where it is encrypted for the device.
+    #[must_use]
+    pub fn is_read_by_provider(&self) -> bool {
+        !matches!(self, Self::WebPush(_))
+    }
 }
 
 /// What became of one try. Texts are for operators and hold nothing secret: no endpoint, no token, no message.
@@ -145,9 +178,10 @@ pub enum Outcome {
 
 /// Hands one message to one provider.
 pub trait Carrier: Send + Sync {
-    /// What operators call it: `web_push`.
+    /// What operators call it: `apns`, `fcm`, `web_push`, `mail`.
     fn name(&self) -> &'static str;
 
-    /// Tries once to hand `message` to the provider of `target`, at `now`. Ends within the carrier's own time limit.
+    /// Tries once to hand `message` to the provider of `target`, at `now`. Ends within the carrier's own time limit. A target of another
+    /// carrier is refused.
     fn send<'a>(&'a self, message: &'a Message, target: &'a Target, now: Timestamp) -> BoxFuture<'a, Outcome>;
 }

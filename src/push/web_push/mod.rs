@@ -171,8 +171,12 @@ impl Carrier for WebPush {
     }
 
     fn send<'a>(&'a self, message: &'a Message, target: &'a Target, now: Timestamp) -> BoxFuture<'a, Outcome> {
-        let Target::WebPush(subscription) = target;
-        Box::pin(self.post(message, subscription, now))
+        Box::pin(async move {
+            match target {
+                Target::WebPush(subscription) => self.post(message, subscription, now).await,
+                Target::Apns(_) | Target::Fcm(_) | Target::Mail(_) => Outcome::Refused("the target is of another carrier".into()),
+            }
+        })
     }
 }
 

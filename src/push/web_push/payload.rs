@@ -9,7 +9,7 @@ use std::borrow::Cow;
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
 use super::encrypt;
-use crate::push::{Category, Message};
+use crate::push::{Category, Message, Sound};
 
 /// The plaintext of one message, small enough to be encrypted.
 pub(super) struct Payload(Vec<u8>);
@@ -133,7 +133,7 @@ fn render(message: &Message, title: &str, body: &str) -> Vec<u8> {
             navigate: message.navigate.as_str(),
             tag: &message.tag,
             lang: "en",
-            silent: message.quiet,
+            silent: message.sound == Sound::Silent,
             data: Data(message.category, &message.data),
         },
         mutable: true,
@@ -172,7 +172,7 @@ mod tests {
     #[test]
     fn a_withdrawal_is_silent_and_its_kind_is_not_overridden_by_data() {
         let mut withdrawal = message();
-        withdrawal.quiet = true;
+        withdrawal.sound = Sound::Silent;
         withdrawal.category = Category::Answered;
         withdrawal.data.insert("kind".into(), "page".into());
         let notification = &parsed(&withdrawal)["notification"];

@@ -17,8 +17,8 @@ use tokio::sync::oneshot;
 
 use super::encrypt::tests::Phone;
 use super::*;
-use crate::push::Category;
 use crate::push::guard::Lookup;
+use crate::push::{Category, Sound};
 
 fn now() -> Timestamp {
     Timestamp::from_seconds(1_800_000_000)
@@ -33,7 +33,8 @@ pub(super) fn message() -> Message {
         tag: "ntf_1.1".into(),
         urgency: Urgency::High,
         expires_at: now().after(Duration::from_mins(5)),
-        quiet: false,
+        sound: Sound::Normal,
+        thread: "inc_1".into(),
         category: Category::Page,
         data: data.as_object().unwrap().clone(),
     }

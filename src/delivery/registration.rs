@@ -1,0 +1,70 @@
+//! How a device is reached, and by which carrier.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::push::{Carrier, DeviceToken, Installation, Subscription, Target};
+
+/// How a device is reached.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Registration {
+    /// An iPhone or iPad with a native app.
+    Apns {
+        /// Where Apple finds it.
+        token: DeviceToken,
+    },
+    /// An Android phone with a native app.
+    Fcm {
+        /// Where Firebase finds it.
+        installation: Installation,
+    },
+    /// A browser, an installed web app, or a UnifiedPush app.
+    WebPush(Subscription),
+}
+
+impl Registration {
+    /// The word for its kind, which is its carrier's name.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Apns { .. } => "apns",
+            Self::Fcm { .. } => "fcm",
+            Self::WebPush(_) => "web_push",
+        }
+    }
+
+    pub(super) fn target(self) -> Target {
+        match self {
+            Self::Apns { token } => Target::Apns(token),
+            Self::Fcm { installation } => Target::Fcm(installation),
+            Self::WebPush(subscription) => Target::WebPush(subscription),
+        }
+    }
+}
+
+/// The ways out of the house. Web Push needs no account anywhere and is always there.
+#[derive(Clone)]
+pub struct Carriers {
+    /// To iPhones and iPads, once `[apns]` is configured.
+    pub apns: Option<Arc<dyn Carrier>>,
+    /// To Android phones, once `[fcm]` is configured.
+    pub fcm: Option<Arc<dyn Carrier>>,
+    /// To browsers, installed web apps and UnifiedPush.
+    pub web_push: Arc<dyn Carrier>,
+    /// To mailboxes, once `[mail]` is configured: the channel of last resort.
+    pub mail: Option<Arc<dyn Carrier>>,
+}
+
+impl Carriers {
+    /// The carrier for a registration of this kind.
+    #[must_use]
+    pub fn of(&self, registration: &Registration) -> Option<&Arc<dyn Carrier>> {
+        match registration {
+            Registration::Apns { .. } => self.apns.as_ref(),
+            Registration::Fcm { .. } => self.fcm.as_ref(),
+            Registration::WebPush(_) => Some(&self.web_push),
+        }
+    }
+}
