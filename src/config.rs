@@ -6,6 +6,8 @@
 //! - Secrets do not print.
 
 mod apps;
+mod fcm;
+mod mail;
 mod networks;
 
 use std::net::SocketAddr;
@@ -17,6 +19,8 @@ use url::Url;
 use crate::secret::Secret;
 
 pub use apps::{AndroidApp, IosApp, NotAnApp};
+pub use fcm::Fcm;
+pub use mail::{Mail, MailSecurity, MailServer, NotAMailServer};
 pub use networks::{Network, NotANetwork};
 
 /// Everything that can be configured, defaults filled in.
@@ -51,8 +55,12 @@ pub struct Config {
     pub recovery_wait_seconds: u32,
     /// The master key's file; made in `data_dir` when absent.
     pub master_key_file: Option<PathBuf>,
+    /// Android phones with a native app.
+    pub fcm: Option<Fcm>,
     /// Web Push.
     pub web_push: WebPush,
+    /// Mail, the channel of last resort.
+    pub mail: Option<Mail>,
     /// Webhooks.
     pub webhooks: Webhooks,
     /// Paging.
@@ -177,7 +185,9 @@ struct File {
     break_glass_wait_seconds: Option<u32>,
     recovery_wait_seconds: Option<u32>,
     master_key_file: Option<PathBuf>,
+    fcm: fcm::FcmFile,
     web_push: WebPushFile,
+    mail: mail::MailFile,
     webhooks: WebhooksFile,
     paging: PagingFile,
     approvals: ApprovalsFile,
@@ -321,7 +331,13 @@ impl File {
             "RETENTION_INCIDENTS_DAYS" => self.retention.incidents_days = parsed(name, value)?,
             "RETENTION_NOTIFICATIONS_DAYS" => self.retention.notifications_days = parsed(name, value)?,
             "RETENTION_JOURNAL_DAYS" => self.retention.journal_days = parsed(name, value)?,
-            _ => return Ok(false),
+            _ => {
+                return Ok(match key.split_once('_') {
+                    Some(("FCM", key)) => self.fcm.set(key, value),
+                    Some(("MAIL", key)) => self.mail.set(key, value),
+                    _ => false,
+                });
+            }
         }
         Ok(true)
     }
@@ -367,6 +383,8 @@ impl File {
             break_glass_wait_seconds: within("break_glass_wait_seconds", self.break_glass_wait_seconds, 900, 60, 86_400)?,
             recovery_wait_seconds: within("recovery_wait_seconds", self.recovery_wait_seconds, 86_400, 60, 2_592_000)?,
             master_key_file: self.master_key_file,
+            fcm: self.fcm.finish()?,
+            mail: self.mail.finish()?,
             web_push: WebPush {
                 subject,
                 allow_private_networks: self.web_push.allow_private_networks.unwrap_or(false),
