@@ -28,6 +28,7 @@ use crate::listening::{Listening, Webhooks};
 use crate::mail::Mailer;
 use crate::paging::{self, Paging};
 use crate::push::Carrier;
+use crate::push::fcm::{self, Fcm, FcmConfig, ServiceAccount, ServiceAccountInvalid};
 use crate::push::web_push::{SetupError, WebPush, WebPushConfig};
 use crate::push::webhook;
 use crate::secret::MasterKey;
@@ -78,6 +79,10 @@ pub enum Error {
     WebPush(#[from] SetupError),
     #[error("{0}")]
     Mail(#[from] crate::mail::SetupError),
+    #[error("fcm.service_account_file: {0}")]
+    ServiceAccount(#[from] ServiceAccountInvalid),
+    #[error("{0}")]
+    Fcm(#[from] fcm::SetupError),
     #[error("webhooks: {0}")]
     Webhooks(SetupError),
     #[error("paging.fallback: {0}")]
@@ -199,7 +204,7 @@ async fn build(
         journal: journal.clone(),
         queue: queue.clone(),
         master: master.clone(),
-        carriers: Carriers { apns: None, fcm: None, web_push: Arc::new(web_push), mail: mailer(config)? },
+        carriers: Carriers { apns: None, fcm: android(config)?, web_push: Arc::new(web_push), mail: mailer(config)? },
         issuer: config.public_url.clone(),
     };
     let ground = identity::Ground {
@@ -291,6 +296,14 @@ fn retention(config: &config::Retention) -> Retention {
         notifications: kept(config.notifications_days),
         journal: kept(config.journal_days),
     }
+}
+
+fn android(config: &Config) -> Result<Option<Arc<dyn Carrier>>, Error> {
+    let Some(config) = &config.fcm else { return Ok(None) };
+    let account = ServiceAccount::parse(&read(&config.service_account_file)?)?;
+    let ca_pem = config.ca_file.as_deref().map(read).transpose()?;
+    let fcm = Fcm::new(FcmConfig { account, endpoint: config.endpoint.clone(), ca_pem })?;
+    Ok(Some(Arc::new(fcm)))
 }
 
 fn mailer(config: &Config) -> Result<Option<Arc<dyn Carrier>>, Error> {

@@ -8,7 +8,7 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use lettre::Address;
-use lettre::message::header::{HeaderName, HeaderValue};
+use lettre::message::header::{ContentType, HeaderName, HeaderValue, MIME_VERSION_1_0};
 use lettre::message::{Mailbox, Message as Letter};
 
 use crate::clock::Timestamp;
@@ -45,7 +45,8 @@ pub(super) fn write(message: &Message, from: &Mailbox, to: &Address, now: Timest
     if message.urgency == Urgency::High {
         builder = builder.raw_header(header("Importance", "high"));
     }
-    let letter = builder.body(text(message)).map_err(|_| NotALetter::Form)?;
+    let letter =
+        builder.header(MIME_VERSION_1_0).header(ContentType::TEXT_PLAIN).body(text(message)).map_err(|_| NotALetter::Form)?;
     Ok(letter.formatted())
 }
 
@@ -71,8 +72,8 @@ fn text(message: &Message) -> String {
     let about = if body.is_empty() { String::new() } else { format!("{body}\n\n") };
     let origin = message.navigate.origin().ascii_serialization();
     format!(
-        "{about}{navigate}\n\n-- \nPhoneOps at {origin} writes to you because this address was given there as yours. Mail is its last\n\
-         resort, for when no phone of yours has answered. Nobody reads what is sent back.\n",
+        "{about}{navigate}\n\n-- \nPhoneOps at {origin}\nwrites to you because this address was given there as yours. Mail is its\n\
+         last resort, for when no phone of yours has answered. Nobody reads what\nis sent back.\n",
         navigate = message.navigate,
     )
 }
@@ -107,6 +108,8 @@ mod tests {
              References: <inc_1@example.com>\r\n\
              Auto-Submitted: auto-generated\r\n\
              Importance: high\r\n\
+             MIME-Version: 1.0\r\n\
+             Content-Type: text/plain; charset=utf-8\r\n\
              Content-Transfer-Encoding: 7bit\r\n\
              \r\n\
              Page PIHXOC6 from heimdall\r\n\
@@ -114,8 +117,10 @@ mod tests {
              https://phoneops.example/i/PIHXOC6\r\n\
              \r\n\
              -- \r\n\
-             PhoneOps at https://phoneops.example writes to you because this address was given there as yours. Mail is its last\r\n\
-             resort, for when no phone of yours has answered. Nobody reads what is sent back.\r\n"
+             PhoneOps at https://phoneops.example\r\n\
+             writes to you because this address was given there as yours. Mail is its\r\n\
+             last resort, for when no phone of yours has answered. Nobody reads what\r\n\
+             is sent back.\r\n"
         );
     }
 
@@ -148,7 +153,7 @@ mod tests {
             let names: Vec<_> = headers.split("\r\n").filter(|line| !line.starts_with([' ', '\t'])).map(|line| line.split(':').next().unwrap()).collect();
             prop_assert_eq!(names, [
                 "From", "To", "Date", "Subject", "Message-ID", "In-Reply-To", "References", "Auto-Submitted", "Importance",
-                "Content-Transfer-Encoding",
+                "MIME-Version", "Content-Type", "Content-Transfer-Encoding",
             ]);
             // No bare CR or LF anywhere, which servers read differently.
             let bare = letter.replace("\r\n", "");

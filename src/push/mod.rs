@@ -20,6 +20,7 @@ use url::Url;
 
 use crate::clock::Timestamp;
 
+mod answer;
 pub mod apns;
 pub mod fcm;
 mod fit;
