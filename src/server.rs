@@ -15,7 +15,7 @@ use crate::approvals::{self, Approvals, Policies};
 use crate::clock::Clock;
 use crate::config::{self, AndroidApp, Config};
 use crate::db::{self, Store};
-use crate::delivery::{Carriers, Delivery};
+use crate::delivery::Delivery;
 use crate::engine::{self, Engine, Retention};
 use crate::http::{self, LocalSocket, Tls};
 use crate::hub::Hub;
@@ -25,14 +25,13 @@ use crate::identity::{self, BoundElsewhere, Identity, IssuerKeys, Purpose, Relyi
 use crate::jobs::Queue;
 use crate::journal::Journal;
 use crate::listening::{Listening, Webhooks};
-use crate::mail::Mailer;
 use crate::paging::{self, Paging};
-use crate::push::Carrier;
-use crate::push::fcm::{self, Fcm, FcmConfig, ServiceAccount, ServiceAccountInvalid};
-use crate::push::web_push::{SetupError, WebPush, WebPushConfig};
+use crate::push::fcm::{self, ServiceAccountInvalid};
+use crate::push::web_push::SetupError;
 use crate::push::webhook;
 use crate::secret::MasterKey;
 
+mod carriers;
 mod restore;
 
 pub use restore::{Restored, is_occupied, restore, void_dump};
@@ -191,12 +190,7 @@ async fn build(
     let (queue, handoff) = Queue::new(clock.clone(), Duration::from_secs(config.job_lease_seconds.into()));
     let vapid = load_or_create(store, master, Purpose::Vapid, now).await?;
     let keys = IssuerKeys::open(store, master, &issuer, now).await?;
-    let web_push = WebPush::new(WebPushConfig {
-        vapid_private_key: vapid.private,
-        subject: config.web_push.subject.clone(),
-        allow_private_networks: config.web_push.allow_private_networks,
-        ca_pem: config.web_push.ca_file.as_deref().map(read).transpose()?,
-    })?;
+    let web_push = Arc::new(carriers::web_push(config, vapid.private)?);
     let vapid_public_key = web_push.public_key();
     let delivery = Delivery {
         store: store.clone(),
@@ -204,7 +198,7 @@ async fn build(
         journal: journal.clone(),
         queue: queue.clone(),
         master: master.clone(),
-        carriers: Carriers { apns: None, fcm: android(config)?, web_push: Arc::new(web_push), mail: mailer(config)? },
+        carriers: carriers::all(config, web_push.clone())?,
         issuer: config.public_url.clone(),
     };
     let ground = identity::Ground {
@@ -266,6 +260,7 @@ async fn build(
         clock: clock.clone(),
         issuer,
         vapid_public_key,
+        web_push,
         ios_apps: config.ios_apps.clone(),
         android_apps: config.android_apps.clone(),
         trusted_proxies: config.trusted_proxies.clone(),
@@ -296,19 +291,6 @@ fn retention(config: &config::Retention) -> Retention {
         notifications: kept(config.notifications_days),
         journal: kept(config.journal_days),
     }
-}
-
-fn android(config: &Config) -> Result<Option<Arc<dyn Carrier>>, Error> {
-    let Some(config) = &config.fcm else { return Ok(None) };
-    let account = ServiceAccount::parse(&read(&config.service_account_file)?)?;
-    let ca_pem = config.ca_file.as_deref().map(read).transpose()?;
-    let fcm = Fcm::new(FcmConfig { account, endpoint: config.endpoint.clone(), ca_pem })?;
-    Ok(Some(Arc::new(fcm)))
-}
-
-fn mailer(config: &Config) -> Result<Option<Arc<dyn Carrier>>, Error> {
-    let mailer = config.mail.as_ref().map(Mailer::new).transpose()?;
-    Ok(mailer.map(|mailer| Arc::new(mailer) as Arc<dyn Carrier>))
 }
 
 fn sender(config: &Config) -> Result<webhook::Webhooks, Error> {

@@ -53,6 +53,7 @@ use crate::config::{AndroidApp, IosApp, Network};
 use crate::db::Store;
 use crate::delivery::Delivery;
 use crate::identity::Identity;
+use crate::push::web_push::WebPush;
 
 pub use caller::{LocalSocket, SeenProofs};
 pub use problem::Problem;
@@ -71,6 +72,8 @@ pub struct App {
     pub issuer: String,
     /// The VAPID public key, base64url.
     pub vapid_public_key: String,
+    /// What asks an endpoint whether it is one of UnifiedPush.
+    pub web_push: Arc<WebPush>,
     /// iOS apps that may use these passkeys and open these links.
     pub ios_apps: Vec<IosApp>,
     /// Android apps that may.

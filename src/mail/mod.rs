@@ -97,7 +97,7 @@ impl Mailer {
     /// # Errors
     /// What stands in the way, for people.
     pub async fn try_out(&self) -> Result<(), String> {
-        let tried = async { Session::open(self).await.map(|session| session.quit()) };
+        let tried = async { Session::open(self).await.map(Session::quit) };
         match tokio::time::timeout(self.limit, tried).await {
             Ok(Ok(quit)) => {
                 quit.await;

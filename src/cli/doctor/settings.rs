@@ -101,6 +101,10 @@ fn web_push(config: &Config) -> Finding {
 
 /// Whether the subject has a public host: Apple refuses `localhost` and `.invalid`, and nobody can write to an IP address at home.
 fn names_somebody(subject: &str) -> bool {
+    // Apple also refuses what a mail program would understand: `mailto: ops@example.com`, `mailto:<ops@example.com>`.
+    if subject.contains(|c: char| c.is_whitespace() || "<>".contains(c)) {
+        return false;
+    }
     let host = match Url::parse(subject) {
         Ok(url) if url.scheme() == "mailto" => url.path().rsplit_once('@').map(|(_, host)| host.to_owned()),
         Ok(url) => url.host_str().map(str::to_owned),
@@ -108,7 +112,7 @@ fn names_somebody(subject: &str) -> bool {
     };
     let Some(Ok(Host::Domain(domain))) = host.map(|host| Host::parse(&host)) else { return false };
     let last = domain.trim_end_matches('.').rsplit('.').next().unwrap_or_default().to_owned();
-    domain.contains('.') && !["localhost", "invalid", "local", "internal", "test"].contains(&last.as_str())
+    domain.contains('.') && !["localhost", "invalid", "local", "internal", "test", "lan", "home", "arpa"].contains(&last.as_str())
 }
 
 #[cfg(test)]
@@ -169,9 +173,15 @@ mod tests {
         for good in ["mailto:ops@example.com", "https://phoneops.example", "https://phoneops.example/contact"] {
             assert_eq!(found(good).level, Level::Ok, "{good}");
         }
-        for odd in
-            ["mailto:phoneops@localhost", "mailto:ops@mail.invalid", "https://localhost", "https://192.0.2.7", "mailto:a@b"]
-        {
+        for odd in [
+            "mailto:phoneops@localhost",
+            "mailto:ops@mail.invalid",
+            "https://localhost",
+            "https://192.0.2.7",
+            "mailto:a@b",
+            "mailto: ops@example.com",
+            "mailto:<ops@example.com>",
+        ] {
             let found = found(odd);
             assert!(found.level == Level::Warn && found.why.contains("Apple"), "{found:?}");
         }

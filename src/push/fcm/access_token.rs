@@ -60,11 +60,11 @@ impl Access {
     }
 
     fn is_fresh(&self, now: Timestamp) -> bool {
-        self.made_at <= now && now < self.made_at.after(self.life - RENEW_BEFORE.min(self.life / 2))
+        self.made_at <= now && now < self.made_at.after(self.life.saturating_sub(RENEW_BEFORE.min(self.life / 2)))
     }
 
     fn is_good(&self, now: Timestamp) -> bool {
-        self.made_at <= now && now < self.made_at.after(self.life - STOP_BEFORE.min(self.life / 10))
+        self.made_at <= now && now < self.made_at.after(self.life.saturating_sub(STOP_BEFORE.min(self.life / 10)))
     }
 }
 

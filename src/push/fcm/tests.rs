@@ -52,13 +52,15 @@ const SHORT: Limits = Limits {
 
 type Answering = Arc<dyn Fn(&str) -> Response<Body> + Send + Sync>;
 
+/// Path, access token and body of a message.
+type Posted = (String, String, Vec<u8>);
+
 /// A Google that gives out access tokens `t1`, `t2`, …, and answers messages as it is told, given the token they came with.
 struct Google {
     address: SocketAddr,
     /// Assertions that tokens were asked for with.
     assertions: Arc<Mutex<Vec<String>>>,
-    /// Messages: path, token and body.
-    messages: Arc<Mutex<Vec<(String, String, Vec<u8>)>>>,
+    messages: Arc<Mutex<Vec<Posted>>>,
     /// How many messages were in hand at once, at most.
     at_once: Arc<AtomicUsize>,
     /// Whether the token endpoint fails.

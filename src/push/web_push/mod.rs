@@ -23,6 +23,7 @@ use super::{Carrier, Message, Outcome, Target, Urgency};
 use crate::clock::Timestamp;
 use crate::secret::{b64u, tagged_sha256};
 
+mod discovery;
 mod encrypt;
 mod payload;
 mod reply;
@@ -31,6 +32,7 @@ mod subscription;
 mod tests;
 mod vapid;
 
+pub use discovery::NotUnifiedPush;
 pub use subscription::{NotASubscription, Subscription};
 pub use vapid::VapidKeyPair;
 
