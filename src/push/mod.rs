@@ -22,6 +22,8 @@ use crate::clock::Timestamp;
 
 mod answer;
 pub mod apns;
+#[cfg(test)]
+mod examples;
 pub mod fcm;
 mod fit;
 pub mod guard;

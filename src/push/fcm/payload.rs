@@ -152,6 +152,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::push::examples;
     use crate::push::fcm::tests::{message, now, phone};
 
     fn written(message: &Message) -> Value {
@@ -173,6 +174,16 @@ mod tests {
         let fid = write(&message(), &Installation::fid("cV9".into()).unwrap(), now()).unwrap();
         let fid: Value = serde_json::from_slice(&fid).unwrap();
         assert_eq!((&fid["message"]["fid"], &fid["message"]["token"]), (&json!("cV9"), &Value::Null));
+    }
+
+    #[test]
+    fn what_is_sent_is_what_the_contract_shows() {
+        let token = Installation::token("dGhlIHJlZ2lzdHJhdGlvbg:APA91b".into()).unwrap();
+        for message in examples::messages() {
+            let sent = write(&message, &token, examples::now()).unwrap();
+            let sent: Value = serde_json::from_slice(&sent).unwrap();
+            assert_eq!(sent, examples::example("fcm", message.category));
+        }
     }
 
     #[test]

@@ -67,6 +67,7 @@ mod tests {
 
     use super::*;
     use crate::push::Category;
+    use crate::push::examples;
     use crate::push::fit::ELLIPSIS;
     use crate::push::web_push::tests::message;
 
@@ -86,6 +87,13 @@ mod tests {
                 r#""silent":false,"data":{"kind":"page","ref":"PIHXOC6","round":1}},"mutable":true}"#
             )
         );
+    }
+
+    #[test]
+    fn what_is_sent_is_what_the_contract_shows() {
+        for message in examples::messages() {
+            assert_eq!(parsed(&message), examples::example("web_push", message.category));
+        }
     }
 
     #[test]
