@@ -250,7 +250,9 @@ impl Link {
             ConnectionFault::Hang { after } if nth > *after => Meeting::Lost(None),
             ConnectionFault::Silence { after } if nth > *after => Meeting::Lost(Some(Disturbance::Silence)),
             ConnectionFault::Reset { after } if nth > *after => Meeting::Lost(Some(Disturbance::Reset)),
-            ConnectionFault::GoAway { after, reason, which } if nth == after + 1 => which.meet(stream, reason, self.gate.clock.now()),
+            ConnectionFault::GoAway { after, reason, which } if nth == after + 1 => {
+                which.meet(stream, reason, self.gate.clock.now())
+            }
             ConnectionFault::Starve { ms } if nth == 1 => Meeting::And(Disturbance::Starve(Duration::from_millis(*ms))),
             _ => Meeting::Undisturbed,
         }

@@ -18,7 +18,9 @@ pub(super) fn check(body: &[u8], push_type: PushType, priority: u8) -> Result<Va
     match push_type {
         PushType::Alert if !audible => return Err(Reason::InvalidPushType),
         PushType::Background if priority == 10 => return Err(Reason::BadPriority),
-        PushType::Background if audible || aps.get("content-available") != Some(&1.into()) => return Err(Reason::InvalidPushType),
+        PushType::Background if audible || aps.get("content-available") != Some(&1.into()) => {
+            return Err(Reason::InvalidPushType);
+        }
         _ => {}
     }
     if aps.iter().all(|(name, value)| is_understood(name, value)) && (aps.contains_key("alert") || !is_mutable(&payload)) {
@@ -34,7 +36,9 @@ fn is_mutable(payload: &Value) -> bool {
 
 fn is_understood(name: &str, value: &Value) -> bool {
     match name {
-        "alert" => value.is_string() || value.as_object().is_some_and(|alert| alert.iter().all(|(name, value)| is_text(name, value))),
+        "alert" => {
+            value.is_string() || value.as_object().is_some_and(|alert| alert.iter().all(|(name, value)| is_text(name, value)))
+        }
         "badge" => value.is_u64(),
         "sound" => value.is_string() || is_sound(value),
         "content-available" | "mutable-content" => *value == 1 || *value == 0,

@@ -224,7 +224,8 @@ impl Apple {
     }
 
     fn deliver(&self, case: &Case, notification: &Notification, copies: u32) {
-        let delivered = self.store.device(&notification.device, |device, now| device.deliver(notification, &case.id, copies, now));
+        let delivered =
+            self.store.device(&notification.device, |device, now| device.deliver(notification, &case.id, copies, now));
         if delivered.is_err() {
             tracing::debug!("a device was removed while a notification was on its way to it");
         }

@@ -75,13 +75,8 @@ pub(super) struct Store {
 
 impl Store {
     pub(super) fn new(clock: Clock, environment: Environment, journal_limit: usize) -> Self {
-        let state = State {
-            devices: HashMap::new(),
-            keys: Keys::new(environment),
-            journal: VecDeque::new(),
-            journal_limit,
-            answered: 0,
-        };
+        let state =
+            State { devices: HashMap::new(), keys: Keys::new(environment), journal: VecDeque::new(), journal_limit, answered: 0 };
         Self { clock, noted: Notify::new(), state: Mutex::new(state) }
     }
 

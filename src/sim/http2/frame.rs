@@ -154,5 +154,7 @@ pub(super) fn unpadded(head: Head, payload: &[u8]) -> Result<&[u8], Violation> {
 /// The four bytes at the start of a payload, as a number.
 pub(super) fn number(payload: &[u8]) -> Result<u32, Violation> {
     let first = payload.first_chunk::<4>();
-    first.map(|bytes| u32::from_be_bytes(*bytes)).ok_or_else(|| violation(ErrorCode::FrameSizeError, "a payload that is too short"))
+    first
+        .map(|bytes| u32::from_be_bytes(*bytes))
+        .ok_or_else(|| violation(ErrorCode::FrameSizeError, "a payload that is too short"))
 }

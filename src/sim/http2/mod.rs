@@ -15,7 +15,7 @@ mod frame;
 mod hpack;
 mod message;
 #[cfg(test)]
-mod tests;
+pub(in crate::sim) mod tests;
 
 use std::time::Duration;
 

@@ -109,7 +109,7 @@ mod tests {
             assert_eq!(symbol(code << (32 - length)), Some((u16::from(byte), length)), "{byte}");
         }
         assert_eq!(symbol(0x3fff_ffff << 2), Some((EOS, 30)));
-        assert_eq!(symbol(0x0ff_ffe2 << 4), Some((2, 28)));
+        assert_eq!(symbol(0xfff_ffe2 << 4), Some((2, 28)));
     }
 
     #[test]
