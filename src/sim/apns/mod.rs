@@ -342,7 +342,8 @@ impl Apns {
 
     /// Waits until so many requests were answered or given up.
     pub async fn until_answered(&self, number: u64) {
-        store::until_answered(&self.control.store, number).await;
+        let store = &self.control.store;
+        plain::until(&store.noted, || store.answered() >= number).await;
     }
 
     /// Every connection, oldest first.
