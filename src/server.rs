@@ -15,7 +15,7 @@ use crate::approvals::{self, Approvals, Policies};
 use crate::clock::Clock;
 use crate::config::{self, AndroidApp, Config};
 use crate::db::{self, Store};
-use crate::delivery::{Carriers, Delivery};
+use crate::delivery::{Carriers, Delivery, SharedTokens};
 use crate::engine::{self, Engine, Retention};
 use crate::http::{self, LocalSocket, Tls};
 use crate::hub::Hub;
@@ -27,7 +27,7 @@ use crate::journal::Journal;
 use crate::listening::{Listening, Webhooks};
 use crate::paging::{self, Paging};
 use crate::push::web_push::{SetupError, WebPush, WebPushConfig};
-use crate::push::webhook;
+use crate::push::{Carrier, apns, webhook};
 use crate::secret::MasterKey;
 
 mod restore;
@@ -72,6 +72,8 @@ pub enum Error {
     BoundElsewhere(#[from] BoundElsewhere),
     #[error("tls_cert_file, tls_key_file: {0}")]
     Tls(#[from] http::TlsError),
+    #[error("apns: {0}")]
+    Apns(#[from] apns::SetupError),
     #[error("web_push: {0}")]
     WebPush(#[from] SetupError),
     #[error("webhooks: {0}")]
@@ -195,7 +197,12 @@ async fn build(
         journal: journal.clone(),
         queue: queue.clone(),
         master: master.clone(),
-        carriers: Carriers { apns: None, fcm: None, web_push: Arc::new(web_push), mail: None },
+        carriers: Carriers {
+            apns: apns_carrier(config, clock, master, store)?,
+            fcm: None,
+            web_push: Arc::new(web_push),
+            mail: None,
+        },
         issuer: config.public_url.clone(),
     };
     let ground = identity::Ground {
@@ -287,6 +294,27 @@ fn retention(config: &config::Retention) -> Retention {
         notifications: kept(config.notifications_days),
         journal: kept(config.journal_days),
     }
+}
+
+/// The way to iPhones, where it is configured.
+fn apns_carrier(
+    config: &Config,
+    clock: &Clock,
+    master: &MasterKey,
+    store: &Store,
+) -> Result<Option<Arc<dyn Carrier>>, Error> {
+    let Some(settings) = &config.apns else { return Ok(None) };
+    let key = zeroize::Zeroizing::new(read(&settings.key_file)?);
+    let minter = apns::Minter::new(&key, &settings.key_id, &settings.team_id)?;
+    let tokens = Arc::new(SharedTokens::new(store, master, minter));
+    let carrier = apns::ApnsConfig {
+        endpoint: settings.endpoint.clone(),
+        topic: settings.topic.clone(),
+        critical_alerts: settings.critical_alerts,
+        ca_pem: settings.ca_file.as_deref().map(read).transpose()?,
+        connections: apns::CONNECTIONS,
+    };
+    Ok(Some(Arc::new(apns::Apns::new(&carrier, tokens, clock.clone())?)))
 }
 
 fn sender(config: &Config) -> Result<webhook::Webhooks, Error> {
