@@ -297,12 +297,7 @@ fn retention(config: &config::Retention) -> Retention {
 }
 
 /// The way to iPhones, where it is configured.
-fn apns_carrier(
-    config: &Config,
-    clock: &Clock,
-    master: &MasterKey,
-    store: &Store,
-) -> Result<Option<Arc<dyn Carrier>>, Error> {
+fn apns_carrier(config: &Config, clock: &Clock, master: &MasterKey, store: &Store) -> Result<Option<Arc<dyn Carrier>>, Error> {
     let Some(settings) = &config.apns else { return Ok(None) };
     let key = zeroize::Zeroizing::new(read(&settings.key_file)?);
     let minter = apns::Minter::new(&key, &settings.key_id, &settings.team_id)?;

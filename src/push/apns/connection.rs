@@ -76,13 +76,8 @@ impl Connection {
             .map_err(|error| format!("HTTP/2: {}", why(&error)))?;
         let pings = traffic.ping_pong().ok_or("HTTP/2: the library lends its pings once")?;
         let probe = sender.clone();
-        let connection = Self {
-            number,
-            over: CancellationToken::new(),
-            sender,
-            used: AtomicBool::new(false),
-            answers: AtomicU64::new(0),
-        };
+        let connection =
+            Self { number, over: CancellationToken::new(), sender, used: AtomicBool::new(false), answers: AtomicU64::new(0) };
         Ok((connection, Followed { traffic, pings, heard, probe }))
     }
 

@@ -110,7 +110,7 @@ mod tests {
     fn pauses_do_not_pile_up() {
         let patience = Patience::default();
         for number in 0..KEPT + 10 {
-            patience.begin(&device(number), later(number as u64 % 2));
+            patience.begin(&device(number), later(u64::from(number > 0)));
         }
         assert_eq!(patience.lock().len(), KEPT);
         assert_eq!(patience.left(&device(0), NOW), None);

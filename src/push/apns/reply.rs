@@ -115,7 +115,9 @@ impl Reply {
             Meaning::Accepted => Outcome::Accepted { id: self.id.clone() },
             Gone => Outcome::Gone { since: self.since },
             Refused => Outcome::Refused(self.says()),
-            Misconfigured | NewToken => Outcome::Misconfigured(format!("{}; look at [apns] and at this machine's clock", self.says())),
+            Misconfigured | NewToken => {
+                Outcome::Misconfigured(format!("{}; look at [apns] and at this machine's clock", self.says()))
+            }
             Retryable | Elsewhere => Outcome::Retryable(self.says()),
             BackOff => Outcome::RetryAfter(PATIENCE),
         }

@@ -1,7 +1,7 @@
 //! Noticing that a connection is dead, which TCP alone takes minutes for.
 //!
 //! **Invariants**
-//! - A connection on which something is asked and nothing comes is dead after at most [`QUIET`] + [`PONG`] and a [`LOOK`]: 8 s.
+//! - A connection on which something is asked and nothing comes is dead after at most [`QUIET`] + [`PONG`] and a [`LOOK`]: 7 s.
 //! - One on which nothing is asked is tried once an hour.
 //! - Whatever comes is a sign of life, not the pong alone.
 
@@ -22,7 +22,7 @@ use crate::clock::{Clock, Timestamp};
 const LOOK: Duration = Duration::from_secs(1);
 
 /// How long nothing may come while something is asked.
-const QUIET: Duration = Duration::from_secs(4);
+const QUIET: Duration = Duration::from_secs(3);
 
 /// How long nothing may come when nothing is asked: Apple advises an hour.
 const IDLE: Duration = Duration::from_hours(1);
@@ -69,11 +69,7 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Heeded<T> {
         Pin::new(&mut self.inner).poll_write(cx, bytes)
     }
 
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
+    fn poll_write_vectored(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.inner).poll_write_vectored(cx, bytes)
     }
 
@@ -150,12 +146,12 @@ mod tests {
         let mut quiet = Quiet { since: NOW, heard: 0, asked: false };
         assert!(!quiet.is_long(0, false, at(3_599)));
         assert!(quiet.is_long(0, false, at(3_600)));
-        // Asked after an hour of silence: the four seconds begin now.
+        // Asked after an hour of silence: the three seconds begin now.
         assert!(!quiet.is_long(0, true, at(3_600)));
-        assert!(!quiet.is_long(0, true, at(3_603)));
-        assert!(quiet.is_long(0, true, at(3_604)));
-        assert!(!quiet.is_long(1, true, at(3_605)));
-        assert!(!quiet.is_long(1, true, at(3_608)));
-        assert!(quiet.is_long(1, true, at(3_609)));
+        assert!(!quiet.is_long(0, true, at(3_602)));
+        assert!(quiet.is_long(0, true, at(3_603)));
+        assert!(!quiet.is_long(1, true, at(3_604)));
+        assert!(!quiet.is_long(1, true, at(3_606)));
+        assert!(quiet.is_long(1, true, at(3_607)));
     }
 }

@@ -174,7 +174,9 @@ async fn a_peer_that_allows_nothing_is_waited_for_and_not_for_ever() {
 
 #[tokio::test]
 async fn a_graceful_end_of_a_connection_loses_nothing() {
-    let server = Server::build().start(|_, count| if count % 20 == 19 { Answer::accepted().then_goodbye() } else { Answer::accepted() }).await;
+    let server = Server::build()
+        .start(|_, count| if count % 20 == 19 { Answer::accepted().then_goodbye() } else { Answer::accepted() })
+        .await;
     let sender = Sender::to(&server, 2);
     for _ in 0..3 {
         assert!(sender.herd(60).await.iter().all(accepted));
@@ -184,17 +186,33 @@ async fn a_graceful_end_of_a_connection_loses_nothing() {
 }
 
 #[tokio::test]
-async fn what_an_abrupt_goaway_names_as_unprocessed_is_sent_again_at_once() {
-    // The first connection dies at its fifth request, having seen the four before it: they were answered.
-    let server = Server::build().start(|connection, count| match (connection, count) {
-        (0, 4) => Answer::GoAway(Reason::NO_ERROR),
-        _ => Answer::accepted(),
-    });
-    let server = server.await;
+async fn what_a_goaway_names_as_unprocessed_is_sent_again_at_once() {
+    let server = Server::accepting().await;
     let sender = Sender::to(&server, 1);
-    let outcomes = sender.herd(30).await;
+    assert!(accepted(&sender.send(0).await));
+    let held = server.hold();
+    let asked: Vec<_> = (1..=10).map(|number| sender.begin(number)).collect();
+    server.until_asked(11).await;
+    // Streams 3 to 11 are answered, 13 to 21 were not looked at.
+    server.goaway(0, 11);
+    drop(held);
+    assert!(join_all(asked).await.into_iter().all(|outcome| accepted(&outcome.unwrap())));
+    let received = server.take();
+    assert_eq!((received.len(), server.connections()), (16, 2));
+    let ids: std::collections::HashSet<_> = received.iter().map(|request| request.header("apns-id").unwrap()).collect();
+    assert_eq!(ids.len(), 11, "what is sent again is the same message");
+}
+
+#[tokio::test]
+async fn what_a_dying_connection_has_seen_is_unknown_and_only_that() {
+    let server = Server::build()
+        .allowing(5)
+        .start(
+            |connection, count| if (connection, count) == (0, 4) { Answer::GoAway(Reason::NO_ERROR) } else { Answer::accepted() },
+        )
+        .await;
+    let outcomes = Sender::to(&server, 1).herd(30).await;
     let lost = outcomes.iter().filter(|outcome| !accepted(outcome)).count();
-    // What the server had seen when it went is unknown, and only that.
     assert!(outcomes.iter().all(|outcome| accepted(outcome) || matches!(outcome, Outcome::Retryable(_))), "{outcomes:?}");
     assert!(lost <= server.seen_by_goaway(), "{lost} of {}", server.seen_by_goaway());
     assert!(server.connections() >= 2);
@@ -248,10 +266,13 @@ async fn one_reset_in_ten_reaches_every_phone_when_the_caller_tries_again() {
 
 #[tokio::test]
 async fn a_silent_connection_is_noticed_within_ten_seconds_and_replaced() {
-    let server = Server::build().start(|connection, _| if connection == 0 { Answer::Silence } else { Answer::accepted() }).await;
+    let server = Server::build()
+        .start(|connection, count| if (connection, count) == (0, 1) { Answer::Silence } else { Answer::accepted() })
+        .await;
     let sender = Sender::to(&server, 1);
+    assert!(accepted(&sender.send(1).await));
     let waiting = sender.begin(1);
-    server.until_asked(1).await;
+    server.until_asked(2).await;
     let (seconds, outcome) = sender.seconds_until(waiting).await;
     assert!(matches!(&outcome, Outcome::Retryable(why) if why.contains("broke")), "{outcome:?}");
     assert!(seconds < 10, "{seconds}");
@@ -310,7 +331,9 @@ async fn an_expired_token_is_replaced_once_for_all_and_the_connection_with_it() 
     server.take();
 
     let server = Server::build()
-        .start(|connection, _| if connection == 1 { reason(403, "ExpiredProviderToken") } else { Answer::accepted().then_goodbye() })
+        .start(
+            |connection, _| if connection == 1 { reason(403, "ExpiredProviderToken") } else { Answer::accepted().then_goodbye() },
+        )
         .await;
     let sender = Sender::to(&server, 1);
     assert!(accepted(&sender.send(1).await));
@@ -327,9 +350,12 @@ async fn an_expired_token_is_replaced_once_for_all_and_the_connection_with_it() 
 
 #[tokio::test]
 async fn a_poisoned_connection_is_left_and_the_message_goes_on_another() {
-    for (status, word) in [(429, "TooManyProviderTokenUpdates"), (403, "UnrelatedKeyIdInToken"), (503, "Shutdown"), (400, "IdleTimeout")] {
-        let server =
-            Server::build().start(move |connection, _| if connection == 0 { reason(status, word) } else { Answer::accepted() }).await;
+    for (status, word) in
+        [(429, "TooManyProviderTokenUpdates"), (403, "UnrelatedKeyIdInToken"), (503, "Shutdown"), (400, "IdleTimeout")]
+    {
+        let server = Server::build()
+            .start(move |connection, _| if connection == 0 { reason(status, word) } else { Answer::accepted() })
+            .await;
         let sender = Sender::to(&server, 1);
         assert!(accepted(&sender.send(1).await), "{word}");
         assert!(accepted(&sender.send(2).await), "{word}");
@@ -350,7 +376,9 @@ async fn what_a_second_connection_refuses_too_is_the_callers() {
 #[tokio::test]
 async fn a_phone_that_gets_too_much_is_left_alone_and_no_other() {
     let busy = format!("{:064x}", 1);
-    let server = Server::build().by_path(move |path| if path.ends_with(&busy) { reason(429, "TooManyRequests") } else { Answer::accepted() }).await;
+    let server = Server::build()
+        .by_path(move |path| if path.ends_with(&busy) { reason(429, "TooManyRequests") } else { Answer::accepted() })
+        .await;
     let sender = Sender::to(&server, 1);
     assert_eq!(sender.send(1).await, Outcome::RetryAfter(Duration::from_secs(10)));
     assert_eq!(sender.send(1).await, Outcome::RetryAfter(Duration::from_secs(10)));

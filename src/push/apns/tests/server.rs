@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::io;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -26,7 +26,10 @@ use tokio_util::sync::CancellationToken;
 pub(super) enum Answer {
     /// A status and a body; then perhaps a graceful GOAWAY.
     Status(u16, String),
-    Accepted { after: Duration, goodbye: bool },
+    Accepted {
+        after: Duration,
+        goodbye: bool,
+    },
     Reset(Reason),
     /// An abrupt GOAWAY that names the last stream the server saw, and the end.
     GoAway(Reason),
@@ -125,6 +128,7 @@ struct House {
     /// Held by a test that wants no answer to be given.
     gate: Semaphore,
     seen_by_goaway: AtomicUsize,
+    places: Mutex<Vec<Arc<Place>>>,
 }
 
 const GATES: u32 = 10_000;
@@ -161,10 +165,12 @@ impl Server {
             asking: Notify::new(),
             gate: Semaphore::new(GATES as usize),
             seen_by_goaway: AtomicUsize::new(0),
+            places: Mutex::default(),
         });
         let serving = house.clone();
         tokio::spawn(async move {
             while let Ok((tcp, _)) = listener.accept().await {
+                tcp.set_nodelay(true).unwrap();
                 tokio::spawn(serving.clone().serve(acceptor.clone(), tcp));
             }
         });
@@ -198,6 +204,15 @@ impl Server {
         self.house.seen_by_goaway.load(Ordering::SeqCst)
     }
 
+    /// Says on a connection that no stream above `last` was or will be looked at, before it next says anything.
+    pub(super) fn goaway(&self, connection: usize, last: u32) {
+        let place = self.house.places.lock().unwrap()[connection].clone();
+        place.last.store(last, Ordering::SeqCst);
+        // RFC 9113 section 6.8: length 8, type 7, no flags, stream 0; the last stream and NO_ERROR.
+        let frame = [[0, 0, 8, 7, 0, 0, 0, 0, 0].as_slice(), &last.to_be_bytes(), &[0; 4]].concat();
+        place.said.lock().unwrap().extend(frame);
+    }
+
     /// No request is answered while it is kept.
     pub(super) fn hold(&self) -> SemaphorePermit<'_> {
         self.house.gate.try_acquire_many(GATES).unwrap()
@@ -226,6 +241,9 @@ struct Place {
     goodbye: Notify,
     kill: CancellationToken,
     goaway: Mutex<Option<Reason>>,
+    /// No stream above it is answered.
+    last: AtomicU32,
+    said: Arc<Mutex<Vec<u8>>>,
 }
 
 impl House {
@@ -239,7 +257,9 @@ impl House {
         if let Some(window) = self.plan.window {
             builder.initial_window_size(window);
         }
-        let Ok(connection) = builder.handshake(Mutable { inner: tls, silent: silent.clone() }).await else { return };
+        let said = Arc::default();
+        let io = Mutable { inner: tls, silent: silent.clone(), said: Arc::clone(&said) };
+        let Ok(connection) = builder.handshake(io).await else { return };
         let place = Arc::new(Place {
             number: self.connections.fetch_add(1, Ordering::SeqCst),
             count: AtomicUsize::new(0),
@@ -248,11 +268,18 @@ impl House {
             goodbye: Notify::new(),
             kill: CancellationToken::new(),
             goaway: Mutex::default(),
+            last: AtomicU32::new(u32::MAX),
+            said,
         });
+        self.places.lock().unwrap().push(place.clone());
         self.converse(connection, &place).await;
     }
 
-    async fn converse<T: AsyncRead + AsyncWrite + Unpin>(self: &Arc<Self>, mut connection: Connection<T, Bytes>, place: &Arc<Place>) {
+    async fn converse<T: AsyncRead + AsyncWrite + Unpin>(
+        self: &Arc<Self>,
+        mut connection: Connection<T, Bytes>,
+        place: &Arc<Place>,
+    ) {
         loop {
             tokio::select! {
                 biased;
@@ -286,6 +313,9 @@ impl House {
         self.asked.fetch_add(1, Ordering::SeqCst);
         self.asking.notify_waiters();
         drop(self.gate.acquire().await);
+        if respond.stream_id().as_u32() > place.last.load(Ordering::SeqCst) {
+            return std::future::pending().await;
+        }
         if let Answer::Accepted { after, .. } = &answer {
             tokio::time::sleep(*after).await;
         }
@@ -335,10 +365,11 @@ async fn receive(request: Request<RecvStream>) -> Received {
     }
 }
 
-/// A connection that stops talking: it still reads, and whatever it writes is lost.
+/// A connection that can stop talking (it still reads, and whatever it writes is lost), and can be made to say more than the library.
 struct Mutable<T> {
     inner: T,
     silent: Arc<AtomicBool>,
+    said: Arc<Mutex<Vec<u8>>>,
 }
 
 impl<T: AsyncRead + Unpin> AsyncRead for Mutable<T> {
@@ -351,6 +382,11 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Mutable<T> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         if self.silent.load(Ordering::SeqCst) {
             return Poll::Ready(Ok(bytes.len()));
+        }
+        let said = std::mem::take(&mut *self.said.lock().unwrap());
+        if !said.is_empty() {
+            // The library writes whole frames, and TLS takes so few bytes at once.
+            assert!(matches!(Pin::new(&mut self.inner).poll_write(cx, &said), Poll::Ready(Ok(n)) if n == said.len()));
         }
         Pin::new(&mut self.inner).poll_write(cx, bytes)
     }
