@@ -16,7 +16,7 @@ use serde_json::json;
 const START: Timestamp = Timestamp::from_seconds(1_800_000_000);
 
 /// How often a caller tries, at most.
-const TRIES: u32 = 20;
+const TRIES: u32 = 100;
 
 struct World {
     clock: Clock,

@@ -17,6 +17,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 use tokio_util::sync::CancellationToken;
 
+use super::NoToken;
 use super::reply::Reply;
 use super::silence::{Heard, Heeded};
 use crate::clock::{Clock, Timestamp};
@@ -37,6 +38,8 @@ pub(super) enum Lost {
     Unprocessed(String),
     /// There was no connection to send it on.
     NoConnection(String),
+    /// There was no token to send it with.
+    NoToken(NoToken),
     /// The peer may have taken it.
     Unknown(String),
 }

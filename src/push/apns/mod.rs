@@ -58,6 +58,9 @@ const TOTAL: Duration = Duration::from_secs(18);
 /// How often one message is sent again because it was not processed.
 const RESENT_MAX: u32 = 8;
 
+/// How often one message goes on to another connection because that one was of no use.
+const EXCUSED_MAX: u32 = 3;
+
 /// What the carrier needs to know.
 #[derive(Debug, Clone)]
 pub struct ApnsConfig {
@@ -149,44 +152,42 @@ impl Apns {
     /// Sends until Apple has answered, or may have: once as a rule, again where it certainly did nothing.
     async fn deliver(&self, push: &Push<'_>, expires_at: Timestamp) -> Outcome {
         let over = self.clock.now().after(TOTAL);
-        let mut token = match self.tokens.current(self.clock.now()).await {
-            Ok(token) => token,
-            Err(none) => return none.into(),
-        };
-        let (mut resent, mut excused) = (0, false);
+        let (mut resent, mut excused) = (0, 0);
         loop {
             let now = self.clock.now();
             if now >= expires_at {
                 return Outcome::Expired;
             }
-            let reply = match self.once(push, &token, over.min(now.after(ROOM)), over).await {
-                Ok(reply) => reply,
+            let (reply, token) = match self.once(push, over.min(now.after(ROOM)), over).await {
+                Ok(answered) => answered,
                 Err(Lost::Unprocessed(_)) if resent < RESENT_MAX && now < over => {
                     resent += 1;
                     continue;
                 }
+                Err(Lost::NoToken(none)) => return none.into(),
                 Err(Lost::Unprocessed(why) | Lost::NoConnection(why) | Lost::Unknown(why)) => return Outcome::Retryable(why),
             };
             match reply.meaning() {
-                // Once: whatever excuses a second refusal is nothing that sending again mends.
-                Meaning::Elsewhere if !excused => excused = true,
-                Meaning::NewToken if !excused => {
-                    excused = true;
-                    token = match self.tokens.renewed(&token, self.clock.now()).await {
-                        Ok(token) => token,
-                        Err(none) => return none.into(),
-                    };
-                }
+                Meaning::Elsewhere if excused < EXCUSED_MAX => {}
+                Meaning::NewToken => match self.tokens.renewed(&token, self.clock.now()).await {
+                    Ok(_) if excused < EXCUSED_MAX => {}
+                    // A connection on which an old token was refused refuses a new one too.
+                    Err(NoToken::TooYoung) if excused < EXCUSED_MAX => {}
+                    Ok(_) => return reply.outcome(),
+                    Err(none) => return none.into(),
+                },
                 Meaning::BackOff => return Outcome::RetryAfter(self.patience.begin(push.device, self.clock.now())),
                 _ => return reply.outcome(),
             }
+            excused += 1;
         }
     }
 
-    /// One request. The connection hears what its answer means for it.
-    async fn once(&self, push: &Push<'_>, token: &ProviderToken, room: Timestamp, over: Timestamp) -> Result<Reply, Lost> {
+    /// One request, in the name of the token of that moment. The connection hears what its answer means for it.
+    async fn once(&self, push: &Push<'_>, room: Timestamp, over: Timestamp) -> Result<(Reply, ProviderToken), Lost> {
         let line = self.pool.line(room).await?;
-        let request = self.requests.request(push, token, line.is_first());
+        let token = self.tokens.current(self.clock.now()).await.map_err(Lost::NoToken)?;
+        let request = self.requests.request(push, &token, line.is_first());
         let until = over.min(self.clock.now().after(ANSWER));
         let reply = line.exchange(request, push.body.clone(), until, &self.clock).await?;
         if reply.condemns() {
@@ -194,7 +195,7 @@ impl Apns {
         } else if reply.proves() {
             line.prove();
         }
-        Ok(reply)
+        Ok((reply, token))
     }
 }
 
