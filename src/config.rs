@@ -5,6 +5,7 @@
 //! - Every key can be given as `PHONEOPS_…` and, for secrets kept in files, as `PHONEOPS_…_FILE`.
 //! - Secrets do not print.
 
+mod apns;
 mod apps;
 mod fcm;
 mod mail;
@@ -18,6 +19,7 @@ use url::Url;
 
 use crate::secret::Secret;
 
+pub use apns::Apns;
 pub use apps::{AndroidApp, IosApp, NotAnApp};
 pub use fcm::Fcm;
 pub use mail::{Mail, MailSecurity, MailServer, NotAMailServer};
@@ -47,7 +49,7 @@ pub struct Config {
     /// Connections to PostgreSQL for requests.
     pub database_connections: u32,
     /// Seconds after which the jobs of a node that died are done by another, or by itself once it runs again. 3 to 300. A push may take
-    /// 10: with less than that here, a slow push service is asked twice.
+    /// 18: with less than that here, a slow push service is asked twice.
     pub job_lease_seconds: u32,
     /// Seconds in which a break-glass can be denied before it opens. 60 to 86400.
     pub break_glass_wait_seconds: u32,
@@ -55,6 +57,8 @@ pub struct Config {
     pub recovery_wait_seconds: u32,
     /// The master key's file; made in `data_dir` when absent.
     pub master_key_file: Option<PathBuf>,
+    /// iPhones and iPads with a native app.
+    pub apns: Option<Apns>,
     /// Android phones with a native app.
     pub fcm: Option<Fcm>,
     /// Web Push.
@@ -185,6 +189,7 @@ struct File {
     break_glass_wait_seconds: Option<u32>,
     recovery_wait_seconds: Option<u32>,
     master_key_file: Option<PathBuf>,
+    apns: apns::ApnsFile,
     fcm: fcm::FcmFile,
     web_push: WebPushFile,
     mail: mail::MailFile,
@@ -333,6 +338,7 @@ impl File {
             "RETENTION_JOURNAL_DAYS" => self.retention.journal_days = parsed(name, value)?,
             _ => {
                 return Ok(match key.split_once('_') {
+                    Some(("APNS", key)) => self.apns.set(key, name, value)?,
                     Some(("FCM", key)) => self.fcm.set(key, value),
                     Some(("MAIL", key)) => self.mail.set(key, value),
                     _ => false,
@@ -383,6 +389,7 @@ impl File {
             break_glass_wait_seconds: within("break_glass_wait_seconds", self.break_glass_wait_seconds, 900, 60, 86_400)?,
             recovery_wait_seconds: within("recovery_wait_seconds", self.recovery_wait_seconds, 86_400, 60, 2_592_000)?,
             master_key_file: self.master_key_file,
+            apns: self.apns.finish()?,
             fcm: self.fcm.finish()?,
             mail: self.mail.finish()?,
             web_push: WebPush {

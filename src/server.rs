@@ -28,7 +28,7 @@ use crate::listening::{Listening, Webhooks};
 use crate::paging::{self, Paging};
 use crate::push::fcm::{self, ServiceAccountInvalid};
 use crate::push::web_push::SetupError;
-use crate::push::webhook;
+use crate::push::{apns, webhook};
 use crate::secret::MasterKey;
 
 mod carriers;
@@ -74,6 +74,8 @@ pub enum Error {
     BoundElsewhere(#[from] BoundElsewhere),
     #[error("tls_cert_file, tls_key_file: {0}")]
     Tls(#[from] http::TlsError),
+    #[error("apns: {0}")]
+    Apns(#[from] apns::SetupError),
     #[error("web_push: {0}")]
     WebPush(#[from] SetupError),
     #[error("{0}")]
@@ -198,7 +200,7 @@ async fn build(
         journal: journal.clone(),
         queue: queue.clone(),
         master: master.clone(),
-        carriers: carriers::all(config, web_push.clone())?,
+        carriers: carriers::all(config, clock, master, store, web_push.clone())?,
         issuer: config.public_url.clone(),
     };
     let ground = identity::Ground {

@@ -199,3 +199,13 @@ async fn version_and_help_are_for_everybody() {
     run(&[]).await.fails(2, "Usage: phoneops");
     run(&["openapi", "--yaml", "--json"]).await.fails(2, "cannot be used with");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_demo_plays_its_transcript() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut demo = phoneops(dir.path());
+    demo.args(["demo", "--scripted"]).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let ended = Running::start(&mut demo).ended().await;
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert!(ended.stdout.contains("heimdall"), "{ended:?}");
+}

@@ -111,6 +111,7 @@ fn people() -> Vec<Sample> {
             code_sha256: DIGEST, platform: Text("slack"), workspace: Text("T0ORG"), chat_user: Text("U0YANNICK"), name: Null, bot_id: BOT,
             expires_at: Int(NOW + 10 * MINUTE), identity_id: Id(40),
         }
+        provider_tokens { name: Text("apns/DEF123GHIJ/ABC123DEFG"), token_sealed: Bytes(7, 60), minted_at: Int(NOW) }
         push_registrations { device_id: DEVICE, address_sealed: Bytes(0x5e, 180), registered_at: Int(NOW), retired_at: Null }
         passkeys {
             id: PASSKEY, user_id: USER, device_id: DEVICE, name: Text("iCloud"), credential_id: Bytes(0xc1, 20),

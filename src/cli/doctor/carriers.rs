@@ -4,7 +4,7 @@ use super::{Finding, fail, ok, warn};
 use crate::clock::Clock;
 use crate::config::{Config, Fcm as FcmSettings, Mail};
 use crate::mail::Mailer;
-use crate::push::fcm::{Fcm, FcmConfig, ServiceAccount};
+use crate::push::fcm::{Fcm, FcmConfig, Limits, ServiceAccount};
 
 const FCM: &str = "fcm";
 const MAIL: &str = "mail";
@@ -41,7 +41,7 @@ fn carrier(settings: &FcmSettings) -> Result<(Fcm, String), String> {
         ServiceAccount::parse(&json).map_err(|error| format!("fcm.service_account_file: {}: {error}", path.display()))?;
     let ca_pem = settings.ca_file.as_deref().map(std::fs::read).transpose().map_err(|error| format!("fcm.ca_file: {error}"))?;
     let project = account.project().to_owned();
-    let carrier = Fcm::new(FcmConfig { account, endpoint: settings.endpoint.clone(), ca_pem });
+    let carrier = Fcm::new(FcmConfig { account, endpoint: settings.endpoint.clone(), ca_pem, limits: Limits::default() });
     carrier.map(|carrier| (carrier, project)).map_err(|error| error.to_string())
 }
 

@@ -4,7 +4,7 @@
 //! What is sent is data: the app decides how it is shown, and a notification of the system's would be collapsed with others.
 //!
 //! **Invariants**
-//! - No connection carries more than [`STREAMS`] messages at once: Google ends those that do.
+//! - No connection carries more than [`Limits::streams`] messages at once: Google ends those that do.
 //! - One access token is asked for at a time, and none while one is good. While it ages it is used all the same.
 //! - Identifiers, the account's key and access tokens reach no log, error or outcome.
 //! - Nothing is sent in the clear to another machine.
@@ -46,6 +46,8 @@ pub struct FcmConfig {
     pub endpoint: Url,
     /// Certificates (PEM) to trust besides those of the operating system.
     pub ca_pem: Option<Vec<u8>>,
+    /// What it may take: [`Limits::default`], except in tests.
+    pub limits: Limits,
 }
 
 /// A configuration that cannot work.
@@ -62,30 +64,40 @@ pub enum SetupError {
     Client(#[source] reqwest::Error),
 }
 
-/// How many connections are kept to Google.
-const CONNECTIONS: usize = 4;
-
-/// How many messages one connection carries at once: Google answers one more with `GOAWAY`.
-const STREAMS: usize = 100;
-
-/// How much time things may take. Google asks for ten seconds at least; a job is leased for twenty.
-#[derive(Clone, Copy)]
-struct Limits {
-    connect: Duration,
+/// How many connections there are, what each carries, and how much time things may take.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Connections that are kept to Google.
+    pub connections: usize,
+    /// Messages that one connection carries at once.
+    pub streams: usize,
+    /// Connecting, TLS included.
+    pub connect: Duration,
     /// One call, the answer's body included.
-    call: Duration,
+    pub call: Duration,
     /// Waiting for a place on a connection.
-    place: Duration,
+    pub place: Duration,
     /// Everything.
-    total: Duration,
+    pub total: Duration,
+    /// How long a connection may be silent while something waits on it, before and after it is asked whether it lives.
+    pub silence: Duration,
 }
 
-const LIMITS: Limits = Limits {
-    connect: Duration::from_secs(3),
-    call: Duration::from_secs(10),
-    place: Duration::from_secs(5),
-    total: Duration::from_secs(18),
-};
+/// Google answers the hundred and first message of a connection with `GOAWAY`, and asks for ten seconds at least. A job is leased for
+/// twenty.
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections: 4,
+            streams: 100,
+            connect: Duration::from_secs(3),
+            call: Duration::from_secs(10),
+            place: Duration::from_secs(5),
+            total: Duration::from_secs(18),
+            silence: Duration::from_secs(3),
+        }
+    }
+}
 
 /// The carrier for [`Target::Fcm`].
 pub struct Fcm {
@@ -101,18 +113,14 @@ impl Fcm {
     /// # Errors
     /// [`SetupError`] names what in the configuration is to blame.
     pub fn new(config: FcmConfig) -> Result<Self, SetupError> {
-        Self::with(config, CONNECTIONS, STREAMS, LIMITS)
-    }
-
-    fn with(config: FcmConfig, connections: usize, streams: usize, limits: Limits) -> Result<Self, SetupError> {
-        let FcmConfig { account, endpoint, ca_pem } = config;
+        let FcmConfig { account, endpoint, ca_pem, limits } = config;
         let url = messages_url(&endpoint, account.project()).ok_or(SetupError::Endpoint)?;
         let ca_pem = ca_pem.as_deref();
         // Over TLS only HTTP/2, so that a hundred messages that find no connection make one and not a hundred.
         let multiplexed = url.scheme() == "https";
-        let clients = (0..connections).map(|_| client(ca_pem, multiplexed, limits)).collect::<Result<Vec<_>, _>>()?;
+        let clients = (0..limits.connections).map(|_| client(ca_pem, multiplexed, limits)).collect::<Result<Vec<_>, _>>()?;
         let tokens = Arc::new(AccessTokens::new(account, client(ca_pem, false, limits)?));
-        Ok(Self { url, pool: Pool::new(clients, streams, limits.place), tokens, total: limits.total })
+        Ok(Self { url, pool: Pool::new(clients, limits.streams, limits.place), tokens, total: limits.total })
     }
 
     /// Gets an access token, and sends nothing: for operators, before it matters.
@@ -248,8 +256,8 @@ fn client(ca_pem: Option<&[u8]>, multiplexed: bool, limits: Limits) -> Result<Cl
         .connect_timeout(limits.connect)
         .timeout(limits.call)
         // One connection that nothing comes back on would take a hundred messages with it: a ping while one waits finds it out.
-        .http2_keep_alive_interval(Duration::from_secs(3))
-        .http2_keep_alive_timeout(Duration::from_secs(3))
+        .http2_keep_alive_interval(limits.silence)
+        .http2_keep_alive_timeout(limits.silence)
         .http2_keep_alive_while_idle(false);
     if multiplexed {
         builder = builder.http2_prior_knowledge();

@@ -44,6 +44,9 @@ pub(super) fn phone() -> Installation {
 
 /// Enough for this machine.
 const SHORT: Limits = Limits {
+    connections: 2,
+    streams: 3,
+    silence: Duration::from_secs(3),
     connect: Duration::from_millis(500),
     call: Duration::from_millis(500),
     place: Duration::from_millis(500),
@@ -127,11 +130,12 @@ impl Google {
             account: ServiceAccount::parse(account.to_string().as_bytes()).unwrap(),
             endpoint: format!("http://{}", self.address).parse().unwrap(),
             ca_pem: None,
+            limits: SHORT,
         }
     }
 
     fn carrier(&self) -> Fcm {
-        Fcm::with(self.config(), 2, 3, SHORT).unwrap()
+        Fcm::new(self.config()).unwrap()
     }
 
     fn asked(&self) -> usize {
@@ -272,16 +276,18 @@ async fn a_body_that_never_ends_changes_nothing() {
 async fn silence_and_absence_are_retryable_and_a_full_house_too() {
     let google = Google::accepting().await;
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let to = |address: SocketAddr| FcmConfig { endpoint: format!("http://{address}").parse().unwrap(), ..google.config() };
-    let limits = Limits { call: Duration::from_millis(100), place: Duration::from_millis(20), ..SHORT };
-    let carrier = Fcm::with(to(silent.local_addr().unwrap()), 1, 1, limits).unwrap();
+    let limits =
+        Limits { connections: 1, streams: 1, call: Duration::from_millis(100), place: Duration::from_millis(20), ..SHORT };
+    let to =
+        |address: SocketAddr| FcmConfig { endpoint: format!("http://{address}").parse().unwrap(), limits, ..google.config() };
+    let carrier = Fcm::new(to(silent.local_addr().unwrap())).unwrap();
     carrier.try_out(now()).await.unwrap();
     let (first, second) = tokio::join!(send(&carrier, now()), send(&carrier, now()));
     assert!(matches!(&first, Outcome::Retryable(why) if why.contains("no answer in time")), "{first:?}");
     assert_eq!(second, Outcome::Retryable("every connection to FCM is busy".into()));
     let address = silent.local_addr().unwrap();
     drop(silent);
-    let carrier = Fcm::with(to(address), 1, 1, limits).unwrap();
+    let carrier = Fcm::new(to(address)).unwrap();
     let outcome = send(&carrier, now()).await;
     assert!(
         matches!(&outcome, Outcome::Retryable(why) if why.contains("no connection") && !why.contains("secret")),
