@@ -5,7 +5,10 @@
 //! - Every key can be given as `PHONEOPS_…` and, for secrets kept in files, as `PHONEOPS_…_FILE`.
 //! - Secrets do not print.
 
+mod apns;
 mod apps;
+mod fcm;
+mod mail;
 mod networks;
 
 use std::net::SocketAddr;
@@ -16,7 +19,10 @@ use url::Url;
 
 use crate::secret::Secret;
 
+pub use apns::Apns;
 pub use apps::{AndroidApp, IosApp, NotAnApp};
+pub use fcm::Fcm;
+pub use mail::{Mail, MailSecurity, MailServer, NotAMailServer};
 pub use networks::{Network, NotANetwork};
 
 /// Everything that can be configured, defaults filled in.
@@ -43,7 +49,7 @@ pub struct Config {
     /// Connections to PostgreSQL for requests.
     pub database_connections: u32,
     /// Seconds after which the jobs of a node that died are done by another, or by itself once it runs again. 3 to 300. A push may take
-    /// 10: with less than that here, a slow push service is asked twice.
+    /// 18: with less than that here, a slow push service is asked twice.
     pub job_lease_seconds: u32,
     /// Seconds in which a break-glass can be denied before it opens. 60 to 86400.
     pub break_glass_wait_seconds: u32,
@@ -51,8 +57,14 @@ pub struct Config {
     pub recovery_wait_seconds: u32,
     /// The master key's file; made in `data_dir` when absent.
     pub master_key_file: Option<PathBuf>,
+    /// iPhones and iPads with a native app.
+    pub apns: Option<Apns>,
+    /// Android phones with a native app.
+    pub fcm: Option<Fcm>,
     /// Web Push.
     pub web_push: WebPush,
+    /// Mail, the channel of last resort.
+    pub mail: Option<Mail>,
     /// Webhooks.
     pub webhooks: Webhooks,
     /// Paging.
@@ -177,7 +189,10 @@ struct File {
     break_glass_wait_seconds: Option<u32>,
     recovery_wait_seconds: Option<u32>,
     master_key_file: Option<PathBuf>,
+    apns: apns::ApnsFile,
+    fcm: fcm::FcmFile,
     web_push: WebPushFile,
+    mail: mail::MailFile,
     webhooks: WebhooksFile,
     paging: PagingFile,
     approvals: ApprovalsFile,
@@ -321,7 +336,14 @@ impl File {
             "RETENTION_INCIDENTS_DAYS" => self.retention.incidents_days = parsed(name, value)?,
             "RETENTION_NOTIFICATIONS_DAYS" => self.retention.notifications_days = parsed(name, value)?,
             "RETENTION_JOURNAL_DAYS" => self.retention.journal_days = parsed(name, value)?,
-            _ => return Ok(false),
+            _ => {
+                return Ok(match key.split_once('_') {
+                    Some(("APNS", key)) => self.apns.set(key, name, value)?,
+                    Some(("FCM", key)) => self.fcm.set(key, value),
+                    Some(("MAIL", key)) => self.mail.set(key, value),
+                    _ => false,
+                });
+            }
         }
         Ok(true)
     }
@@ -367,6 +389,9 @@ impl File {
             break_glass_wait_seconds: within("break_glass_wait_seconds", self.break_glass_wait_seconds, 900, 60, 86_400)?,
             recovery_wait_seconds: within("recovery_wait_seconds", self.recovery_wait_seconds, 86_400, 60, 2_592_000)?,
             master_key_file: self.master_key_file,
+            apns: self.apns.finish()?,
+            fcm: self.fcm.finish()?,
+            mail: self.mail.finish()?,
             web_push: WebPush {
                 subject,
                 allow_private_networks: self.web_push.allow_private_networks.unwrap_or(false),

@@ -15,7 +15,7 @@ use crate::approvals::{self, Approvals, Policies};
 use crate::clock::Clock;
 use crate::config::{self, AndroidApp, Config};
 use crate::db::{self, Store};
-use crate::delivery::{Carriers, Delivery};
+use crate::delivery::Delivery;
 use crate::engine::{self, Engine, Retention};
 use crate::http::{self, LocalSocket, Tls};
 use crate::hub::Hub;
@@ -26,10 +26,12 @@ use crate::jobs::Queue;
 use crate::journal::Journal;
 use crate::listening::{Listening, Webhooks};
 use crate::paging::{self, Paging};
-use crate::push::web_push::{SetupError, WebPush, WebPushConfig};
-use crate::push::webhook;
+use crate::push::fcm::{self, ServiceAccountInvalid};
+use crate::push::web_push::SetupError;
+use crate::push::{apns, webhook};
 use crate::secret::MasterKey;
 
+mod carriers;
 mod restore;
 
 pub use restore::{Restored, is_occupied, restore, void_dump};
@@ -72,8 +74,16 @@ pub enum Error {
     BoundElsewhere(#[from] BoundElsewhere),
     #[error("tls_cert_file, tls_key_file: {0}")]
     Tls(#[from] http::TlsError),
+    #[error("apns: {0}")]
+    Apns(#[from] apns::SetupError),
     #[error("web_push: {0}")]
     WebPush(#[from] SetupError),
+    #[error("{0}")]
+    Mail(#[from] crate::mail::SetupError),
+    #[error("fcm.service_account_file: {0}")]
+    ServiceAccount(#[from] ServiceAccountInvalid),
+    #[error("{0}")]
+    Fcm(#[from] fcm::SetupError),
     #[error("webhooks: {0}")]
     Webhooks(SetupError),
     #[error("paging.fallback: {0}")]
@@ -182,12 +192,7 @@ async fn build(
     let (queue, handoff) = Queue::new(clock.clone(), Duration::from_secs(config.job_lease_seconds.into()));
     let vapid = load_or_create(store, master, Purpose::Vapid, now).await?;
     let keys = IssuerKeys::open(store, master, &issuer, now).await?;
-    let web_push = WebPush::new(WebPushConfig {
-        vapid_private_key: vapid.private,
-        subject: config.web_push.subject.clone(),
-        allow_private_networks: config.web_push.allow_private_networks,
-        ca_pem: config.web_push.ca_file.as_deref().map(read).transpose()?,
-    })?;
+    let web_push = Arc::new(carriers::web_push(config, vapid.private)?);
     let vapid_public_key = web_push.public_key();
     let delivery = Delivery {
         store: store.clone(),
@@ -195,7 +200,7 @@ async fn build(
         journal: journal.clone(),
         queue: queue.clone(),
         master: master.clone(),
-        carriers: Carriers { apns: None, fcm: None, web_push: Arc::new(web_push), mail: None },
+        carriers: carriers::all(config, clock, master, store, web_push.clone())?,
         issuer: config.public_url.clone(),
     };
     let ground = identity::Ground {
@@ -257,6 +262,7 @@ async fn build(
         clock: clock.clone(),
         issuer,
         vapid_public_key,
+        web_push,
         ios_apps: config.ios_apps.clone(),
         android_apps: config.android_apps.clone(),
         trusted_proxies: config.trusted_proxies.clone(),

@@ -14,11 +14,13 @@
 //! - Where a phone is reached is a secret: it is stored sealed.
 
 mod devices;
+mod provider_tokens;
 mod reach;
 mod registration;
 mod service;
 mod store;
 
+pub use provider_tokens::SharedTokens;
 pub use reach::{Reach, reach};
 pub use registration::{Carriers, Registration};
 pub use service::{Content, Delivery, Notice, Words};

@@ -203,6 +203,55 @@ pub(super) async fn shown(db: &mut Db<'_>, subject: uuid::Uuid) -> Result<Vec<Sh
     Ok(newest.into_values().flatten().collect())
 }
 
+// The token that says to a push service who sends.
+
+/// A provider token, as it is stored.
+pub(super) struct StoredToken {
+    pub(super) sealed: Vec<u8>,
+    pub(super) minted_at: Timestamp,
+}
+
+impl FromRow for StoredToken {
+    fn from_row(row: &Row<'_>) -> Result<Self> {
+        Ok(Self { sealed: row.get("token_sealed")?, minted_at: row.get("minted_at")? })
+    }
+}
+
+/// Makes the row, if there is none.
+pub(super) async fn insert_provider_token(tx: &mut Tx<'_>, name: &str, token: &StoredToken) -> Result<()> {
+    tx.query(
+        "insert into provider_tokens (name, token_sealed, minted_at) values ($1, $2, $3)
+         on conflict (name) do nothing",
+    )
+    .bind(name)
+    .bind(token.sealed.as_slice())
+    .bind(token.minted_at)
+    .execute()
+    .await?;
+    Ok(())
+}
+
+/// The row as it is now, which stays as it is until this transaction ends.
+pub(super) async fn lock_provider_token(tx: &mut Tx<'_>, name: &str) -> Result<StoredToken> {
+    tx.query(Sql::either(
+        "select token_sealed, minted_at from provider_tokens where name = $1",
+        "select token_sealed, minted_at from provider_tokens where name = $1 for update",
+    ))
+    .bind(name)
+    .one()
+    .await
+}
+
+pub(super) async fn replace_provider_token(tx: &mut Tx<'_>, name: &str, token: &StoredToken) -> Result<()> {
+    tx.query("update provider_tokens set token_sealed = $2, minted_at = $3 where name = $1")
+        .bind(name)
+        .bind(token.sealed.as_slice())
+        .bind(token.minted_at)
+        .execute()
+        .await?;
+    Ok(())
+}
+
 // Forgetting.
 
 /// Forgets what was told about these subjects.

@@ -283,10 +283,10 @@ async fn revoke(Extract(app): Extract<State>, Path(ById { id }): Path<ById>, Rea
 #[serde(deny_unknown_fields)]
 struct RegisterRequest {
     kind: PushKind,
-    /// For `web_push`: the push service's URL for this device. A secret: whoever knows it can ring.
+    /// For `web_push` and `unified_push`: the push service's URL for this device. A secret: whoever knows it can ring.
     #[schemars(length(max = 1000))]
     endpoint: Option<String>,
-    /// For `web_push`.
+    /// For `web_push` and `unified_push`.
     #[serde(default, deserialize_with = "optional_object")]
     keys: Option<Keys>,
     /// For `apns`: the device token, hex. For `fcm`: the registration token, unless there is a `fid`.
@@ -304,8 +304,21 @@ enum PushKind {
     Apns,
     /// An Android phone with a native app.
     Fcm,
-    /// A browser, an installed web app, or a UnifiedPush app.
+    /// A browser, or an installed web app.
     WebPush,
+    /// A UnifiedPush app: as `web_push`, once its endpoint has said that it is one of UnifiedPush.
+    UnifiedPush,
+}
+
+impl PushKind {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Apns => "apns",
+            Self::Fcm => "fcm",
+            Self::WebPush => "web_push",
+            Self::UnifiedPush => "unified_push",
+        }
+    }
 }
 
 /// The keys of a Web Push subscription (RFC 8291).
@@ -323,7 +336,13 @@ async fn register(
     Path(ById { id }): Path<ById>,
     Write(call, body): Write<RegisterRequest>,
 ) -> Result<Json<DeviceBody>, Problem> {
+    let unified = matches!(body.kind, PushKind::UnifiedPush);
     let registration = body.registration(app.allow_private_networks)?;
+    if let (true, Registration::WebPush(subscription)) = (unified, &registration) {
+        // For the caller's own device alone: nobody else makes us call anything.
+        call.person()?;
+        app.web_push.discover(subscription).await.map_err(|error| Problem::field("endpoint", error.to_string()))?;
+    }
     if app.delivery.carriers.of(&registration).is_none() {
         let kind = registration.kind();
         return Err(Problem::field("kind", format!("this installation has no [{kind}]: its operator configures it")));
@@ -338,11 +357,15 @@ impl RegisterRequest {
         let needs = |field, kind| Problem::field(field, format!("is needed for {kind}"));
         let only = |field, kind| Problem::field(field, format!("is not for {kind}"));
         match self {
-            Self { kind: PushKind::WebPush, token: Some(_), .. } => Err(only("token", "web_push")),
-            Self { kind: PushKind::WebPush, fid: Some(_), .. } => Err(only("fid", "web_push")),
-            Self { kind: PushKind::WebPush, endpoint, keys, .. } => {
-                let endpoint = endpoint.ok_or_else(|| needs("endpoint", "web_push"))?;
-                web_push(&endpoint, &keys.ok_or_else(|| needs("keys", "web_push"))?, allow_private_networks)
+            Self { kind: kind @ (PushKind::WebPush | PushKind::UnifiedPush), token, fid, endpoint, keys } => {
+                let kind = kind.as_str();
+                match (token, fid) {
+                    (Some(_), _) => return Err(only("token", kind)),
+                    (None, Some(_)) => return Err(only("fid", kind)),
+                    (None, None) => {}
+                }
+                let endpoint = endpoint.ok_or_else(|| needs("endpoint", kind))?;
+                web_push(&endpoint, &keys.ok_or_else(|| needs("keys", kind))?, allow_private_networks)
             }
             Self { endpoint: Some(_), .. } => Err(only("endpoint", "a native app")),
             Self { keys: Some(_), .. } => Err(only("keys", "a native app")),

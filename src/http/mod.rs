@@ -14,6 +14,7 @@ mod caller;
 mod chat_identities;
 mod client_address;
 mod devices;
+mod email;
 mod enrollments;
 mod events;
 mod freezes;
@@ -52,6 +53,7 @@ use crate::config::{AndroidApp, IosApp, Network};
 use crate::db::Store;
 use crate::delivery::Delivery;
 use crate::identity::Identity;
+use crate::push::web_push::WebPush;
 
 pub use caller::{LocalSocket, SeenProofs};
 pub use problem::Problem;
@@ -70,6 +72,8 @@ pub struct App {
     pub issuer: String,
     /// The VAPID public key, base64url.
     pub vapid_public_key: String,
+    /// What asks an endpoint whether it is one of UnifiedPush.
+    pub web_push: Arc<WebPush>,
     /// iOS apps that may use these passkeys and open these links.
     pub ios_apps: Vec<IosApp>,
     /// Android apps that may.
@@ -134,6 +138,7 @@ fn api() -> ApiRouter<State> {
         .merge(teams::router())
         .merge(me::router())
         .merge(away::router())
+        .merge(email::router())
         .merge(users::router())
         .merge(bots::router())
         .merge(chat_identities::router())

@@ -20,8 +20,12 @@ use url::Url;
 
 use crate::clock::Timestamp;
 
+mod answer;
 pub mod apns;
+#[cfg(test)]
+mod examples;
 pub mod fcm;
+mod fit;
 pub mod guard;
 mod mail_address;
 pub mod web_push;

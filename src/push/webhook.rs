@@ -14,8 +14,9 @@ use reqwest::{Client, Response};
 use url::Url;
 use zeroize::Zeroizing;
 
+use super::answer::why;
 use super::guard::{Forbidden, GuardedResolver, check_url};
-use super::web_push::{LIMITS, Limits, SetupError, client, why};
+use super::web_push::{LIMITS, Limits, SetupError, client};
 use crate::clock::Timestamp;
 use crate::secret::{Secret, b64, hmac_sha256, random};
 

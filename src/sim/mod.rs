@@ -3,6 +3,8 @@
 //!
 //! - [`phone`]: what a phone does, written from `api-spec/device-protocol.md` alone.
 //! - [`authenticator`]: the passkeys of such a phone, with misbehaviour on demand.
+//! - [`apns`]: Apple's service: TLS and HTTP/2 with a frame layer that misbehaves on demand, provider tokens, devices.
+//! - [`fcm`]: Google's: access tokens, messages, installations.
 //! - [`push_service`]: a Web Push service that checks everything, and fails on demand.
 //!
 //! **Invariants**
@@ -11,8 +13,17 @@
 //! - Every check is an implementation of its own, so a mistake shared with the server cannot hide.
 //! - Instants come from the injected clock; how long to wait for the network is real time.
 
+pub mod apns;
 pub mod authenticator;
 mod cbor;
+pub mod fcm;
+mod gate;
+mod http1;
+mod http2;
+mod jwt;
 mod key;
 pub mod phone;
+mod plain;
 pub mod push_service;
+mod screen;
+mod tls;

@@ -80,7 +80,10 @@ const PASSKEY: Value = Id(4);
 
 fn people() -> Vec<Sample> {
     samples! {
-        users { id: USER, handle: Text("yannick"), name: Text("Yannick Schutz"), role: Text("admin"), created_at: Int(NOW), removed_at: Null }
+        users {
+            id: USER, handle: Text("yannick"), name: Text("Yannick Schutz"), role: Text("admin"), created_at: Int(NOW), removed_at: Null,
+            email: Text("yannick@example.com"),
+        }
         bots {
             id: BOT, name: Text("heimdall"), token_sha256: DIGEST, scopes: Json(r#"["approvals","incidents"]"#), created_at: Int(NOW),
             revoked_at: Null, last_used_at: Int(NOW), token_number: Int(1), previous_token_sha256: DIGEST,
@@ -108,6 +111,7 @@ fn people() -> Vec<Sample> {
             code_sha256: DIGEST, platform: Text("slack"), workspace: Text("T0ORG"), chat_user: Text("U0YANNICK"), name: Null, bot_id: BOT,
             expires_at: Int(NOW + 10 * MINUTE), identity_id: Id(40),
         }
+        provider_tokens { name: Text("apns/DEF123GHIJ/ABC123DEFG"), token_sealed: Bytes(7, 60), minted_at: Int(NOW) }
         push_registrations { device_id: DEVICE, address_sealed: Bytes(0x5e, 180), registered_at: Int(NOW), retired_at: Null }
         passkeys {
             id: PASSKEY, user_id: USER, device_id: DEVICE, name: Text("iCloud"), credential_id: Bytes(0xc1, 20),

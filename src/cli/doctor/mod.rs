@@ -5,6 +5,7 @@
 //!   for as long as it has the database open.
 //! - It makes no file and no database that is not there.
 
+mod carriers;
 mod files;
 mod house;
 mod settings;
@@ -97,6 +98,7 @@ async fn examine(file: &ConfigFile) -> Vec<Finding> {
     let mut findings = vec![ok("config", source)];
     findings.extend(files::examine(&config));
     findings.extend(settings::examine(&config));
+    findings.extend(carriers::examine(&config).await);
     findings.extend(house::examine(&config).await);
     findings
 }

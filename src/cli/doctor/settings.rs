@@ -1,19 +1,24 @@
 //! Settings that load and would still not work: for phones, for passkeys, for push services.
 
+use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use url::{Host, Url};
+use zeroize::Zeroizing;
 
 use super::{Finding, fail, ok, warn};
 use crate::clock::{Clock, Timestamp};
-use crate::config::{Config, TlsFiles};
+use crate::config::{Apns, Config, TlsFiles};
 use crate::http::examine_certificate;
 use crate::identity::RelyingParty;
+use crate::push::apns;
 use crate::push::web_push::{VapidKeyPair, WebPush, WebPushConfig};
 
 const PUBLIC_URL: &str = "public_url";
 const RP_ID: &str = "rp_id";
 const TLS: &str = "tls";
+const APNS: &str = "apns";
 const WEB_PUSH: &str = "web_push";
 
 /// ACME clients renew a month before the end; two weeks before it something is wrong.
@@ -21,7 +26,8 @@ const RENEWED_BY: Duration = Duration::from_secs(14 * 86_400);
 
 pub(super) fn examine(config: &Config) -> Vec<Finding> {
     let tls = config.tls.as_ref().map(|files| tls(files, &config.public_url, Clock::system().now()));
-    [public_url(config), rp_id(config)].into_iter().chain(tls).chain([web_push(config)]).collect()
+    let apns = config.apns.as_ref().map(apns);
+    [public_url(config), rp_id(config)].into_iter().chain(tls).chain(apns).chain([web_push(config)]).collect()
 }
 
 fn public_url(config: &Config) -> Finding {
@@ -75,6 +81,32 @@ fn tls(files: &TlsFiles, public_url: &Url, now: Timestamp) -> Finding {
     ok(TLS, format!("the certificate holds for {days} days"))
 }
 
+/// Whether the key could sign and Apple's name could be called. Nothing is sent: what Apple thinks of the key shows at the first push.
+fn apns(settings: &Apns) -> Finding {
+    let read = |key: &str, path: &Path| std::fs::read(path).map_err(|error| format!("apns.{key}: {}: {error}", path.display()));
+    let carrier = || {
+        let key = Zeroizing::new(read("key_file", &settings.key_file)?);
+        let ca_pem = settings.ca_file.as_deref().map(|path| read("ca_file", path)).transpose()?;
+        let named = |error: apns::SetupError| format!("apns.{error}");
+        let minter = apns::Minter::new(&key, &settings.key_id, &settings.team_id).map_err(named)?;
+        let carrier = apns::ApnsConfig {
+            endpoint: settings.endpoint.clone(),
+            topic: settings.topic.clone(),
+            critical_alerts: settings.critical_alerts,
+            ca_pem,
+            connections: apns::CONNECTIONS,
+        };
+        apns::Apns::new(&carrier, Arc::new(apns::LocalTokens::new(minter)), Clock::system()).map_err(named)
+    };
+    match carrier() {
+        Ok(_) => {
+            let Apns { key_id, team_id, topic, .. } = settings;
+            ok(APNS, format!("key {key_id} of team {team_id} signs for {topic}"))
+        }
+        Err(why) => fail(APNS, why),
+    }
+}
+
 fn web_push(config: &Config) -> Finding {
     let settings = &config.web_push;
     let ca_pem = match settings.ca_file.as_deref().map(std::fs::read).transpose() {
@@ -101,6 +133,10 @@ fn web_push(config: &Config) -> Finding {
 
 /// Whether the subject has a public host: Apple refuses `localhost` and `.invalid`, and nobody can write to an IP address at home.
 fn names_somebody(subject: &str) -> bool {
+    // Apple also refuses what a mail program would understand: `mailto: ops@example.com`, `mailto:<ops@example.com>`.
+    if subject.contains(|c: char| c.is_whitespace() || "<>".contains(c)) {
+        return false;
+    }
     let host = match Url::parse(subject) {
         Ok(url) if url.scheme() == "mailto" => url.path().rsplit_once('@').map(|(_, host)| host.to_owned()),
         Ok(url) => url.host_str().map(str::to_owned),
@@ -108,7 +144,7 @@ fn names_somebody(subject: &str) -> bool {
     };
     let Some(Ok(Host::Domain(domain))) = host.map(|host| Host::parse(&host)) else { return false };
     let last = domain.trim_end_matches('.').rsplit('.').next().unwrap_or_default().to_owned();
-    domain.contains('.') && !["localhost", "invalid", "local", "internal", "test"].contains(&last.as_str())
+    domain.contains('.') && !["localhost", "invalid", "local", "internal", "test", "lan", "home", "arpa"].contains(&last.as_str())
 }
 
 #[cfg(test)]
@@ -137,6 +173,29 @@ mod tests {
         assert_eq!(found("https://192.0.2.7").level, Level::Fail);
         let above = |id: &str| rp_id(&at("https://phones.ops.example", &[("PHONEOPS_RP_ID", id)])).level;
         assert_eq!((above("ops.example"), above("other.example")), (Level::Ok, Level::Fail));
+    }
+
+    #[test]
+    fn an_apns_key_is_there_and_signs() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("AuthKey.p8");
+        let found = |key_id: &str| {
+            let pairs = [
+                ("PHONEOPS_APNS_KEY_FILE", path.to_str().unwrap()),
+                ("PHONEOPS_APNS_KEY_ID", key_id),
+                ("PHONEOPS_APNS_TEAM_ID", "DEF123GHIJ"),
+                ("PHONEOPS_APNS_TOPIC", "com.example.phoneops"),
+            ];
+            apns(at("https://phoneops.example", &pairs).apns.as_ref().unwrap())
+        };
+        let missing = found("ABC123DEFG");
+        assert!(missing.level == Level::Fail && missing.why.starts_with("apns.key_file: "), "{missing:?}");
+        std::fs::write(&path, "hunter2").unwrap();
+        let broken = found("ABC123DEFG");
+        assert!(broken.level == Level::Fail && !broken.why.contains("hunter2"), "{broken:?}");
+        std::fs::write(&path, rcgen::KeyPair::generate().unwrap().serialize_pem()).unwrap();
+        assert!(found("short").why.starts_with("apns.key_id "), "{:?}", found("short"));
+        assert_eq!(found("ABC123DEFG").level, Level::Ok);
     }
 
     #[test]
@@ -169,9 +228,15 @@ mod tests {
         for good in ["mailto:ops@example.com", "https://phoneops.example", "https://phoneops.example/contact"] {
             assert_eq!(found(good).level, Level::Ok, "{good}");
         }
-        for odd in
-            ["mailto:phoneops@localhost", "mailto:ops@mail.invalid", "https://localhost", "https://192.0.2.7", "mailto:a@b"]
-        {
+        for odd in [
+            "mailto:phoneops@localhost",
+            "mailto:ops@mail.invalid",
+            "https://localhost",
+            "https://192.0.2.7",
+            "mailto:a@b",
+            "mailto: ops@example.com",
+            "mailto:<ops@example.com>",
+        ] {
             let found = found(odd);
             assert!(found.level == Level::Warn && found.why.contains("Apple"), "{found:?}");
         }

@@ -256,6 +256,47 @@ async fn a_name_that_changes_its_meaning_is_judged_anew() {
 }
 
 #[tokio::test]
+async fn while_names_cannot_be_looked_up_the_last_answer_counts() {
+    let answers = std::sync::Mutex::new(vec![Err(io::ErrorKind::Other), Ok([93, 184, 216, 34]), Err(io::ErrorKind::Other)]);
+    let lookup: Lookup = Arc::new(move |_| {
+        let next = answers.lock().unwrap().pop().unwrap();
+        Box::pin(async move { next.map(|address| vec![IpAddr::from(address)]).map_err(io::Error::from) })
+    });
+    let guarded = GuardedResolver::with_lookup(false, lookup);
+    assert_eq!(resolve(&guarded).await, Err(None), "there is no last answer");
+    assert_eq!(resolve(&guarded).await.unwrap(), ["93.184.216.34:0"]);
+    assert_eq!(resolve(&guarded).await.unwrap(), ["93.184.216.34:0"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_look_up_that_hangs_gives_way_to_the_last_answer() {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let lookup: Lookup = Arc::new(move |_| {
+        let hangs = asked.fetch_add(1, Ordering::SeqCst) > 0;
+        Box::pin(async move {
+            if hangs {
+                std::future::pending::<()>().await;
+            }
+            Ok(vec![IpAddr::from([93, 184, 216, 34])])
+        })
+    });
+    let guarded = GuardedResolver::with_lookup(false, lookup);
+    for _ in 0..2 {
+        assert_eq!(resolve(&guarded).await.unwrap(), ["93.184.216.34:0"]);
+    }
+}
+
+#[test]
+fn strangers_names_do_not_pile_up() {
+    let kept = Mutex::default();
+    for n in 0..KEPT_NAMES + 10 {
+        keep(&kept, &format!("{n}.example.com"), &[IpAddr::from([93, 184, 216, 34])]);
+    }
+    assert_eq!(kept.lock().unwrap().len(), KEPT_NAMES);
+    assert!(last(&kept, &format!("{}.example.com", KEPT_NAMES + 9)).is_some());
+}
+
+#[tokio::test]
 async fn the_systems_own_resolver_is_guarded_too() {
     let name = || "localhost".parse().unwrap();
     assert!(GuardedResolver::new(false).resolve(name()).await.is_err());

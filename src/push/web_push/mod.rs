@@ -9,7 +9,6 @@
 //! - The endpoint's path and the keys reach no log, error or outcome.
 //! - One client for all: connections are kept and shared, the VAPID key is parsed once.
 
-use std::error::Error;
 use std::fmt;
 use std::time::Duration;
 
@@ -18,11 +17,13 @@ use reqwest::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, 
 use reqwest::{Certificate, Client, Response};
 use zeroize::Zeroizing;
 
-use super::guard::{Forbidden, GuardedResolver, check_url};
+use super::answer::{REPLY_MAX_BYTES, beginning, why};
+use super::guard::{GuardedResolver, check_url};
 use super::{Carrier, Message, Outcome, Target, Urgency};
 use crate::clock::Timestamp;
 use crate::secret::{b64u, tagged_sha256};
 
+mod discovery;
 mod encrypt;
 mod payload;
 mod reply;
@@ -31,6 +32,7 @@ mod subscription;
 mod tests;
 mod vapid;
 
+pub use discovery::NotUnifiedPush;
 pub use subscription::{NotASubscription, Subscription};
 pub use vapid::VapidKeyPair;
 
@@ -85,9 +87,6 @@ pub(super) struct Limits {
 }
 
 pub(super) const LIMITS: Limits = Limits { connect: Duration::from_secs(3), total: Duration::from_secs(10) };
-
-/// How much of an answer is read.
-const REPLY_MAX_BYTES: usize = 4_096;
 
 /// RFC 8030 section 5.2 lets a service shorten a life that is too long; four weeks is what all take.
 const TTL_MAX_SECONDS: u64 = 28 * 24 * 60 * 60;
@@ -226,24 +225,8 @@ fn topic(tag: &str) -> String {
 }
 
 async fn answered(mut response: Response, origin: &str, now: Timestamp) -> Outcome {
-    let body = beginning(&mut response).await;
+    let body = beginning(&mut response, REPLY_MAX_BYTES).await;
     Reply { origin, status: response.status(), headers: response.headers(), body: &body }.outcome(now)
-}
-
-/// The first [`REPLY_MAX_BYTES`] of the body, or what came of it: the status has already decided, so that a body which breaks
-/// off or dawdles until the time limit changes nothing.
-async fn beginning(response: &mut Response) -> Vec<u8> {
-    let mut body = Vec::new();
-    while body.len() < REPLY_MAX_BYTES {
-        match response.chunk().await {
-            Ok(Some(chunk)) => {
-                let room = REPLY_MAX_BYTES - body.len();
-                body.extend_from_slice(&chunk[..chunk.len().min(room)]);
-            }
-            Ok(None) | Err(_) => break,
-        }
-    }
-    body
 }
 
 /// A request without an answer.
@@ -252,27 +235,4 @@ fn failed(error: &reqwest::Error, origin: &str) -> Outcome {
         Ok(why) => Outcome::Retryable(format!("{origin}: {why}")),
         Err(forbidden) => Outcome::Refused(format!("{origin} is not called: {forbidden}")),
     }
-}
-
-/// Why there was no answer; an error when the guard would not let it be called. Only the causes are told: the error itself would print
-/// the whole address.
-pub(super) fn why(error: &reqwest::Error) -> Result<String, &Forbidden> {
-    let mut causes = String::new();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        if let Some(forbidden) = error.downcast_ref::<Forbidden>() {
-            return Err(forbidden);
-        }
-        causes.push_str(": ");
-        causes.push_str(&error.to_string());
-        cause = error.source();
-    }
-    let what = if error.is_connect() {
-        "no connection"
-    } else if error.is_timeout() {
-        "no answer in time"
-    } else {
-        "no answer"
-    };
-    Ok(format!("{what}{causes}"))
 }

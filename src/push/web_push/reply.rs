@@ -7,15 +7,14 @@
 use std::time::Duration;
 
 use reqwest::StatusCode;
-use reqwest::header::{HeaderMap, RETRY_AFTER};
+use reqwest::header::HeaderMap;
 
 use crate::clock::Timestamp;
 use crate::push::Outcome;
+use crate::push::answer::retry_after;
 
 /// How long to wait when a service asks for patience without saying how much.
 const PATIENCE: Duration = Duration::from_mins(1);
-const PATIENCE_MIN: Duration = Duration::from_secs(1);
-const PATIENCE_MAX: Duration = Duration::from_hours(24);
 
 /// How services say that a subscription was made with another VAPID key: Apple's and FCM's reason, FCM's two sentences
 /// (`do not`, `does not correspond to`), Mozilla's message.
@@ -43,8 +42,8 @@ impl Reply<'_> {
             404 | 410 => Outcome::Gone { since: None },
             400 | 401 | 403 => self.rejection(),
             // 406 is how Windows' notification service says 429.
-            406 | 429 => Outcome::RetryAfter(self.retry_after(now).unwrap_or(PATIENCE)),
-            408 | 425 | 500..=599 => match self.retry_after(now) {
+            406 | 429 => Outcome::RetryAfter(retry_after(self.headers, now).unwrap_or(PATIENCE)),
+            408 | 425 | 500..=599 => match retry_after(self.headers, now) {
                 Some(wait) => Outcome::RetryAfter(wait),
                 None => Outcome::Retryable(self.says()),
             },
@@ -74,19 +73,6 @@ impl Reply<'_> {
         let id = self.headers.get("apns-id")?.to_str().ok()?;
         let plain = |byte: u8| byte.is_ascii_hexdigit() || byte == b'-';
         (id.len() == 36 && id.bytes().all(plain)).then(|| id.to_owned())
-    }
-
-    /// `Retry-After` as seconds or as a date (RFC 9110 section 10.2.3), within a second and a day.
-    fn retry_after(&self, now: Timestamp) -> Option<Duration> {
-        let text = self.headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
-        let wait = if let Ok(seconds) = text.parse() {
-            Duration::from_secs(seconds)
-        } else {
-            let date = jiff::fmt::rfc2822::DateTimeParser::new();
-            let instant = date.parse_timestamp(text).ok()?;
-            now.until(Timestamp::from_micros(instant.as_microsecond()))
-        };
-        Some(wait.clamp(PATIENCE_MIN, PATIENCE_MAX))
     }
 
     /// `https://push.example.com answered 400 (BadWebPushTopic)`.

@@ -226,6 +226,47 @@ async fn every_status_has_its_meaning() {
 }
 
 #[tokio::test]
+async fn a_life_that_the_service_shortens_is_accepted_all_the_same() {
+    // RFC 8030 section 5.2. UnifiedPush servers say 0: they keep nothing, and whether the phone heard is known by its receipt alone.
+    for ttl in ["0", "60"] {
+        let service = Service::answering(move || (StatusCode::CREATED, [("ttl", ttl)])).await;
+        assert_eq!(send_to(&carrier(true), &service.endpoint()).await, Outcome::Accepted { id: None });
+    }
+}
+
+#[tokio::test]
+async fn an_endpoint_says_whether_it_is_one_of_unified_push() {
+    let discover = async |status: StatusCode, body: &'static str| {
+        let service = Service::answering(move || (status, body)).await;
+        let found = carrier(true).discover(&Phone::new().subscribe(&service.endpoint())).await;
+        assert_eq!(service.take().remove(0).path, "GET /send/secret");
+        found
+    };
+    assert_eq!(discover(StatusCode::OK, r#"{"unifiedpush":{"version":1,"gateway":"matrix"}}"#).await, Ok(()));
+    for (status, body) in [
+        (StatusCode::OK, "{}"),
+        (StatusCode::OK, r#"{"unifiedpush":{"version":2}}"#),
+        (StatusCode::NOT_FOUND, r#"{"unifiedpush":{"version":1}}"#),
+        (StatusCode::FOUND, ""),
+    ] {
+        assert_eq!(discover(status, body).await, Err(NotUnifiedPush::Another(status.as_u16())), "{body}");
+    }
+    // As guarded as a push.
+    let (address, mut heard) = canary().await;
+    for host in ["push.example.com", "127.0.0.1"] {
+        let inside = Phone::new().subscribe(&format!("https://{host}:{}/send/secret", address.port()));
+        let found = carrier(false).discover(&inside).await;
+        assert!(matches!(found, Err(NotUnifiedPush::Forbidden(_))), "{found:?}");
+    }
+    assert!(heard.try_recv().is_err());
+    let gone = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let absent = Phone::new().subscribe(&format!("http://{}/send/secret", gone.local_addr().unwrap()));
+    drop(gone);
+    let said = carrier(true).discover(&absent).await.unwrap_err().to_string();
+    assert!(said.contains("no connection") && !said.contains("secret"), "{said}");
+}
+
+#[tokio::test]
 async fn the_reason_for_a_403_is_read_from_the_body() {
     let stale = Service::answering(|| (StatusCode::FORBIDDEN, r#"{"reason":"VapidPkHashMismatch"}"#)).await;
     let bad = Service::answering(|| (StatusCode::FORBIDDEN, r#"{"reason":"BadJwtToken"}"#)).await;

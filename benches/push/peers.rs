@@ -1,0 +1,83 @@
+//! The senders: ours, and those that are on this machine.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use crate::{Failure, MARK, Measured, Task};
+
+/// How a sender is run, under the name it is shown by.
+pub(crate) type Sender = (&'static str, Run);
+
+/// A program, its arguments, and what it is to be.
+pub(crate) struct Run {
+    program: PathBuf,
+    arguments: Vec<PathBuf>,
+}
+
+/// Ours, which is this program again.
+pub(crate) fn ours() -> Result<Result<Sender, String>, Failure> {
+    Ok(Ok(("phoneops", Run { program: std::env::current_exe()?, arguments: Vec::new() })))
+}
+
+/// Whoever is there; and why not, of the others.
+pub(crate) fn others() -> Vec<Result<Sender, String>> {
+    vec![go().map_err(|why| format!("Go net/http: {why}")), node().map_err(|why| format!("@parse/node-apn: {why}"))]
+}
+
+fn source(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/push/peers").join(name)
+}
+
+fn target(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("target").join(name)
+}
+
+/// Go's own client of HTTP/2, on which the senders written in Go are built.
+fn go() -> Result<Sender, Failure> {
+    let folder = target("bench-go");
+    std::fs::create_dir_all(&folder)?;
+    let program = folder.join("sender");
+    done(Command::new("go").arg("build").arg("-o").arg(&program).arg(source("sender.go")))?;
+    Ok(("Go net/http", Run { program, arguments: Vec::new() }))
+}
+
+/// The sender that most Node services use.
+fn node() -> Result<Sender, Failure> {
+    let folder = target("bench-npm");
+    std::fs::create_dir_all(&folder)?;
+    if !folder.join("node_modules/@parse/node-apn").exists() {
+        done(Command::new("npm").args(["install", "--no-audit", "--no-fund", "@parse/node-apn@8.1.0"]).current_dir(&folder))?;
+    }
+    let script = folder.join("sender.mjs");
+    std::fs::copy(source("sender.mjs"), &script)?;
+    Ok(("@parse/node-apn 8.1", Run { program: "node".into(), arguments: vec![script] }))
+}
+
+fn done(command: &mut Command) -> Result<(), Failure> {
+    let output = command.output().map_err(|error| format!("not on this machine: {error}"))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    Err(String::from_utf8_lossy(&output.stderr).lines().take(5).collect::<Vec<_>>().join("; ").into())
+}
+
+/// Runs a sender to its end.
+pub(crate) fn measure(run: &Run, task: &Task) -> Result<Measured, Failure> {
+    let output = Command::new(&run.program)
+        .args(&run.arguments)
+        .env(MARK, "ours")
+        .env("PUSH_BENCH_TASK", serde_json::to_string(task)?)
+        .env("NODE_EXTRA_CA_CERTS", &task.ca_file)
+        .stderr(Stdio::inherit())
+        .output()?;
+    if !output.status.success() {
+        return Err(format!("{}: {}", run.program.display(), output.status).into());
+    }
+    Ok(serde_json::from_slice(&output.stdout)?)
+}
+
+/// The machine, in a few words.
+pub(crate) fn machine() -> String {
+    let cores = std::thread::available_parallelism().map_or(0, usize::from);
+    format!("{cores} processors, which the peer shares")
+}

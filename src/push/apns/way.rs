@@ -1,0 +1,188 @@
+//! The way to Apple: name, address, TLS.
+//!
+//! **Invariants**
+//! - Every connection asks the name anew, as Apple wishes; what it meant last serves when nobody answers.
+//! - Nothing is said before TLS (1.2 or later) has shown that it is Apple, and that it speaks HTTP/2.
+//! - Each phase has its own limit: 3 s to connect, the name included, 5 s to agree on keys.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use http::uri::Authority;
+use rustls_platform_verifier::Verifier;
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+use tokio_rustls::rustls::crypto::aws_lc_rs;
+use tokio_rustls::rustls::pki_types::pem::PemObject as _;
+use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
+use tokio_rustls::rustls::{self, ClientConfig};
+use url::{Host, Url};
+
+use super::SetupError;
+use crate::clock::Clock;
+use crate::secret::random;
+
+const CONNECT: Duration = Duration::from_secs(3);
+const AGREE: Duration = Duration::from_secs(5);
+
+/// The port of https.
+const PORT: u16 = 443;
+
+/// One way, used for every connection.
+pub(super) struct Way {
+    authority: Authority,
+    host: String,
+    port: u16,
+    name: ServerName<'static>,
+    tls: TlsConnector,
+    /// Where the name led last.
+    known: Mutex<Vec<SocketAddr>>,
+}
+
+impl Way {
+    pub(super) fn new(endpoint: &Url, ca_pem: Option<&[u8]>) -> Result<Self, SetupError> {
+        let plain = endpoint.scheme() == "https"
+            && endpoint.path() == "/"
+            && endpoint.query().is_none()
+            && endpoint.fragment().is_none()
+            && endpoint.username().is_empty()
+            && endpoint.password().is_none();
+        let host = endpoint.host().filter(|_| plain).ok_or(SetupError::Endpoint)?;
+        // An address of IPv6 has brackets in a URL, and none elsewhere.
+        let bare = match host {
+            Host::Domain(name) => name.to_owned(),
+            Host::Ipv4(address) => address.to_string(),
+            Host::Ipv6(address) => address.to_string(),
+        };
+        Ok(Self {
+            authority: Authority::try_from(endpoint.authority()).map_err(|_| SetupError::Endpoint)?,
+            name: ServerName::try_from(bare.clone()).map_err(|_| SetupError::Endpoint)?,
+            host: bare,
+            port: endpoint.port().unwrap_or(PORT),
+            tls: TlsConnector::from(Arc::new(tls(ca_pem)?)),
+            known: Mutex::default(),
+        })
+    }
+
+    /// `api.push.apple.com`, with the port where it is not that of https.
+    pub(super) fn authority(&self) -> Authority {
+        self.authority.clone()
+    }
+
+    /// A new connection that speaks HTTP/2. The error is for operators.
+    pub(super) async fn open(&self, clock: &Clock) -> Result<TlsStream<TcpStream>, String> {
+        let tcp = within(clock, CONNECT, "no connection", self.connect()).await?;
+        let tls = within(clock, AGREE, "TLS", self.tls.connect(self.name.clone(), tcp)).await?;
+        if tls.get_ref().1.alpn_protocol() != Some(b"h2") {
+            return Err("TLS: the peer does not speak HTTP/2".to_owned());
+        }
+        Ok(tls)
+    }
+
+    async fn connect(&self) -> io::Result<TcpStream> {
+        let mut last = io::Error::new(io::ErrorKind::NotFound, "the name leads nowhere");
+        for address in self.addresses().await? {
+            match TcpStream::connect(address).await {
+                Ok(tcp) => {
+                    tcp.set_nodelay(true)?;
+                    return Ok(tcp);
+                }
+                Err(error) => last = error,
+            }
+        }
+        Err(last)
+    }
+
+    /// Where the name leads, from a random one on: connections spread over all of them.
+    async fn addresses(&self) -> io::Result<Vec<SocketAddr>> {
+        let found = tokio::net::lookup_host((self.host.as_str(), self.port)).await.map(Vec::from_iter);
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut addresses = match found {
+            Ok(found) if !found.is_empty() => {
+                known.clone_from(&found);
+                found
+            }
+            Ok(_) => known.clone(),
+            Err(error) if known.is_empty() => return Err(error),
+            Err(_) => known.clone(),
+        };
+        let [turn] = random();
+        let by = usize::from(turn) % addresses.len().max(1);
+        addresses.rotate_left(by);
+        Ok(addresses)
+    }
+}
+
+async fn within<T>(clock: &Clock, limit: Duration, what: &str, doing: impl Future<Output = io::Result<T>>) -> Result<T, String> {
+    let until = clock.now().after(limit);
+    tokio::select! {
+        biased;
+        done = doing => done.map_err(|error| format!("{what}: {error}")),
+        () = clock.sleep_until(until) => Err(format!("{what}: not within {} s", limit.as_secs())),
+    }
+}
+
+fn tls(ca_pem: Option<&[u8]>) -> Result<ClientConfig, SetupError> {
+    let more = match ca_pem {
+        None => Vec::new(),
+        Some(pem) => CertificateDer::pem_slice_iter(pem).collect::<Result<Vec<_>, _>>().map_err(|_| SetupError::Ca)?,
+    };
+    if ca_pem.is_some() && more.is_empty() {
+        return Err(SetupError::Ca);
+    }
+    let provider = Arc::new(aws_lc_rs::default_provider());
+    let verifier = Verifier::new_with_extra_roots(more, provider.clone()).map_err(SetupError::Tls)?;
+    let mut config = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(SetupError::Tls)?
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(verifier))
+        .with_no_client_auth();
+    config.alpn_protocols = vec![b"h2".to_vec()];
+    Ok(config)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn way(endpoint: &str, ca_pem: Option<&[u8]>) -> Result<Way, SetupError> {
+        Way::new(&endpoint.parse().unwrap(), ca_pem)
+    }
+
+    fn authority() -> String {
+        rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap().cert.pem()
+    }
+
+    #[test]
+    fn an_endpoint_is_a_host_behind_tls() {
+        let pem = authority();
+        for (endpoint, name) in [
+            ("https://api.push.apple.com", "api.push.apple.com"),
+            ("https://api.push.apple.com:2197/", "api.push.apple.com:2197"),
+            ("https://[::1]:2197", "[::1]:2197"),
+            ("https://127.0.0.1", "127.0.0.1"),
+        ] {
+            assert_eq!(way(endpoint, Some(pem.as_bytes())).unwrap().authority(), name);
+        }
+        for bad in [
+            "http://api.push.apple.com",
+            "https://api.push.apple.com/3",
+            "https://api.push.apple.com/?x",
+            "https://a:b@api.push.apple.com",
+            "file:///etc",
+        ] {
+            assert!(matches!(way(bad, Some(pem.as_bytes())), Err(SetupError::Endpoint)), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_ca_file_holds_certificates() {
+        for bad in ["", "hunter2", "-----BEGIN CERTIFICATE-----\n!\n-----END CERTIFICATE-----\n"] {
+            assert!(matches!(way("https://localhost", Some(bad.as_bytes())), Err(SetupError::Ca)), "{bad:?}");
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! HTTP without TLS: the admin APIs of the simulators, for whoever is on the same machine.
+
+use std::future::Future;
+use std::pin::pin;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::Request;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use serde::Deserialize;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tower::ServiceExt as _;
+
+use super::gate::{ConnectionFault, GoAway};
+use super::http2::Disturbance;
+use crate::clock::Timestamp;
+
+/// A phone may wait so long in one call.
+const WAIT_LIMIT: Duration = Duration::from_mins(1);
+
+/// A fault for so many connections.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ConnectionScript {
+    pub(super) fault: ConnectionFault,
+    #[serde(default = "once")]
+    pub(super) times: u32,
+}
+
+fn once() -> u32 {
+    1
+}
+
+/// What is to happen to every open connection.
+#[derive(Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+pub(super) enum Disturb {
+    Reset,
+    Silence,
+    GoAway { reason: String, which: GoAway },
+}
+
+impl Disturb {
+    pub(super) fn at(&self, now: Timestamp) -> Disturbance {
+        match self {
+            Self::Reset => Disturbance::Reset,
+            Self::Silence => Disturbance::Silence,
+            Self::GoAway { reason, which } => which.at_any_time(reason, now),
+        }
+    }
+}
+
+/// Where a phone goes on reading.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Since {
+    #[serde(default)]
+    pub(super) after: u64,
+    /// Seconds, fractions allowed.
+    #[serde(default)]
+    wait: f64,
+}
+
+impl Since {
+    /// How long to wait; what is no time is none.
+    pub(super) fn wait(&self) -> Duration {
+        Duration::try_from_secs_f64(self.wait).unwrap_or_default().min(WAIT_LIMIT)
+    }
+}
+
+/// What `fetch` gives as soon as it gives something; nothing when `wait` has passed.
+pub(super) async fn until_some<T>(
+    arrived: &Notify,
+    wait: Duration,
+    stop: &CancellationToken,
+    mut fetch: impl FnMut() -> Vec<T>,
+) -> Vec<T> {
+    let mut timeout = pin!(tokio::time::sleep(wait));
+    loop {
+        let mut notified = pin!(arrived.notified());
+        // Registered before the look, so that nothing in between is missed.
+        notified.as_mut().enable();
+        let fetched = fetch();
+        if !fetched.is_empty() {
+            return fetched;
+        }
+        tokio::select! {
+            () = notified => {}
+            () = &mut timeout => return Vec::new(),
+            () = stop.cancelled() => return Vec::new(),
+        }
+    }
+}
+
+/// Returns once it is so, looking whenever something was `noted`.
+pub(super) async fn until(noted: &Notify, is_so: impl Fn() -> bool) {
+    loop {
+        let mut next = pin!(noted.notified());
+        // Registered before the look, so that nothing in between is missed.
+        next.as_mut().enable();
+        if is_so() {
+            return;
+        }
+        next.await;
+    }
+}
+
+/// Serves until it is stopped.
+pub(super) async fn serve(listener: TcpListener, router: Router, stop: CancellationToken, tasks: TaskTracker) {
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = stop.cancelled() => return,
+        };
+        match accepted {
+            Ok((stream, _)) => {
+                tasks.spawn(connection(stream, router.clone(), stop.clone()));
+            }
+            Err(cause) => {
+                tracing::warn!(%cause, "a simulator's admin API could not accept a connection");
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        }
+    }
+}
+
+async fn connection(stream: TcpStream, router: Router, stop: CancellationToken) {
+    let service = service_fn(|request: Request<Incoming>| router.clone().oneshot(request.map(Body::new)));
+    let mut serving = pin!(http1::Builder::new().serve_connection(TokioIo::new(stream), service));
+    let ended = stoppable(serving.as_mut(), &stop).await;
+    let ended = match ended {
+        Some(ended) => ended,
+        None => {
+            serving.as_mut().graceful_shutdown();
+            serving.await
+        }
+    };
+    if let Err(cause) = ended {
+        tracing::debug!(%cause, "a connection to a simulator's admin API ended early");
+    }
+}
+
+async fn stoppable<F: Future>(future: F, stop: &CancellationToken) -> Option<F::Output> {
+    tokio::select! {
+        done = future => Some(done),
+        () = stop.cancelled() => None,
+    }
+}

@@ -1,0 +1,10 @@
+//! The carriers against the simulators of their providers: whatever goes wrong, what was to be shown is shown, once.
+
+mod support;
+
+#[path = "carriers/apns.rs"]
+mod apns;
+#[path = "carriers/fcm.rs"]
+mod fcm;
+#[path = "carriers/provider_tokens.rs"]
+mod provider_tokens;
