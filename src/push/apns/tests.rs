@@ -122,7 +122,9 @@ async fn header_compression_remembers_what_stays_the_same_and_neither_path_nor_t
     let server = Server::accepting().await;
     let sender = Sender::to(&server, 1);
     for number in 0..3 {
-        assert!(accepted(&sender.send(number).await));
+        let expires_at = NOW.after(Duration::from_mins(5 + u64::from(number)));
+        let message = Message { tag: format!("ntf_{number}"), expires_at, ..message() };
+        assert!(accepted(&sender.carrier.send(&message, &Target::Apns(device(number)), NOW).await));
     }
     let requests = wire::requests(&server.heard(0));
     assert_eq!(requests.len(), 3);
