@@ -10,6 +10,7 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::net::{TcpListener, UnixListener};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use zeroize::Zeroizing;
 
 use crate::approvals::{self, Approvals, Policies};
 use crate::clock::Clock;
@@ -184,25 +185,14 @@ async fn build(
     let (queue, handoff) = Queue::new(clock.clone(), Duration::from_secs(config.job_lease_seconds.into()));
     let vapid = load_or_create(store, master, Purpose::Vapid, now).await?;
     let keys = IssuerKeys::open(store, master, &issuer, now).await?;
-    let web_push = WebPush::new(WebPushConfig {
-        vapid_private_key: vapid.private,
-        subject: config.web_push.subject.clone(),
-        allow_private_networks: config.web_push.allow_private_networks,
-        ca_pem: config.web_push.ca_file.as_deref().map(read).transpose()?,
-    })?;
-    let vapid_public_key = web_push.public_key();
+    let (carriers, vapid_public_key) = carriers(config, clock, master, store, vapid.private)?;
     let delivery = Delivery {
         store: store.clone(),
         clock: clock.clone(),
         journal: journal.clone(),
         queue: queue.clone(),
         master: master.clone(),
-        carriers: Carriers {
-            apns: apns_carrier(config, clock, master, store)?,
-            fcm: None,
-            web_push: Arc::new(web_push),
-            mail: None,
-        },
+        carriers,
         issuer: config.public_url.clone(),
     };
     let ground = identity::Ground {
@@ -296,10 +286,29 @@ fn retention(config: &config::Retention) -> Retention {
     }
 }
 
+/// The ways out of the house, and the key that browsers subscribe with.
+fn carriers(
+    config: &Config,
+    clock: &Clock,
+    master: &MasterKey,
+    store: &Store,
+    vapid_private_key: Zeroizing<Vec<u8>>,
+) -> Result<(Carriers, String), Error> {
+    let web_push = WebPush::new(WebPushConfig {
+        vapid_private_key,
+        subject: config.web_push.subject.clone(),
+        allow_private_networks: config.web_push.allow_private_networks,
+        ca_pem: config.web_push.ca_file.as_deref().map(read).transpose()?,
+    })?;
+    let vapid_public_key = web_push.public_key();
+    let apns = apns_carrier(config, clock, master, store)?;
+    Ok((Carriers { apns, fcm: None, web_push: Arc::new(web_push), mail: None }, vapid_public_key))
+}
+
 /// The way to iPhones, where it is configured.
 fn apns_carrier(config: &Config, clock: &Clock, master: &MasterKey, store: &Store) -> Result<Option<Arc<dyn Carrier>>, Error> {
     let Some(settings) = &config.apns else { return Ok(None) };
-    let key = zeroize::Zeroizing::new(read(&settings.key_file)?);
+    let key = Zeroizing::new(read(&settings.key_file)?);
     let minter = apns::Minter::new(&key, &settings.key_id, &settings.team_id)?;
     let tokens = Arc::new(SharedTokens::new(store, master, minter));
     let carrier = apns::ApnsConfig {
@@ -380,8 +389,7 @@ fn master_key(config: &Config) -> Result<MasterKey, Error> {
         keep(&path, &key).map_err(|source| Error::File { path, source })?;
         return Ok(key);
     }
-    let text =
-        zeroize::Zeroizing::new(std::fs::read_to_string(&path).map_err(|source| Error::File { path: path.clone(), source })?);
+    let text = Zeroizing::new(std::fs::read_to_string(&path).map_err(|source| Error::File { path: path.clone(), source })?);
     MasterKey::parse(&text).ok_or(Error::MasterKey(path))
 }
 

@@ -16,6 +16,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::http1;
 use super::http2::{self, Disturbance, Ended, Processed, Service};
 use crate::clock::{Clock, Timestamp};
 
@@ -145,6 +146,9 @@ pub(super) enum Meeting {
 
 /// A service that is reached through a gate.
 pub(super) trait Host: Service {
+    /// Whether it is spoken to in HTTP/1.1 too.
+    const HTTP1: bool = false;
+
     /// What it knows of a connection at first.
     fn greet(&self, link: Link) -> Self::Session;
 }
@@ -357,6 +361,10 @@ async fn serve<H: Host>(
         () = gate.stop.cancelled() => return Ok(Ended::Stopped),
     };
     gate.note(link.number, |connection| connection.secured = true);
+    let is_http2 = secured.get_ref().1.alpn_protocol() == Some(b"h2");
     let mut session = host.greet(link);
+    if !is_http2 {
+        return Ok(if H::HTTP1 { http1::drive(secured, host, session, &gate.clock, &gate.stop).await } else { Ended::Reset });
+    }
     Ok(http2::drive(secured, host, &mut session, &gate.clock, &mut commands, &gate.stop).await)
 }

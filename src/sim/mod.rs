@@ -4,6 +4,7 @@
 //! - [`phone`]: what a phone does, written from `api-spec/device-protocol.md` alone.
 //! - [`authenticator`]: the passkeys of such a phone, with misbehaviour on demand.
 //! - [`apns`]: Apple's service: TLS and HTTP/2 with a frame layer that misbehaves on demand, provider tokens, devices.
+//! - [`fcm`]: Google's: access tokens, messages, installations.
 //! - [`push_service`]: a Web Push service that checks everything, and fails on demand.
 //!
 //! **Invariants**
@@ -15,7 +16,9 @@
 pub mod apns;
 pub mod authenticator;
 mod cbor;
+pub mod fcm;
 mod gate;
+mod http1;
 mod http2;
 mod jwt;
 mod key;

@@ -18,7 +18,9 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt as _;
 
-use super::gate::ConnectionFault;
+use super::gate::{ConnectionFault, GoAway};
+use super::http2::Disturbance;
+use crate::clock::Timestamp;
 
 /// A phone may wait so long in one call.
 const WAIT_LIMIT: Duration = Duration::from_mins(1);
@@ -34,6 +36,25 @@ pub(super) struct ConnectionScript {
 
 fn once() -> u32 {
     1
+}
+
+/// What is to happen to every open connection.
+#[derive(Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+pub(super) enum Disturb {
+    Reset,
+    Silence,
+    GoAway { reason: String, which: GoAway },
+}
+
+impl Disturb {
+    pub(super) fn at(&self, now: Timestamp) -> Disturbance {
+        match self {
+            Self::Reset => Disturbance::Reset,
+            Self::Silence => Disturbance::Silence,
+            Self::GoAway { reason, which } => which.at_any_time(reason, now),
+        }
+    }
 }
 
 /// Where a phone goes on reading.
@@ -75,6 +96,19 @@ pub(super) async fn until_some<T>(
             () = &mut timeout => return Vec::new(),
             () = stop.cancelled() => return Vec::new(),
         }
+    }
+}
+
+/// Returns once it is so, looking whenever something was `noted`.
+pub(super) async fn until(noted: &Notify, is_so: impl Fn() -> bool) {
+    loop {
+        let mut next = pin!(noted.notified());
+        // Registered before the look, so that nothing in between is missed.
+        next.as_mut().enable();
+        if is_so() {
+            return;
+        }
+        next.await;
     }
 }
 

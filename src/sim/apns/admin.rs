@@ -29,9 +29,7 @@ use super::device::Device;
 use super::fault::Script;
 use super::store::NoDevice;
 use super::{Control, Reason};
-use crate::sim::gate::GoAway;
-use crate::sim::http2::Disturbance;
-use crate::sim::plain::{ConnectionScript, Since, until_some};
+use crate::sim::plain::{ConnectionScript, Disturb, Since, until_some};
 
 /// What the handlers work with.
 #[derive(Clone)]
@@ -159,22 +157,9 @@ async fn clear_connections(State(admin): State<Admin>) -> StatusCode {
     StatusCode::NO_CONTENT
 }
 
-#[derive(Deserialize)]
-#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
-enum Asked {
-    Reset,
-    Silence,
-    GoAway { reason: String, which: GoAway },
-}
-
-async fn disturb(State(admin): State<Admin>, Json(asked): Json<Asked>) -> Json<Value> {
+async fn disturb(State(admin): State<Admin>, Json(asked): Json<Disturb>) -> Json<Value> {
     let gate = &admin.control.gate;
-    let disturbance = match asked {
-        Asked::Reset => Disturbance::Reset,
-        Asked::Silence => Disturbance::Silence,
-        Asked::GoAway { reason, which } => which.at_any_time(&reason, gate.clock.now()),
-    };
-    Json(json!({"connections": gate.disturb(&disturbance)}))
+    Json(json!({"connections": gate.disturb(&asked.at(gate.clock.now()))}))
 }
 
 #[derive(Deserialize)]

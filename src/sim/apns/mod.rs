@@ -29,7 +29,7 @@ mod reason;
 mod service;
 mod store;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -342,7 +342,8 @@ impl Apns {
 
     /// Waits until so many requests were answered or given up.
     pub async fn until_answered(&self, number: u64) {
-        store::until_answered(&self.control.store, number).await;
+        let store = &self.control.store;
+        plain::until(&store.noted, || store.answered() >= number).await;
     }
 
     /// Every connection, oldest first.

@@ -4,7 +4,7 @@
 //! - A request is in the journal whatever became of it, without the signature of its token.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Mutex, MutexGuard};
 
 use serde::Serialize;
 use tokio::sync::Notify;
@@ -121,18 +121,4 @@ impl State {
 pub(super) fn headers(request: &Request) -> BTreeMap<String, String> {
     let shown = request.fields.iter().filter(|field| &*field.name != "authorization");
     shown.map(|field| (field.name.to_string(), field.value.to_string())).collect()
-}
-
-/// Waits until as many requests were answered or given up.
-pub(super) async fn until_answered(store: &Arc<Store>, number: u64) {
-    loop {
-        let noted = store.noted.notified();
-        tokio::pin!(noted);
-        // Registered before the look, so that an answer in between is not missed.
-        noted.as_mut().enable();
-        if store.answered() >= number {
-            return;
-        }
-        noted.await;
-    }
 }

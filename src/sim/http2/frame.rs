@@ -47,8 +47,6 @@ pub(in crate::sim) enum ErrorCode {
     NoError,
     /// The other side broke the protocol.
     ProtocolError,
-    /// This side failed.
-    InternalError,
     /// More data than there was room for.
     FlowControlError,
     /// A frame for a stream that is closed.
@@ -57,8 +55,6 @@ pub(in crate::sim) enum ErrorCode {
     FrameSizeError,
     /// Not processed at all: safe to send again.
     RefusedStream,
-    /// No longer wanted.
-    Cancel,
     /// A header block that cannot be decoded.
     CompressionError,
     /// Too much of something.
@@ -71,12 +67,10 @@ impl ErrorCode {
         match self {
             Self::NoError => 0x0,
             Self::ProtocolError => 0x1,
-            Self::InternalError => 0x2,
             Self::FlowControlError => 0x3,
             Self::StreamClosed => 0x5,
             Self::FrameSizeError => 0x6,
             Self::RefusedStream => 0x7,
-            Self::Cancel => 0x8,
             Self::CompressionError => 0x9,
             Self::EnhanceYourCalm => 0xb,
         }

@@ -22,6 +22,7 @@ use std::time::Duration;
 pub(in crate::sim) use drive::{Ended, drive, silent};
 pub(in crate::sim) use endpoint::{Excess, Settings};
 pub(in crate::sim) use frame::ErrorCode;
+pub(in crate::sim) use hpack::Field;
 pub(in crate::sim) use message::{Request, Response};
 
 /// Goes on with a request when its time has come.

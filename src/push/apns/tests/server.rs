@@ -349,7 +349,7 @@ impl House {
             Answer::Never => std::future::pending().await,
             Answer::Silence => {
                 place.silent.store(true, Ordering::SeqCst);
-                std::future::pending().await
+                std::future::pending::<()>().await;
             }
         }
     }
