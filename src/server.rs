@@ -10,6 +10,7 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::net::{TcpListener, UnixListener};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use zeroize::Zeroizing;
 
 use crate::approvals::{self, Approvals, Policies};
 use crate::clock::Clock;
@@ -363,8 +364,7 @@ fn master_key(config: &Config) -> Result<MasterKey, Error> {
         keep(&path, &key).map_err(|source| Error::File { path, source })?;
         return Ok(key);
     }
-    let text =
-        zeroize::Zeroizing::new(std::fs::read_to_string(&path).map_err(|source| Error::File { path: path.clone(), source })?);
+    let text = Zeroizing::new(std::fs::read_to_string(&path).map_err(|source| Error::File { path: path.clone(), source })?);
     MasterKey::parse(&text).ok_or(Error::MasterKey(path))
 }
 

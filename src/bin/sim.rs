@@ -1,19 +1,23 @@
 //! Simulators to run by hand: a Web Push service, and a phone that keeps its keys in a file.
 
+use std::fs::{self, OpenOptions};
 use std::io::{self, Write as _};
 use std::net::SocketAddr;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 use phoneops::clock::Clock;
-use phoneops::sim::phone::{self, Error, Factor, Lock, Phone, Push, Verdict};
+use phoneops::sim::apns::{self, Apns, Environment};
+use phoneops::sim::fcm::{self, Fcm};
+use phoneops::sim::phone::{self, Error, Factor, Lock, Phone, Provider, Push, Verdict};
 use phoneops::sim::push_service::PushService;
 use serde_json::Value;
 use tokio::net::TcpListener;
 
-/// Simulators for PhoneOps: a push service and phones, for demos and for developers of apps and bots.
+/// Simulators for PhoneOps: push services and phones, for demos and for developers of apps and bots.
 #[derive(Parser)]
 #[command(name = "sim", version, arg_required_else_help = true)]
 struct Cli {
@@ -37,6 +41,61 @@ enum Command {
         /// The origin by which PhoneOps reaches it, when that is not http:// and the listen address.
         #[arg(long)]
         url: Option<String>,
+    },
+    /// Run Apple's push service: TLS, HTTP/2, provider tokens, and every way it fails.
+    ///
+    /// Prints what PhoneOps is to be configured with; the signing key and the certificate authority are new each time and are written into a
+    /// folder. The admin API scripts faults by device token and by connection, and tells what each phone showed.
+    #[command(after_help = "Example:\n  sim apns --listen 127.0.0.1:9710 --admin 127.0.0.1:9711 --out sim-apns\n  \
+        curl --json '{}' http://127.0.0.1:9711/devices\n  \
+        curl --json '{\"fault\":{\"kind\":\"refuse\",\"reason\":\"ServiceUnavailable\"},\"times\":3}' \\\n    \
+        http://127.0.0.1:9711/admin/devices/TOKEN/faults\n  \
+        curl --json '{\"fault\":{\"kind\":\"silence\",\"after\":10}}' http://127.0.0.1:9711/admin/connections/faults\n  \
+        curl http://127.0.0.1:9711/admin/devices/TOKEN\n  curl http://127.0.0.1:9711/admin/journal")]
+    Apns {
+        /// Where providers connect to.
+        #[arg(long, default_value = "127.0.0.1:9710")]
+        listen: SocketAddr,
+        /// Where tests and phones do, without TLS.
+        #[arg(long, default_value = "127.0.0.1:9711")]
+        admin: SocketAddr,
+        /// The folder for `key.p8` and `authority.pem`.
+        #[arg(long, default_value = "sim-apns")]
+        out: PathBuf,
+        /// By which other names providers reach it, beside `localhost`.
+        #[arg(long = "name")]
+        names: Vec<String>,
+        /// The app's bundle id.
+        #[arg(long, default_value = "com.example.phoneops")]
+        topic: String,
+        /// Be the sandbox.
+        #[arg(long)]
+        sandbox: bool,
+    },
+    /// Run Google's push service: access tokens, messages, and every way it fails.
+    ///
+    /// Writes a service account's file, which names it as the place to get access tokens, and its certificate authority into a folder.
+    #[command(after_help = "Example:\n  sim fcm --listen 127.0.0.1:9720 --admin 127.0.0.1:9721 --out sim-fcm\n  \
+        curl --json '{\"kind\":\"token\"}' http://127.0.0.1:9721/devices\n  \
+        curl --json '{\"fault\":{\"kind\":\"refuse\",\"error\":\"UNAVAILABLE\",\"retry_after\":10}}' \\\n    \
+        http://127.0.0.1:9721/admin/devices/ID/faults\n  \
+        curl -X DELETE http://127.0.0.1:9721/admin/tokens\n  curl http://127.0.0.1:9721/admin/journal")]
+    Fcm {
+        /// Where senders connect to.
+        #[arg(long, default_value = "127.0.0.1:9720")]
+        listen: SocketAddr,
+        /// Where tests and phones do, without TLS.
+        #[arg(long, default_value = "127.0.0.1:9721")]
+        admin: SocketAddr,
+        /// The folder for `service-account.json` and `authority.pem`.
+        #[arg(long, default_value = "sim-fcm")]
+        out: PathBuf,
+        /// By which other names senders reach it, beside `localhost`; the first is that of `token_uri`.
+        #[arg(long = "name")]
+        names: Vec<String>,
+        /// The Firebase project.
+        #[arg(long, default_value = "phoneops-sim")]
+        project: String,
     },
     /// Be a phone.
     #[command(arg_required_else_help = true, after_help = "Example:\n  sim phone --state phone.json inbox")]
@@ -124,6 +183,9 @@ enum Act {
         /// The incident's reference.
         incident: String,
     },
+    /// Say that the person has opened the newest push on the screen.
+    #[command(after_help = "Example:\n  sim phone --state phone.json open")]
+    Open,
     /// Print pushes as they come, until interrupted.
     #[command(after_help = "Example:\n  sim phone --state phone.json watch")]
     Watch,
@@ -134,9 +196,18 @@ struct Enrol {
     /// The installation's `public_url`.
     #[arg(long)]
     server: String,
-    /// The push service of `sim push-service`.
-    #[arg(long)]
-    push: String,
+    /// Be a browser, reached through the push service at this URL (`sim push-service`).
+    #[arg(long, required_unless_present_any = ["apns", "fcm"])]
+    push: Option<String>,
+    /// Be an iPhone with a native app, reached through `sim apns`: the URL of its admin API.
+    #[arg(long, conflicts_with_all = ["push", "fcm"])]
+    apns: Option<String>,
+    /// Be an Android phone with a native app, reached through `sim fcm`: the URL of its admin API.
+    #[arg(long, conflicts_with = "push")]
+    fcm: Option<String>,
+    /// With `--fcm`: be known by an installation ID instead of a registration token.
+    #[arg(long, requires = "fcm")]
+    fid: bool,
     /// The enrolment code.
     #[arg(long)]
     code: String,
@@ -151,6 +222,18 @@ struct Enrol {
     person_name: Option<String>,
 }
 
+impl Enrol {
+    /// Through whom the phone is reached, and where that is.
+    fn provider(&self) -> (Provider, &str) {
+        match (&self.push, &self.apns, &self.fcm) {
+            (_, Some(url), _) => (Provider::Apns, url),
+            (_, _, Some(url)) if self.fid => (Provider::FcmFid, url),
+            (_, _, Some(url)) => (Provider::Fcm, url),
+            (url, _, _) => (Provider::WebPush, url.as_deref().unwrap_or_default()),
+        }
+    }
+}
+
 /// How often a phone that waits asks whether it is confirmed.
 const POLL: Duration = Duration::from_secs(2);
 
@@ -158,6 +241,15 @@ const POLL: Duration = Duration::from_secs(2);
 async fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::PushService { listen, url } => push_service(listen, url).await,
+        Command::Apns { listen, admin, out, names, topic, sandbox } => {
+            let environment = if sandbox { Environment::Sandbox } else { Environment::Production };
+            let settings = apns::Settings { listen, admin, names, topic, environment, ..apns::Settings::default() };
+            be_apple(settings, &out).await
+        }
+        Command::Fcm { listen, admin, out, names, project } => {
+            let settings = fcm::Settings { listen, admin, names, project, ..fcm::Settings::default() };
+            be_google(settings, &out).await
+        }
         Command::Phone { state, act } => be_phone(&state, act).await,
     };
     match done {
@@ -196,6 +288,43 @@ async fn push_service(listen: SocketAddr, url: Option<String>) -> Result<(), Fai
     Ok(())
 }
 
+async fn be_apple(settings: apns::Settings, out: &Path) -> Result<(), Failure> {
+    let apns = Apns::with(settings, Clock::system()).await?;
+    let key = apns.key();
+    fs::create_dir_all(out)?;
+    write_private(&out.join("key.p8"), key.pem.expose())?;
+    fs::write(out.join("authority.pem"), apns.authority())?;
+    let (key_id, team_id) = (&key.key_id, &key.team_id);
+    println!("APNs at {} (admin API at {})", apns.url(), apns.admin_url());
+    println!("key id {key_id}, team id {team_id}, topic {}", apns.topic());
+    println!("signing key and certificate authority in {}", out.display());
+    tokio::signal::ctrl_c().await?;
+    apns.stop().await;
+    Ok(())
+}
+
+async fn be_google(settings: fcm::Settings, out: &Path) -> Result<(), Failure> {
+    let fcm = Fcm::with(settings, Clock::system()).await?;
+    fs::create_dir_all(out)?;
+    write_private(&out.join("service-account.json"), &format!("{:#}\n", fcm.service_account()))?;
+    fs::write(out.join("authority.pem"), fcm.authority())?;
+    println!("FCM at {} (admin API at {})", fcm.url(), fcm.admin_url());
+    println!("service account and certificate authority in {}", out.display());
+    tokio::signal::ctrl_c().await?;
+    fcm.stop().await;
+    Ok(())
+}
+
+/// Writes a new file that only its owner can read.
+fn write_private(path: &Path, text: &str) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(cause) if cause.kind() != io::ErrorKind::NotFound => return Err(cause),
+        _ => {}
+    }
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    file.write_all(text.as_bytes())
+}
+
 async fn be_phone(path: &Path, act: Act) -> Result<(), Failure> {
     match act {
         Act::Watch => return watch(path).await,
@@ -228,11 +357,22 @@ async fn perform(phone: &Phone, act: Act) -> Result<Value, Error> {
         Act::ConfirmDevice { device, number } => phone.confirm_device(&device, &number).await,
         Act::RejectDevice { device } => phone.reject_device(&device).await.map(|()| Value::Null),
         Act::Deny { approval, reason } => phone.deny(&approval, reason.as_deref()).await,
+        Act::Open => open(phone).await,
         Act::Ack { incident } => phone.acknowledge(&incident).await,
         Act::Resolve { incident } => phone.resolve(&incident).await,
         Act::NotMe { incident } => phone.not_me(&incident).await,
         Act::Enrol(_) | Act::Watch => unreachable!("performed by their own functions"),
     }
+}
+
+/// Opens the newest push on the screen.
+async fn open(phone: &Phone) -> Result<Value, Error> {
+    let shown = phone.shown().await?;
+    let Some(push) = shown.last() else {
+        return Ok(Value::Null);
+    };
+    phone.open(push).await?;
+    Ok(push.title().into())
 }
 
 async fn confirm(phone: &Phone) -> Result<Value, Error> {
@@ -248,7 +388,8 @@ async fn enrol(path: &Path, enrolment: &Enrol) -> Result<(), Failure> {
     let phone = if path.exists() {
         known_phone(path, enrolment)?
     } else {
-        Phone::new(Clock::system(), &enrolment.server, &enrolment.push)?
+        let (provider, url) = enrolment.provider();
+        Phone::reached_by(provider, phone::client()?, Clock::system(), &enrolment.server, url)
     };
     // The key is saved before it is used: a lost reply can then be asked for again.
     phone.save(path)?;
@@ -261,7 +402,7 @@ async fn enrol(path: &Path, enrolment: &Enrol) -> Result<(), Failure> {
     phone.save(path)?;
     prepared?;
     println!("{reply:#}");
-    println!("Push subscription {}", phone.subscription_id()?);
+    println!("Registered for push as {}", phone.subscription_id()?);
     Ok(())
 }
 
@@ -282,8 +423,9 @@ async fn confirmed(phone: &Phone, reply: &Value) -> Result<(), Error> {
 /// The phone in the file, if it is one for the same server and push service: a lost reply may be asked for again.
 fn known_phone(path: &Path, enrolment: &Enrol) -> Result<Phone, Failure> {
     let phone = Phone::load(phone::client()?, Clock::system(), path)?;
-    let meant = [&enrolment.server, &enrolment.push].map(|url| url.trim_end_matches('/'));
-    if meant != [phone.issuer(), phone.push_service()] {
+    let (provider, url) = enrolment.provider();
+    let meant = [&enrolment.server, url].map(|url| url.trim_end_matches('/'));
+    if meant != [phone.issuer(), phone.push_service()] || provider != phone.provider() {
         let (server, push) = (phone.issuer(), phone.push_service());
         let path = path.display();
         return Err(format!("{path} is a phone for {server} and {push}: name another file").into());

@@ -101,10 +101,10 @@ mod tests {
         assert_eq!(finished(&[]).unwrap(), None);
         let apns = finished(&WHOLE).unwrap().unwrap();
         assert_eq!((apns.endpoint.as_str(), apns.critical_alerts), ("https://api.push.apple.com/", false));
-        for left_out in 0..WHOLE.len() {
-            let rest: Vec<_> = WHOLE.iter().enumerate().filter(|(at, _)| *at != left_out).map(|(_, pair)| *pair).collect();
+        for left_out in WHOLE {
+            let rest: Vec<_> = WHOLE.into_iter().filter(|pair| *pair != left_out).collect();
             let refused = finished(&rest).unwrap_err().to_string();
-            assert!(refused.starts_with(&format!("apns.{}: ", WHOLE[left_out].0.to_lowercase())), "{refused}");
+            assert!(refused.starts_with(&format!("apns.{}: ", left_out.0.to_lowercase())), "{refused}");
         }
         let with = |pair| finished(&[WHOLE.as_slice(), &[pair]].concat());
         assert!(with(("CRITICAL_ALERTS", "true")).unwrap().unwrap().critical_alerts);

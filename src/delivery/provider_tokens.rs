@@ -76,7 +76,7 @@ impl SharedTokens {
                 Box::pin(async move {
                     let next = seal(&master, &name, &fresh);
                     store::insert_provider_token(tx, &name, &next).await?;
-                    let stored = open(&master, &name, store::lock_provider_token(tx, &name).await?)?;
+                    let stored = open(&master, &name, &store::lock_provider_token(tx, &name).await?)?;
                     Ok::<_, Error>(match stored.decide(refused.as_ref(), now) {
                         Decision::Use => Some(stored),
                         Decision::TooYoung => None,
@@ -110,7 +110,7 @@ fn seal(master: &MasterKey, name: &str, token: &ProviderToken) -> StoredToken {
     StoredToken { sealed, minted_at: token.minted_at() }
 }
 
-fn open(master: &MasterKey, name: &str, stored: StoredToken) -> Result<ProviderToken> {
+fn open(master: &MasterKey, name: &str, stored: &StoredToken) -> Result<ProviderToken> {
     let inconsistent = |why: String| Error::inconsistent("provider_tokens", name, why);
     let text = master.open(&place(name), &stored.sealed).map_err(|error| inconsistent(error.to_string()))?;
     let text = std::str::from_utf8(&text).map_err(|error| inconsistent(error.to_string()))?;

@@ -170,9 +170,8 @@ impl Apns {
             match reply.meaning() {
                 Meaning::Elsewhere if excused < EXCUSED_MAX => {}
                 Meaning::NewToken => match self.tokens.renewed(&token, self.clock.now()).await {
-                    Ok(_) if excused < EXCUSED_MAX => {}
                     // A connection on which an old token was refused refuses a new one too.
-                    Err(NoToken::TooYoung) if excused < EXCUSED_MAX => {}
+                    Ok(_) | Err(NoToken::TooYoung) if excused < EXCUSED_MAX => {}
                     Ok(_) => return reply.outcome(),
                     Err(none) => return none.into(),
                 },

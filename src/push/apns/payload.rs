@@ -151,7 +151,7 @@ mod tests {
             (Sound::Alarm, Urgency::High, true, critical, "critical"),
             (Sound::Alarm, Urgency::High, false, json!("default"), "time-sensitive"),
         ] {
-            let message = Message { sound, urgency, ..message() };
+            let message = Message { urgency, sound, ..message() };
             let aps = &parsed(&message, may)["aps"];
             assert_eq!((&aps["sound"], &aps["interruption-level"]), (&heard, &json!(level)), "{sound:?} {urgency:?} {may}");
         }

@@ -51,7 +51,7 @@ impl<'a> Push<'a> {
         Self {
             device,
             body,
-            id: header(&id.hyphenated().encode_lower(&mut Uuid::encode_buffer())),
+            id: header(id.hyphenated().encode_lower(&mut Uuid::encode_buffer())),
             collapse_id: header(&collapse_id(&message.tag)),
             expiration: HeaderValue::from(expiration.as_seconds()),
             priority: match message.urgency {

@@ -1,6 +1,7 @@
 //! The carrier against a server of HTTP/2 of every temper, over real TLS, on this machine's own loopback.
 
 mod server;
+mod wire;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -108,6 +109,36 @@ async fn a_message_arrives_as_apple_wants_it() {
     assert!(received.header("authorization").unwrap().starts_with("bearer ey"));
     let body: serde_json::Value = serde_json::from_slice(&received.body).unwrap();
     assert_eq!(body["aps"]["alert"]["title"], "All your apps are down");
+}
+
+#[tokio::test]
+async fn header_compression_remembers_what_stays_the_same_and_neither_path_nor_token() {
+    use wire::Form::{Incremental, Indexed, Never, Without};
+    // Of the static table of RFC 7541: `:path`, `authorization`, `content-length`, and the first that is not in it.
+    const PATH: usize = 4;
+    const AUTHORIZATION: usize = 23;
+    const CONTENT_LENGTH: usize = 28;
+    const DYNAMIC: usize = 62;
+    let server = Server::accepting().await;
+    let sender = Sender::to(&server, 1);
+    for number in 0..3 {
+        let expires_at = NOW.after(Duration::from_mins(5 + u64::from(number)));
+        let message = Message { tag: format!("ntf_{number}"), expires_at, ..message() };
+        assert!(accepted(&sender.carrier.send(&message, &Target::Apns(device(number)), NOW).await));
+    }
+    let requests = wire::requests(&server.heard(0));
+    assert_eq!(requests.len(), 3);
+    for fields in &requests {
+        assert!(fields.contains(&(Without, PATH)) && fields.contains(&(Never, AUTHORIZATION)), "{fields:?}");
+    }
+    assert!(requests[0].iter().any(|(form, _)| *form == Incremental));
+    for fields in &requests[1..] {
+        // Three ids by the names that the first request left in the table, and everything else from it.
+        let ids = fields.iter().filter(|(form, name)| *form == Never && *name >= DYNAMIC).count();
+        let rest = fields.iter().filter(|(form, name)| *form != Indexed && *name < DYNAMIC);
+        assert_eq!(ids, 3, "{fields:?}");
+        assert!(rest.into_iter().all(|(_, name)| [PATH, AUTHORIZATION, CONTENT_LENGTH].contains(name)), "{fields:?}");
+    }
 }
 
 #[tokio::test]

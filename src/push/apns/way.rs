@@ -105,9 +105,8 @@ impl Way {
                 known.clone_from(&found);
                 found
             }
-            Ok(_) => known.clone(),
             Err(error) if known.is_empty() => return Err(error),
-            Err(_) => known.clone(),
+            Ok(_) | Err(_) => known.clone(),
         };
         let [turn] = random();
         let by = usize::from(turn) % addresses.len().max(1);

@@ -29,7 +29,7 @@ mod reason;
 mod service;
 mod store;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};

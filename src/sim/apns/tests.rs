@@ -77,6 +77,19 @@ fn token_of(key: &SigningKey, iat: i64) -> String {
     provider_token(key, &json!({"alg": "ES256", "kid": key.key_id}), &json!({"iss": key.team_id, "iat": iat}))
 }
 
+/// Sends one notification on a connection of its own, and gives the status.
+pub(in crate::sim) async fn send(apns: &Apns, token: &str, payload: &Value) -> u16 {
+    let client = Client::connect(apns.address(), apns.authority(), 1).await;
+    let now = apns.control.store.clock.now().as_seconds();
+    let headers = vec![
+        ("authorization", format!("bearer {}", token_of(apns.key(), now))),
+        ("apns-topic", apns.topic().to_owned()),
+        ("apns-push-type", "alert".to_owned()),
+    ];
+    let push = Push { method: "POST", path: format!("/3/device/{token}"), headers, body: payload.to_string().into_bytes() };
+    client.call(push.request()).await.unwrap().status().as_u16()
+}
+
 impl World {
     async fn new() -> Self {
         Self::with(Settings::default()).await

@@ -28,7 +28,7 @@ mod oauth;
 mod service;
 mod store;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};

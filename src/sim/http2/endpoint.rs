@@ -260,7 +260,11 @@ impl Endpoint {
                     self.rst(stream, ErrorCode::RefusedStream);
                     Ok(Some(Event::Refused(stream)))
                 }
-                Excess::GoAway(why) => Err(violation(ErrorCode::ProtocolError, why)),
+                Excess::GoAway(why) => {
+                    // It was not processed, and the client is told so.
+                    self.highest = stream - 2;
+                    Err(violation(ErrorCode::ProtocolError, why))
+                }
             };
         }
         let Some(request) = message::request(stream, fields) else {

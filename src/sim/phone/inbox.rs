@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::super::key::Key;
 use super::error::Error;
+use super::native::Provider;
 use super::screen::Push;
 use super::state::Subscription;
 use super::{Phone, reference, text};
@@ -76,25 +77,37 @@ impl Phone {
         self.post(&path, &json!({})).await?.accepted()
     }
 
-    /// Subscribes anew at the push service and registers there with the server (section 5). An earlier subscription ends.
+    /// Gets a new identifier from whoever pushes to it, and registers it with the server (section 5). An earlier subscription ends.
     ///
     /// # Errors
     /// [`Error::Refused`] by the server or the push service.
     pub async fn register_push(&self) -> Result<Value, Error> {
+        let path = format!("/v1/devices/{}/push", reference(&self.device_id()?)?);
+        let body = if self.provider == Provider::WebPush { self.register_browser().await? } else { self.register_app().await? };
+        self.state().screen.restart();
+        self.put(&path, &body).await?.accepted()
+    }
+
+    async fn register_browser(&self) -> Result<Value, Error> {
         let former = self.state().subscription.take();
         if let Some(former) = former {
             self.unsubscribe(&former.id).await?;
         }
         let subscription = self.subscribe().await?;
-        let body = json!({"kind": "web_push", "endpoint": subscription.endpoint, "keys": {
-            "p256dh": b64u(subscription.key.public()), "auth": subscription.auth}});
-        {
-            let mut state = self.state();
-            state.subscription = Some(subscription);
-            state.screen.restart();
+        let keys = json!({"p256dh": b64u(subscription.key.public()), "auth": subscription.auth});
+        let body = json!({"kind": "web_push", "endpoint": subscription.endpoint, "keys": keys});
+        self.state().subscription = Some(subscription);
+        Ok(body)
+    }
+
+    async fn register_app(&self) -> Result<Value, Error> {
+        let former = self.state().installation.take();
+        if let Some(former) = former {
+            self.uninstall(&former).await?;
         }
-        let path = format!("/v1/devices/{}/push", reference(&self.device_id()?)?);
-        self.put(&path, &body).await?.accepted()
+        let (id, body) = self.install().await?;
+        self.state().installation = Some(id);
+        Ok(body)
     }
 
     async fn subscribe(&self) -> Result<Subscription, Error> {
@@ -163,22 +176,29 @@ impl Phone {
         let id = self.subscription_id()?;
         let after = self.state().screen.last;
         let wait = wait.as_secs_f64();
+        let pushes = match self.provider {
+            Provider::WebPush => self.messages(&id, after, wait).await?,
+            _ => self.arrived(&id, after, wait).await?,
+        };
+        // A subscription made meanwhile counts its messages anew.
+        if self.subscription_id().is_ok_and(|now| now == id) {
+            self.state().screen.receive(pushes);
+        }
+        self.acknowledge_receipt().await;
+        Ok(())
+    }
+
+    async fn messages(&self, id: &str, after: u64, wait: f64) -> Result<Vec<Push>, Error> {
         let url = format!("{}/subscriptions/{id}/messages?after={after}&wait={wait}", self.push_service);
         let response = self.http.get(url).send().await?;
         let mut reply = push_reply(response).await?;
-        let pushes: Vec<Push> = serde_json::from_value(reply["messages"].take())
-            .map_err(|cause| Error::Protocol(format!("the push service's messages: {cause}")))?;
-        let mut state = self.state();
-        // A subscription made meanwhile counts its messages anew.
-        if state.subscription.as_ref().is_some_and(|now| now.id == id) {
-            state.screen.receive(pushes);
-        }
-        Ok(())
+        serde_json::from_value(reply["messages"].take())
+            .map_err(|cause| Error::Protocol(format!("the push service's messages: {cause}")))
     }
 }
 
 /// The body of the push service's answer; null when it has none.
-async fn push_reply(response: reqwest::Response) -> Result<Value, Error> {
+pub(super) async fn push_reply(response: reqwest::Response) -> Result<Value, Error> {
     let status = response.status();
     if matches!(status, StatusCode::GONE | StatusCode::NOT_FOUND) {
         return Err(Error::SubscriptionGone);

@@ -24,6 +24,8 @@ mod answer;
 mod devices;
 mod error;
 mod inbox;
+mod native;
+mod receipts;
 mod screen;
 mod session;
 mod state;
@@ -40,6 +42,8 @@ use url::Url;
 
 pub use answer::{Factor, PreparedAnswer, Verdict};
 pub use error::{Error, Mismatch};
+pub use native::Provider;
+pub use receipts::Receipts;
 pub use screen::Push;
 pub use session::Reply;
 pub use state::Lock;
@@ -50,14 +54,13 @@ use crate::clock::Clock;
 use crate::secret::{b64u, tagged_sha256};
 use state::{Device, State};
 
-/// What the platform is called in the protocol: the phone makes passkeys and push subscriptions as a browser does.
-const PLATFORM: &str = "web";
-
 /// A simulated phone.
 pub struct Phone {
     clock: Clock,
     http: reqwest::Client,
     issuer: String,
+    /// What it is reached through, and where that is.
+    provider: Provider,
     push_service: String,
     device_key: Key,
     state: Mutex<State>,
@@ -88,11 +91,19 @@ impl Phone {
     /// The same with a client shared by many phones, as from [`client`].
     #[must_use]
     pub fn with_client(http: reqwest::Client, clock: Clock, server_url: &str, push_service_url: &str) -> Self {
+        Self::reached_by(Provider::WebPush, http, clock, server_url, push_service_url)
+    }
+
+    /// A phone that is reached through another provider, or a browser; `provider_url` is the push service's URL, or that of the
+    /// simulator's admin API.
+    #[must_use]
+    pub fn reached_by(provider: Provider, http: reqwest::Client, clock: Clock, server_url: &str, provider_url: &str) -> Self {
         Self {
             clock,
             http,
             issuer: server_url.trim_end_matches('/').to_owned(),
-            push_service: push_service_url.trim_end_matches('/').to_owned(),
+            provider,
+            push_service: provider_url.trim_end_matches('/').to_owned(),
             device_key: Key::generate(),
             state: Mutex::default(),
             token: tokio::sync::Mutex::default(),
@@ -106,7 +117,13 @@ impl Phone {
         &self.issuer
     }
 
-    /// The push service it subscribes at, without a trailing slash.
+    /// Through whom it is reached.
+    #[must_use]
+    pub fn provider(&self) -> Provider {
+        self.provider
+    }
+
+    /// The push service it subscribes at, or the simulator that it has its identifier from, without a trailing slash.
     #[must_use]
     pub fn push_service(&self) -> &str {
         &self.push_service
@@ -128,14 +145,14 @@ impl Phone {
         self.device(|device| device.user_id.clone())
     }
 
-    /// The id of its push subscription, by which the push service scripts faults.
+    /// The id of its push subscription, or what it is known by at the provider: by that faults are scripted.
     ///
     /// # Errors
     /// [`Error::NotSubscribed`].
     pub fn subscription_id(&self) -> Result<String, Error> {
         let state = self.state();
-        let subscription = state.subscription.as_ref().ok_or(Error::NotSubscribed)?;
-        Ok(subscription.id.clone())
+        let id = state.subscription.as_ref().map(|subscription| &subscription.id).or(state.installation.as_ref());
+        id.cloned().ok_or(Error::NotSubscribed)
     }
 
     fn device<T>(&self, read: impl FnOnce(&Device) -> T) -> Result<T, Error> {
@@ -153,7 +170,7 @@ impl Phone {
     /// # Errors
     /// [`Error::Refused`], for example with `enrollment_claimed`.
     pub async fn enrol(&self, code: &str, device_name: &str, first_admin: Option<(&str, &str)>) -> Result<Value, Error> {
-        self.enrol_as(PLATFORM, code, device_name, first_admin).await
+        self.enrol_as(self.provider.platform(), code, device_name, first_admin).await
     }
 
     /// The same as another platform: a native app may approve with a tap, a browser may not.

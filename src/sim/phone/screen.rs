@@ -7,6 +7,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::receipts::Unsaid;
 use crate::clock::Timestamp;
 
 /// One push as the phone received it.
@@ -67,6 +68,11 @@ impl Push {
         self.data()["kind"].as_str().unwrap_or_default()
     }
 
+    /// The capability by which to say how far it came.
+    pub(super) fn receipt(&self) -> Option<&str> {
+        self.data()["receipt"].as_str()
+    }
+
     fn replaces(&self, shown: &Self) -> bool {
         let same_tag = self.tag().is_some() && self.tag() == shown.tag();
         let subject = &self.data()["subject"];
@@ -84,6 +90,9 @@ pub(super) struct Screen {
     pub(super) last: u64,
     #[serde(skip)]
     pub(super) received: Vec<Push>,
+    /// What is still to be said of what came.
+    #[serde(skip)]
+    pub(super) unsaid: Vec<Unsaid>,
     /// How many of `received` were handed out by `next_push`.
     #[serde(skip)]
     handed_out: usize,
@@ -97,6 +106,8 @@ impl Screen {
                 self.last = push.number;
                 self.shown.retain(|shown| !push.replaces(shown));
                 self.shown.push(push.clone());
+                let capability = push.receipt().map(str::to_owned);
+                self.unsaid.extend(capability.map(|capability| Unsaid { capability, at: push.at }));
                 self.received.push(push);
             }
         }

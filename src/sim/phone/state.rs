@@ -19,6 +19,8 @@ use super::super::authenticator::Authenticator;
 use super::super::key::Key;
 use super::Phone;
 use super::error::Error;
+use super::native::Provider;
+use super::receipts::Receipts;
 use super::screen::Screen;
 use crate::clock::Clock;
 use crate::secret::{b64u, random};
@@ -51,12 +53,18 @@ pub(super) struct State {
     pub(super) device: Option<Device>,
     pub(super) authenticator: Authenticator,
     pub(super) subscription: Option<Subscription>,
+    /// What a native app is known by at its provider.
+    #[serde(default)]
+    pub(super) installation: Option<String>,
     pub(super) screen: Screen,
+    #[serde(skip)]
+    pub(super) receipts: Receipts,
 }
 
 #[derive(Serialize)]
 struct Saved<'a> {
     issuer: &'a str,
+    provider: Provider,
     push_service: &'a str,
     device_key: &'a Key,
     state: &'a State,
@@ -66,6 +74,8 @@ struct Saved<'a> {
 #[serde(deny_unknown_fields)]
 struct Loaded {
     issuer: String,
+    #[serde(default)]
+    provider: Provider,
     push_service: String,
     device_key: Key,
     state: State,
@@ -97,8 +107,8 @@ impl Phone {
     pub fn save(&self, path: &Path) -> Result<(), Error> {
         let text = {
             let state = self.state();
-            let saved =
-                Saved { issuer: &self.issuer, push_service: &self.push_service, device_key: &self.device_key, state: &state };
+            let Self { issuer, provider, push_service, device_key, .. } = self;
+            let saved = Saved { issuer, provider: *provider, push_service, device_key, state: &state };
             serde_json::to_vec_pretty(&saved).map_err(|cause| file_error(path, cause.into()))?
         };
         replace(path, &Zeroizing::new(text)).map_err(|source| file_error(path, source))
@@ -117,6 +127,7 @@ impl Phone {
             clock,
             http,
             issuer: loaded.issuer,
+            provider: loaded.provider,
             push_service: loaded.push_service,
             device_key: loaded.device_key,
             state: Mutex::new(loaded.state),
@@ -135,7 +146,10 @@ impl Phone {
         let stored = Self::load(self.http.clone(), self.clock.clone(), path)?;
         {
             let (ours, mut theirs) = (self.state(), stored.state());
-            let id = |state: &State| state.subscription.as_ref().map(|known| known.id.clone());
+            let id = |state: &State| {
+                let subscription = state.subscription.as_ref().map(|known| known.id.clone());
+                (subscription, state.installation.clone())
+            };
             if id(&ours) == id(&theirs) {
                 theirs.screen.last = ours.screen.last;
                 theirs.screen.shown.clone_from(&ours.screen.shown);

@@ -26,6 +26,10 @@ struct Seen {
     /// Bodies of calls that are not about signing in.
     bodies: Vec<Value>,
     refuse_next_as: Option<&'static str>,
+    /// What was said of pushes: capability and event.
+    receipts: Vec<(String, String)>,
+    /// Receipts are answered 503 for a while.
+    deaf: bool,
 }
 
 type Stage = Arc<Mutex<Seen>>;
@@ -56,6 +60,9 @@ async fn serve(Shared(stage): Shared<Stage>, method: Method, uri: Uri, headers: 
     if uri.path() == "/v1/enrollments/claim" {
         return claim(&seen, &body);
     }
+    if let Some(capability) = uri.path().strip_prefix("/v1/receipts/") {
+        return receipt(&mut seen, &headers, capability, &body);
+    }
     let proof = headers["dpop"].to_str().unwrap().to_owned();
     let header = proof.split('.').next().unwrap();
     let header: Value = serde_json::from_slice(&crate::secret::from_b64u(header).unwrap()).unwrap();
@@ -77,6 +84,17 @@ async fn serve(Shared(stage): Shared<Stage>, method: Method, uri: Uri, headers: 
     seen.bodies.push(serde_json::from_str(&body).unwrap_or_default());
     let iat = claims["iat"].clone();
     Json(json!({"iat": iat, "approvals": [{"id": "apr_1"}]})).into_response()
+}
+
+fn receipt(seen: &mut Seen, headers: &HeaderMap, capability: &str, body: &str) -> Response {
+    assert!(!headers.contains_key("authorization") && !headers.contains_key("dpop"), "it carries no credentials");
+    if seen.deaf {
+        return StatusCode::SERVICE_UNAVAILABLE.into_response();
+    }
+    let body: Value = serde_json::from_str(body).unwrap();
+    assert_eq!(body.as_object().unwrap().len(), 1);
+    seen.receipts.push((capability.to_owned(), body["event"].as_str().unwrap().to_owned()));
+    StatusCode::NO_CONTENT.into_response()
 }
 
 fn claim(seen: &Seen, body: &str) -> Response {
@@ -157,6 +175,10 @@ impl World {
         let body = encrypt(&public, &auth, plaintext.as_bytes(), 2);
         let reply = request.header("content-encoding", "aes128gcm").body(body).send().await.unwrap();
         assert_eq!(reply.status(), 201);
+    }
+
+    fn receipts(&self) -> Vec<(String, String)> {
+        self.stage.lock().unwrap().receipts.clone()
     }
 
     fn tokens(&self) -> u32 {
@@ -302,3 +324,5 @@ fn a_damaged_state_file_is_refused_without_showing_it() {
     let refusal = Phone::load(client().unwrap(), clock, &path).unwrap_err();
     assert!(!format!("{refusal} {refusal:?}").contains("hunter2"));
 }
+
+mod native;

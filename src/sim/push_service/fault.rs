@@ -17,6 +17,21 @@ pub enum Fault {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         retry_after: Option<u64>,
     },
+    /// Refuse it as Apple's service does: a reason in JSON.
+    Apple {
+        /// Why.
+        reason: Apple,
+    },
+    /// Refuse it as Mozilla's service does: a number in JSON, from which the status follows.
+    Mozilla {
+        /// As autopush's documentation lists them.
+        errno: u16,
+    },
+    /// Accept it, and keep it no longer than this.
+    Shorten {
+        /// Seconds.
+        ttl: u64,
+    },
     /// Read it and never answer, as long as the sender stays.
     Hang,
     /// Read it and close the connection without an answer.
@@ -25,6 +40,55 @@ pub enum Fault {
     Twice,
     /// Accept it and deliver nothing.
     Lose,
+}
+
+/// Why Apple's Web Push service refuses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Apple {
+    /// 403: the VAPID token is missing, ill-signed, too old, or names no contact that Apple could write to.
+    BadJwtToken,
+    /// 400: the subscription was made with another key.
+    VapidPkHashMismatch,
+    /// 400: the topic is malformed.
+    BadWebPushTopic,
+    /// 410: the person took the permission back.
+    Unregistered,
+    /// 413.
+    PayloadTooLarge,
+    /// 429.
+    TooManyRequests,
+    /// 500.
+    InternalServerError,
+    /// 503.
+    ServiceUnavailable,
+}
+
+impl Apple {
+    pub(super) fn status(self) -> u16 {
+        match self {
+            Self::VapidPkHashMismatch | Self::BadWebPushTopic => 400,
+            Self::BadJwtToken => 403,
+            Self::Unregistered => 410,
+            Self::PayloadTooLarge => 413,
+            Self::TooManyRequests => 429,
+            Self::InternalServerError => 500,
+            Self::ServiceUnavailable => 503,
+        }
+    }
+}
+
+/// The status that comes with one of Mozilla's numbers; `None` for a number that is none of them.
+pub(super) fn mozilla_status(errno: u16) -> Option<u16> {
+    Some(match errno {
+        101 | 108 | 110..=114 => 400,
+        102 => 404,
+        103 | 105 | 106 => 410,
+        104 => 413,
+        109 => 401,
+        201 | 202 => 503,
+        999 => 500,
+        _ => return None,
+    })
 }
 
 /// One fault, so many times in a row.
@@ -43,11 +107,12 @@ fn once() -> u32 {
 }
 
 impl Script {
-    /// Whether the status is one that HTTP can carry as a final answer.
+    /// Whether the status is one that HTTP can carry as a final answer, and the number one that Mozilla gives.
     pub(super) fn is_possible(self) -> bool {
         match self.fault {
             Fault::Status { status, .. } => (200..600).contains(&status) && StatusCode::from_u16(status).is_ok(),
-            Fault::Hang | Fault::Drop | Fault::Twice | Fault::Lose => true,
+            Fault::Mozilla { errno } => mozilla_status(errno).is_some(),
+            Fault::Apple { .. } | Fault::Shorten { .. } | Fault::Hang | Fault::Drop | Fault::Twice | Fault::Lose => true,
         }
     }
 }

@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::check::{self, Delivery, Refused, Vapid, refused};
 use super::decrypt::Receiver;
-use super::fault::{Fault, Script};
+use super::fault::{Fault, Script, mozilla_status};
 use super::store::{Entry, NoSubscription, Store};
 use crate::clock::Timestamp;
 use crate::secret::from_b64u;
@@ -39,7 +39,7 @@ pub(super) struct Service {
 
 pub(super) fn router(service: Service) -> Router {
     Router::new()
-        .route("/push/{secret}", post(push))
+        .route("/push/{secret}", post(push).get(discover))
         .route("/messages/{id}", delete(withdraw))
         .route("/subscriptions", post(subscribe))
         .route("/subscriptions/{id}", delete(unsubscribe))
@@ -148,7 +148,7 @@ async fn script(
     Json(script): Json<Script>,
 ) -> Result<StatusCode, Refused> {
     if !script.is_possible() {
-        let detail = "status must be 200 to 599";
+        let detail = "status must be 200 to 599, errno one of Mozilla's";
         return Err(refused(StatusCode::BAD_REQUEST, "BadStatus", detail));
     }
     service.store.script(&id, script)?;
@@ -162,6 +162,13 @@ async fn clear_faults(State(service): State<Service>, Path(id): Path<String>) ->
 
 async fn journal(State(service): State<Service>) -> Json<Value> {
     Json(json!({"pushes": service.store.journal()}))
+}
+
+/// How an application server finds out that this is a push endpoint (`UnifiedPush`, server specification).
+async fn discover(State(service): State<Service>, Path(secret): Path<String>) -> Result<Json<Value>, Refused> {
+    let (id, ..) = service.store.at_endpoint(&secret).ok_or(NoSubscription::Unknown)?;
+    service.store.check(&id)?;
+    Ok(Json(json!({"unifiedpush": {"version": 1}})))
 }
 
 /// A push that was in order.
@@ -183,7 +190,7 @@ async fn push(State(service): State<Service>, Path(secret): Path<String>, header
         Err(refused) => service.refuse(entry, refused),
         Ok((id, accepted, fault)) => {
             entry.fault = fault;
-            service.act(entry, &id, &accepted).await
+            service.act(entry, &id, accepted).await
         }
     }
 }
@@ -214,23 +221,38 @@ impl Service {
     }
 
     /// Does with a push that was in order what the fault in `entry` says.
-    async fn act(&self, entry: Entry, id: &str, push: &Accepted) -> Response {
-        let copies = match entry.fault {
-            None => 1,
-            Some(Fault::Twice) => 2,
-            Some(Fault::Lose) => 0,
-            Some(Fault::Status { status, retry_after }) => return self.answer(entry, status, retry_after),
-            Some(Fault::Drop) => {
-                self.store.note(entry);
-                return unanswered();
+    async fn act(&self, entry: Entry, id: &str, mut push: Accepted) -> Response {
+        let Some(fault) = entry.fault else {
+            return self.deliver(entry, id, &push, 1);
+        };
+        match fault {
+            Fault::Twice => self.deliver(entry, id, &push, 2),
+            Fault::Lose => self.deliver(entry, id, &push, 0),
+            Fault::Shorten { ttl } => {
+                push.delivery.ttl = push.delivery.ttl.min(ttl);
+                self.deliver(entry, id, &push, 1)
             }
-            Some(Fault::Hang) => {
+            Fault::Status { status, retry_after } => self.answer(entry, status, &json!({"reason": "Scripted"}), retry_after),
+            Fault::Apple { reason } => self.answer(entry, reason.status(), &json!({"reason": reason}), None),
+            Fault::Mozilla { errno } => {
+                let status = mozilla_status(errno).expect("a script's number was checked");
+                self.answer(
+                    entry,
+                    status,
+                    &json!({"code": status, "errno": errno, "error": "Scripted", "message": "Scripted"}),
+                    None,
+                )
+            }
+            Fault::Drop => {
+                self.store.note(entry);
+                unanswered()
+            }
+            Fault::Hang => {
                 self.store.note(entry);
                 self.stop.cancelled().await;
-                return unanswered();
+                unanswered()
             }
-        };
-        self.deliver(entry, id, push, copies)
+        }
     }
 
     fn deliver(&self, mut entry: Entry, id: &str, push: &Accepted, copies: u32) -> Response {
@@ -248,12 +270,12 @@ impl Service {
         }
     }
 
-    fn answer(&self, mut entry: Entry, status: u16, retry_after: Option<u64>) -> Response {
+    fn answer(&self, mut entry: Entry, status: u16, body: &Value, retry_after: Option<u64>) -> Response {
         let code = StatusCode::from_u16(status).expect("a script's status was checked");
         entry.status = Some(status);
-        entry.reason = Some("Scripted".to_owned());
+        entry.reason = Some(body["reason"].as_str().unwrap_or("Scripted").to_owned());
         self.store.note(entry);
-        let mut response = (code, Json(json!({"reason": "Scripted"}))).into_response();
+        let mut response = (code, Json(body)).into_response();
         if let Some(seconds) = retry_after {
             let headers = response.headers_mut();
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));

@@ -8,6 +8,7 @@
 //! | phone | `POST /subscriptions` `{p256dh, auth, private_key, application_server_key}` → 201 `{id, endpoint}` |
 //! | phone | `GET /subscriptions/{id}/messages?after=N&wait=25` → `{messages: [{number, at, ttl, urgency, topic, payload}]}` |
 //! | phone | `DELETE /subscriptions/{id}`: its pushes are 410 from then on |
+//! | application server | `GET /push/{secret}` → `{unifiedpush: {version: 1}}`: it is a push endpoint |
 //! | application server | `POST /push/{secret}` → 201 with `Location` and `TTL`; `DELETE` of that location takes it back |
 //! | test | `POST /admin/subscriptions/{id}/faults` `{fault: {kind, …}, times}`, `DELETE` the same |
 //! | test | `GET /admin/journal` → `{pushes: [Entry…]}` |
@@ -43,7 +44,7 @@ use tokio_util::task::TaskTracker;
 use tower::ServiceExt as _;
 
 pub use check::{Delivery, Vapid};
-pub use fault::{Fault, Script};
+pub use fault::{Apple, Fault, Script};
 pub use store::{Entry, NoSubscription};
 
 use store::Store;
@@ -96,10 +97,10 @@ impl PushService {
     /// [`NoSubscription`] when nobody would meet it.
     ///
     /// # Panics
-    /// When the fault is a status below 200 or above 599.
+    /// When the fault is a status below 200 or above 599, or a number that Mozilla does not give.
     pub fn script(&self, subscription: &str, fault: Fault, times: u32) -> Result<(), NoSubscription> {
         let script = Script { fault, times };
-        assert!(script.is_possible(), "{fault:?} is no final HTTP status");
+        assert!(script.is_possible(), "{fault:?} is no answer of a push service");
         self.store.script(subscription, script)
     }
 

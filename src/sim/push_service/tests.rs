@@ -436,3 +436,37 @@ async fn the_admin_api_shows_the_journal_and_refuses_nonsense() {
     let incomplete = json!({"p256dh": "AA", "auth": "AA", "private_key": "AA", "application_server_key": "AA"});
     assert_eq!(world.post("/subscriptions", &incomplete).await.status(), 400);
 }
+
+#[tokio::test]
+async fn it_refuses_as_apple_and_mozilla_do_and_shortens_lives() {
+    let world = World::new().await;
+    for (fault, status, body) in [
+        (Fault::Apple { reason: Apple::BadJwtToken }, 403, json!({"reason": "BadJwtToken"})),
+        (Fault::Apple { reason: Apple::VapidPkHashMismatch }, 400, json!({"reason": "VapidPkHashMismatch"})),
+        (Fault::Mozilla { errno: 201 }, 503, json!({"code": 503, "errno": 201, "error": "Scripted", "message": "Scripted"})),
+        (Fault::Mozilla { errno: 106 }, 410, json!({"code": 410, "errno": 106, "error": "Scripted", "message": "Scripted"})),
+        (Fault::Status { status: 507, retry_after: None }, 507, json!({"reason": "Scripted"})),
+    ] {
+        world.service.script(&world.id, fault, 1).unwrap();
+        let reply = world.push("refused").send().await.unwrap();
+        assert_eq!(reply.status().as_u16(), status);
+        assert_eq!(reply.json::<Value>().await.unwrap(), body);
+    }
+    world.service.script(&world.id, Fault::Shorten { ttl: 7 }, 1).unwrap();
+    assert_eq!(world.push("short").send().await.unwrap().headers()["ttl"], "7");
+    world.clock.advance(Duration::from_secs(8));
+    assert!(world.titles(0).await.is_empty());
+    let path = format!("/admin/subscriptions/{}/faults", world.id);
+    assert_eq!(world.post(&path, &json!({"fault": {"kind": "mozilla", "errno": 7}})).await.status(), 400);
+}
+
+#[tokio::test]
+async fn an_endpoint_says_that_it_is_one() {
+    let world = World::new().await;
+    let found: Value = world.http.get(&world.endpoint).send().await.unwrap().json().await.unwrap();
+    assert_eq!(found, json!({"unifiedpush": {"version": 1}}));
+    let none = format!("{}/push/none", world.service.url());
+    assert_eq!(world.http.get(none).send().await.unwrap().status(), 404);
+    world.service.unsubscribe(&world.id).unwrap();
+    assert_eq!(world.http.get(&world.endpoint).send().await.unwrap().status(), 410);
+}

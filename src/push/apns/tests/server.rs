@@ -213,6 +213,11 @@ impl Server {
         place.said.lock().unwrap().extend(frame);
     }
 
+    /// What was said on a connection, within TLS.
+    pub(super) fn heard(&self, connection: usize) -> Vec<u8> {
+        self.house.places.lock().unwrap()[connection].heard.lock().unwrap().clone()
+    }
+
     /// No request is answered while it is kept.
     pub(super) fn hold(&self) -> SemaphorePermit<'_> {
         self.house.gate.try_acquire_many(GATES).unwrap()
@@ -244,6 +249,7 @@ struct Place {
     /// No stream above it is answered.
     last: AtomicU32,
     said: Arc<Mutex<Vec<u8>>>,
+    heard: Arc<Mutex<Vec<u8>>>,
 }
 
 impl House {
@@ -257,8 +263,8 @@ impl House {
         if let Some(window) = self.plan.window {
             builder.initial_window_size(window);
         }
-        let said = Arc::default();
-        let io = Mutable { inner: tls, silent: silent.clone(), said: Arc::clone(&said) };
+        let (said, heard) = (Arc::default(), Arc::default());
+        let io = Mutable { inner: tls, silent: silent.clone(), said: Arc::clone(&said), heard: Arc::clone(&heard) };
         let Ok(connection) = builder.handshake(io).await else { return };
         let place = Arc::new(Place {
             number: self.connections.fetch_add(1, Ordering::SeqCst),
@@ -270,6 +276,7 @@ impl House {
             goaway: Mutex::default(),
             last: AtomicU32::new(u32::MAX),
             said,
+            heard,
         });
         self.places.lock().unwrap().push(place.clone());
         self.converse(connection, &place).await;
@@ -342,7 +349,7 @@ impl House {
             Answer::Never => std::future::pending().await,
             Answer::Silence => {
                 place.silent.store(true, Ordering::SeqCst);
-                std::future::pending().await
+                std::future::pending::<()>().await;
             }
         }
     }
@@ -370,11 +377,15 @@ struct Mutable<T> {
     inner: T,
     silent: Arc<AtomicBool>,
     said: Arc<Mutex<Vec<u8>>>,
+    heard: Arc<Mutex<Vec<u8>>>,
 }
 
 impl<T: AsyncRead + Unpin> AsyncRead for Mutable<T> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_read(cx, buffer)
+        let before = buffer.filled().len();
+        let done = Pin::new(&mut self.inner).poll_read(cx, buffer);
+        self.heard.lock().unwrap().extend_from_slice(&buffer.filled()[before..]);
+        done
     }
 }
 
