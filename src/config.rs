@@ -6,6 +6,7 @@
 //! - Secrets do not print.
 
 mod apps;
+mod delivery;
 mod networks;
 
 use std::net::SocketAddr;
@@ -17,6 +18,7 @@ use url::Url;
 use crate::secret::Secret;
 
 pub use apps::{AndroidApp, IosApp, NotAnApp};
+pub use delivery::{ApprovalsShow, Delivery, PagesShow, Privacy};
 pub use networks::{Network, NotANetwork};
 
 /// Everything that can be configured, defaults filled in.
@@ -59,6 +61,10 @@ pub struct Config {
     pub paging: Paging,
     /// Approvals.
     pub approvals: Approvals,
+    /// Getting it onto phones.
+    pub delivery: Delivery,
+    /// How much of it travels.
+    pub privacy: Privacy,
     /// How long what is over is kept.
     pub retention: Retention,
 }
@@ -181,6 +187,8 @@ struct File {
     webhooks: WebhooksFile,
     paging: PagingFile,
     approvals: ApprovalsFile,
+    delivery: delivery::DeliveryFile,
+    privacy: delivery::PrivacyFile,
     retention: RetentionFile,
 }
 
@@ -321,7 +329,7 @@ impl File {
             "RETENTION_INCIDENTS_DAYS" => self.retention.incidents_days = parsed(name, value)?,
             "RETENTION_NOTIFICATIONS_DAYS" => self.retention.notifications_days = parsed(name, value)?,
             "RETENTION_JOURNAL_DAYS" => self.retention.journal_days = parsed(name, value)?,
-            _ => return Ok(false),
+            _ => return Ok(self.delivery.set(key, name, value)? || self.privacy.set(key, name, value)?),
         }
         Ok(true)
     }
@@ -384,6 +392,8 @@ impl File {
                 journal_days: days("retention.journal_days", self.retention.journal_days, 0, 30)?,
             },
             approvals: self.approvals.finish()?,
+            delivery: self.delivery.finish()?,
+            privacy: self.privacy.finish(),
         })
     }
 }

@@ -15,7 +15,7 @@ use crate::approvals::{self, Approvals, Policies};
 use crate::clock::Clock;
 use crate::config::{self, AndroidApp, Config};
 use crate::db::{self, Store};
-use crate::delivery::{Carriers, Delivery};
+use crate::delivery::{Capabilities, Carriers, Circuits, Delivery, Signals};
 use crate::engine::{self, Engine, Retention};
 use crate::http::{self, LocalSocket, Tls};
 use crate::hub::Hub;
@@ -197,6 +197,11 @@ async fn build(
         master: master.clone(),
         carriers: Carriers { apns: None, fcm: None, web_push: Arc::new(web_push), mail: None },
         issuer: config.public_url.clone(),
+        patience: Duration::from_secs(config.delivery.receipt_seconds.into()),
+        privacy: config.privacy,
+        capabilities: Capabilities::new(master),
+        signals: Signals::default(),
+        circuits: Circuits::default(),
     };
     let ground = identity::Ground {
         store: store.clone(),

@@ -168,12 +168,33 @@ impl Phone {
         let mut reply = push_reply(response).await?;
         let pushes: Vec<Push> = serde_json::from_value(reply["messages"].take())
             .map_err(|cause| Error::Protocol(format!("the push service's messages: {cause}")))?;
-        let mut state = self.state();
-        // A subscription made meanwhile counts its messages anew.
-        if state.subscription.as_ref().is_some_and(|now| now.id == id) {
-            state.screen.receive(pushes);
+        {
+            let mut state = self.state();
+            // A subscription made meanwhile counts its messages anew.
+            if state.subscription.as_ref().is_some_and(|now| now.id == id) {
+                state.screen.receive(pushes);
+            }
         }
+        self.acknowledge_receipt().await;
         Ok(())
+    }
+
+    /// Says of every push on the screen that it is there (section 5), which says that it came, too. What the server does not hear is
+    /// said again with the next push; what it does not know any more never.
+    async fn acknowledge_receipt(&self) {
+        let unsaid = std::mem::take(&mut self.state().screen.unsaid);
+        for capability in unsaid {
+            let said = match reference(&capability) {
+                Ok(capability) => {
+                    self.post_anonymously(&format!("/v1/receipts/{capability}"), &json!({"event": "displayed"})).await
+                }
+                Err(_) => continue,
+            };
+            if said.is_ok_and(|reply| reply.status < 500) {
+                continue;
+            }
+            self.state().screen.unsaid.push(capability);
+        }
     }
 }
 

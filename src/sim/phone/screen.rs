@@ -84,6 +84,9 @@ pub(super) struct Screen {
     pub(super) last: u64,
     #[serde(skip)]
     pub(super) received: Vec<Push>,
+    /// The capabilities to say that a push is on the screen, still to be used.
+    #[serde(skip)]
+    pub(super) unsaid: Vec<String>,
     /// How many of `received` were handed out by `next_push`.
     #[serde(skip)]
     handed_out: usize,
@@ -97,6 +100,7 @@ impl Screen {
                 self.last = push.number;
                 self.shown.retain(|shown| !push.replaces(shown));
                 self.shown.push(push.clone());
+                self.unsaid.extend(push.data()["receipt"].as_str().map(str::to_owned));
                 self.received.push(push);
             }
         }
