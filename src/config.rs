@@ -7,6 +7,8 @@
 
 mod apps;
 mod delivery;
+mod fcm;
+mod mail;
 mod networks;
 
 use std::net::SocketAddr;
@@ -19,6 +21,8 @@ use crate::secret::Secret;
 
 pub use apps::{AndroidApp, IosApp, NotAnApp};
 pub use delivery::{ApprovalsShow, Delivery, PagesShow, Privacy};
+pub use fcm::Fcm;
+pub use mail::{Mail, MailSecurity, MailServer, NotAMailServer};
 pub use networks::{Network, NotANetwork};
 
 /// Everything that can be configured, defaults filled in.
@@ -53,8 +57,12 @@ pub struct Config {
     pub recovery_wait_seconds: u32,
     /// The master key's file; made in `data_dir` when absent.
     pub master_key_file: Option<PathBuf>,
+    /// Android phones with a native app.
+    pub fcm: Option<Fcm>,
     /// Web Push.
     pub web_push: WebPush,
+    /// Mail, the channel of last resort.
+    pub mail: Option<Mail>,
     /// Webhooks.
     pub webhooks: Webhooks,
     /// Paging.
@@ -183,7 +191,9 @@ struct File {
     break_glass_wait_seconds: Option<u32>,
     recovery_wait_seconds: Option<u32>,
     master_key_file: Option<PathBuf>,
+    fcm: fcm::FcmFile,
     web_push: WebPushFile,
+    mail: mail::MailFile,
     webhooks: WebhooksFile,
     paging: PagingFile,
     approvals: ApprovalsFile,
@@ -329,7 +339,15 @@ impl File {
             "RETENTION_INCIDENTS_DAYS" => self.retention.incidents_days = parsed(name, value)?,
             "RETENTION_NOTIFICATIONS_DAYS" => self.retention.notifications_days = parsed(name, value)?,
             "RETENTION_JOURNAL_DAYS" => self.retention.journal_days = parsed(name, value)?,
-            _ => return Ok(self.delivery.set(key, name, value)? || self.privacy.set(key, name, value)?),
+            _ => {
+                return Ok(match key.split_once('_') {
+                    Some(("DELIVERY", key)) => self.delivery.set(key, name, value)?,
+                    Some(("FCM", key)) => self.fcm.set(key, value),
+                    Some(("MAIL", key)) => self.mail.set(key, value),
+                    Some(("PRIVACY", key)) => self.privacy.set(key, name, value)?,
+                    _ => false,
+                });
+            }
         }
         Ok(true)
     }
@@ -375,6 +393,8 @@ impl File {
             break_glass_wait_seconds: within("break_glass_wait_seconds", self.break_glass_wait_seconds, 900, 60, 86_400)?,
             recovery_wait_seconds: within("recovery_wait_seconds", self.recovery_wait_seconds, 86_400, 60, 2_592_000)?,
             master_key_file: self.master_key_file,
+            fcm: self.fcm.finish()?,
+            mail: self.mail.finish()?,
             web_push: WebPush {
                 subject,
                 allow_private_networks: self.web_push.allow_private_networks.unwrap_or(false),

@@ -25,7 +25,9 @@ use crate::identity::{self, BoundElsewhere, Identity, IssuerKeys, Purpose, Relyi
 use crate::jobs::Queue;
 use crate::journal::Journal;
 use crate::listening::{Listening, Webhooks};
+use crate::mail::Mailer;
 use crate::paging::{self, Paging};
+use crate::push::Carrier;
 use crate::push::web_push::{SetupError, WebPush, WebPushConfig};
 use crate::push::webhook;
 use crate::secret::MasterKey;
@@ -74,6 +76,8 @@ pub enum Error {
     Tls(#[from] http::TlsError),
     #[error("web_push: {0}")]
     WebPush(#[from] SetupError),
+    #[error("{0}")]
+    Mail(#[from] crate::mail::SetupError),
     #[error("webhooks: {0}")]
     Webhooks(SetupError),
     #[error("paging.fallback: {0}")]
@@ -195,7 +199,7 @@ async fn build(
         journal: journal.clone(),
         queue: queue.clone(),
         master: master.clone(),
-        carriers: Carriers { apns: None, fcm: None, web_push: Arc::new(web_push), mail: None },
+        carriers: Carriers { apns: None, fcm: None, web_push: Arc::new(web_push), mail: mailer(config)? },
         issuer: config.public_url.clone(),
         patience: Duration::from_secs(config.delivery.receipt_seconds.into()),
         privacy: config.privacy,
@@ -292,6 +296,11 @@ fn retention(config: &config::Retention) -> Retention {
         notifications: kept(config.notifications_days),
         journal: kept(config.journal_days),
     }
+}
+
+fn mailer(config: &Config) -> Result<Option<Arc<dyn Carrier>>, Error> {
+    let mailer = config.mail.as_ref().map(Mailer::new).transpose()?;
+    Ok(mailer.map(|mailer| Arc::new(mailer) as Arc<dyn Carrier>))
 }
 
 fn sender(config: &Config) -> Result<webhook::Webhooks, Error> {

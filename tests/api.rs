@@ -73,6 +73,7 @@ mod stories {
         raw.get(admin, "/v1/users/@ys/devices").await.expect(200);
         joining(raw, &second).await;
         away(raw, phone, &second).await;
+        email(raw, phone, &second).await;
         raw.delete(As::Phone(&second), &format!("/v1/passkeys/{passkey}")).await.expect(204);
         has(raw, phone, 1, 0).await;
         raw.delete(admin, &format!("/v1/devices/{}", second.device)).await.expect(204);
@@ -126,6 +127,15 @@ mod stories {
             let found = raw.get(As::Phone(admin), "/v1/users/@ys").await.expect(200).body;
             assert_eq!(found["away"]["delegate"]["handle"], "yannick");
             raw.delete(As::Phone(by), path).await.expect(204);
+        }
+    }
+
+    /// Where `@ys` reads e-mail, said by themselves and by an administrator, and shown to both.
+    async fn email(raw: &Raw<'_>, admin: &RawPhone, ys: &RawPhone) {
+        for (by, path, address) in [(ys, "/v1/me/email", json!("ys@example.com")), (admin, "/v1/users/@ys/email", json!(null))] {
+            raw.shot(As::Phone(by), "PUT", path).json(&json!({"email": address})).fire().await.expect(204);
+            assert_eq!(raw.get(As::Phone(ys), "/v1/me").await.expect(200).body["user"]["email"], address);
+            assert_eq!(raw.get(As::Phone(admin), "/v1/users/@ys").await.expect(200).body["email"], address);
         }
     }
 

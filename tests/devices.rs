@@ -22,6 +22,7 @@ world::stories! {
     enrolling_somebody_else_takes_a_passkey
     another_administrator_takes_a_passkey
     when_things_were_used
+    where_somebody_reads_e_mail
 }
 
 mod stories {
@@ -553,5 +554,30 @@ mod stories {
             person.phone.register_push().await.expect("a push registration");
             person
         }
+    }
+
+    /// The address is the person's and the administrators', the journal knows that it changed and not to what, and it goes with them.
+    pub(crate) async fn where_somebody_reads_e_mail(world: &World) {
+        let raw = Raw::new(world);
+        let (ann, _) = (raw.person("ann", "member").await, world.person("ben", "Ben Example").await);
+        let put = |by, path: &str, email: Value| raw.shot(by, "PUT", path).json(&json!({"email": email})).fire();
+        put(As::Phone(&ann), "/v1/me/email", json!("ann@mail.example")).await.expect(204);
+        put(As::Operator, "/v1/users/@ben/email", json!("ben@mail.example")).await.expect(204);
+        put(As::Operator, "/v1/users/@ben/email", json!("ben@mail.example")).await.expect(204);
+        put(As::Operator, "/v1/users/@nobody/email", json!(null)).await.expect_refusal(404, "not_found");
+        let odd = put(As::Phone(&ann), "/v1/me/email", json!("ann@mail.example\r\nBcc: x@y.example")).await;
+        assert_eq!(odd.expect_refusal(400, "invalid_request").field(), Some("email"));
+        assert_eq!(raw.get(As::Phone(&ann), "/v1/me").await.expect(200).body["user"]["email"], "ann@mail.example");
+        assert_eq!(raw.get(As::Operator, "/v1/users/@ben").await.expect(200).body["email"], "ben@mail.example");
+        // Whoever claims a device with a code of hers may not be her.
+        let (_, waiting) = raw.claimed("ann").await;
+        assert!(!waiting.text.contains("mail.example"), "{}", waiting.text);
+        let body = json!({"handle": "cleo", "name": "Cleo Example", "role": "admin", "email": "cleo@mail.example"});
+        raw.post(As::Operator, "/v1/users", &body).await.expect(201);
+
+        raw.delete(As::Operator, "/v1/users/@ben").await.expect(204);
+        assert_eq!(world.db.number("select count(*) from users where email is not null").await, 2, "ann and cleo");
+        assert_eq!(world.recorded("user.email_changed").await, 2);
+        assert!(!Value::from(world.journal().await).to_string().contains("mail.example"));
     }
 }

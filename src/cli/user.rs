@@ -10,6 +10,7 @@ use super::policy::made;
 use super::{Failure, Out, Outcome};
 use crate::clock::Timestamp;
 use crate::identity::{Handle, PersonName, UserRef};
+use crate::push::MailAddress;
 use crate::text::line;
 
 /// Add, list and remove people
@@ -25,6 +26,9 @@ enum Act {
     /// Add a person
     #[command(after_help = "Example:\n  phoneops user add @yannick \"Yannick Schutz\"")]
     Add(Add),
+    /// Say where somebody reads e-mail, the channel of last resort
+    #[command(after_help = "Example:\n  phoneops user email @yannick yannick@example.com")]
+    Email(Email),
     /// List the people, by handle
     #[command(after_help = "Example:\n  phoneops user list")]
     List(List),
@@ -51,6 +55,27 @@ struct Add {
     /// Let them administer
     #[arg(long)]
     admin: bool,
+    /// Where they read e-mail, the channel of last resort
+    #[arg(long, value_name = "ADDRESS")]
+    email: Option<MailAddress>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
+struct Email {
+    #[command(flatten)]
+    operator: Operator,
+    /// Who: @handle or usr_…
+    #[arg(value_name = "@HANDLE")]
+    user: UserRef,
+    /// Where they read e-mail
+    #[arg(required_unless_present = "none", conflicts_with = "none")]
+    address: Option<MailAddress>,
+    /// They read none, or none that is to be written to
+    #[arg(long)]
+    none: bool,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -112,6 +137,7 @@ impl Command {
     pub(super) async fn run(self, out: &mut Out) -> Result<Outcome, Failure> {
         match self.act {
             Act::Add(add) => add.run(out).await,
+            Act::Email(email) => email.run(out).await,
             Act::List(list) => list.run("users", row, NOBODY, out).await,
             Act::Remove(remove) => remove.run(out).await,
             Act::Away(away) => away.run(out).await,
@@ -123,7 +149,10 @@ impl Command {
 impl Add {
     async fn run(self, out: &mut Out) -> Result<Outcome, Failure> {
         let role = if self.admin { "admin" } else { "member" };
-        let body = json!({"handle": self.handle, "name": self.name, "role": role});
+        let mut body = json!({"handle": self.handle, "name": self.name, "role": role});
+        if let Some(email) = &self.email {
+            body["email"] = json!(email);
+        }
         let reply = self.operator.connect()?.post("/v1/users", &body).await?;
         tell(out, self.json, &reply.body, |out, user: User| {
             out.line(format_args!("Added {} (@{})", line(&user.name, 80), user.handle));
@@ -135,6 +164,19 @@ impl Add {
 fn row(user: User) -> Vec<String> {
     let role = if user.role == "member" { String::new() } else { user.role };
     vec![format!("@{}", user.handle), line(&user.name, 80), role]
+}
+
+impl Email {
+    async fn run(self, out: &mut Out) -> Result<Outcome, Failure> {
+        let body = json!({"email": self.address});
+        self.operator.connect()?.put(&format!("/v1/users/{}/email", self.user), &body).await?;
+        match &self.address {
+            _ if self.json => out.json(&json!({"user": self.user, "email": self.address})),
+            Some(address) => out.line(format_args!("{} reads e-mail at {}", self.user, address.as_str())),
+            None => out.line(format_args!("No e-mail is sent to {}", self.user)),
+        }
+        Ok(Outcome::Done)
+    }
 }
 
 impl Remove {

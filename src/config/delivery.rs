@@ -62,7 +62,7 @@ pub(super) struct PrivacyFile {
 impl DeliveryFile {
     /// Sets one key of the environment; `false` when there is no such key.
     pub(super) fn set(&mut self, key: &str, name: &str, value: &str) -> Result<bool, Error> {
-        if key != "DELIVERY_RECEIPT_SECONDS" {
+        if key != "RECEIPT_SECONDS" {
             return Ok(false);
         }
         let parsed = value.parse().map_err(|why: std::num::ParseIntError| refused(name, why.to_string()))?;
@@ -79,8 +79,8 @@ impl PrivacyFile {
     /// Sets one key of the environment; `false` when there is no such key.
     pub(super) fn set(&mut self, key: &str, name: &str, value: &str) -> Result<bool, Error> {
         match key {
-            "PRIVACY_PAGES" => self.pages = Some(word(name, value)?),
-            "PRIVACY_APPROVALS" => self.approvals = Some(word(name, value)?),
+            "PAGES" => self.pages = Some(word(name, value)?),
+            "APPROVALS" => self.approvals = Some(word(name, value)?),
             _ => return Ok(false),
         }
         Ok(true)

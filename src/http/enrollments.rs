@@ -157,7 +157,7 @@ async fn claim(
     };
     let Claimed { user, device, fresh } = app.identity.claim(claim).await?;
     let body = ClaimedBody {
-        user: user.into(),
+        user: UserBody::without_email(user),
         device: device.into(),
         issuer: app.issuer.clone(),
         vapid_public_key: app.vapid_public_key.clone(),

@@ -14,6 +14,7 @@ mod caller;
 mod chat_identities;
 mod client_address;
 mod devices;
+mod email;
 mod enrollments;
 mod events;
 mod freezes;
@@ -136,6 +137,7 @@ fn api() -> ApiRouter<State> {
         .merge(teams::router())
         .merge(me::router())
         .merge(away::router())
+        .merge(email::router())
         .merge(users::router())
         .merge(bots::router())
         .merge(chat_identities::router())

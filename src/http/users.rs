@@ -19,6 +19,7 @@ use crate::clock::Timestamp;
 use crate::delivery::Reach;
 use crate::id::UserId;
 use crate::identity::{Caller, Handle, PersonName, Role, User, UserRef};
+use crate::push::MailAddress;
 
 pub(super) fn router() -> ApiRouter<State> {
     ApiRouter::new()
@@ -57,6 +58,9 @@ struct Request {
     name: PersonName,
     #[serde(default)]
     role: Role,
+    /// Where they read e-mail.
+    #[serde(default)]
+    email: Option<MailAddress>,
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -72,6 +76,9 @@ pub(super) struct UserBody {
     handle: Handle,
     name: PersonName,
     role: Role,
+    /// Where they read e-mail, the channel of last resort; absent while nobody has said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    email: Option<MailAddress>,
     created_at: Timestamp,
 }
 
@@ -96,7 +103,15 @@ struct List {
 
 impl From<User> for UserBody {
     fn from(user: User) -> Self {
-        Self { id: user.id, handle: user.handle, name: user.name, role: user.role, created_at: user.created_at }
+        let User { id, handle, name, role, email, created_at, removed_at: _ } = user;
+        Self { id, handle, name, role, email, created_at }
+    }
+}
+
+impl UserBody {
+    /// For a device that may turn out not to be theirs.
+    pub(super) fn without_email(user: User) -> Self {
+        Self { email: None, ..user.into() }
     }
 }
 
@@ -104,11 +119,17 @@ async fn create(
     Extract(app): Extract<State>,
     Write(call, body): Write<Request>,
 ) -> Result<MadeOrWaits<UserBody, ActBody>, Problem> {
-    let Request { handle, name, role } = body;
+    let Request { handle, name, role, email } = body;
     if role == Role::Admin && !matches!(call.caller, Caller::Operator) {
+        if email.is_some() {
+            return Err(Problem::field(
+                "email",
+                "an administrator's address is set once an administrator's passkey has made them",
+            ));
+        }
         return Ok(MadeOrWaits::Waits(app.policies.create_admin(&call, handle, name).await?.into()));
     }
-    Ok(MadeOrWaits::Made(app.identity.create_user(&call, handle, name, role).await?.into()))
+    Ok(MadeOrWaits::Made(app.identity.create_user(&call, handle, name, role, email).await?.into()))
 }
 
 #[derive(Deserialize, JsonSchema)]

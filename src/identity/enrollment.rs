@@ -240,7 +240,8 @@ async fn enroll(tx: &mut db::Tx<'_>, parts: &Parts, now: Timestamp, claim: Claim
                 return Err(Refusal::EnrollmentUnknown.into());
             }
             let (handle, name) = (handle.clone(), name.clone());
-            let user = User { id: UserId::new(now), handle, name, role: Role::Admin, created_at: now, removed_at: None };
+            let user =
+                User { id: UserId::new(now), handle, name, role: Role::Admin, email: None, created_at: now, removed_at: None };
             add_user(tx, &parts.journal, now, Actor::Enrollee, &user).await?
         }
         (Some(_), Some(_)) => return Err(Refusal::EnrollmentUser("this code belongs to a user already").into()),

@@ -18,6 +18,7 @@ pub mod code;
 pub mod device_key;
 mod devices;
 pub mod dpop;
+mod email;
 mod enrollment;
 pub mod handle;
 pub mod issuer;
@@ -44,6 +45,7 @@ pub use devices::{
     Asking, Bell, CodeToOpen, Confirmation, DeviceChallenge, Devices, DrawnCode, MatchNumber, News, NotAMatchNumber, OpenedCode,
     Purpose as CodePurpose, Signature, Via, WAITING_LIFE, WaitingDevice, open_code, verify_confirmation,
 };
+pub use email::mail_address;
 pub use enrollment::{CODE_LIFE, Claim, Claimed, ClaimedDevice, NewCode};
 pub use handle::{Handle, PersonName};
 pub use issuer::{IssuerKey, IssuerKeys};

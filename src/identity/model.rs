@@ -9,6 +9,7 @@ use super::device_key::DeviceKey;
 use super::handle::{Handle, PersonName};
 use crate::clock::Timestamp;
 use crate::id::{BotId, DeviceId, PasskeyId, UserId};
+use crate::push::MailAddress;
 
 /// A person.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,6 +22,8 @@ pub struct User {
     pub name: PersonName,
     /// What they may administer.
     pub role: Role,
+    /// Where they read e-mail, where somebody said so.
+    pub email: Option<MailAddress>,
     /// When they joined.
     pub created_at: Timestamp,
     /// When they left; then they may do nothing.

@@ -19,6 +19,7 @@ use crate::clock::{Clock, Timestamp};
 use crate::db::{self, Db, Store, Tx};
 use crate::id::{BotId, DeviceId, UserId};
 use crate::journal::{Actor, Entry, Journal};
+use crate::push::MailAddress;
 use crate::secret::{MasterKey, Secret, b64u, random};
 
 /// What identity knows about the installation.
@@ -213,13 +214,20 @@ impl Identity {
     ///
     /// # Errors
     /// Only administrators may, and only the operator makes one by this; the handle may be taken.
-    pub async fn create_user(&self, call: &Call, handle: Handle, name: PersonName, role: Role) -> Result<User, Error> {
+    pub async fn create_user(
+        &self,
+        call: &Call,
+        handle: Handle,
+        name: PersonName,
+        role: Role,
+        email: Option<MailAddress>,
+    ) -> Result<User, Error> {
         call.admin()?;
         if role == Role::Admin && !matches!(call.caller, Caller::Operator) {
             return Err(CallRefusal::Forbidden("another administrator takes an administrator's passkey").into());
         }
         let (now, journal, actor) = (self.clock.now(), self.journal.clone(), call.actor(None));
-        let user = User { id: UserId::new(now), handle, name, role, created_at: now, removed_at: None };
+        let user = User { id: UserId::new(now), handle, name, role, email, created_at: now, removed_at: None };
         let id = call.write(&self.store, now, move |tx| Box::pin(async move { add_user(tx, &journal, now, actor, &user).await }));
         self.user_by_id(id.await?).await
     }

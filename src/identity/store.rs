@@ -10,6 +10,7 @@ use super::webauthn::Credential;
 use crate::clock::Timestamp;
 use crate::db::{Db, Error, FromRow, Json, Result, Row, Sql, Tx};
 use crate::id::{BotId, CeremonyId, DeviceId, PasskeyId, UserId};
+use crate::push::MailAddress;
 
 pub(super) fn word<T: DeserializeOwned>(table: &'static str, id: impl std::fmt::Display, text: String) -> Result<T> {
     serde_json::from_value(serde_json::Value::String(text)).map_err(|error| Error::inconsistent(table, id, error))
@@ -23,6 +24,7 @@ impl FromRow for User {
             handle: word("users", id, row.get("handle")?)?,
             name: word("users", id, row.get("name")?)?,
             role: word("users", id, row.get("role")?)?,
+            email: row.get::<Option<String>>("email")?.map(|email| word("users", id, email)).transpose()?,
             created_at: row.get("created_at")?,
             removed_at: row.get("removed_at")?,
         })
@@ -61,13 +63,15 @@ impl FromRow for Passkey {
 pub(super) async fn insert_user(tx: &mut Tx<'_>, user: &User) -> Result<bool> {
     let rows = tx
         .query(
-            "insert into users (id, handle, name, role, created_at) values ($1, $2, $3, $4, $5) on conflict (handle) do nothing",
+            "insert into users (id, handle, name, role, created_at, email) values ($1, $2, $3, $4, $5, $6)
+             on conflict (handle) do nothing",
         )
         .bind(user.id)
         .bind(user.handle.as_str())
         .bind(user.name.as_str())
         .bind(if user.role == Role::Admin { "admin" } else { "member" })
         .bind(user.created_at)
+        .bind(user.email.as_ref().map(MailAddress::as_str))
         .execute()
         .await?;
     Ok(rows == 1)
@@ -114,8 +118,12 @@ pub(super) async fn lock_user(tx: &mut Tx<'_>, id: UserId) -> Result<()> {
 }
 
 pub(super) async fn remove_user(tx: &mut Tx<'_>, id: UserId, now: Timestamp) -> Result<bool> {
-    let rows =
-        tx.query("update users set removed_at = $2 where id = $1 and removed_at is null").bind(id).bind(now).execute().await?;
+    let rows = tx
+        .query("update users set removed_at = $2, email = null where id = $1 and removed_at is null")
+        .bind(id)
+        .bind(now)
+        .execute()
+        .await?;
     Ok(rows == 1)
 }
 

@@ -53,6 +53,24 @@ impl From<MailAddress> for String {
     }
 }
 
+impl schemars::JsonSchema for MailAddress {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "MailAddress".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({"type": "string", "maxLength": MAX_BYTES, "description": "An e-mail address like `ys@example.com`"})
+    }
+}
+
+impl std::str::FromStr for MailAddress {
+    type Err = NotAMailAddress;
+
+    fn from_str(text: &str) -> Result<Self, NotAMailAddress> {
+        text.to_owned().try_into()
+    }
+}
+
 impl fmt::Debug for MailAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let domain = self.0.rsplit_once('@').map_or("", |(_, domain)| domain);

@@ -22,6 +22,7 @@ use crate::clock::Timestamp;
 
 pub mod apns;
 pub mod fcm;
+mod fit;
 pub mod guard;
 mod mail_address;
 pub mod web_push;

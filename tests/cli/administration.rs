@@ -45,6 +45,14 @@ async fn people_are_added_listed_and_removed() {
     house.run(&["user", "add", "@zoe", "Another"]).await.fails(1, "the handle @zoe is taken");
     house.run(&["user", "add", "@9", "Nobody"]).await.fails(2, "a handle has 2 to 32");
 
+    let to = ["user", "email", "@zoe", "zoe@example.com"];
+    house.run(&to).await.says("@zoe reads e-mail at zoe@example.com\n");
+    house.run(&["user", "email", "@zoe", "zoe"]).await.fails(2, "is not an e-mail address");
+    house.run(&["user", "email", "@zoe", "--none"]).await.says("No e-mail is sent to @zoe\n");
+    let with = ["user", "add", "@bea", "Bea Example", "--email", "bea@example.com", "--json"];
+    assert_eq!(house.run(&with).await.json()["email"], "bea@example.com");
+    house.run(&["user", "remove", "@bea"]).await.says("Removed @bea\n");
+
     house.run(&["user", "remove", "@zoe"]).await.says("Removed @zoe\n");
     house.run(&["user", "remove", ada["id"].as_str().unwrap()]).await.says(&format!("Removed {}\n", ada["id"].as_str().unwrap()));
     house.run(&["user", "remove", "@zoe"]).await.fails(1, "there is no @zoe");

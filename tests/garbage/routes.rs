@@ -117,6 +117,8 @@ pub(crate) async fn good(raw: &Raw<'_>, cast: &Cast) -> Vec<Good> {
         route(Who::Phone, "POST", "/v1/passkeys/challenge", json!({})),
         route(Who::Phone, "POST", "/v1/passkeys", passkey),
         route(Who::Phone, "POST", "/v1/me/test-page", json!({})),
+        route(Who::Phone, "PUT", "/v1/me/email", json!({"email": "yannick@example.com"})),
+        route(Who::Operator, "PUT", "/v1/users/@yannick/email", json!({"email": "yannick@example.com"})),
         route(
             Who::Bot,
             "POST",
@@ -125,7 +127,12 @@ pub(crate) async fn good(raw: &Raw<'_>, cast: &Cast) -> Vec<Good> {
         ),
         route(Who::Phone, "POST", "/v1/chat-identities/look-up", json!({"code": link})),
         route(Who::Phone, "POST", "/v1/chat-identities", json!({"code": link})),
-        route(Who::Operator, "POST", "/v1/users", json!({"handle": "ys", "name": "Ys Example", "role": "member"})),
+        route(
+            Who::Operator,
+            "POST",
+            "/v1/users",
+            json!({"handle": "ys", "name": "Ys Example", "role": "member", "email": "ys@example.com"}),
+        ),
         route(Who::Operator, "POST", "/v1/teams", json!({"name": "ops"})),
         route(Who::Operator, "PUT", "/v1/policies/prod", policy),
         route(Who::Operator, "POST", "/v1/policies/test", trial),

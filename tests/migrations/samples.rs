@@ -80,7 +80,10 @@ const PASSKEY: Value = Id(4);
 
 fn people() -> Vec<Sample> {
     samples! {
-        users { id: USER, handle: Text("yannick"), name: Text("Yannick Schutz"), role: Text("admin"), created_at: Int(NOW), removed_at: Null }
+        users {
+            id: USER, handle: Text("yannick"), name: Text("Yannick Schutz"), role: Text("admin"), created_at: Int(NOW), removed_at: Null,
+            email: Text("yannick@example.com"),
+        }
         bots {
             id: BOT, name: Text("heimdall"), token_sha256: DIGEST, scopes: Json(r#"["approvals","incidents"]"#), created_at: Int(NOW),
             revoked_at: Null, last_used_at: Int(NOW), token_number: Int(1), previous_token_sha256: DIGEST,

@@ -55,6 +55,8 @@ const TABLE: &[(&str, &str)] = &[
     ("GET /v1/users", "1 333333 3+ +"),
     ("GET /v1/users/{usr}", "1 333333 3+ +"),
     ("DELETE /v1/users/{usr}", "1 333333 3+ +"),
+    ("PUT /v1/me/email", "1 333333 ++ 3"),
+    ("PUT /v1/users/{usr}/email", "1 333333 3+ +"),
     ("PUT /v1/users/{usr}/away", "1 333333 3+ +"),
     ("DELETE /v1/users/{usr}/away", "1 333333 3+ +"),
     ("POST /v1/bots", "1 333333 3+ +"),
@@ -139,6 +141,7 @@ mod stories {
             "PUT /v1/me/away" | "PUT /v1/users/{usr}/away" => {
                 json!({"until": raw.world.clock.now().after(crate::world::minutes(5))})
             }
+            "PUT /v1/me/email" | "PUT /v1/users/{usr}/email" => json!({"email": "ys@example.com"}),
             "POST /v1/teams" => json!({"name": "ops"}),
             // Of nobody that is there, so that nothing is made.
             "PUT /v1/policies/{name}" => json!({"require": {"groups": [{"quorum": 1, "teams": ["nowhere"]}]}}),
@@ -196,7 +199,8 @@ mod stories {
     }
 
     /// Routes beside those of administrators that a device which recovers its person may not call yet.
-    const OF_THE_ESTABLISHED: [&str; 12] = [
+    const OF_THE_ESTABLISHED: [&str; 13] = [
+        "PUT /v1/me/email",
         "PUT /v1/me/away",
         "DELETE /v1/me/away",
         "POST /v1/approvals/{apr}/challenge",

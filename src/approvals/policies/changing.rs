@@ -125,7 +125,8 @@ pub(super) async fn make(
         }
         Change::CreateAdmin { handle, name } => {
             let (handle, name) = (handle.clone(), name.clone());
-            let user = User { id: UserId::new(now), handle, name, role: Role::Admin, created_at: now, removed_at: None };
+            let user =
+                User { id: UserId::new(now), handle, name, role: Role::Admin, email: None, created_at: now, removed_at: None };
             identity::add_user(tx, journal, now, actor, &user).await.map_err(of_identity)?;
         }
     }

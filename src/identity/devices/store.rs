@@ -42,6 +42,7 @@ impl FromRow for Person {
             handle: word("users", id, row.get("handle")?)?,
             name: word("users", id, row.get("user_name")?)?,
             role: word("users", id, row.get("role")?)?,
+            email: row.get::<Option<String>>("email")?.map(|email| word("users", id, email)).transpose()?,
             created_at: row.get("created_at")?,
             removed_at: None,
         };
@@ -82,7 +83,7 @@ pub(in crate::identity) async fn find_device(db: &mut Db<'_>, id: DeviceId) -> R
 /// Who is on the device, when it is theirs and in use and they have not left.
 pub(in crate::identity) async fn find_person(db: &mut Db<'_>, user: UserId, device: DeviceId) -> Result<Option<Person>> {
     db.query(
-        "select devices.*, handle, users.name as user_name, role, created_at
+        "select devices.*, handle, users.name as user_name, role, email, created_at
          from devices join users on users.id = devices.user_id
          where devices.id = $1 and users.id = $2 and revoked_at is null and removed_at is null",
     )

@@ -2,93 +2,24 @@
 //!
 //! **Invariants**
 //! - A [`Payload`] is never longer than [`encrypt::ROOM`]: nothing else can make one.
-//! - What does not fit loses text, body first and then title, at a character and with an ellipsis, and never JSON.
-
-use std::borrow::Cow;
-
-use serde::ser::{Serialize, SerializeMap, Serializer};
+//! - What does not fit loses text, and never JSON ([`fit`]).
 
 use super::encrypt;
-use crate::push::{Category, Message, Sound};
+use crate::push::fit::{Data, DoesNotFit, fit};
+use crate::push::{Message, Sound};
 
 /// The plaintext of one message, small enough to be encrypted.
 pub(super) struct Payload(Vec<u8>);
 
-/// A message that has no form as a payload.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(super) enum NotAPayload {
-    /// Declarative Web Push demands a title.
-    #[error("the message has no title")]
-    NoTitle,
-    /// Even without its text, the rest (URL, tag, data) is too long.
-    #[error("the message's URL, tag and data leave no room for a title")]
-    TooLong,
-}
-
 impl Payload {
     /// Writes `message` down, with as much of its text as there is room for.
-    pub(super) fn new(message: &Message) -> Result<Self, NotAPayload> {
-        if message.title.is_empty() {
-            return Err(NotAPayload::NoTitle);
-        }
-        let whole = render(message, &message.title, &message.body);
-        if whole.len() <= encrypt::ROOM {
-            return Ok(Self(whole));
-        }
-        let text = json_len(&message.title) + json_len(&message.body);
-        let room = (encrypt::ROOM + text).checked_sub(whole.len()).ok_or(NotAPayload::TooLong)?;
-        let title = shorten(&message.title, room);
-        if title.is_empty() {
-            return Err(NotAPayload::TooLong);
-        }
-        let body = shorten(&message.body, room - json_len(&title));
-        Self::checked(render(message, &title, &body))
-    }
-
-    fn checked(json: Vec<u8>) -> Result<Self, NotAPayload> {
-        if json.len() <= encrypt::ROOM { Ok(Self(json)) } else { Err(NotAPayload::TooLong) }
+    pub(super) fn new(message: &Message) -> Result<Self, DoesNotFit> {
+        fit(message, encrypt::ROOM, |title, body| render(message, title, body)).map(Self)
     }
 
     /// The plaintext.
     pub(super) fn as_bytes(&self) -> &[u8] {
         &self.0
-    }
-}
-
-const ELLIPSIS: char = '…';
-
-/// `text` when its JSON form has at most `room` bytes; else as much of it as fits in front of an ellipsis; else nothing.
-fn shorten(text: &str, room: usize) -> Cow<'_, str> {
-    if json_len(text) <= room {
-        return Cow::Borrowed(text);
-    }
-    let Some(room) = room.checked_sub(ELLIPSIS.len_utf8()) else {
-        return Cow::Borrowed("");
-    };
-    let mut used = 0;
-    let end = text
-        .char_indices()
-        .find(|(_, char)| {
-            used += json_char_len(*char);
-            used > room
-        })
-        .map_or(text.len(), |(at, _)| at);
-    let mut short = String::with_capacity(end + ELLIPSIS.len_utf8());
-    short.push_str(&text[..end]);
-    short.push(ELLIPSIS);
-    Cow::Owned(short)
-}
-
-fn json_len(text: &str) -> usize {
-    text.chars().map(json_char_len).sum()
-}
-
-/// How many bytes a character takes inside a JSON string as `serde_json` writes it (RFC 8259 section 7).
-fn json_char_len(char: char) -> usize {
-    match char {
-        '"' | '\\' | '\n' | '\r' | '\t' | '\u{8}' | '\u{c}' => 2,
-        '\0'..='\u{1f}' => 6,
-        _ => char.len_utf8(),
     }
 }
 
@@ -110,20 +41,6 @@ struct Notification<'a> {
     data: Data<'a>,
 }
 
-/// `data`, with `kind` in front and from the category alone.
-struct Data<'a>(Category, &'a serde_json::Map<String, serde_json::Value>);
-
-impl Serialize for Data<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(None)?;
-        map.serialize_entry("kind", self.0.as_str())?;
-        for (name, value) in self.1.iter().filter(|(name, _)| *name != "kind") {
-            map.serialize_entry(name, value)?;
-        }
-        map.end()
-    }
-}
-
 fn render(message: &Message, title: &str, body: &str) -> Vec<u8> {
     let declaration = Declaration {
         web_push: 8030,
@@ -134,7 +51,7 @@ fn render(message: &Message, title: &str, body: &str) -> Vec<u8> {
             tag: &message.tag,
             lang: "en",
             silent: message.sound == Sound::Silent,
-            data: Data(message.category, &message.data),
+            data: Data { said: &[("kind", message.category.as_str())], own: &message.data },
         },
         mutable: true,
     };
@@ -149,6 +66,8 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::push::Category;
+    use crate::push::fit::ELLIPSIS;
     use crate::push::web_push::tests::message;
 
     fn parsed(message: &Message) -> Value {
@@ -200,18 +119,13 @@ mod tests {
     fn a_message_without_title_or_without_room_for_one_has_no_payload() {
         let mut untitled = message();
         untitled.title.clear();
-        assert_eq!(Payload::new(&untitled).err(), Some(NotAPayload::NoTitle));
+        assert_eq!(Payload::new(&untitled).err(), Some(DoesNotFit::NoTitle));
         let mut crowded = message();
         crowded.data.insert("x".into(), "y".repeat(encrypt::ROOM).into());
-        assert_eq!(Payload::new(&crowded).err(), Some(NotAPayload::TooLong));
+        assert_eq!(Payload::new(&crowded).err(), Some(DoesNotFit::TooLong));
     }
 
     proptest! {
-        #[test]
-        fn json_lengths_are_those_of_the_serialiser(text in any::<String>()) {
-            prop_assert_eq!(json_len(&text) + 2, serde_json::to_string(&text).unwrap().len());
-        }
-
         /// `.{a,b}` draws from all of Unicode; the repetition brings control characters and lengths near the limit.
         #[test]
         fn every_payload_fits_and_keeps_as_much_as_it_can(
@@ -239,7 +153,7 @@ mod tests {
                     prop_assert!(!cut || payload.as_bytes().len() + 16 > encrypt::ROOM);
                 }
                 Err(error) => {
-                    prop_assert_eq!(error, NotAPayload::TooLong);
+                    prop_assert_eq!(error, DoesNotFit::TooLong);
                     prop_assert!(render(&message, "", "").len() + ELLIPSIS.len_utf8() > encrypt::ROOM);
                 }
             }
