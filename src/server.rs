@@ -193,20 +193,9 @@ async fn build(
         ca_pem: config.web_push.ca_file.as_deref().map(read).transpose()?,
     })?;
     let vapid_public_key = web_push.public_key();
-    let delivery = Delivery {
-        store: store.clone(),
-        clock: clock.clone(),
-        journal: journal.clone(),
-        queue: queue.clone(),
-        master: master.clone(),
-        carriers: Carriers { apns: None, fcm: None, web_push: Arc::new(web_push), mail: mailer(config)? },
-        issuer: config.public_url.clone(),
-        patience: Duration::from_secs(config.delivery.receipt_seconds.into()),
-        privacy: config.privacy,
-        capabilities: Capabilities::new(master),
-        signals: Signals::default(),
-        circuits: Circuits::default(),
-    };
+    let carriers = Carriers { apns: None, fcm: None, web_push: Arc::new(web_push), mail: mailer(config)? };
+    let its = (store.clone(), clock.clone(), journal.clone(), queue.clone());
+    let delivery = telling(config, its, master, carriers);
     let ground = identity::Ground {
         store: store.clone(),
         clock: clock.clone(),
@@ -282,6 +271,28 @@ async fn build(
         seen: http::SeenProofs::default(),
     };
     Ok((app, engine, handoff))
+}
+
+fn telling(
+    config: &Config,
+    (store, clock, journal, queue): (Store, Clock, Journal, Queue),
+    master: &MasterKey,
+    carriers: Carriers,
+) -> Delivery {
+    Delivery {
+        store,
+        clock,
+        journal,
+        queue,
+        master: master.clone(),
+        carriers,
+        issuer: config.public_url.clone(),
+        patience: Duration::from_secs(config.delivery.receipt_seconds.into()),
+        privacy: config.privacy,
+        capabilities: Capabilities::new(master),
+        signals: Signals::default(),
+        circuits: Circuits::default(),
+    }
 }
 
 fn budgets(config: config::Approvals) -> approvals::Budgets {

@@ -146,24 +146,24 @@ impl Circuits {
             make_room(&mut routes);
         }
         let circuit = routes.entry(route.clone()).or_default();
-        let changed = match sign {
+        let change = |opened| Change { route: route.clone(), opened };
+        match sign {
             Sign::Works => {
                 let was_open = circuit.open.is_some();
                 routes.remove(route);
-                was_open.then_some(None)
+                was_open.then(|| change(None))
             }
-            Sign::Fails => circuit.fail(why(outcome), now),
+            Sign::Fails => circuit.fail(why(outcome), now).map(|why| change(Some(why))),
             Sign::MayFail if circuit.open.is_none() && circuit.failed_last == Some(target) => None,
             Sign::MayFail => {
                 circuit.failed_last = Some(target);
-                circuit.fail(why(outcome), now)
+                circuit.fail(why(outcome), now).map(|why| change(Some(why)))
             }
             Sign::Nothing => {
                 circuit.release(now);
                 None
             }
-        };
-        changed.map(|opened| Change { route: route.clone(), opened })
+        }
     }
 
     /// The routes that are open.
@@ -184,7 +184,7 @@ impl Circuits {
 
 impl Circuit {
     /// Why it opened, when this failure opened it.
-    fn fail(&mut self, why: String, now: Timestamp) -> Option<Option<String>> {
+    fn fail(&mut self, why: String, now: Timestamp) -> Option<String> {
         self.failures = self.failures.saturating_add(1);
         if let Some(open) = &mut self.open {
             open.pause = (open.pause * 2).min(PAUSES.1);
@@ -196,7 +196,7 @@ impl Circuit {
             return None;
         }
         self.open = Some(Opened { since: now, why: why.clone(), pause: PAUSES.0, probe_at: now.after(PAUSES.0) });
-        Some(Some(why))
+        Some(why)
     }
 
     /// The probe told nothing: another may go at once.

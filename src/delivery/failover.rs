@@ -73,9 +73,8 @@ impl Delivery {
         let (ways, _) = self.ways(tx.db(), ringing.user, None).await?;
         let tried = attempts::tried(tx.db(), id).await?;
         match plan::next(&ways, &tried, self.patience, now) {
-            Next::Nothing => Ok(()),
             Next::Wait(at) if at < ringing.expires_at => self.queue.enqueue(tx, Kind::FailOver, id.0, at).await,
-            Next::Wait(_) => Ok(()),
+            Next::Nothing | Next::Wait(_) => Ok(()),
             Next::Louder(ways) => {
                 attempts::raise(tx, id).await?;
                 self.attempt(tx, id, &ways, (Urgency::High, 1), now).await?;

@@ -98,7 +98,9 @@ pub(super) fn next(ways: &[Way], tried: &[Tried], patience: Duration, now: Times
     match alive.iter().filter_map(|tried| under_way_since(tried.stage)).min() {
         None => Next::Wait(now.after(patience)),
         Some(since) if now < since.after(patience) => Next::Wait(since.after(patience)),
-        Some(_) => Next::Louder(ways.iter().filter(|way| !was_in_vain(**way, tried) && !is_under_way(**way, tried)).copied().collect()),
+        Some(_) => {
+            Next::Louder(ways.iter().filter(|way| !was_in_vain(**way, tried) && !is_under_way(**way, tried)).copied().collect())
+        }
     }
 }
 
@@ -116,7 +118,7 @@ fn under_way_since(stage: Stage) -> Option<Timestamp> {
     }
 }
 
-fn of<'a>(way: Way, tried: &'a [Tried]) -> impl Iterator<Item = Stage> + 'a {
+fn of(way: Way, tried: &[Tried]) -> impl Iterator<Item = Stage> {
     tried.iter().filter(move |tried| tried.device == way.device && tried.channel == way.channel).map(|tried| tried.stage)
 }
 
@@ -174,18 +176,63 @@ mod tests {
         let rows: Vec<(&str, Vec<Tried>, i64, Next)> = vec![
             ("nothing was asked yet", vec![tried(one, 0, New), tried(two, 0, New)], 100, Wait(at(115))),
             ("handed over", vec![tried(one, 0, Accepted(at(100)))], 101, Wait(at(115))),
-            ("the first that was handed over counts", vec![tried(one, 0, Accepted(at(100))), tried(two, 0, Trying(at(90)))], 101, Wait(at(105))),
+            (
+                "the first that was handed over counts",
+                vec![tried(one, 0, Accepted(at(100))), tried(two, 0, Trying(at(90)))],
+                101,
+                Wait(at(105)),
+            ),
             ("received", vec![tried(one, 0, Received), tried(two, 0, Accepted(at(0)))], 200, Nothing),
-            ("not received in time", vec![tried(one, 0, Accepted(at(100))), tried(two, 0, Accepted(at(101)))], 115, Louder(vec![one, two, mail()])),
-            ("what is being tried is only made louder", vec![tried(one, 0, Accepted(at(100))), tried(two, 0, Trying(at(100)))], 115, Louder(vec![one, mail()])),
-            ("one dead, one silent", vec![tried(one, 0, Failed(at(100))), tried(two, 0, Accepted(at(100)))], 115, Louder(vec![two, mail()])),
-            ("one dead, one has time", vec![tried(one, 0, Failed(at(100))), tried(two, 0, Accepted(at(100)))], 114, Wait(at(115))),
-            ("all dead: at once", vec![tried(one, 0, Failed(at(100))), tried(two, 0, Failed(at(100)))], 100, Louder(vec![mail()])),
+            (
+                "not received in time",
+                vec![tried(one, 0, Accepted(at(100))), tried(two, 0, Accepted(at(101)))],
+                115,
+                Louder(vec![one, two, mail()]),
+            ),
+            (
+                "what is being tried is only made louder",
+                vec![tried(one, 0, Accepted(at(100))), tried(two, 0, Trying(at(100)))],
+                115,
+                Louder(vec![one, mail()]),
+            ),
+            (
+                "one dead, one silent",
+                vec![tried(one, 0, Failed(at(100))), tried(two, 0, Accepted(at(100)))],
+                115,
+                Louder(vec![two, mail()]),
+            ),
+            (
+                "one dead, one has time",
+                vec![tried(one, 0, Failed(at(100))), tried(two, 0, Accepted(at(100)))],
+                114,
+                Wait(at(115)),
+            ),
+            (
+                "all dead: at once",
+                vec![tried(one, 0, Failed(at(100))), tried(two, 0, Failed(at(100)))],
+                100,
+                Louder(vec![mail()]),
+            ),
             ("all down: at once", vec![tried(one, 0, Down), tried(two, 0, Down)], 100, Louder(vec![mail()])),
-            ("dead, then mail is handed over", vec![tried(one, 0, Failed(at(9))), tried(two, 0, Down), tried(mail(), 1, Accepted(at(9)))], 99, Nothing),
-            ("dead, and mail too", vec![tried(one, 0, Failed(at(9))), tried(two, 0, Down), tried(mail(), 1, Failed(at(9)))], 9, Unreachable),
+            (
+                "dead, then mail is handed over",
+                vec![tried(one, 0, Failed(at(9))), tried(two, 0, Down), tried(mail(), 1, Accepted(at(9)))],
+                99,
+                Nothing,
+            ),
+            (
+                "dead, and mail too",
+                vec![tried(one, 0, Failed(at(9))), tried(two, 0, Down), tried(mail(), 1, Failed(at(9)))],
+                9,
+                Unreachable,
+            ),
             ("louder once, and not again", vec![tried(one, 0, Accepted(at(0))), tried(one, 1, Accepted(at(15)))], 900, Nothing),
-            ("withdrawn counts for nothing", vec![tried(one, 0, Withdrawn), tried(two, 0, Failed(at(9))), tried(mail(), 0, Failed(at(9)))], 9, Louder(vec![one])),
+            (
+                "withdrawn counts for nothing",
+                vec![tried(one, 0, Withdrawn), tried(two, 0, Failed(at(9))), tried(mail(), 0, Failed(at(9)))],
+                9,
+                Louder(vec![one]),
+            ),
         ];
         for (what, tried, now, expected) in rows {
             assert_eq!(next(&[one, two, mail()], &tried, PATIENCE, at(now)), expected, "{what}");

@@ -49,11 +49,8 @@ impl Delivery {
     pub async fn depths(&self) -> db::Result<Vec<Depth>> {
         let now = self.clock.now();
         let waiting = self.store.scan::<_, db::Error, _>(|db| Box::pin(attempts::waiting(db))).await?;
-        let depth = |waiting: attempts::Waiting| Depth {
-            lane: waiting.lane,
-            waiting: waiting.count,
-            oldest: waiting.oldest.until(now),
-        };
+        let depth =
+            |waiting: attempts::Waiting| Depth { lane: waiting.lane, waiting: waiting.count, oldest: waiting.oldest.until(now) };
         Ok(waiting.into_iter().map(depth).collect())
     }
 

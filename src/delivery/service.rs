@@ -185,14 +185,7 @@ impl Delivery {
         self.begin(tx, &notice, &there, None, now).await
     }
 
-    async fn begin(
-        &self,
-        tx: &mut Tx<'_>,
-        notice: &Notice,
-        ways: &[Way],
-        more: Option<DeviceId>,
-        now: Timestamp,
-    ) -> Result<()> {
+    async fn begin(&self, tx: &mut Tx<'_>, notice: &Notice, ways: &[Way], more: Option<DeviceId>, now: Timestamp) -> Result<()> {
         if ways.is_empty() && more.is_none() {
             return Ok(());
         }

@@ -70,7 +70,13 @@ fn doorbell(category: Category) -> (&'static str, &'static str) {
 }
 
 /// The members of the phone's `data`, but `kind`. Those of a doorbell have one length, whichever round it is.
-pub(super) fn data(content: &Content, notification: NotificationId, round: i64, receipt: &str, doorbell: bool) -> Map<String, Value> {
+pub(super) fn data(
+    content: &Content,
+    notification: NotificationId,
+    round: i64,
+    receipt: &str,
+    doorbell: bool,
+) -> Map<String, Value> {
     let mut data = Map::new();
     data.insert("subject".into(), json!(content.subject));
     data.insert("ref".into(), json!(content.reference));

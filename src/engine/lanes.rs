@@ -10,11 +10,14 @@
 //! - No more is claimed than is sent at once: a lease never ends in a queue, and what was withdrawn since is not sent.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
-use super::{Busy, Running};
+use super::Busy;
 use crate::clock::Timestamp;
 use crate::db::{self, Error};
 use crate::delivery::{Claimed, Delivery, Done, Lane};
@@ -34,35 +37,60 @@ const SWEEP: Duration = Duration::from_secs(1);
 /// How long a lane waits that cannot read its attempts.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// Starts every lane; they stop with `running`.
-pub(super) fn start(running: &Running) {
-    for lane in Lane::ALL {
-        let (done, recording) = mpsc::channel(UNRECORDED);
-        let places = Arc::new(Semaphore::new(if lane.urgent { PLACES.1 } else { PLACES.0 }));
-        let worker = Worker { lane, places, delivery: running.delivery.clone(), running: running.clone(), done };
-        running.tasks.spawn(worker.run());
-        running.tasks.spawn(record(running.delivery.clone(), recording));
+/// The lanes at work. Cheap to clone.
+#[derive(Clone)]
+pub struct Lanes {
+    delivery: Delivery,
+    busy: Arc<AtomicUsize>,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+}
+
+impl Lanes {
+    /// Starts every lane, until [`Lanes::stop`].
+    #[must_use]
+    pub fn start(delivery: Delivery) -> Self {
+        let lanes = Self { delivery, busy: Arc::default(), tasks: TaskTracker::new(), stop: CancellationToken::new() };
+        for lane in Lane::ALL {
+            let (done, recording) = mpsc::channel(UNRECORDED);
+            let places = Arc::new(Semaphore::new(if lane.urgent { PLACES.1 } else { PLACES.0 }));
+            lanes.tasks.spawn(Worker { lane, places, lanes: lanes.clone(), done }.run());
+            lanes.tasks.spawn(record(lanes.delivery.clone(), recording));
+        }
+        lanes.tasks.close();
+        lanes
+    }
+
+    /// Claims nothing more, and returns when what was under way is recorded.
+    pub async fn stop(&self) {
+        self.stop.cancel();
+        self.tasks.wait().await;
+    }
+
+    /// Whether nothing is under way on this node.
+    #[must_use]
+    pub fn idle(&self) -> bool {
+        self.busy.load(Ordering::SeqCst) == 0
     }
 }
 
 struct Worker {
     lane: Lane,
     places: Arc<Semaphore>,
-    delivery: Delivery,
-    running: Running,
+    lanes: Lanes,
     done: mpsc::Sender<(Done, Busy)>,
 }
 
 impl Worker {
     async fn run(self) {
-        let stop = self.running.stop.clone();
+        let stop = self.lanes.stop.clone();
         loop {
             let wake_at = self.claim_due().await;
             tokio::select! {
                 biased;
                 () = stop.cancelled() => return,
-                () = self.delivery.signals.woken(self.lane) => {}
-                () = self.running.clock.sleep_until(wake_at) => {}
+                () = self.lanes.delivery.signals.woken(self.lane) => {}
+                () = self.lanes.delivery.clock.sleep_until(wake_at) => {}
             }
         }
     }
@@ -70,9 +98,9 @@ impl Worker {
     /// Claims and sends what is due; until when there is nothing to claim.
     async fn claim_due(&self) -> Timestamp {
         loop {
-            let now = self.running.clock.now();
+            let now = self.lanes.delivery.clock.now();
             let sweep = now.after(SWEEP);
-            let due = match self.delivery.next_due(self.lane).await {
+            let due = match self.lanes.delivery.next_due(self.lane).await {
                 Ok(due) => due,
                 Err(error) => return self.pause_after(&error).await,
             };
@@ -83,7 +111,7 @@ impl Worker {
             }
             // A carrier that hangs holds its places for as long as it may; nothing is claimed for it meanwhile.
             let place = tokio::select! {
-                () = self.running.stop.cancelled() => return sweep,
+                () = self.lanes.stop.cancelled() => return sweep,
                 place = self.places.clone().acquire_owned() => place,
             };
             let Ok(place) = place else { return sweep };
@@ -95,10 +123,10 @@ impl Worker {
 
     /// Claims what there are places for, and starts sending it.
     async fn claim(&self, first: OwnedSemaphorePermit) -> db::Result<()> {
-        let _busy = Busy::enter(&self.running);
+        let _busy = Busy::enter(&self.lanes.busy);
         let more = self.places.available_permits().min(BATCH - 1);
         let limit = u32::try_from(more + 1).map_err(|error| Error::Failed(error.to_string()))?;
-        let claimed = self.delivery.claim(self.lane, limit).await?;
+        let claimed = self.lanes.delivery.claim(self.lane, limit).await?;
         let mut first = Some(first);
         for attempt in claimed {
             // Nobody else takes places of this lane: there are as many as were counted.
@@ -109,8 +137,8 @@ impl Worker {
     }
 
     fn send(&self, attempt: Claimed, place: Option<OwnedSemaphorePermit>) {
-        let (delivery, done, busy) = (self.delivery.clone(), self.done.clone(), Busy::enter(&self.running));
-        self.running.tasks.spawn(async move {
+        let (delivery, done, busy) = (self.lanes.delivery.clone(), self.done.clone(), Busy::enter(&self.lanes.busy));
+        self.lanes.tasks.spawn(async move {
             let made = delivery.send(attempt).await;
             drop(place);
             // The recorder ends after everybody who could send to it.
@@ -121,7 +149,7 @@ impl Worker {
     async fn pause_after(&self, error: &Error) -> Timestamp {
         tracing::error!(%error, lane = self.lane.channel.as_str(), "attempts cannot be read");
         tokio::time::sleep(PAUSE).await;
-        self.running.clock.now().after(SWEEP)
+        self.lanes.delivery.clock.now().after(SWEEP)
     }
 }
 

@@ -15,6 +15,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+pub use lanes::Lanes;
 pub use retention::Retention;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -92,6 +93,7 @@ pub struct Running {
     clock: Clock,
     queue: Queue,
     delivery: Delivery,
+    lanes: Lanes,
     busy: Arc<AtomicUsize>,
     tasks: TaskTracker,
     stop: CancellationToken,
@@ -105,6 +107,7 @@ impl Engine {
             store: self.store.clone(),
             clock: self.clock.clone(),
             queue: self.queue.clone(),
+            lanes: Lanes::start(self.delivery.clone()),
             delivery: self.delivery.clone(),
             busy: Arc::default(),
             tasks: TaskTracker::new(),
@@ -124,7 +127,6 @@ impl Engine {
         };
         running.tasks.spawn(forget(forgetting, self.clock.clone(), running.stop.clone()));
         running.tasks.spawn(mend(self.paging.clone(), self.clock.clone(), running.stop.clone()));
-        lanes::start(&running);
         let worker = Worker {
             engine: Arc::new(self),
             timers: Arc::new(Semaphore::new(TIMERS)),
@@ -141,6 +143,7 @@ impl Running {
     /// Stops taking work, and returns when what was under way is done.
     pub async fn stop(&self) {
         self.stop.cancel();
+        self.lanes.stop().await;
         self.tasks.wait().await;
     }
 
@@ -150,7 +153,7 @@ impl Running {
     /// Storage errors.
     pub async fn settled(&self) -> db::Result<bool> {
         let due = self.next_due().await?.is_some_and(|due| due <= self.clock.now());
-        Ok(!due && self.busy.load(Ordering::SeqCst) == 0 && self.queue.idle())
+        Ok(!due && self.busy.load(Ordering::SeqCst) == 0 && self.lanes.idle() && self.queue.idle())
     }
 
     /// When the next job, or the next attempt, is due.
@@ -198,9 +201,9 @@ struct Worker {
 struct Busy(Arc<AtomicUsize>);
 
 impl Busy {
-    fn enter(running: &Running) -> Self {
-        running.busy.fetch_add(1, Ordering::SeqCst);
-        Self(running.busy.clone())
+    fn enter(busy: &Arc<AtomicUsize>) -> Self {
+        busy.fetch_add(1, Ordering::SeqCst);
+        Self(busy.clone())
     }
 }
 
@@ -259,7 +262,7 @@ impl Worker {
             Some(due) => return due.min(sweep),
             None => return sweep,
         }
-        let _busy = Busy::enter(&self.running);
+        let _busy = Busy::enter(&self.running.busy);
         let limit = u32::try_from(room).unwrap_or(1).max(1);
         let claimed = self.engine.queue.claim(&self.engine.store, now, limit).await;
         let claimed = match claimed {
@@ -281,7 +284,7 @@ impl Worker {
     }
 
     fn start(&self, job: Job, place: Option<jobs::Place>) {
-        let (engine, busy, room) = (self.engine.clone(), Busy::enter(&self.running), self.room(job.kind));
+        let (engine, busy, room) = (self.engine.clone(), Busy::enter(&self.running.busy), self.room(job.kind));
         let give_up_at = engine.clock.now().after(engine.queue.lease() / 2);
         self.running.tasks.spawn(async move {
             let permit = room.acquire_owned().await;

@@ -119,13 +119,16 @@ impl Delivery {
     pub async fn claim(&self, lane: Lane, limit: u32) -> Result<Vec<Claimed>> {
         let now = self.clock.now();
         let lease_ends = now.after(self.queue.lease());
-        let claimed = self.store.for_workers().write(move |tx| {
-            Box::pin(async move {
-                let leases = store::claim(tx, lane, (now, lease_ends), limit).await?;
-                if leases.is_empty() { Ok(Vec::new()) } else { load(tx, lane, leases).await }
+        let store = self.store.for_workers();
+        let claimed: Result<Vec<Claimed>> = store
+            .write(move |tx| {
+                Box::pin(async move {
+                    let leases = store::claim(tx, lane, (now, lease_ends), limit).await?;
+                    if leases.is_empty() { Ok(Vec::new()) } else { load(tx, lane, leases).await }
+                })
             })
-        });
-        let claimed: Vec<Claimed> = claimed.await?;
+            .await;
+        let claimed = claimed?;
         if !claimed.is_empty() {
             crate::crash_point!("push-found");
         }
@@ -250,7 +253,8 @@ impl Delivery {
 
     async fn write_down(&self, tx: &mut Tx<'_>, done: &[Done], now: Timestamp) -> Result<()> {
         let ended: Vec<_> = done.iter().filter_map(Done::ended).collect();
-        let held: BTreeSet<_> = if ended.is_empty() { BTreeSet::new() } else { store::end(tx, &ended, now).await?.into_iter().collect() };
+        let held: BTreeSet<_> =
+            if ended.is_empty() { BTreeSet::new() } else { store::end(tx, &ended, now).await?.into_iter().collect() };
         let put_off: Vec<_> = done.iter().filter_map(Done::put_off).collect();
         if !put_off.is_empty() {
             store::put_off(tx, &put_off, now).await?;

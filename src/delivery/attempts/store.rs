@@ -133,12 +133,10 @@ impl FromRow for Told {
 }
 
 pub(super) async fn told(db: &mut Db<'_>, notifications: &[Uuid]) -> Result<Vec<Told>> {
-    db.query(among!(
-        "select id, user_id, round, content, expires_at, withdrawn_at, replaces_id from notifications where id in"
-    ))
-    .bind(db::ids(notifications))
-    .all()
-    .await
+    db.query(among!("select id, user_id, round, content, expires_at, withdrawn_at, replaces_id from notifications where id in"))
+        .bind(db::ids(notifications))
+        .all()
+        .await
 }
 
 /// How an attempt ended, under its lease.
@@ -207,7 +205,10 @@ pub(super) async fn put_off(tx: &mut Tx<'_>, put: &[PutOff], now: Timestamp) -> 
 
 /// What still waits for its carrier will be loud.
 pub(in crate::delivery) async fn raise(tx: &mut Tx<'_>, notification: NotificationId) -> Result<()> {
-    tx.query("update attempts set step = 1 where notification_id = $1 and state = 'waiting'").bind(notification).execute().await?;
+    tx.query("update attempts set step = 1 where notification_id = $1 and state = 'waiting'")
+        .bind(notification)
+        .execute()
+        .await?;
     Ok(())
 }
 
