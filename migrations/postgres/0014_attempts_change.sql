@@ -33,3 +33,7 @@ alter table push_registrations add column kind text not null default 'web_push' 
 -- unreachable_at: when nothing was left that could reach the person.
 alter table notifications add column fan_out_after uuid;
 alter table notifications add column unreachable_at bigint;
+
+-- A fan-out goes on behind a device: without sorting all of a person's devices at each step.
+drop index devices_user;
+create index devices_user on devices (user_id, id);

@@ -43,3 +43,7 @@ alter table push_registrations add column kind text not null default 'web_push' 
 alter table notifications add column fan_out_after blob;
 -- When nothing was left that could reach the person.
 alter table notifications add column unreachable_at integer;
+
+-- A fan-out goes on behind a device: without sorting all of a person's devices at each step.
+drop index devices_user;
+create index devices_user on devices (user_id, id);

@@ -22,6 +22,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::json;
+use tracing::Instrument as _;
 use uuid::Uuid;
 
 use super::circuit::{Change, Route};
@@ -137,7 +138,9 @@ impl Delivery {
 
     /// Hands an attempt to its carrier. Nothing is written.
     pub async fn send(&self, claimed: Claimed) -> Done {
-        let (conclusion, change) = self.try_once(&claimed).await;
+        let span = tracing::debug_span!("push", attempt = %claimed.id, notification = %claimed.told.id,
+            carrier = claimed.lane.channel.as_str(), urgency = claimed.lane.urgency(), step = claimed.step);
+        let (conclusion, change) = self.try_once(&claimed).instrument(span).await;
         Done { claimed, conclusion, change }
     }
 
@@ -188,7 +191,7 @@ impl Delivery {
         crate::crash_point!("push-sent");
         let (now, word) = (self.clock.now(), conclusion::word(&outcome));
         metrics::counter!("phoneops_push_total", "carrier" => carrier.name(), "outcome" => word).increment(1);
-        tracing::debug!(attempt = %claimed.id, notification = %claimed.told.id, tries = claimed.tries, outcome = word, "push");
+        tracing::debug!(tries = claimed.tries, outcome = word, "handed over");
         let whose = claimed.device.map_or(claimed.told.user.0, |device| device.0);
         let change = self.circuits.note(&route, whose, &outcome, now);
         (Conclusion::of(outcome, claimed, now), change)
