@@ -114,7 +114,13 @@ impl House {
         self.store
             .write::<_, Error, _>(move |tx| {
                 Box::pin(async move {
-                    tx.query(insert).bind(id).bind(id.0.simple().to_string()).bind(now).bind(email).execute().await
+                    tx.query(insert)
+                        .bind(id)
+                        .bind(format!("u{}", &id.0.simple().to_string()[12..]))
+                        .bind(now)
+                        .bind(email)
+                        .execute()
+                        .await
                 })
             })
             .await

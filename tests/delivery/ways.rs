@@ -85,7 +85,7 @@ async fn a_receipt_ends_it_and_is_kept_once(db: TestDb) {
 
     let unknown = |said: Result<(), Failure<Refusal>>| assert!(matches!(said, Err(Failure::Refused(Refusal::NotFound(_)))));
     unknown(delivery.receipt("", Receipt::Opened).await);
-    unknown(delivery.receipt(&format!("A{}", &heard[1..]), Receipt::Opened).await);
+    unknown(delivery.receipt(&format!("B{}", &heard[1..]), Receipt::Opened).await);
     unknown(delivery.receipt(&"A".repeat(43), Receipt::Opened).await);
     house.clock.advance(Duration::from_secs(24 * 3600));
     unknown(delivery.receipt(&heard, Receipt::Opened).await);

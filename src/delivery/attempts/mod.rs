@@ -247,7 +247,12 @@ impl Delivery {
                 Box::pin(async move {
                     delivery.write_down(tx, &done, now).await?;
                     crate::crash_point!("push-recorded");
-                    tx.after_commit(move || done.iter().for_each(|done| count(done, now)));
+                    let signals = delivery.signals.clone();
+                    tx.after_commit(move || {
+                        done.iter().for_each(|done| count(done, now));
+                        // A lane that sleeps until something later is told of what was put off.
+                        done.iter().filter(|done| done.put_off().is_some()).for_each(|done| signals.wake(done.claimed.lane));
+                    });
                     Ok(())
                 })
             })
