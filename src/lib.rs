@@ -17,6 +17,7 @@ pub mod jobs;
 pub mod journal;
 pub mod listening;
 pub mod mail;
+pub mod oncall;
 pub mod paging;
 pub mod push;
 pub mod secret;
