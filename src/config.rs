@@ -7,6 +7,7 @@
 
 mod apns;
 mod apps;
+mod delivery;
 mod fcm;
 mod mail;
 mod networks;
@@ -21,6 +22,7 @@ use crate::secret::Secret;
 
 pub use apns::Apns;
 pub use apps::{AndroidApp, IosApp, NotAnApp};
+pub use delivery::{ApprovalsShow, Delivery, PagesShow, Privacy};
 pub use fcm::Fcm;
 pub use mail::{Mail, MailSecurity, MailServer, NotAMailServer};
 pub use networks::{Network, NotANetwork};
@@ -71,6 +73,10 @@ pub struct Config {
     pub paging: Paging,
     /// Approvals.
     pub approvals: Approvals,
+    /// Getting it onto phones.
+    pub delivery: Delivery,
+    /// How much of it travels.
+    pub privacy: Privacy,
     /// How long what is over is kept.
     pub retention: Retention,
 }
@@ -196,6 +202,8 @@ struct File {
     webhooks: WebhooksFile,
     paging: PagingFile,
     approvals: ApprovalsFile,
+    delivery: delivery::DeliveryFile,
+    privacy: delivery::PrivacyFile,
     retention: RetentionFile,
 }
 
@@ -339,8 +347,10 @@ impl File {
             _ => {
                 return Ok(match key.split_once('_') {
                     Some(("APNS", key)) => self.apns.set(key, name, value)?,
+                    Some(("DELIVERY", key)) => self.delivery.set(key, name, value)?,
                     Some(("FCM", key)) => self.fcm.set(key, value),
                     Some(("MAIL", key)) => self.mail.set(key, value),
+                    Some(("PRIVACY", key)) => self.privacy.set(key, name, value)?,
                     _ => false,
                 });
             }
@@ -409,6 +419,8 @@ impl File {
                 journal_days: days("retention.journal_days", self.retention.journal_days, 0, 30)?,
             },
             approvals: self.approvals.finish()?,
+            delivery: self.delivery.finish()?,
+            privacy: self.privacy.finish(),
         })
     }
 }

@@ -16,7 +16,7 @@ use crate::approvals::{self, Approvals, Policies};
 use crate::clock::Clock;
 use crate::config::{self, AndroidApp, Config};
 use crate::db::{self, Store};
-use crate::delivery::Delivery;
+use crate::delivery::{Capabilities, Carriers, Circuits, Delivery, Signals};
 use crate::engine::{self, Engine, Retention};
 use crate::http::{self, LocalSocket, Tls};
 use crate::hub::Hub;
@@ -195,15 +195,9 @@ async fn build(
     let keys = IssuerKeys::open(store, master, &issuer, now).await?;
     let web_push = Arc::new(carriers::web_push(config, vapid.private)?);
     let vapid_public_key = web_push.public_key();
-    let delivery = Delivery {
-        store: store.clone(),
-        clock: clock.clone(),
-        journal: journal.clone(),
-        queue: queue.clone(),
-        master: master.clone(),
-        carriers: carriers::all(config, clock, master, store, web_push.clone())?,
-        issuer: config.public_url.clone(),
-    };
+    let carriers = carriers::all(config, clock, master, store, web_push.clone())?;
+    let its = (store.clone(), clock.clone(), journal.clone(), queue.clone());
+    let delivery = telling(config, its, master, carriers);
     let ground = identity::Ground {
         store: store.clone(),
         clock: clock.clone(),
@@ -280,6 +274,28 @@ async fn build(
         seen: http::SeenProofs::default(),
     };
     Ok((app, engine, handoff))
+}
+
+fn telling(
+    config: &Config,
+    (store, clock, journal, queue): (Store, Clock, Journal, Queue),
+    master: &MasterKey,
+    carriers: Carriers,
+) -> Delivery {
+    Delivery {
+        store,
+        clock,
+        journal,
+        queue,
+        master: master.clone(),
+        carriers,
+        issuer: config.public_url.clone(),
+        patience: Duration::from_secs(config.delivery.receipt_seconds.into()),
+        privacy: config.privacy,
+        capabilities: Capabilities::new(master),
+        signals: Signals::default(),
+        circuits: Circuits::default(),
+    }
 }
 
 fn budgets(config: config::Approvals) -> approvals::Budgets {

@@ -263,6 +263,7 @@ mod stories {
         raw.post(As::Bot(bot), &format!("/v1/grants/{}/outcome", grant.as_str().unwrap()), &told).await.expect(200);
         raw.get(As::Bot(bot), &receipt).await.expect(200);
         raw.get(As::Bot(bot), &format!("/v1/approvals/{asked}")).await.expect(200);
+        raw.get(As::Phone(phone), &format!("/v1/approvals/{asked}/deliveries")).await.expect(200);
         raw.get(As::Operator, "/v1/keys").await.expect(200);
         raw.post(As::Operator, "/v1/keys/rotate", &json!({})).await.expect(200);
     }
@@ -273,6 +274,7 @@ mod stories {
         let reference = raw.post(As::Bot(bot), "/v1/incidents", &page).await.expect(201).body["ref"].as_str().unwrap().to_owned();
         let path = format!("/v1/incidents/{reference}");
         raw.get(As::Bot(bot), &path).await.expect(200);
+        raw.get(As::Bot(bot), &format!("{path}/deliveries")).await.expect(200);
         raw.post(As::Bot(bot), &format!("{path}/acknowledge"), &json!({"actor": "@yannick"})).await.expect(200);
         raw.post(As::Phone(phone), &format!("{path}/not-me"), &json!({})).await.expect(204);
         raw.post(As::Phone(phone), &format!("{path}/acknowledge"), &json!({})).await.expect(200);
@@ -285,6 +287,10 @@ mod stories {
     }
 
     async fn the_rest(raw: &Raw<'_>, bot: &RawBot, phone: &RawPhone) {
+        let ys = raw.world.person("yara", "Yara Example").await;
+        ys.phone.post("/v1/me/test-page", &json!({})).await.unwrap();
+        let capability = ys.expect_push(raw.world, "Test page").await.data()["receipt"].as_str().unwrap().to_owned();
+        raw.post(As::Nobody, &format!("/v1/receipts/{capability}"), &json!({"event": "opened"})).await.expect(204);
         raw.post(As::Phone(phone), "/v1/me/test-page", &json!({})).await.expect(200);
         raw.world.journal().await;
         raw.get(As::Operator, "/v1/journal?limit=500").await.expect(200);

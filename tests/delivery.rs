@@ -1,15 +1,22 @@
-//! What is sent and what is not: withdrawn or late pushes, dead registrations, jobs that are given up. On both engines.
+//! What is sent and what is not: withdrawn or late pushes, dead registrations, silent phones, jobs that are given up. On both engines.
 
+#[path = "delivery/house.rs"]
+mod house;
 mod support;
+#[path = "delivery/ways.rs"]
+mod ways;
 mod world;
 
 world::stories! {
-    what_is_over_is_not_sent_though_its_job_was_claimed
+    what_is_over_is_not_sent
     what_is_over_is_not_sent_again
+    a_page_that_no_phone_has_rings_louder_and_shows_once
+    a_phone_that_is_gone_hands_the_page_on_at_once
+    how_far_a_push_came
     an_approval_is_not_sent_after_its_deadline
     gone_retires_the_registration_that_was_tried
     gone_leaves_a_registration_that_was_made_meanwhile
-    a_page_whose_push_is_buried_goes_on_to_the_next_person
+    a_page_whose_push_makes_no_sense_goes_on_to_the_next_person
     a_page_whose_timer_is_buried_rings_again_once_it_can
 }
 
@@ -19,10 +26,8 @@ mod stories {
     use std::time::Duration;
 
     use futures_util::future::BoxFuture;
-    use phoneops::clock::Timestamp;
-    use phoneops::delivery::{Carriers, Delivery};
-    use phoneops::jobs::{Job, Kind, LEASE, Queue};
-    use phoneops::journal::Journal;
+    use phoneops::clock::{Clock, Timestamp};
+    use phoneops::delivery::{Carriers, Channel, Delivery, Lane};
     use phoneops::push::{Carrier, Message, Outcome, Target};
     use phoneops::secret::MasterKey;
     use phoneops::sim::push_service::Fault;
@@ -48,9 +53,8 @@ mod stories {
         }
     }
 
-    /// A worker of its own, beside the server's.
+    /// A worker of its own, beside the server's, whose clock is a little ahead: what is to be tried again soon is due for it.
     struct Worker {
-        queue: Queue,
         delivery: Delivery,
         carrier: Arc<Counting>,
     }
@@ -59,31 +63,20 @@ mod stories {
         fn new(world: &World) -> Self {
             let key = std::fs::read_to_string(world.server.socket().with_file_name("master.key")).unwrap();
             let carrier = Arc::new(Counting::default());
-            let (queue, _) = Queue::new(world.clock.clone(), LEASE);
-            let delivery = Delivery {
-                store: world.server.store.clone(),
-                clock: world.clock.clone(),
-                journal: Journal::default(),
-                queue: queue.clone(),
-                master: MasterKey::parse(&key).unwrap(),
-                carriers: Carriers { apns: None, fcm: None, web_push: carrier.clone(), mail: None },
-                issuer: world.server.public_url.clone(),
-            };
-            Self { queue, delivery, carrier }
+            let carriers = Carriers { apns: None, fcm: None, web_push: carrier.clone(), mail: None };
+            let clock = Clock::manual(world.clock.now());
+            let (delivery, _) = crate::house::delivery(&world.server.store, &clock, MasterKey::parse(&key).unwrap(), carriers);
+            Self { delivery, carrier }
         }
 
-        /// Takes the one push that is to be tried again soon.
-        async fn claim(&self, world: &World) -> Job {
+        /// Makes the one attempt that is to be tried again soon; how many messages were sent.
+        async fn perform(&self, world: &World) -> usize {
             let soon = world.clock.now().after(seconds(5));
-            let claimed = self.queue.claim(&world.server.store, soon, 10).await.unwrap();
-            let pushes: Vec<_> = claimed.into_iter().filter(|job| job.kind == Kind::Push).collect();
-            let [push] = &pushes[..] else { panic!("one push: {pushes:?}") };
-            push.clone()
-        }
-
-        /// Performs it; how many messages were sent.
-        async fn perform(&self, job: &Job) -> usize {
-            self.delivery.perform(job).await.unwrap();
+            self.delivery.clock.advance(self.delivery.clock.now().until(soon));
+            for claimed in self.delivery.claim(Lane { channel: Channel::WebPush, urgent: true }, 10).await.unwrap() {
+                let done = self.delivery.send(claimed).await;
+                self.delivery.record(vec![done]).await.unwrap();
+            }
             self.carrier.0.swap(0, Ordering::SeqCst)
         }
     }
@@ -116,50 +109,107 @@ mod stories {
         asked
     }
 
-    pub(crate) async fn what_is_over_is_not_sent_though_its_job_was_claimed(world: &World) {
+    pub(crate) async fn what_is_over_is_not_sent(world: &World) {
         let yannick = world.person("yannick", "Yannick Schutz").await;
         let heimdall = world.bot("heimdall").await;
         let worker = Worker::new(world);
 
         let open = page_that_waits(world, &heimdall, &yannick).await;
-        let job = worker.claim(world).await;
-        assert_eq!(worker.perform(&job).await, 1, "what is not over is sent");
-        assert_eq!(worker.perform(&job).await, 0, "once");
+        assert_eq!(worker.perform(world).await, 1, "what is not over is sent");
+        assert_eq!(worker.perform(world).await, 0, "once");
         yannick.phone.resolve(&open).await.unwrap();
 
         let acknowledged = page_that_waits(world, &heimdall, &yannick).await;
-        let job = worker.claim(world).await;
         yannick.phone.acknowledge(&acknowledged).await.unwrap();
-        assert_eq!(worker.perform(&job).await, 0, "after an acknowledgement");
+        assert_eq!(worker.perform(world).await, 0, "after an acknowledgement");
         yannick.phone.resolve(&acknowledged).await.unwrap();
 
         let resolved = page_that_waits(world, &heimdall, &yannick).await;
-        let job = worker.claim(world).await;
         yannick.phone.resolve(&resolved).await.unwrap();
-        assert_eq!(worker.perform(&job).await, 0, "after the end");
+        assert_eq!(worker.perform(world).await, 0, "after the end");
 
         let decided = request_that_waits(world, &heimdall, &yannick).await;
-        let job = worker.claim(world).await;
         yannick.phone.approve(&decided).await.unwrap();
-        assert_eq!(worker.perform(&job).await, 0, "after a decision");
+        assert_eq!(worker.perform(world).await, 0, "after a decision");
 
         let cancelled = request_that_waits(world, &heimdall, &yannick).await;
-        let job = worker.claim(world).await;
         heimdall.client.delete(&format!("/v1/approvals/{cancelled}")).await.unwrap();
-        assert_eq!(worker.perform(&job).await, 0, "after it was cancelled");
+        assert_eq!(worker.perform(world).await, 0, "after it was cancelled");
         yannick.expect_push(world, "Cancelled").await;
 
         let late = request_that_waits(world, &heimdall, &yannick).await;
-        let job = worker.claim(world).await;
         let life: Timestamp = serde_json::from_value(heimdall.approval(&late).await["expires_at"].clone()).unwrap();
         world.clock.advance(world.clock.now().until(life));
-        assert_eq!(worker.perform(&job).await, 0, "at the deadline");
+        assert_eq!(worker.perform(world).await, 0, "at the deadline");
         world.settle().await;
         while let Some(push) = yannick.phone.next_push(Duration::ZERO).await.unwrap() {
             assert_eq!(push.title(), "Expired");
         }
         let unfinished = world.db.number("select count(*) from attempts where state = 'waiting'").await;
         assert_eq!(unfinished, 0, "each attempt knows how it ended");
+    }
+
+    pub(crate) async fn a_page_that_no_phone_has_rings_louder_and_shows_once(world: &World) {
+        let yannick = world.person("yannick", "Yannick Schutz").await;
+        let heimdall = world.bot("heimdall").await;
+        let reference = heimdall.page(&yannick, "All your apps are down").await;
+        world.advance(seconds(14)).await;
+        assert_eq!(arrived(world, "All your apps are down"), 1);
+        world.advance(seconds(1)).await;
+        assert_eq!(arrived(world, "All your apps are down"), 2, "again, for no phone said that it came");
+        let deliveries = heimdall.client.get(&format!("/v1/incidents/{reference}/deliveries")).await.unwrap().body;
+        let words =
+            |member: &str| deliveries["deliveries"].as_array().unwrap().iter().map(|one| one[member].clone()).collect::<Vec<_>>();
+        assert_eq!(words("state"), [json!("accepted"), json!("accepted")], "which is nobody's phone yet: {deliveries}");
+        assert_eq!(words("louder"), [json!(true), json!(false)]);
+        // The push service kept one for the phone, which was away: the same topic.
+        yannick.expect_push(world, "All your apps are down").await;
+        assert_eq!(yannick.phone.shown().await.unwrap().len(), 1, "it shows once");
+        yannick.phone.resolve(&reference).await.unwrap();
+    }
+
+    pub(crate) async fn a_phone_that_is_gone_hands_the_page_on_at_once(world: &World) {
+        let yannick = world.person("yannick", "Yannick Schutz").await;
+        let ys = world.person("ys", "Ys Example").await;
+        let heimdall = world.bot("heimdall").await;
+        let gone = Fault::Status { status: 410, retry_after: None };
+        world.push_service.script(&yannick.phone.subscription_id().unwrap(), gone, 1).unwrap();
+        let reference = heimdall.page(&yannick, "All your apps are down").await;
+        ys.expect_push(world, "All your apps are down").await;
+        assert_eq!(world.recorded("person.unreachable").await, 2, "and is still not there when the last step rings everybody");
+        let told = heimdall.client.get("/v1/events?after=0&kind=person.").await.unwrap().body;
+        assert_eq!(told["events"][0]["kind"], "person.unreachable", "its bot hears of it: {told}");
+        ys.phone.resolve(&reference).await.unwrap();
+    }
+
+    pub(crate) async fn how_far_a_push_came(world: &World) {
+        let raw = Raw::new(world);
+        let yannick = world.person("yannick", "Yannick Schutz").await;
+        let heimdall = world.bot("heimdall").await;
+        let asked = heimdall.ask(&yannick, deploy("api", "production")).await;
+        let push = yannick.expect_push(world, "Approval needed").await;
+        let path = format!("/v1/approvals/{asked}/deliveries");
+        let seen = heimdall.client.get(&path).await.unwrap().body["deliveries"][0].clone();
+        assert_eq!(
+            (&seen["state"], &seen["to"]["handle"], &seen["carrier"]),
+            (&json!("displayed"), &json!("yannick"), &json!("web_push"))
+        );
+        assert_eq!(seen["device"]["name"], "A phone");
+        let capability = push.data()["receipt"].as_str().unwrap();
+        let say = async |capability: &str, event: &str| {
+            let path = format!("/v1/receipts/{capability}");
+            raw.post(As::Nobody, &path, &json!({"event": event})).await
+        };
+        say(capability, "opened").await.expect(204);
+        say(capability, "opened").await.expect(204);
+        say(&capability[1..], "opened").await.expect_refusal(404, "not_found");
+        say("x", "opened").await.expect_refusal(404, "not_found");
+        say(capability, "eaten").await.expect_refusal(400, "invalid_request");
+        let seen = heimdall.client.get(&path).await.unwrap().body["deliveries"][0].clone();
+        assert_eq!((&seen["state"], seen["opened_at"].is_string()), (&json!("opened"), true));
+        let ys = world.person("ys", "Ys Example").await;
+        assert_eq!(ys.phone.get(&path).await.unwrap().code(), "not_found", "it does not concern them");
+        yannick.phone.deny(&asked, None).await.unwrap();
     }
 
     pub(crate) async fn what_is_over_is_not_sent_again(world: &World) {
@@ -297,27 +347,15 @@ mod stories {
     /// Longer than a job is tried before it is buried: 25 leases.
     const LONG: Duration = Duration::from_secs(9 * 60);
 
-    pub(crate) async fn a_page_whose_push_is_buried_goes_on_to_the_next_person(world: &World) {
+    pub(crate) async fn a_page_whose_push_makes_no_sense_goes_on_to_the_next_person(world: &World) {
         let yannick = world.person("yannick", "Yannick Schutz").await;
         let ys = world.person("ys", "Ys Example").await;
         let heimdall = world.bot("heimdall").await;
         let reference = page_that_waits(world, &heimdall, &yannick).await;
-        world.db.raw("update notifications set content = '{}'").await;
-        world.advance(seconds(60)).await;
-        yannick.expect_push(world, "All your apps are down").await;
-        ys.expect_silence(world).await;
-        world.advance(seconds(60)).await;
+        world.db.raw("update attempts set lease = 1000 where state = 'waiting'").await;
+        world.advance(seconds(5)).await;
+        assert_eq!(world.recorded("push.failed").await, 1, "whoever made it ended each time: it is given up, and seen");
         ys.expect_push(world, "All your apps are down").await;
-        yannick.expect_push(world, "All your apps are down").await;
-        ys.phone.acknowledge(&reference).await.unwrap();
-        yannick.expect_push(world, "Acknowledged by Ys Example").await;
-
-        assert_eq!(world.recorded("job.buried").await, 0, "not before it was tried often");
-        world.advance(LONG).await;
-        assert_eq!(world.recorded("job.buried").await, 1);
-        let buried = world.journal().await.into_iter().find(|entry| entry["kind"] == "job.buried").unwrap();
-        assert_eq!((&buried["data"]["kind"], &buried["data"]["tries"]), (&json!("push"), &json!(26)));
-        dig_up(world, "push").await;
         ys.phone.resolve(&reference).await.unwrap();
         yannick.expect_push(world, "Resolved by Ys Example").await;
     }

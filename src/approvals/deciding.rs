@@ -25,6 +25,7 @@ use crate::jobs::{Kind, Queue};
 use crate::journal::{Actor, Entry, Journal};
 use crate::push::Category;
 use crate::secret::{MasterKey, b64u, random};
+use crate::text::{line, visible};
 
 /// The parts of [`Approvals`] that go into a transaction.
 #[derive(Clone)]
@@ -391,9 +392,18 @@ pub(super) fn doorbell(approval: &Approval, user: UserId) -> Notice {
         user,
         subject: approval.id.0,
         round: 1,
-        content: content(approval, Category::Approval, words),
+        content: Content { full: Some(named(approval)), ..content(approval, Category::Approval, words) },
         expires_at: approval.expires_at,
         replaces: None,
+    }
+}
+
+/// What it is about, for where the settings let that travel.
+fn named(approval: &Approval) -> Words {
+    let reason = approval.reason.as_deref().map(|reason| format!(": {}", line(reason, 300))).unwrap_or_default();
+    Words {
+        title: format!("{} → {}", visible(&approval.action.kind), visible(&approval.action.target)),
+        body: format!("Request {}{reason}", approval.tag),
     }
 }
 
@@ -416,6 +426,7 @@ pub(super) fn content(approval: &Approval, category: Category, words: Words) -> 
         category,
         high: category == Category::Approval,
         words,
+        full: None,
         path: format!("/a/{}", approval.id),
         subject: approval.id.to_string(),
         reference: None,

@@ -3,7 +3,7 @@
 use std::io::IsTerminal as _;
 
 use clap::ValueEnum;
-use metrics::{describe_counter, describe_gauge};
+use metrics::{describe_counter, describe_gauge, describe_histogram};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use tracing_subscriber::EnvFilter;
 
@@ -36,6 +36,16 @@ pub(super) fn install_metrics() -> Result<PrometheusHandle, Failure> {
     let handle = installed.map_err(|error| Failure::Other(format!("metrics cannot be recorded: {error}")))?;
     describe_counter!("phoneops_http_requests_total", "Requests answered, by method, route and status.");
     describe_counter!("phoneops_push_total", "Pushes handed to a carrier, by what became of them.");
+    describe_histogram!(
+        "phoneops_push_seconds",
+        "From writing an attempt to the push service's word (accepted), and to the phone's (received, displayed, opened)."
+    );
+    describe_counter!("phoneops_push_failed_total", "Attempts that failed for good, by carrier and urgency.");
+    describe_counter!("phoneops_push_failed_over_total", "Notifications that rang louder because no phone said that they came.");
+    describe_counter!("phoneops_people_unreachable_total", "Times that nothing was left that could reach a person.");
+    describe_gauge!("phoneops_push_waiting", "Attempts that wait or are under way, by carrier and urgency.");
+    describe_gauge!("phoneops_push_oldest_seconds", "For how long the oldest of them has, by carrier and urgency.");
+    describe_gauge!("phoneops_routes_down", "Routes that this node leaves alone because they fail, by carrier.");
     describe_counter!("phoneops_jobs_total", "Jobs performed, by kind and result.");
     describe_gauge!("phoneops_jobs_live", "Jobs that wait or are under way, by kind.");
     describe_gauge!("phoneops_jobs_buried", "Jobs that were given up and need somebody to look, by kind.");

@@ -3,7 +3,6 @@
 use futures_util::future::BoxFuture;
 
 use super::service::{Content, Delivery, Notice, Words};
-use super::store;
 use crate::clock::Timestamp;
 use crate::db::{Result, Tx};
 use crate::id::{DeviceId, UserId};
@@ -72,8 +71,8 @@ impl Delivery {
         expires_at: Timestamp,
         now: Timestamp,
     ) -> Result<()> {
-        let mut devices = store::reachable(tx.db(), user).await?;
-        devices.retain(|other| *other != device);
+        let (ways, _) = self.ways(tx.db(), user, None).await?;
+        let devices: Vec<_> = ways.into_iter().filter_map(|way| way.device).filter(|other| *other != device).collect();
         let notice = Notice { user, subject: device.0, round, content, expires_at, replaces: None };
         self.notify_on(tx, notice, &devices, now).await
     }
@@ -81,5 +80,5 @@ impl Delivery {
 
 fn content(category: Category, device: DeviceId, words: Words) -> Content {
     let high = category == Category::Device;
-    Content { category, high, words, path: "/devices".into(), subject: device.to_string(), reference: None }
+    Content { category, high, words, full: None, path: "/devices".into(), subject: device.to_string(), reference: None }
 }

@@ -1,7 +1,10 @@
-//! Whether a person would hear of anything: for operators, before it matters.
+//! Whether a person would hear of anything, and how deep the lanes are: for operators, before it matters.
 
+use std::time::Duration;
+
+use super::attempts::store as attempts;
 use super::service::Delivery;
-use super::store;
+use super::{Lane, store};
 use crate::db::{self, Db};
 use crate::identity::{Call, Failure, Refusal, User, UserRef, active_user, held_passkeys};
 
@@ -22,12 +25,35 @@ pub struct Reach {
 /// Storage errors.
 pub async fn reach(db: &mut Db<'_>, who: &UserRef) -> db::Result<Option<Reach>> {
     let Some(user) = active_user(db, who).await? else { return Ok(None) };
-    let push_devices = store::reachable(db, user.id).await?.len();
+    let push_devices = store::reachable(db, user.id, None, 1000).await?.len();
     let passkeys = held_passkeys(db, user.id).await?.len();
     Ok(Some(Reach { user, push_devices, passkeys }))
 }
 
+/// A lane that holds anything.
+#[derive(Clone, Debug)]
+pub struct Depth {
+    /// Which.
+    pub lane: Lane,
+    /// Attempts that wait or are under way.
+    pub waiting: i64,
+    /// For how long the oldest of them has.
+    pub oldest: Duration,
+}
+
 impl Delivery {
+    /// How deep the lanes are that hold anything.
+    ///
+    /// # Errors
+    /// Storage errors.
+    pub async fn depths(&self) -> db::Result<Vec<Depth>> {
+        let now = self.clock.now();
+        let waiting = self.store.scan::<_, db::Error, _>(|db| Box::pin(attempts::waiting(db))).await?;
+        let depth =
+            |waiting: attempts::Waiting| Depth { lane: waiting.lane, waiting: waiting.count, oldest: waiting.oldest.until(now) };
+        Ok(waiting.into_iter().map(depth).collect())
+    }
+
     /// As [`reach`], for an administrator.
     ///
     /// # Errors

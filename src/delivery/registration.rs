@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::Channel;
 use crate::push::{Carrier, DeviceToken, Installation, Subscription, Target};
 
 /// How a device is reached.
@@ -28,10 +29,14 @@ impl Registration {
     /// The word for its kind, which is its carrier's name.
     #[must_use]
     pub fn kind(&self) -> &'static str {
+        self.channel().as_str()
+    }
+
+    fn channel(&self) -> Channel {
         match self {
-            Self::Apns { .. } => "apns",
-            Self::Fcm { .. } => "fcm",
-            Self::WebPush(_) => "web_push",
+            Self::Apns { .. } => Channel::Apns,
+            Self::Fcm { .. } => Channel::Fcm,
+            Self::WebPush(_) => Channel::WebPush,
         }
     }
 
@@ -61,10 +66,17 @@ impl Carriers {
     /// The carrier for a registration of this kind.
     #[must_use]
     pub fn of(&self, registration: &Registration) -> Option<&Arc<dyn Carrier>> {
-        match registration {
-            Registration::Apns { .. } => self.apns.as_ref(),
-            Registration::Fcm { .. } => self.fcm.as_ref(),
-            Registration::WebPush(_) => Some(&self.web_push),
+        self.by(registration.channel())
+    }
+
+    /// The carrier of a channel, once it is configured.
+    #[must_use]
+    pub fn by(&self, channel: Channel) -> Option<&Arc<dyn Carrier>> {
+        match channel {
+            Channel::Apns => self.apns.as_ref(),
+            Channel::Fcm => self.fcm.as_ref(),
+            Channel::WebPush => Some(&self.web_push),
+            Channel::Mail => self.mail.as_ref(),
         }
     }
 }

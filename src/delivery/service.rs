@@ -1,5 +1,6 @@
-//! Telling people, and performing the attempts.
+//! Telling people: what is written in the transaction of what it tells about.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -7,22 +8,21 @@ use serde_json::json;
 use url::Url;
 use uuid::Uuid;
 
+use super::plan::{self, Way};
 use super::registration::{Carriers, Registration};
-use super::store::{self, Address, Due};
+use super::{Capabilities, Circuits, Signals, store};
 use crate::clock::{Clock, Timestamp};
+use crate::config::Privacy;
 use crate::db::{Error, Result, Store, Tx};
-use crate::id::{AttemptId, DeviceId, NotificationId, UserId};
+use crate::id::{DeviceId, NotificationId, UserId};
 use crate::identity::{Call, Failure, Refusal};
-use crate::jobs::{self, Job, Kind, Queue};
+use crate::jobs::{Kind, Queue};
 use crate::journal::{Actor, Entry, Journal};
-use crate::push::{Category, Message, Outcome, Sound, Urgency};
-use crate::secret::{MasterKey, random};
+use crate::push::{Category, Urgency};
+use crate::secret::MasterKey;
 
-/// The longest pause between two tries of one attempt.
-const MAX_PAUSE: Duration = Duration::from_secs(30);
-
-/// How long a route that does not accept us is left alone.
-const MISCONFIGURED_PAUSE: Duration = Duration::from_secs(30);
+/// Attempts written in one transaction; the rest of a larger notification follows step by step.
+pub(super) const FAN_OUT: u32 = 500;
 
 /// Tells people. Cheap to clone.
 #[derive(Clone)]
@@ -41,6 +41,16 @@ pub struct Delivery {
     pub carriers: Carriers,
     /// The installation's address, below which a tap opens something.
     pub issuer: Url,
+    /// How long a phone has to say that a push came.
+    pub patience: Duration,
+    /// How much travels.
+    pub privacy: Privacy,
+    /// How phones say that a push came.
+    pub capabilities: Capabilities,
+    /// What lets lanes know.
+    pub signals: Signals,
+    /// Which routes are down.
+    pub circuits: Circuits,
 }
 
 /// One person to be told about one subject.
@@ -69,6 +79,9 @@ pub struct Content {
     pub high: bool,
     /// The words.
     pub words: Words,
+    /// More of them, for where the settings let everything travel.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub full: Option<Words>,
     /// What a tap opens, below the issuer: `/i/PIHXOC6`.
     pub path: String,
     /// The subject's id as text.
@@ -102,7 +115,7 @@ impl Delivery {
         let sealed = self.master.seal(&place(device), &plain);
         call.write(&self.store, now, move |tx| {
             Box::pin(async move {
-                store::register(tx, device, &sealed, now).await?;
+                store::register(tx, device, (kind, &sealed), now).await?;
                 let entry =
                     Entry { kind: "device.push_registered", actor, subject: device.to_string(), data: json!({"kind": kind}) };
                 journal.append(tx, now, entry).await?;
@@ -113,14 +126,26 @@ impl Delivery {
         .await
     }
 
-    /// Tells a person on every device of theirs that can be reached; on how many that is tried.
+    /// Tells a person on every device of theirs that can be reached, and where there is none by what else there is; on how many ways
+    /// that is tried at first. What rings is followed until a phone says that it came.
     ///
     /// # Errors
     /// Storage errors.
     pub async fn notify(&self, tx: &mut Tx<'_>, notice: Notice, now: Timestamp) -> Result<usize> {
-        let devices = store::reachable(tx.db(), notice.user).await?;
-        self.notify_on(tx, notice, &devices, now).await?;
-        Ok(devices.len())
+        let (mut ways, more) = self.ways(tx.db(), notice.user, None).await?;
+        if !notice.content.rings() {
+            ways.retain(|way| way.device.is_some());
+        }
+        let ways = plan::first(&ways);
+        if ways.is_empty() && notice.content.rings() {
+            let data = json!({"user": notice.user, "round": notice.round});
+            let subject = notice.content.subject.clone();
+            let entry = Entry { kind: "person.unreachable", actor: Actor::System, subject, data };
+            self.journal.append(tx, now, entry).await?;
+            tx.after_commit(|| metrics::counter!("phoneops_people_unreachable_total").increment(1));
+        }
+        self.begin(tx, &notice, &ways, more, now).await?;
+        Ok(ways.len())
     }
 
     /// Rings the caller's own devices, to see that it arrives; on how many that is tried.
@@ -135,6 +160,7 @@ impl Delivery {
             category: Category::Test,
             high: true,
             words,
+            full: None,
             path: "/".into(),
             subject: user.id.to_string(),
             reference: None,
@@ -144,16 +170,33 @@ impl Delivery {
         call.write(&self.store, now, move |tx| Box::pin(async move { Ok(delivery.notify(tx, notice, now).await?) })).await
     }
 
+    /// Tells a person on some of their devices.
     pub(super) async fn notify_on(&self, tx: &mut Tx<'_>, notice: Notice, devices: &[DeviceId], now: Timestamp) -> Result<()> {
-        if devices.is_empty() {
+        let mut there = Vec::new();
+        let mut behind = None;
+        loop {
+            let (ways, more) = self.ways(tx.db(), notice.user, behind).await?;
+            there.extend(ways.into_iter().filter(|way| way.device.is_some_and(|device| devices.contains(&device))));
+            behind = more;
+            if behind.is_none() {
+                break;
+            }
+        }
+        self.begin(tx, &notice, &there, None, now).await
+    }
+
+    async fn begin(&self, tx: &mut Tx<'_>, notice: &Notice, ways: &[Way], more: Option<DeviceId>, now: Timestamp) -> Result<()> {
+        if ways.is_empty() && more.is_none() {
             return Ok(());
         }
         let id = NotificationId::new(now);
-        store::insert_notification(tx, id, &notice, now).await?;
-        for device in devices {
-            let attempt = AttemptId::new(now);
-            store::insert_attempt(tx, attempt, id, *device, now).await?;
-            self.queue.enqueue(tx, Kind::Push, attempt.0, now).await?;
+        store::insert_notification(tx, id, notice, more, now).await?;
+        self.attempt(tx, id, ways, (notice.content.urgency(), 0), now).await?;
+        if notice.content.rings() && notice.replaces.is_none() {
+            self.queue.enqueue(tx, Kind::FailOver, id.0, now.after(self.patience)).await?;
+        }
+        if more.is_some() {
+            self.queue.enqueue(tx, Kind::FanOut, id.0, now).await?;
         }
         Ok(())
     }
@@ -172,113 +215,29 @@ impl Delivery {
         now: Timestamp,
     ) -> Result<()> {
         store::withdraw(tx, subject, now).await?;
+        let mut screens: BTreeMap<_, Vec<DeviceId>> = BTreeMap::new();
         for shown in store::shown(tx.db(), subject).await? {
-            if Some(shown.device) == answered_on {
-                continue;
+            if Some(shown.device) != answered_on {
+                screens.entry((shown.user, shown.notification, shown.round)).or_default().push(shown.device);
             }
-            let notice = Notice {
-                user: shown.user,
-                subject,
-                round: shown.round,
-                content: content.clone(),
-                expires_at: now.after(ANSWERED_LIFE),
-                replaces: Some(shown.notification),
-            };
-            self.notify_on(tx, notice, &[shown.device], now).await?;
+        }
+        for ((user, replaces, round), devices) in screens {
+            let expires_at = now.after(ANSWERED_LIFE);
+            let notice = Notice { user, subject, round, content: content.clone(), expires_at, replaces: Some(replaces) };
+            self.notify_on(tx, notice, &devices, now).await?;
         }
         Ok(())
     }
+}
 
-    /// Performs one attempt. What it learns is stored with the job's completion, in one transaction.
-    ///
-    /// # Errors
-    /// Storage errors; the job's lease runs out then and it is tried again.
-    pub async fn perform(&self, job: &Job) -> Result<()> {
-        let attempt = AttemptId(job.subject);
-        let due: Option<Due> = self.store.for_workers().look(move |db| Box::pin(store::find_due(db, attempt))).await?;
-        crate::crash_point!("push-found");
-        let now = self.clock.now();
-        let conclusion = match due {
-            None => Conclusion::Settled,
-            Some(due) if due.withdrawn => Conclusion::Withdrawn,
-            Some(due) if now >= due.expires_at => Conclusion::Failed("its time was over before it could be sent".into()),
-            Some(due) => match &due.address {
-                None => Conclusion::Failed("the device has no push registration".into()),
-                Some(address) => self.send(job, &due, address, now).await?,
-            },
-        };
-        self.conclude(job.clone(), attempt, conclusion).await
+impl Content {
+    /// Whether it is followed until a phone says that it came: pages, approvals and tests that wake people.
+    pub(super) fn rings(&self) -> bool {
+        self.high && matches!(self.category, Category::Page | Category::Approval | Category::Test)
     }
 
-    async fn send(&self, job: &Job, due: &Due, address: &Address, now: Timestamp) -> Result<Conclusion> {
-        let inconsistent = |what: String| Error::inconsistent("push_registrations", due.device, what);
-        let plain = self.master.open(&place(due.device), &address.sealed).map_err(|error| inconsistent(error.to_string()))?;
-        let registration: Registration = serde_json::from_slice(&plain).map_err(|error| inconsistent(error.to_string()))?;
-        let Some(carrier) = self.carriers.of(&registration) else {
-            return Ok(Conclusion::Failed(format!("[{}] is not configured any more", registration.kind())));
-        };
-        let message = self.message(due)?;
-        crate::crash_point!("push-built");
-        let outcome = carrier.send(&message, &registration.target(), now).await;
-        crate::crash_point!("push-sent");
-        metrics::counter!("phoneops_push_total", "carrier" => carrier.name(), "outcome" => word(&outcome)).increment(1);
-        tracing::debug!(attempt = %AttemptId(job.subject), tries = job.tries, outcome = word(&outcome), "push");
-        Ok(Conclusion::of(outcome, due, address, job.tries, now))
-    }
-
-    fn message(&self, due: &Due) -> Result<Message> {
-        let Content { category, high, words, path, subject, reference } = due.content.clone();
-        let navigate = self.issuer.join(&path).map_err(|error| Error::inconsistent("notifications", due.notification, error))?;
-        let data = json!({"subject": &subject, "ref": reference, "notification": due.notification, "round": due.round});
-        Ok(Message {
-            title: words.title,
-            body: words.body,
-            navigate,
-            tag: due.replaces.unwrap_or(due.notification).to_string(),
-            urgency: if high { Urgency::High } else { Urgency::Normal },
-            expires_at: due.expires_at,
-            sound: if matches!(category, Category::Answered | Category::Outcome) { Sound::Silent } else { Sound::Normal },
-            thread: subject.clone(),
-            category,
-            data: data.as_object().cloned().unwrap_or_default(),
-        })
-    }
-
-    async fn conclude(&self, job: Job, attempt: AttemptId, conclusion: Conclusion) -> Result<()> {
-        let now = self.clock.now();
-        let (journal, queue) = (self.journal.clone(), self.queue.clone());
-        self.store
-            .for_workers()
-            .write(move |tx| {
-                Box::pin(async move {
-                    let (state, detail) = match &conclusion {
-                        Conclusion::Again(at, why) => {
-                            queue.retry(tx, &job, *at, why).await?;
-                            return Ok::<_, Error>(());
-                        }
-                        Conclusion::Settled => (None, None),
-                        Conclusion::Accepted(id) => (Some("accepted"), id.clone()),
-                        Conclusion::Withdrawn => (Some("withdrawn"), None),
-                        Conclusion::Failed(why) | Conclusion::Gone { why, .. } => (Some("failed"), Some(why.clone())),
-                    };
-                    if !jobs::complete(tx, &job).await? {
-                        return Ok(());
-                    }
-                    let Some(state) = state else { return Ok(()) };
-                    store::finish_attempt(tx, attempt, state, detail.as_deref(), now).await?;
-                    if let Conclusion::Gone { device, tried, .. } = conclusion {
-                        store::retire(tx, device, &tried, now).await?;
-                    }
-                    if state == "failed" {
-                        let data = json!({"why": detail});
-                        let entry = Entry { kind: "push.failed", actor: Actor::System, subject: attempt.to_string(), data };
-                        journal.append(tx, now, entry).await?;
-                    }
-                    crate::crash_point!("push-recorded");
-                    Ok(())
-                })
-            })
-            .await
+    pub(super) fn urgency(&self) -> Urgency {
+        if self.high { Urgency::High } else { Urgency::Normal }
     }
 }
 
@@ -288,73 +247,7 @@ const ANSWERED_LIFE: Duration = Duration::from_secs(3600);
 /// A test that comes later than this tells nothing good.
 const TEST_LIFE: Duration = Duration::from_secs(120);
 
-/// What a try means for its attempt.
-enum Conclusion {
-    /// The attempt was finished before.
-    Settled,
-    /// The provider took it.
-    Accepted(Option<String>),
-    /// Answered before it was sent.
-    Withdrawn,
-    /// It will not work.
-    Failed(String),
-    /// The target is dead: the registration that was tried is of no more use.
-    Gone { device: DeviceId, tried: Vec<u8>, why: String },
-    /// Try again then.
-    Again(Timestamp, String),
-}
-
-impl Conclusion {
-    fn of(outcome: Outcome, due: &Due, address: &Address, tries: u32, now: Timestamp) -> Self {
-        let again = |pause: Duration, why: String| {
-            let at = now.after(pause);
-            if at < due.expires_at { Self::Again(at, why) } else { Self::Failed(why) }
-        };
-        match outcome {
-            Outcome::Accepted { id } => Self::Accepted(id),
-            // What the provider found dead before it was registered here may live again.
-            Outcome::Gone { since: Some(since) } if since < address.registered_at => {
-                Self::Failed("the push service says that the registration was gone before it was made".into())
-            }
-            Outcome::Gone { .. } => Self::Gone {
-                device: due.device,
-                tried: address.sealed.clone(),
-                why: "the push service says the registration is gone".into(),
-            },
-            Outcome::RetryAfter(pause) => again(pause, "the push service asked to wait".into()),
-            Outcome::Retryable(why) => again(pause(tries), why),
-            Outcome::Misconfigured(why) => {
-                tracing::error!(why, "the push service does not accept us");
-                again(MISCONFIGURED_PAUSE, why)
-            }
-            Outcome::Refused(why) => {
-                tracing::error!(why, attempt_of = %due.device, "a push was refused for good");
-                Self::Failed(why)
-            }
-            Outcome::Expired => Self::Failed("its time was over before it could be sent".into()),
-        }
-    }
-}
-
-/// Half a second, doubling, with up to as much again at random so that retries do not march in step.
-fn pause(tries: u32) -> Duration {
-    let base = Duration::from_millis(500).saturating_mul(1 << tries.saturating_sub(1).min(6));
-    let [chance] = random::<1>();
-    (base + base * u32::from(chance) / 255).min(MAX_PAUSE)
-}
-
-fn word(outcome: &Outcome) -> &'static str {
-    match outcome {
-        Outcome::Accepted { .. } => "accepted",
-        Outcome::Gone { .. } => "gone",
-        Outcome::RetryAfter(_) => "retry_after",
-        Outcome::Retryable(_) => "retryable",
-        Outcome::Refused(_) => "refused",
-        Outcome::Misconfigured(_) => "misconfigured",
-        Outcome::Expired => "expired",
-    }
-}
-
-fn place(device: DeviceId) -> String {
+/// Where a registration is sealed for.
+pub(super) fn place(device: DeviceId) -> String {
     format!("push_registrations/{device}")
 }

@@ -2,19 +2,26 @@
 
 use uuid::Uuid;
 
-use super::{Content, Notice};
+use super::plan::Way;
+use super::{Channel, Content, Notice};
 use crate::clock::Timestamp;
 use crate::db::{self, Db, FromRow, Json, Result, Row, Sql, Tx, among};
-use crate::id::{AttemptId, DeviceId, NotificationId, UserId};
+use crate::id::{DeviceId, NotificationId, UserId};
 
-pub(super) async fn register(tx: &mut Tx<'_>, device: DeviceId, sealed: &[u8], now: Timestamp) -> Result<()> {
+pub(super) async fn register(
+    tx: &mut Tx<'_>,
+    device: DeviceId,
+    (kind, sealed): (&'static str, &[u8]),
+    now: Timestamp,
+) -> Result<()> {
     tx.query(
-        "insert into push_registrations (device_id, address_sealed, registered_at) values ($1, $2, $3)
-         on conflict (device_id) do update set address_sealed = $2, registered_at = $3, retired_at = null",
+        "insert into push_registrations (device_id, address_sealed, registered_at, kind) values ($1, $2, $3, $4)
+         on conflict (device_id) do update set address_sealed = $2, registered_at = $3, kind = $4, retired_at = null",
     )
     .bind(device)
     .bind(sealed)
     .bind(now)
+    .bind(kind)
     .execute()
     .await?;
     Ok(())
@@ -31,25 +38,42 @@ pub(super) async fn retire(tx: &mut Tx<'_>, device: DeviceId, tried: &[u8], now:
     Ok(())
 }
 
-/// The devices of a person that a push can be sent to.
-pub(super) async fn reachable(db: &mut Db<'_>, user: UserId) -> Result<Vec<DeviceId>> {
+impl FromRow for Way {
+    fn from_row(row: &Row<'_>) -> Result<Self> {
+        let (device, kind): (DeviceId, String) = (row.get("id")?, row.get("kind")?);
+        let unknown = || db::Error::inconsistent("push_registrations", device, format!("unknown kind {kind}"));
+        let channel = Channel::parse(&kind).ok_or_else(unknown)?;
+        Ok(Self { device: Some(device), channel, since: row.get("registered_at")? })
+    }
+}
+
+/// The devices of a person that a push can be sent to, in the order of their ids, behind one of them.
+pub(super) async fn reachable(db: &mut Db<'_>, user: UserId, behind: Option<DeviceId>, limit: u32) -> Result<Vec<Way>> {
     db.query(
-        "select devices.id from devices
+        "select devices.id, push_registrations.kind, push_registrations.registered_at from devices
          join users on users.id = devices.user_id
          join push_registrations on push_registrations.device_id = devices.id
          where devices.user_id = $1 and users.removed_at is null and devices.revoked_at is null
-           and push_registrations.retired_at is null
-         order by devices.enrolled_at",
+           and push_registrations.retired_at is null and devices.id > $2
+         order by devices.id limit $3",
     )
     .bind(user)
+    .bind(behind.map_or(Uuid::nil(), |device| device.0))
+    .bind(limit)
     .all()
     .await
 }
 
-pub(super) async fn insert_notification(tx: &mut Tx<'_>, id: NotificationId, notice: &Notice, now: Timestamp) -> Result<()> {
+pub(super) async fn insert_notification(
+    tx: &mut Tx<'_>,
+    id: NotificationId,
+    notice: &Notice,
+    fan_out_after: Option<DeviceId>,
+    now: Timestamp,
+) -> Result<()> {
     tx.query(
-        "insert into notifications (id, user_id, subject_id, round, content, created_at, expires_at, replaces_id)
-         values ($1, $2, $3, $4, $5, $6, $7, $8)",
+        "insert into notifications (id, user_id, subject_id, round, content, created_at, expires_at, replaces_id, fan_out_after)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
     )
     .bind(id)
     .bind(notice.user)
@@ -59,94 +83,77 @@ pub(super) async fn insert_notification(tx: &mut Tx<'_>, id: NotificationId, not
     .bind(now)
     .bind(notice.expires_at)
     .bind(notice.replaces)
+    .bind(fan_out_after)
     .execute()
     .await?;
     Ok(())
 }
 
-pub(super) async fn insert_attempt(
-    tx: &mut Tx<'_>,
-    id: AttemptId,
-    notification: NotificationId,
-    device: DeviceId,
-    now: Timestamp,
-) -> Result<()> {
-    tx.query("insert into attempts (id, notification_id, device_id, state, created_at) values ($1, $2, $3, 'waiting', $4)")
-        .bind(id)
-        .bind(notification)
-        .bind(device)
-        .bind(now)
-        .execute()
-        .await?;
-    Ok(())
-}
-
-/// An attempt that waits to be sent, with all that sending takes.
-pub(super) struct Due {
-    pub(super) notification: NotificationId,
-    pub(super) device: DeviceId,
-    pub(super) round: i64,
+/// A notification whose next step is decided.
+pub(super) struct Ringing {
+    pub(super) user: UserId,
+    pub(super) subject: Uuid,
+    pub(super) round: u32,
     pub(super) content: Content,
     pub(super) expires_at: Timestamp,
     pub(super) withdrawn: bool,
-    pub(super) replaces: Option<NotificationId>,
-    pub(super) address: Option<Address>,
+    pub(super) unreachable: bool,
+    pub(super) fan_out_after: Option<DeviceId>,
 }
 
-/// How a device is reached, as it is stored.
-pub(super) struct Address {
-    pub(super) sealed: Vec<u8>,
-    pub(super) registered_at: Timestamp,
-}
-
-impl FromRow for Due {
+impl FromRow for Ringing {
     fn from_row(row: &Row<'_>) -> Result<Self> {
-        let sealed: Option<Vec<u8>> = row.get("address_sealed")?;
-        let registered_at: Option<Timestamp> = row.get("registered_at")?;
+        let is_set = |column| row.get::<Option<Timestamp>>(column).map(|at| at.is_some());
         Ok(Self {
-            notification: row.get("notification_id")?,
-            device: row.get("device_id")?,
+            user: row.get("user_id")?,
+            subject: row.get("subject_id")?,
             round: row.get("round")?,
             content: row.get::<Json<Content>>("content")?.0,
             expires_at: row.get("expires_at")?,
-            withdrawn: row.get::<Option<Timestamp>>("withdrawn_at")?.is_some(),
-            replaces: row.get("replaces_id")?,
-            address: sealed.zip(registered_at).map(|(sealed, registered_at)| Address { sealed, registered_at }),
+            withdrawn: is_set("withdrawn_at")?,
+            unreachable: is_set("unreachable_at")?,
+            fan_out_after: row.get("fan_out_after")?,
         })
     }
 }
 
-pub(super) async fn find_due(db: &mut Db<'_>, attempt: AttemptId) -> Result<Option<Due>> {
-    db.query(
-        "select notification_id, attempts.device_id, round, content, expires_at, withdrawn_at, replaces_id, address_sealed,
-             registered_at
-         from attempts
-         join notifications on notifications.id = attempts.notification_id
-         join devices on devices.id = attempts.device_id
-         left join push_registrations on push_registrations.device_id = attempts.device_id
-              and push_registrations.retired_at is null and devices.revoked_at is null
-         where attempts.id = $1 and attempts.state = 'waiting'",
-    )
-    .bind(attempt)
+/// A notification, locked until the transaction ends. Whoever writes attempts of it need not wait.
+pub(super) async fn lock(tx: &mut Tx<'_>, id: NotificationId) -> Result<Option<Ringing>> {
+    tx.query(Sql::either(
+        "select * from notifications where id = $1",
+        "select * from notifications where id = $1 for no key update",
+    ))
+    .bind(id)
     .optional()
     .await
 }
 
-pub(super) async fn finish_attempt(
-    tx: &mut Tx<'_>,
-    id: AttemptId,
-    state: &'static str,
-    detail: Option<&str>,
-    now: Timestamp,
-) -> Result<()> {
-    tx.query("update attempts set state = $2, detail = $3, finished_at = $4 where id = $1 and state = 'waiting'")
-        .bind(id)
-        .bind(state)
-        .bind(detail.map(str::to_owned))
-        .bind(now)
-        .execute()
-        .await?;
+pub(super) async fn find(db: &mut Db<'_>, id: NotificationId) -> Result<Option<Ringing>> {
+    db.query("select * from notifications where id = $1").bind(id).optional().await
+}
+
+pub(super) async fn set_unreachable(tx: &mut Tx<'_>, id: NotificationId, now: Timestamp) -> Result<()> {
+    tx.query("update notifications set unreachable_at = $2 where id = $1").bind(id).bind(now).execute().await?;
     Ok(())
+}
+
+pub(super) async fn set_fan_out(tx: &mut Tx<'_>, id: NotificationId, behind: Option<DeviceId>) -> Result<()> {
+    tx.query("update notifications set fan_out_after = $2 where id = $1").bind(id).bind(behind).execute().await?;
+    Ok(())
+}
+
+/// Whether a round of a subject was told to somebody who may still be reached.
+pub(super) async fn may_reach(db: &mut Db<'_>, subject: Uuid, round: u32) -> Result<bool> {
+    let reached: i64 = db
+        .query(
+            "select count(*) from notifications where subject_id = $1 and round = $2 and unreachable_at is null
+                 and replaces_id is null",
+        )
+        .bind(subject)
+        .bind(round)
+        .one()
+        .await?;
+    Ok(reached > 0)
 }
 
 /// Nothing more is sent about `subject`.
@@ -188,7 +195,7 @@ pub(super) async fn shown(db: &mut Db<'_>, subject: uuid::Uuid) -> Result<Vec<Sh
             "select notifications.user_id, attempts.device_id, notifications.round,
                  coalesce(notifications.replaces_id, notifications.id) as notification_id
              from notifications join attempts on attempts.notification_id = notifications.id
-             where notifications.subject_id = $1 and attempts.state in ('accepted', 'waiting')
+             where notifications.subject_id = $1 and attempts.state in ('accepted', 'waiting') and attempts.device_id is not null
              order by notifications.round, attempts.id",
         )
         .bind(subject)

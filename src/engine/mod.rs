@@ -2,11 +2,12 @@
 //!
 //! **Invariants**
 //! - A job is done by whoever holds its lease; everything it changes is written together with its completion.
-//! - Slow pushes never keep a timer from ringing: each has places of its own.
+//! - Slow pushes never keep a timer from ringing, nor one carrier's another's: each has places of its own ([`lanes`]).
 //! - A flood of requests never does either: what is performed here goes through the connections reserved for workers.
 //! - A job that keeps failing is buried, which is an alarm; what it was for is still guarded by its subject's own timer.
 //! - Waking up late loses time, never work: what is due is looked up, not remembered.
 
+mod lanes;
 mod relay;
 mod retention;
 
@@ -14,6 +15,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+pub use lanes::Lanes;
 pub use retention::Retention;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -24,15 +26,13 @@ use crate::clock::{Clock, Timestamp};
 use crate::db::{self, Engine as Kindred, Store};
 use crate::delivery::Delivery;
 use crate::hub::Hub;
-use crate::id::{ApprovalId, IncidentId};
+use crate::id::{ApprovalId, IncidentId, NotificationId};
 use crate::identity::Identity;
 use crate::jobs::{self, Handoff, Job, Kind, Queue};
 use crate::journal::{self, Journal};
 use crate::listening::{Listening, Webhooks};
 use crate::paging::Paging;
-
-/// Pushes under way at once.
-const PUSHES: usize = 256;
+use crate::push::Category;
 
 /// Timers rung at once.
 const TIMERS: usize = 16;
@@ -95,6 +95,8 @@ pub struct Running {
     store: Store,
     clock: Clock,
     queue: Queue,
+    delivery: Delivery,
+    lanes: Lanes,
     busy: Arc<AtomicUsize>,
     tasks: TaskTracker,
     stop: CancellationToken,
@@ -108,6 +110,8 @@ impl Engine {
             store: self.store.clone(),
             clock: self.clock.clone(),
             queue: self.queue.clone(),
+            lanes: Lanes::start(self.delivery.clone()),
+            delivery: self.delivery.clone(),
             busy: Arc::default(),
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
@@ -128,7 +132,6 @@ impl Engine {
         running.tasks.spawn(mend(self.paging.clone(), self.clock.clone(), running.stop.clone()));
         let worker = Worker {
             engine: Arc::new(self),
-            pushes: Arc::new(Semaphore::new(PUSHES)),
             timers: Arc::new(Semaphore::new(TIMERS)),
             webhooks: Arc::new(Semaphore::new(WEBHOOKS)),
             running: running.clone(),
@@ -143,6 +146,7 @@ impl Running {
     /// Stops taking work, and returns when what was under way is done.
     pub async fn stop(&self) {
         self.stop.cancel();
+        self.lanes.stop().await;
         self.tasks.wait().await;
     }
 
@@ -151,8 +155,14 @@ impl Running {
     /// # Errors
     /// Storage errors.
     pub async fn settled(&self) -> db::Result<bool> {
-        let due = jobs::next_due(&self.store).await?.is_some_and(|due| due <= self.clock.now());
-        Ok(!due && self.busy.load(Ordering::SeqCst) == 0 && self.queue.idle())
+        let due = self.next_due().await?.is_some_and(|due| due <= self.clock.now());
+        Ok(!due && self.busy.load(Ordering::SeqCst) == 0 && self.lanes.idle() && self.queue.idle())
+    }
+
+    /// When the next job, or the next attempt, is due.
+    async fn next_due(&self) -> db::Result<Option<Timestamp>> {
+        let (job, attempt) = (jobs::next_due(&self.store).await?, self.delivery.next_due_of_all().await?);
+        Ok(job.into_iter().chain(attempt).min())
     }
 
     /// Returns when nothing is due and nothing is under way on this node.
@@ -174,7 +184,7 @@ impl Running {
     pub async fn advance(&self, by: Duration) -> db::Result<()> {
         self.settle().await?;
         let end = self.clock.now().after(by);
-        while let Some(due) = jobs::next_due(&self.store).await?.filter(|due| *due <= end) {
+        while let Some(due) = self.next_due().await?.filter(|due| *due <= end) {
             self.clock.advance(self.clock.now().until(due));
             self.settle().await?;
         }
@@ -185,7 +195,6 @@ impl Running {
 
 struct Worker {
     engine: Arc<Engine>,
-    pushes: Arc<Semaphore>,
     timers: Arc<Semaphore>,
     webhooks: Arc<Semaphore>,
     running: Running,
@@ -195,9 +204,9 @@ struct Worker {
 struct Busy(Arc<AtomicUsize>);
 
 impl Busy {
-    fn enter(running: &Running) -> Self {
-        running.busy.fetch_add(1, Ordering::SeqCst);
-        Self(running.busy.clone())
+    fn enter(busy: &Arc<AtomicUsize>) -> Self {
+        busy.fetch_add(1, Ordering::SeqCst);
+        Self(busy.clone())
     }
 }
 
@@ -232,8 +241,12 @@ impl Worker {
 
     fn room(&self, kind: Kind) -> Arc<Semaphore> {
         match kind {
-            Kind::Push => self.pushes.clone(),
-            Kind::ApprovalDeadline | Kind::ApprovalBell | Kind::IncidentTimer => self.timers.clone(),
+            Kind::ApprovalDeadline
+            | Kind::ApprovalBell
+            | Kind::IncidentTimer
+            | Kind::FailOver
+            | Kind::FanOut
+            | Kind::Unreachable => self.timers.clone(),
             Kind::Webhook => self.webhooks.clone(),
         }
     }
@@ -242,7 +255,7 @@ impl Worker {
     async fn claim_due(&self) -> Timestamp {
         let now = self.engine.clock.now();
         let sweep = now.after(SWEEP);
-        let room = self.pushes.available_permits().min(64) + self.timers.available_permits() + self.webhooks.available_permits();
+        let room = self.timers.available_permits() + self.webhooks.available_permits();
         let next = match jobs::next_due(&self.engine.store).await {
             Ok(next) => next,
             Err(error) => return self.pause_after(&error).await,
@@ -252,7 +265,7 @@ impl Worker {
             Some(due) => return due.min(sweep),
             None => return sweep,
         }
-        let _busy = Busy::enter(&self.running);
+        let _busy = Busy::enter(&self.running.busy);
         let limit = u32::try_from(room).unwrap_or(1).max(1);
         let claimed = self.engine.queue.claim(&self.engine.store, now, limit).await;
         let claimed = match claimed {
@@ -274,7 +287,7 @@ impl Worker {
     }
 
     fn start(&self, job: Job, place: Option<jobs::Place>) {
-        let (engine, busy, room) = (self.engine.clone(), Busy::enter(&self.running), self.room(job.kind));
+        let (engine, busy, room) = (self.engine.clone(), Busy::enter(&self.running.busy), self.room(job.kind));
         let give_up_at = engine.clock.now().after(engine.queue.lease() / 2);
         self.running.tasks.spawn(async move {
             let permit = room.acquire_owned().await;
@@ -301,11 +314,28 @@ impl Engine {
 
     async fn dispatch(&self, job: &Job) -> db::Result<()> {
         match job.kind {
-            Kind::Push => self.delivery.perform(job).await,
+            Kind::FailOver => self.delivery.fail_over(job.clone()).await,
+            Kind::FanOut => self.delivery.fan_out(job.clone()).await,
+            Kind::Unreachable => self.unreachable(job).await,
             Kind::ApprovalDeadline => self.approvals.deadline(ApprovalId(job.subject), job.clone()).await,
             Kind::IncidentTimer => self.paging.timer(IncidentId(job.subject), job.clone()).await,
             Kind::Webhook => self.webhooks.deliver(job.clone()).await,
             Kind::ApprovalBell => self.approvals.bell(ApprovalId(job.subject), job.clone()).await,
+        }
+    }
+
+    /// Whoever asked for somebody who cannot be reached goes on without them.
+    async fn unreachable(&self, job: &Job) -> db::Result<()> {
+        let unreached = self.delivery.unreached(NotificationId(job.subject)).await?;
+        match unreached {
+            Some(unreached) if unreached.category == Category::Page => {
+                self.paging.unreachable(IncidentId(unreached.subject), unreached.round, job.clone()).await
+            }
+            // The bot of an approval hears of it by the event, and asks whom it likes; who tests sees for themselves.
+            Some(_) | None => {
+                let job = job.clone();
+                self.store.write(move |tx| Box::pin(async move { jobs::complete(tx, &job).await.map(|_| ()) })).await
+            }
         }
     }
 

@@ -13,6 +13,7 @@ use serde::Serialize;
 
 use super::State;
 use super::problem::Problem;
+use crate::delivery::{Channel, Delivery, Lane};
 use crate::jobs;
 
 /// A node whose clock is further from the database's than this refuses to serve: deadlines would not mean the same.
@@ -36,11 +37,20 @@ struct Health {
     status: &'static str,
 }
 
+#[derive(Serialize, JsonSchema)]
+struct Readiness {
+    /// Always `ok`; anything else is a problem.
+    status: &'static str,
+    /// The ways to phones that this node leaves alone because they fail: `apns`, or `web_push` and a push service's origin. They do not
+    /// make it unready: what cannot go one way goes another.
+    routes_down: Vec<String>,
+}
+
 async fn alive() -> Json<Health> {
     Json(Health { status: "ok" })
 }
 
-async fn ready(Extract(app): Extract<State>) -> Result<Json<Health>, Problem> {
+async fn ready(Extract(app): Extract<State>) -> Result<Json<Readiness>, Problem> {
     let unready = |code, detail: String| Problem::new(StatusCode::SERVICE_UNAVAILABLE, code, detail);
     if app.closing.is_cancelled() {
         return Err(unready("closing", "the server is shutting down".into()));
@@ -52,7 +62,8 @@ async fn ready(Extract(app): Extract<State>) -> Result<Json<Health>, Problem> {
             return Err(unready("clock_skew", format!("this node's clock and the database's differ by {} ms", skew.as_millis())));
         }
     }
-    Ok(Json(Health { status: "ok" }))
+    let routes_down = app.delivery.circuits.open().into_iter().map(|open| open.route).collect();
+    Ok(Json(Readiness { status: "ok", routes_down }))
 }
 
 async fn metrics(Extract(app): Extract<State>) -> Result<impl IntoResponse, Problem> {
@@ -65,5 +76,26 @@ async fn metrics(Extract(app): Extract<State>) -> Result<impl IntoResponse, Prob
         metrics::gauge!("phoneops_jobs_live", "kind" => depth.kind.clone()).set(live);
         metrics::gauge!("phoneops_jobs_buried", "kind" => depth.kind).set(buried);
     }
+    lanes(&app.delivery).await?;
     Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], recorder.render()))
+}
+
+/// How deep the lanes are, and which carriers' routes are down.
+async fn lanes(delivery: &Delivery) -> Result<(), Problem> {
+    let (depths, open) = (delivery.depths().await?, delivery.circuits.open());
+    for lane in Lane::ALL {
+        let depth = depths.iter().find(|depth| depth.lane == lane);
+        #[expect(clippy::cast_precision_loss, reason = "a gauge; queues stay far below 2^52")]
+        let waiting = depth.map_or(0.0, |depth| depth.waiting as f64);
+        let oldest = depth.map_or(0.0, |depth| depth.oldest.as_secs_f64());
+        let labels = [("carrier", lane.channel.as_str()), ("urgency", lane.urgency())];
+        metrics::gauge!("phoneops_push_waiting", &labels).set(waiting);
+        metrics::gauge!("phoneops_push_oldest_seconds", &labels).set(oldest);
+    }
+    for channel in Channel::ALL {
+        let down = open.iter().filter(|open| open.channel == channel).count();
+        let down = u32::try_from(down).unwrap_or(u32::MAX);
+        metrics::gauge!("phoneops_routes_down", "carrier" => channel.as_str()).set(f64::from(down));
+    }
+    Ok(())
 }

@@ -32,6 +32,7 @@ mod passkeys;
 mod people;
 mod policies;
 mod problem;
+mod receipts;
 pub mod serve;
 mod spec;
 mod teams;
@@ -133,6 +134,7 @@ fn api() -> ApiRouter<State> {
         .merge(token::router())
         .merge(devices::router())
         .merge(passkeys::router())
+        .merge(receipts::router())
         .merge(policies::router())
         .merge(freezes::router())
         .merge(teams::router())

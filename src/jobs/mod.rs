@@ -28,7 +28,7 @@ use crate::clock::{Clock, Timestamp};
 use crate::db::{Error, Result, Store, Tx};
 use crate::id::JobId;
 
-/// How long a worker may take before the job is due again, unless it is configured otherwise. Longer than the longest push attempt.
+/// How long a worker may take before the job is due again, unless it is configured otherwise. Longer than the longest push attempt takes.
 pub const LEASE: Duration = Duration::from_secs(20);
 
 /// At most so many jobs are handed straight to this node's worker; more are left for whoever claims them.
@@ -37,8 +37,12 @@ const HANDOFF: usize = 1024;
 /// What is to be done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Kind {
-    /// Hand one attempt to its carrier. Subject: an attempt.
-    Push,
+    /// Nobody may have said that it came, or nothing of it is left. Subject: a notification.
+    FailOver,
+    /// More devices are to be told than one transaction takes. Subject: a notification.
+    FanOut,
+    /// Nothing is left that could reach a person: whoever asked is told. Subject: a notification.
+    Unreachable,
     /// An approval's time is over. Subject: an approval.
     ApprovalDeadline,
     /// An incident's ring, escalation or acknowledgement time-out is due. Subject: an incident.
@@ -51,13 +55,23 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind, for metrics and tests.
-    pub const ALL: [Self; 5] = [Self::Push, Self::ApprovalDeadline, Self::IncidentTimer, Self::Webhook, Self::ApprovalBell];
+    pub const ALL: [Self; 7] = [
+        Self::FailOver,
+        Self::FanOut,
+        Self::Unreachable,
+        Self::ApprovalDeadline,
+        Self::IncidentTimer,
+        Self::Webhook,
+        Self::ApprovalBell,
+    ];
 
     /// Its name in the database and in metrics.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
-            Self::Push => "push",
+            Self::FailOver => "fail_over",
+            Self::FanOut => "fan_out",
+            Self::Unreachable => "unreachable",
             Self::ApprovalDeadline => "approval_deadline",
             Self::IncidentTimer => "incident_timer",
             Self::Webhook => "webhook",

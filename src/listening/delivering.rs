@@ -234,6 +234,7 @@ async fn notices(tx: &mut Tx<'_>, webhook: &Webhook, why: &str, now: Timestamp) 
             category: Category::Notice,
             high: false,
             words: Words { title: "A webhook was disabled".into(), body: format!("{id}: {why}") },
+            full: None,
             path: "/".into(),
             subject: id.to_string(),
             reference: None,

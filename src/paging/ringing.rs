@@ -211,7 +211,8 @@ async fn ring_at(
     let opened_by = opener(tx.db(), incident.opened_by).await?;
     let words = words::ringing(incident, ring, &opened_by);
     let high = incident.urgency == Urgency::High;
-    let content = Content { high, ..content(incident, Category::Page, words) };
+    let full = words::in_full(incident, &words);
+    let content = Content { high, full, ..content(incident, Category::Page, words) };
     let mut told = Told::default();
     for user in users {
         // A ring is of no use once the next one has rung.
@@ -292,6 +293,7 @@ fn content(incident: &Incident, category: Category, words: crate::delivery::Word
         category,
         high: category == Category::Page || category == Category::Acted,
         words,
+        full: None,
         path: format!("/i/{}", incident.reference),
         subject: incident.id.to_string(),
         reference: Some(incident.reference.to_string()),

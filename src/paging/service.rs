@@ -9,7 +9,7 @@ use super::ringing::{By, acting, apply, open};
 use super::{Reference, store};
 use crate::clock::Clock;
 use crate::db::{self, Db, Store};
-use crate::delivery::Delivery;
+use crate::delivery::{self, Delivery};
 use crate::hub::Hub;
 use crate::id::{IncidentId, UserId};
 use crate::identity::{self, Bot, Call, Failure, Nobody, Scope, User, UserRef, Who};
@@ -231,10 +231,35 @@ impl Paging {
                 })
             })
             .await;
-        rung.map_err(|failure| match failure {
-            Failure::Db(error) => error,
-            other => db::Error::inconsistent("incidents", id, other),
-        })
+        rung.map_err(|failure| stored(id, failure))
+    }
+
+    /// Somebody of a ring cannot be reached. When that leaves nobody of it, the next step rings at once.
+    ///
+    /// # Errors
+    /// Storage errors.
+    pub async fn unreachable(&self, id: IncidentId, rung: u32, job: Job) -> Result<(), db::Error> {
+        let (now, parts) = (self.clock.now(), self.parts.clone());
+        let gone_on: Result<(), Error> = self
+            .store
+            .for_workers()
+            .write(move |tx| {
+                Box::pin(async move {
+                    if !jobs::complete(tx, &job).await? {
+                        return Ok(());
+                    }
+                    let Some(incident) = store::lock_by_id(tx, id).await? else { return Ok(()) };
+                    let rings = matches!(incident.state, State::Triggered { ring, .. } if ring == rung);
+                    if !rings || delivery::may_reach_somebody(tx.db(), id.0, rung).await? {
+                        return Ok(());
+                    }
+                    let by = By { actor: Actor::System, device: None };
+                    apply(tx, &parts, incident, Event::NobodyReachable, &by, now).await?;
+                    Ok(())
+                })
+            })
+            .await;
+        gone_on.map_err(|failure| stored(id, failure))
     }
 
     /// Sets the timers of incidents that lost theirs, which only a buried job can bring about; how many there were.
@@ -307,6 +332,14 @@ impl Paging {
                 })
             })
             .await
+    }
+}
+
+/// A failure where nobody asked who could be refused.
+fn stored(id: IncidentId, failure: Error) -> db::Error {
+    match failure {
+        Failure::Db(error) => error,
+        other => db::Error::inconsistent("incidents", id, other),
     }
 }
 

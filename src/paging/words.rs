@@ -10,6 +10,12 @@ pub(super) fn ringing(incident: &Incident, ring: u32, opened_by: &str) -> Words 
     Words { title: line(&incident.title, 200), body: format!("Page {} from {}{again}", incident.reference, line(opened_by, 80)) }
 }
 
+/// A ring with its details, where there are any.
+pub(super) fn in_full(incident: &Incident, words: &Words) -> Option<Words> {
+    let details = incident.details.as_deref()?;
+    Some(Words { title: words.title.clone(), body: format!("{}: {}", words.body, line(details, 1000)) })
+}
+
 /// A bot acted in somebody's name.
 pub(super) fn acted_as_you(reference: &Reference, resolved: bool, bot: &str) -> Words {
     let did = if resolved { "Resolved" } else { "Acknowledged" };

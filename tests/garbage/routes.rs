@@ -97,6 +97,7 @@ pub(crate) async fn good(raw: &Raw<'_>, cast: &Cast) -> Vec<Good> {
         route(Who::Bot, "POST", "/v1/grants/redeem", json!({"grant": grant, "action": action})),
         route(Who::Bot, "POST", &format!("/v1/grants/{used}/outcome"), json!({"outcome": "failed", "detail": "exit code 3"})),
         route(Who::Operator, "POST", "/v1/keys/rotate", json!({})),
+        route(Who::Nobody, "POST", &format!("/v1/receipts/{}", "A".repeat(43)), json!({"event": "opened"})),
         route(Who::Bot, "POST", "/v1/incidents", page),
         route(Who::Bot, "POST", &incident("acknowledge"), json!({"actor": "@yannick"})),
         route(Who::Bot, "POST", &incident("resolve"), json!({"actor": "@yannick"})),

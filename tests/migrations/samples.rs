@@ -112,7 +112,9 @@ fn people() -> Vec<Sample> {
             expires_at: Int(NOW + 10 * MINUTE), identity_id: Id(40),
         }
         provider_tokens { name: Text("apns/DEF123GHIJ/ABC123DEFG"), token_sealed: Bytes(7, 60), minted_at: Int(NOW) }
-        push_registrations { device_id: DEVICE, address_sealed: Bytes(0x5e, 180), registered_at: Int(NOW), retired_at: Null }
+        push_registrations {
+            device_id: DEVICE, address_sealed: Bytes(0x5e, 180), registered_at: Int(NOW), retired_at: Null, kind: Text("apns"),
+        }
         passkeys {
             id: PASSKEY, user_id: USER, device_id: DEVICE, name: Text("iCloud"), credential_id: Bytes(0xc1, 20),
             credential: Json(r#"{"cred":{"counter":0}}"#), created_at: Int(NOW), revoked_at: Null, attestation: Null,
@@ -217,11 +219,13 @@ fn incidents() -> Vec<Sample> {
         notifications {
             id: notification.clone(), user_id: USER, subject_id: incident.clone(), round: Int(1),
             content: Json(r#"{"title":"All your apps are down"}"#), created_at: Int(NOW), expires_at: Int(NOW + 60 * MINUTE),
-            withdrawn_at: Null, replaces_id: Null,
+            withdrawn_at: Null, replaces_id: Null, fan_out_after: DEVICE, unreachable_at: Int(NOW + MINUTE),
         }
         attempts {
-            id: Id(34), notification_id: notification.clone(), device_id: DEVICE, state: Text("accepted"), detail: Text("201"),
-            created_at: Int(NOW), finished_at: Int(NOW + 1),
+            id: Id(34), notification_id: notification.clone(), device_id: DEVICE, channel: Text("apns"), urgency: Text("high"),
+            step: Int(1), state: Text("accepted"), detail: Text("201"), created_at: Int(NOW), finished_at: Int(NOW + 1),
+            due_at: Int(NOW), lease: Int(1), tries: Int(0), route_down_at: Int(NOW), received_at: Int(NOW + 2),
+            displayed_at: Int(NOW + 3), opened_at: Int(NOW + 4),
         }
     }
 }
@@ -234,7 +238,7 @@ fn machinery() -> Vec<Sample> {
             failing_since: Int(NOW), last_error: Text("it answered 500"), created_at: Int(NOW), disabled_at: Null, disabled_why: Null,
         }
         jobs {
-            id: Id(48), kind: Text("push"), subject_id: Id(34), due_at: Int(NOW), lease: Int(1), tries: Int(1), created_at: Int(NOW),
+            id: Id(48), kind: Text("fail_over"), subject_id: Id(33), due_at: Int(NOW), lease: Int(1), tries: Int(1), created_at: Int(NOW),
             last_error: Text("503"), buried_at: Null,
         }
         journal {
@@ -285,6 +289,10 @@ fn unloved() -> Vec<(&'static str, &'static str, Value)> {
         ("incidents", "timer_at", Null),
         ("incidents", "urgency", Text("medium")),
         ("attempts", "state", Text("lost")),
+        ("attempts", "channel", Text("pigeon")),
+        ("attempts", "channel", Text("mail")),
+        ("attempts", "urgency", Text("medium")),
+        ("push_registrations", "kind", Text("mail")),
         ("jobs", "due_at", Null),
         ("absences", "until_at", Int(NOW)),
         ("absences", "delegate_id", USER),

@@ -78,9 +78,9 @@ async fn claim_one(store: &Store, now: Timestamp) -> Job {
 
 async fn a_job_for_now_is_handed_over_leased_and_is_in_the_table(db: TestDb) {
     let (store, queue, mut handoff) = house(&db).await;
-    let subject = enqueue(&store, &queue, Kind::Push, NOW).await;
+    let subject = enqueue(&store, &queue, Kind::FailOver, NOW).await;
     let job = take_handed(&mut handoff).expect("it is handed over with the commit");
-    assert_eq!((job.kind, job.subject, job.lease, job.tries), (Kind::Push, subject, 1, 1));
+    assert_eq!((job.kind, job.subject, job.lease, job.tries), (Kind::FailOver, subject, 1, 1));
     assert_eq!(db.number("select count(*) from jobs where lease = 1 and tries = 1").await, 1);
     assert_eq!(jobs::next_due(&store).await.unwrap(), Some(NOW.after(LEASE)));
     assert!(claim(&store, NOW, 10).await.unwrap().is_empty(), "leased to the worker it was handed to");
@@ -111,9 +111,9 @@ async fn a_rolled_back_enqueue_hands_nothing_over_and_frees_its_place(db: TestDb
             .write(move |tx| {
                 Box::pin(async move {
                     for _ in 0..100 {
-                        queue.enqueue(tx, Kind::Push, AttemptId::new(NOW).0, NOW).await?;
+                        queue.enqueue(tx, Kind::FailOver, AttemptId::new(NOW).0, NOW).await?;
                     }
-                    queue.enqueue(tx, Kind::Push, AttemptId::new(NOW).0, NOW.after(SECOND)).await?;
+                    queue.enqueue(tx, Kind::FailOver, AttemptId::new(NOW).0, NOW.after(SECOND)).await?;
                     Err(Error::Failed("refused".into()))
                 })
             })
@@ -123,7 +123,7 @@ async fn a_rolled_back_enqueue_hands_nothing_over_and_frees_its_place(db: TestDb
     assert!(take_handed(&mut handoff).is_none(), "a job that does not exist was handed over");
     assert!(queue.changed().now_or_never().is_none(), "the timer was told of a job that does not exist");
     assert_eq!(db.number("select count(*) from jobs").await, 0);
-    enqueue(&store, &queue, Kind::Push, NOW).await;
+    enqueue(&store, &queue, Kind::FailOver, NOW).await;
     assert!(take_handed(&mut handoff).is_some(), "no place was left");
 }
 
@@ -135,7 +135,7 @@ async fn what_finds_no_place_waits_in_the_table(db: TestDb) {
         .write(move |tx| {
             Box::pin(async move {
                 for _ in 0..JOBS {
-                    filler.enqueue(tx, Kind::Push, AttemptId::new(NOW).0, NOW).await?;
+                    filler.enqueue(tx, Kind::FailOver, AttemptId::new(NOW).0, NOW).await?;
                 }
                 Ok(())
             })
@@ -152,7 +152,7 @@ async fn what_finds_no_place_waits_in_the_table(db: TestDb) {
     assert!(handed > 0 && !waiting.is_empty(), "{handed} were handed over, {} wait", waiting.len());
     assert!(waiting.iter().all(|job| seen.insert(job.subject)), "a job was handed over and claimed");
     assert_eq!(seen.len(), JOBS);
-    enqueue(&store, &queue, Kind::Push, NOW).await;
+    enqueue(&store, &queue, Kind::FailOver, NOW).await;
     assert!(take_handed(&mut handoff).is_some(), "taking a job frees its place");
 }
 
@@ -165,7 +165,7 @@ async fn concurrent_claims_share_the_jobs_and_keep_the_limit(db: TestDb) {
         .write(move |tx| {
             Box::pin(async move {
                 for _ in 0..JOBS {
-                    queue.enqueue(tx, Kind::Push, AttemptId::new(NOW).0, due_at).await?;
+                    queue.enqueue(tx, Kind::FailOver, AttemptId::new(NOW).0, due_at).await?;
                 }
                 Ok(())
             })
@@ -196,7 +196,7 @@ async fn concurrent_claims_share_the_jobs_and_keep_the_limit(db: TestDb) {
 
 async fn a_lease_that_ran_out_makes_the_job_due_again(db: TestDb) {
     let (store, queue, mut handoff) = house(&db).await;
-    enqueue(&store, &queue, Kind::Push, NOW).await;
+    enqueue(&store, &queue, Kind::FailOver, NOW).await;
     let first = handoff.next().await.unwrap().0;
     let ran_out = NOW.after(LEASE);
     assert!(claim(&store, Timestamp::from_micros(ran_out.as_micros() - 1), 10).await.unwrap().is_empty());
@@ -211,7 +211,7 @@ async fn a_lease_that_ran_out_makes_the_job_due_again(db: TestDb) {
 
 async fn a_lost_lease_changes_nothing(db: TestDb) {
     let (store, queue, mut handoff) = house(&db).await;
-    enqueue(&store, &queue, Kind::Push, NOW).await;
+    enqueue(&store, &queue, Kind::FailOver, NOW).await;
     let late = handoff.next().await.unwrap().0;
     let now = NOW.after(LEASE);
     let current = claim_one(&store, now).await;
@@ -228,7 +228,7 @@ async fn a_lost_lease_changes_nothing(db: TestDb) {
 
 async fn a_retried_job_counts_its_tries(db: TestDb) {
     let (store, queue, _handoff) = house(&db).await;
-    enqueue(&store, &queue, Kind::Push, NOW.after(SECOND)).await;
+    enqueue(&store, &queue, Kind::FailOver, NOW.after(SECOND)).await;
     let mut now = NOW.after(SECOND);
     let mut leases = Vec::new();
     for tries in 1..=5 {
@@ -245,7 +245,7 @@ async fn a_retried_job_counts_its_tries(db: TestDb) {
 
 async fn a_retry_wakes_the_worker_that_sleeps_until_something_later(db: TestDb) {
     let (store, queue, _handoff) = house(&db).await;
-    enqueue(&store, &queue, Kind::Push, NOW.after(SECOND)).await;
+    enqueue(&store, &queue, Kind::FailOver, NOW.after(SECOND)).await;
     queue.changed().await;
     let job = claim_one(&store, NOW.after(SECOND)).await;
     let (worker, again) = (queue.clone(), NOW.after(SECOND * 2));
@@ -257,7 +257,7 @@ async fn a_retry_wakes_the_worker_that_sleeps_until_something_later(db: TestDb) 
 
 async fn a_buried_job_is_kept_and_never_claimed(db: TestDb) {
     let (store, queue, _handoff) = house(&db).await;
-    enqueue(&store, &queue, Kind::Push, NOW.after(SECOND)).await;
+    enqueue(&store, &queue, Kind::FailOver, NOW.after(SECOND)).await;
     let job = claim_one(&store, NOW.after(SECOND)).await;
     assert!(bury(&store, &job).await);
     assert!(claim(&store, NOW.after(LEASE * 1_000), 10).await.unwrap().is_empty());
@@ -272,7 +272,7 @@ async fn the_longest_due_come_first(db: TestDb) {
     let (store, queue, _handoff) = house(&db).await;
     let mut subjects = Vec::new();
     for seconds in [5, 1, 4, 2, 3] {
-        subjects.push((seconds, enqueue(&store, &queue, Kind::Push, NOW.after(SECOND * seconds)).await));
+        subjects.push((seconds, enqueue(&store, &queue, Kind::FailOver, NOW.after(SECOND * seconds)).await));
     }
     subjects.sort_unstable();
     let now = NOW.after(SECOND * 60);

@@ -113,6 +113,7 @@ fn notice(frozen: &Frozen, admin: UserId, now: Timestamp) -> Notice {
         category: Category::Notice,
         high: true,
         words: Words { title: format!("Frozen: {}", frozen.what()), body },
+        full: None,
         path: "/".into(),
         subject: id.to_string(),
         reference: None,

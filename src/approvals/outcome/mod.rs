@@ -130,6 +130,7 @@ fn content(approval: &Approval, reported: &Reported) -> Content {
         category: Category::Outcome,
         high: false,
         words: Words { title, body: format!("Request {}{detail}", approval.tag) },
+        full: None,
         path: format!("/a/{}", approval.id),
         subject: approval.id.to_string(),
         reference: None,

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use rustix::fs::{FlockOperation, flock};
 use serde::Deserialize;
+use serde_json::Value;
 
 use super::super::Failure;
 use super::super::connect::local;
@@ -26,6 +27,7 @@ const FALLBACK: &str = "fallback";
 const POLICIES: &str = "policies";
 const RECOVERY: &str = "recovery";
 const FREEZES: &str = "freezes";
+const ROUTES: &str = "routes";
 
 /// As `/readyz` sees it: beyond this, deadlines do not mean the same on both sides.
 const MAX_SKEW: Duration = Duration::from_secs(2);
@@ -45,11 +47,15 @@ pub(super) async fn examine(config: &Config) -> Vec<Finding> {
 
 async fn running(config: &Config, client: &Client) -> Vec<Finding> {
     let mut findings = match client.get("/readyz").await {
-        Ok(_) => vec![
-            ok(SERVER, "it answers on its socket and is ready"),
-            ok(DATABASE, "it answers the server"),
-            ok(CLOCK, "it agrees with the database's"),
-        ],
+        Ok(ready) => [
+            vec![
+                ok(SERVER, "it answers on its socket and is ready"),
+                ok(DATABASE, "it answers the server"),
+                ok(CLOCK, "it agrees with the database's"),
+            ],
+            routes(&ready.body),
+        ]
+        .concat(),
         Err(Error::Refused(refusal)) if refusal.code == "clock_skew" => {
             vec![fail(CLOCK, format!("{}: set the clocks, for example with NTP", refusal.detail))]
         }
@@ -65,6 +71,15 @@ async fn running(config: &Config, client: &Client) -> Vec<Finding> {
     findings.extend(recoveries(client).await);
     findings.extend(client.get("/v1/freezes").await.ok().and_then(|reply| frozen(&reply.body)));
     findings
+}
+
+/// The ways to phones that the server leaves alone, as `/readyz` names them.
+fn routes(ready: &Value) -> Vec<Finding> {
+    let down = ready["routes_down"].as_array().into_iter().flatten().filter_map(Value::as_str);
+    let found: Vec<_> = down
+        .map(|route| fail(ROUTES, format!("{route} fails and is left alone: its log says why (`route.opened` in the journal)")))
+        .collect();
+    if found.is_empty() { vec![ok(ROUTES, "none is down")] } else { found }
 }
 
 /// People with a device that recovers them and decides nothing yet: whoever did not ask for it has until then to end it.
@@ -254,6 +269,13 @@ mod tests {
 
     fn levels(findings: &[Finding]) -> Vec<(&'static str, Level)> {
         findings.iter().map(|finding| (finding.check, finding.level)).collect()
+    }
+
+    #[test]
+    fn a_route_that_is_down_is_named() {
+        let found = |ready| routes(&ready).iter().map(Finding::line).collect::<Vec<_>>().concat();
+        assert!(found(serde_json::json!({"status": "ok", "routes_down": ["apns"]})).contains("apns fails"));
+        assert!(found(serde_json::json!({"status": "ok", "routes_down": []})).contains("none is down"));
     }
 
     #[tokio::test]
