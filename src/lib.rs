@@ -16,6 +16,7 @@ pub mod identity;
 pub mod jobs;
 pub mod journal;
 pub mod listening;
+pub mod oncall;
 pub mod paging;
 pub mod push;
 pub mod secret;

@@ -11,6 +11,7 @@ mod restart;
 world::stories! {
     alike_requests_fold_into_one
     the_oldest_folded_one_rings_when_the_open_one_is_over
+    when_the_next_in_line_is_over_too_the_one_after_it_rings
     after_a_denial_nothing_rings_by_itself
     a_denial_starts_a_cool_down_that_doubles
     the_next_group_goes_through_the_same_gate
@@ -86,6 +87,22 @@ mod stories {
         world.advance(minutes(5)).await;
         yannick.expect_push(world, "Expired").await;
         assert_eq!((world.recorded("approval.not_rung").await, world.recorded("approval.rung").await), (3, 2));
+    }
+
+    pub(crate) async fn when_the_next_in_line_is_over_too_the_one_after_it_rings(world: &World) {
+        let yannick = world.person("yannick", "Yannick Schutz").await;
+        let heimdall = world.bot("heimdall").await;
+        heimdall.ask(&yannick, deploy("api", "production")).await;
+        yannick.expect_push(world, "Approval needed").await;
+        // Its time is over in the moment of the first one's.
+        heimdall.ask(&yannick, deploy("web", "production")).await;
+        world.advance(seconds(10)).await;
+        let third = heimdall.ask(&yannick, deploy("db", "production")).await;
+        world.advance(seconds(290)).await;
+        yannick.expect_pushes(world, &["Expired", "Approval needed"]).await;
+        let found = heimdall.approval(&third).await;
+        assert_eq!((found["state"].as_str(), found["folded_into"].is_null()), (Some("pending"), true), "{found}");
+        yannick.expect_silence(world).await;
     }
 
     pub(crate) async fn after_a_denial_nothing_rings_by_itself(world: &World) {

@@ -163,6 +163,10 @@ mod stories {
         assert_eq!(held["state"], "pending");
         assert!(held["holds_until"].is_string());
         phone_refused(scene.ops[1].phone.approve(&asked).await, "approval_holds");
+        // Whoever approved may change their mind, and so do the others: it waits with all of them.
+        for one in &scene.ops {
+            assert_eq!(one.phone.inbox().await.unwrap()[0]["id"], asked.as_str(), "{}", one.handle);
+        }
         world.advance(seconds(119)).await;
         assert_eq!(scene.bot.approval(&asked).await["state"], "pending");
         asked

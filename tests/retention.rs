@@ -7,6 +7,7 @@ support::engines! {
     what_is_over_is_forgotten_when_its_time_has_come
     nothing_but_notifications_is_forgotten_unless_it_is_asked_for
     what_is_open_stays
+    what_waited_in_vain_is_forgotten
     the_journal_is_cut_and_still_proves_itself
 }
 
@@ -144,6 +145,40 @@ async fn what_is_open_stays(db: TestDb) {
     assert_eq!(scene.bot.incident(&paged).await["state"], "resolved");
     scene.days(1).await;
     scene.left(&["incidents"], &[0]).await;
+    scene.world.end().await;
+}
+
+async fn what_waited_in_vain_is_forgotten(db: TestDb) {
+    const WAITING: [&str; 4] = ["waiting_devices", "device_challenges", "acts", "act_challenges"];
+    let scene = Scene::open(db, &[]).await;
+    let Scene { world, yannick, .. } = &scene;
+    let phone = &yannick.phone;
+    // One of each is signed, and one is not.
+    world.another_phone(yannick).await;
+    let tablet = world.waiting_phone(yannick).await;
+    phone.prepare_confirmation(&tablet.device_id().unwrap(), &tablet.match_number()).await.unwrap();
+    world.person("ys", "Ys Example").await;
+    let body = |minutes: u64| {
+        let until = world.clock.now().after(std::time::Duration::from_secs(60 * minutes));
+        json!({"until": until.to_string(), "delegate": "@ys"})
+    };
+    phone.confirm_act(&phone.put("/v1/me/away", &body(60)).await.unwrap().body).await.unwrap();
+    let proposed = phone.put("/v1/me/away", &body(90)).await.unwrap().body;
+    let challenge = format!("/v1/acts/{}/challenge", proposed["id"].as_str().unwrap());
+    phone.post(&challenge, &json!({})).await.unwrap().accepted().unwrap();
+    assert_eq!(scene.rows(&WAITING).await, [2, 2, 2, 2]);
+    scene.days(2).await;
+    scene.left(&WAITING, &[1, 1, 1, 1]).await;
+    // What was signed is evidence, and the code that the tablet used is still used up.
+    assert_eq!(
+        scene
+            .rows(&[
+                "acts where done_at is not null",
+                "enrollments where claimed_at is not null and waiting_id is null and device_id is null"
+            ])
+            .await,
+        [1, 1]
+    );
     scene.world.end().await;
 }
 

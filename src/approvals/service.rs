@@ -404,7 +404,8 @@ impl Approvals {
                         Some(found) if found.approval.open(now).is_ok() => {
                             fatigue::ring_folded(tx, &parts, &found.approval).await
                         }
-                        _ => Ok(()),
+                        Some(found) => fatigue::pass_on(tx, &parts, &found.approval, now).await,
+                        None => Ok(()),
                     }
                 })
             })

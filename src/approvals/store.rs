@@ -197,11 +197,13 @@ pub async fn forget_before(tx: &mut Tx<'_>, before: Timestamp) -> Result<Vec<Uui
     Ok(ids)
 }
 
-/// What waits for a person, the most urgent (first to expire) first.
+/// What waits for a person, the most urgent (first to expire) first: also what is held with their approval, which they can still deny.
 pub(super) async fn waiting_for(db: &mut Db<'_>, user: UserId, now: Timestamp, limit: u32) -> Result<Vec<Found>> {
     db.query(found!(
-        "where id in (select approval_id from doorbells where user_id = $1 and over_at is null) and state = 'pending'
-             and expires_at > $2 order by expires_at, id limit $3"
+        "where id in (select approval_id from doorbells where user_id = $1 and over_at is null
+                 union select held.id from approvals as held where held.state = 'pending' and held.holds_until is not null
+                     and exists (select 1 from doorbells where approval_id = held.id and user_id = $1 and verdict = 'approve'))
+             and state = 'pending' and expires_at > $2 order by expires_at, id limit $3"
     ))
     .bind(user)
     .bind(now)

@@ -45,6 +45,7 @@ mod qr;
 mod reply;
 mod request;
 mod restore;
+mod schedule;
 mod serve;
 mod team;
 mod telemetry;
@@ -88,6 +89,7 @@ enum Command {
     BreakGlass(break_glass::BreakGlass),
     Page(page::Page),
     Incident(incident::Command),
+    Schedule(schedule::Command),
     Events(events::Events),
     Journal(journal::Command),
     Keys(keys::Command),
@@ -155,6 +157,7 @@ async fn perform(command: Command, out: &mut Out) -> Result<Outcome, Failure> {
         Command::Exec(exec) => Ok(exec.run(out).await),
         Command::Page(page) => page.run(out).await,
         Command::Incident(incident) => incident.run(out).await,
+        Command::Schedule(schedule) => schedule.run(out),
         Command::Events(events) => events.run(out).await,
         Command::Journal(journal) => journal.run(out).await,
         Command::Keys(keys) => keys.run(out).await,

@@ -12,8 +12,8 @@ use crate::server::{self, Restored};
 /// Put a backup in the place of the database, while no server runs
 ///
 /// The master key of the backed-up installation must be there. Requests that were pending in the backup and grants that were not redeemed
-/// are void afterwards: they may have been answered or redeemed since. Incidents ring on. People, bots and devices that were removed or
-/// revoked since the backup are back: remove them again.
+/// are void afterwards: they may have been answered or redeemed since. Incidents ring on. Whatever was removed, revoked, rotated or unlinked
+/// since the backup is back (people, bots and their old tokens, devices, passkeys, chat identities): remove it again.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  phoneops restore /backup/phoneops-2026-11-22.sqlite --replace")]
 pub(super) struct Restore {
@@ -59,5 +59,8 @@ fn tell(out: &mut Out, restored: &Restored) {
     if let Some(path) = set_aside {
         out.line(format_args!("The database that was there is {}", path.display()));
     }
-    out.note("Whoever was removed or revoked since the backup is back: remove them again before the server starts to matter.");
+    out.note(
+        "What was removed, revoked, rotated or unlinked since the backup is back (people, bots and their old tokens, devices, passkeys, chat \
+         identities): remove it again before the server starts to matter.",
+    );
 }

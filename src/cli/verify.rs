@@ -31,7 +31,7 @@ pub(super) struct Verify {
     /// The keys to believe: a JWK set
     #[arg(long, value_name = "FILE")]
     issuer_keys: Option<PathBuf>,
-    /// The installation it has to be of, like <https://phoneops.example>
+    /// The installation it has to be of, like `https://phoneops.example`
     #[arg(long, value_name = "URL")]
     issuer: Option<String>,
     /// Take what was opened by break-glass for approved

@@ -19,7 +19,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::approvals::Approvals;
+use crate::approvals::{Approvals, policies};
 use crate::clock::{Clock, Timestamp};
 use crate::db::{self, Engine as Kindred, Store};
 use crate::delivery::Delivery;
@@ -57,6 +57,9 @@ const MEND_EVERY: Duration = Duration::from_secs(60);
 
 /// How often what is over is forgotten.
 const FORGET_EVERY: Duration = Duration::from_secs(600);
+
+/// How long an administrator's act that nobody signed is remembered.
+const WAITED_IN_VAIN: Duration = Duration::from_hours(24);
 
 /// Everything the worker works with.
 pub struct Engine {
@@ -388,6 +391,8 @@ struct Forgetting {
 impl Forgetting {
     async fn forget(&self, now: Timestamp) -> db::Result<()> {
         self.identity.sweep().await?;
+        let waited = now.before(WAITED_IN_VAIN);
+        self.store.write(move |tx| Box::pin(policies::forget_acts(tx, waited))).await?;
         self.retention.forget(&self.store, &self.journal, now).await
     }
 }

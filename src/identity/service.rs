@@ -104,7 +104,9 @@ pub enum Refusal {
     #[error("there is nobody of that name whose device could confirm this: ask for an enrolment code")]
     LoginRefused,
     /// Too many have asked.
-    #[error("a device has asked already: it has to be confirmed, or its time be over, before another is heard")]
+    #[error(
+        "a device has asked already: it has to be confirmed, or its time be over, before another is heard; an enrolment code is taken at once"
+    )]
     LoginBusy {
         /// Until when.
         until: Timestamp,

@@ -498,8 +498,21 @@ pub(super) async fn find_outcome(db: &mut Db<'_>, caller: &str, key: &str) -> Re
         .await
 }
 
-/// Forgets what could not be used any more anyway.
+/// How long what waited to be a device is remembered.
+const WAITED: std::time::Duration = std::time::Duration::from_hours(24);
+
+/// Forgets what could not be used any more anyway. What waited to be a device and never was is kept a little longer: it says how often
+/// somebody was rung. What a confirmation was signed with stays.
 pub(super) async fn sweep(tx: &mut Tx<'_>, now: Timestamp) -> Result<()> {
+    for sql in [
+        "delete from device_challenges where used_at is null and expires_at < $1",
+        "update enrollments set waiting_id = null where waiting_id in
+             (select id from waiting_devices where verdict is distinct from 'confirmed' and expires_at < $1)",
+        "delete from waiting_devices where verdict is distinct from 'confirmed' and expires_at < $1
+             and not exists (select 1 from device_challenges where waiting_id = waiting_devices.id)",
+    ] {
+        tx.query(sql).bind(now.before(WAITED)).execute().await?;
+    }
     for sql in [
         "delete from used_proofs where expires_at < $1",
         "delete from idempotency_keys where expires_at < $1",

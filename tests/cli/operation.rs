@@ -199,3 +199,42 @@ async fn version_and_help_are_for_everybody() {
     run(&[]).await.fails(2, "Usage: phoneops");
     run(&["openapi", "--yaml", "--json"]).await.fails(2, "cannot be used with");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_demo_plays_its_transcript() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut demo = phoneops(dir.path());
+    demo.args(["demo", "--scripted"]).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let ended = Running::start(&mut demo).ended().await;
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert!(ended.stdout.contains("heimdall"), "{ended:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_schedule_is_seen_before_anybody_is_on_call() {
+    let dir = tempfile::tempdir().unwrap();
+    let preview = |text: &str, arguments: &[&str]| {
+        std::fs::write(dir.path().join("ops.toml"), text).unwrap();
+        let mut command = phoneops(dir.path());
+        command.args(["schedule", "preview", "ops.toml", "--from", "2026-03-27"]).args(arguments);
+        Running::start(command.stdout(Stdio::piped()).stderr(Stdio::piped())).ended()
+    };
+    let text = "zone = \"Europe/Paris\"\n[[layers]]\nname = \"nights\"\npeople = [\"@yannick\", \"@ys\"]\nshift = \"1 day\"\n\
+                first = \"2026-03-27T09:00\"\nhours = [\"fri 18:00 - mon 09:00\"]\n";
+    let seen = preview(text, &["--days", "3"]).await;
+    let lines = [
+        "Fri 2026-03-27 00:00  Fri 2026-03-27 18:00  nobody",
+        "Fri 2026-03-27 18:00  Sat 2026-03-28 09:00  @yannick  nights",
+        "Sat 2026-03-28 09:00  Sun 2026-03-29 09:00  @ys       nights",
+        "Sun 2026-03-29 09:00  Mon 2026-03-30 00:00  @yannick  nights",
+    ];
+    seen.says(&format!("{}\n", lines.join("\n")));
+    assert!(seen.stderr.contains("Nobody is on call for 18 hours of 3 days"), "{seen:?}");
+    let seen = preview(text, &["--days", "3", "--json"]).await.json();
+    // Clocks change in that night: it is a shift of 23 hours.
+    assert_eq!(
+        seen[2],
+        serde_json::json!({"from": "2026-03-28T08:00:00Z", "until": "2026-03-29T07:00:00Z", "who": "@ys", "why": "nights"})
+    );
+    preview(&text.replace("1 day", "0 days"), &[]).await.fails(2, "ops.toml: layers[0].shift: is not a length");
+}

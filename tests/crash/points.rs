@@ -27,9 +27,6 @@ const TOGETHER: usize = 10;
 /// Points that are passed only when somebody waits for a timer.
 const OF_TIMERS: [&str; 3] = ["timer-rung", "deadline-rung", "jobs-claimed"];
 
-/// How many times the server dies at one point, unless [`EVERY`] is set.
-const TIMES: u32 = 3;
-
 /// Set to die at every passing of every point.
 const EVERY: &str = "PHONEOPS_TEST_EVERY_PASSING";
 
@@ -57,7 +54,7 @@ fn every_point(engine: Engine) {
             vec![parse(&only)]
         } else {
             assert_eq!(passed.keys().cloned().collect::<Vec<_>>(), in_source(), "the points passed and those in the source");
-            passed.iter().flat_map(|(name, times)| chosen(*times).into_iter().map(move |n| (name.clone(), n))).collect()
+            passed.iter().flat_map(|(name, times)| chosen(engine, *times).into_iter().map(move |n| (name.clone(), n))).collect()
         };
         let room = Arc::new(Semaphore::new(TOGETHER));
         let runs = runs.into_iter().map(|at| tokio::spawn(run_with_room(engine, at, Arc::clone(&room))));
@@ -151,19 +148,22 @@ fn words(panic: &(dyn std::any::Any + Send)) -> String {
     text.unwrap_or("a panic without words").to_owned()
 }
 
-/// Which of so many passings: all, or the first, the last and some between.
-fn chosen(times: u32) -> Vec<u32> {
-    if times <= TIMES || std::env::var_os(EVERY).is_some() {
+/// Which of so many passings: all when that is asked for; else the first, and on one engine the last and on the other one in the middle.
+fn chosen(engine: Engine, times: u32) -> Vec<u32> {
+    if times == 1 || std::env::var_os(EVERY).is_some() {
         return (1..=times).collect();
     }
-    (0..TIMES).map(|n| 1 + n * (times - 1) / (TIMES - 1)).collect()
+    match engine {
+        Engine::Lite => vec![1, times],
+        Engine::Pg => vec![1, 1 + times / 2],
+    }
 }
 
 #[test]
-fn the_first_and_the_last_passing_are_among_those_chosen() {
-    assert_eq!(chosen(3), [1, 2, 3]);
-    assert_eq!(chosen(100), [1, 50, 100]);
-    assert_eq!(chosen(4), [1, 2, 4]);
+fn the_first_passing_is_among_those_chosen_and_the_engines_share_the_others() {
+    assert_eq!((chosen(Engine::Lite, 1), chosen(Engine::Pg, 1)), (vec![1], vec![1]));
+    assert_eq!((chosen(Engine::Lite, 2), chosen(Engine::Pg, 2)), (vec![1, 2], vec![1, 2]));
+    assert_eq!((chosen(Engine::Lite, 100), chosen(Engine::Pg, 100)), (vec![1, 100], vec![1, 51]));
 }
 
 /// The points in the source, once each.

@@ -5,7 +5,7 @@ pub(super) const GROUND: &[&str] = &["clock", "config", "crash", "hub", "id", "s
 
 /// The rooms that know what PhoneOps is about, and what they stand on.
 pub(super) const DOMAINS: &[&str] =
-    &["approvals", "db", "delivery", "identity", "jobs", "journal", "listening", "paging", "push"];
+    &["approvals", "db", "delivery", "identity", "jobs", "journal", "listening", "oncall", "paging", "push"];
 
 /// The rooms above the domains. None of these is ever imported by a domain.
 pub(super) const ABOVE: &[&str] = &["chat", "cli", "client", "demo", "engine", "http", "ingest", "server", "sim"];
@@ -35,6 +35,7 @@ pub(super) const ROOMS: &[Room] = &[
     Room { name: "identity",  may: &[GROUND, &["db", "journal"]] },
     Room { name: "delivery",  may: &[GROUND, &["db", "identity", "jobs", "journal", "push"]] },
     Room { name: "approvals", may: &[GROUND, &["db", "delivery", "identity", "jobs", "journal", "push::Category"]] },
+    Room { name: "oncall",    may: &[&["clock"]] },
     Room { name: "paging",    may: &[GROUND, &["db", "delivery", "identity", "jobs", "journal", "push::Category"]] },
     Room { name: "listening", may: &[GROUND, &["db", "delivery", "identity", "jobs", "journal", "push"]] },
     // Above them.

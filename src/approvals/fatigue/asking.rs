@@ -166,6 +166,17 @@ pub(in crate::approvals) async fn ended(tx: &mut Tx<'_>, parts: &Parts, approval
     Ok(())
 }
 
+/// A request that was to ring was over before its turn came: the next that is alike may, unless that was because somebody said no.
+pub(in crate::approvals) async fn pass_on(tx: &mut Tx<'_>, parts: &Parts, approval: &Approval, now: Timestamp) -> db::Result<()> {
+    if matches!(approval.state, State::Denied(_)) {
+        return Ok(());
+    }
+    for next in store::next_alike(tx.db(), approval.id).await? {
+        parts.queue.enqueue(tx, Kind::ApprovalBell, next.0, now).await?;
+    }
+    Ok(())
+}
+
 /// Rings for a request that was folded into another, at those where nothing stands against it any more. It is locked, and open.
 pub(in crate::approvals) async fn ring_folded(tx: &mut Tx<'_>, parts: &Parts, approval: &Approval) -> db::Result<()> {
     let folded = store::folded(tx.db(), approval.id).await?;

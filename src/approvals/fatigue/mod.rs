@@ -27,7 +27,7 @@ use super::refused::Refused;
 use crate::clock::Timestamp;
 use crate::id::{ApprovalId, UserId};
 
-pub(super) use asking::{ask_first, ask_next, ended, gave, ring_folded, tell};
+pub(super) use asking::{ask_first, ask_next, ended, gave, pass_on, ring_folded, tell};
 pub use freezing::{Freeze, Frozen};
 pub(super) use freezing::{known_freeze, lift, open_freezes, reported};
 pub(super) use store::{lock, lock_bot};

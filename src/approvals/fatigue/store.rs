@@ -282,6 +282,24 @@ pub(super) async fn folded(db: &mut Db<'_>, approval: ApprovalId) -> Result<Vec<
     .await
 }
 
+/// The oldest that is folded where `approval` waits folded itself, of each person: what may ring in its stead.
+pub(super) async fn next_alike(db: &mut Db<'_>, approval: ApprovalId) -> Result<BTreeSet<ApprovalId>> {
+    let next: Vec<Option<ApprovalId>> = db
+        .query(
+            "select (select folded.approval_id from doorbells as folded
+                 where folded.user_id = doorbells.user_id and folded.requester_id = doorbells.requester_id
+                     and folded.action_type = doorbells.action_type and folded.action_target = doorbells.action_target
+                     and folded.approval_id <> doorbells.approval_id
+                     and folded.verdict is null and folded.over_at is null and folded.folded_into is not null
+                 order by folded.asked_at, folded.approval_id limit 1) as next
+             from doorbells where approval_id = $1 and folded_into is not null",
+        )
+        .bind(approval)
+        .all()
+        .await?;
+    Ok(next.into_iter().flatten().collect())
+}
+
 const WAIT_FOR_OPEN: Sql = Sql::either(
     "select user_id from doorbells where user_id in (select unhex(value) from json_each($1)) and requester_id = $2
          and action_type = $3 and action_target = $4 and verdict is null and over_at is null and rung_at is not null order by user_id",

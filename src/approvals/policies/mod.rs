@@ -37,6 +37,7 @@ pub use acts::{Act, ActChallenge, Change, Confirmation};
 pub use away::{Absence, AbsenceView, Away};
 pub use resolve::Staff;
 pub(super) use resolve::{Resolved, resolve};
+pub use store::forget_acts;
 
 /// The policies of an installation. Cheap to share behind an `Arc`.
 pub struct Policies {

@@ -121,6 +121,21 @@ pub(super) async fn open_acts(db: &mut Db<'_>, now: Timestamp) -> Result<Vec<Act
     db.query("select * from acts where done_at is null and expires_at > $1 order by expires_at, id").bind(now).all().await
 }
 
+/// Forgets what waited for a passkey and never got one, and what was offered to be signed and was not. What was signed stays.
+///
+/// # Errors
+/// Storage errors.
+pub async fn forget_acts(tx: &mut Tx<'_>, before: Timestamp) -> Result<()> {
+    for sql in [
+        "delete from act_challenges where used_at is null and expires_at < $1",
+        "delete from acts where done_at is null and expires_at < $1
+             and not exists (select 1 from act_challenges where act_id = acts.id)",
+    ] {
+        tx.query(sql).bind(before).execute().await?;
+    }
+    Ok(())
+}
+
 pub(super) async fn finish_act(tx: &mut Tx<'_>, id: ActId, by: UserId, now: Timestamp) -> Result<()> {
     tx.query("update acts set done_at = $2, done_by = $3 where id = $1").bind(id).bind(now).bind(by).execute().await?;
     Ok(())

@@ -27,6 +27,12 @@ pub(in crate::cli) struct Decision {
     reason: Option<String>,
 }
 
+/// One person's approval.
+#[derive(Clone, Debug, Deserialize)]
+struct Given {
+    by: Person,
+}
+
 /// A break-glass.
 #[derive(Clone, Debug, Deserialize)]
 pub(in crate::cli) struct BreakGlass {
@@ -43,6 +49,9 @@ pub(in crate::cli) struct Approval {
     pub(in crate::cli) approvers: Vec<Person>,
     pub(in crate::cli) created_at: Timestamp,
     pub(in crate::cli) expires_at: Timestamp,
+    /// The approvals it was given, the first one first.
+    #[serde(default)]
+    approvals: Vec<Given>,
     pub(in crate::cli) decision: Option<Decision>,
     pub(in crate::cli) break_glass: Option<BreakGlass>,
     folded_into: Option<String>,
@@ -102,7 +111,7 @@ impl Approval {
         }
         match self.state {
             State::Pending => self.waits(),
-            State::Approved => format!("Request {} approved by {}", self.tag, self.decider()),
+            State::Approved => format!("Request {} approved by {}", self.tag, self.givers()),
             State::Denied => format!("Request {} denied by {}{}", self.tag, self.decider(), self.reason()),
             State::Expired => format!("Request {} expired: nobody answered within {}", self.tag, span(self.life())),
             State::Cancelled if self.cancelled_because.as_deref() == Some("frozen") => {
@@ -110,6 +119,11 @@ impl Approval {
             }
             State::Cancelled => format!("Request {} was cancelled", self.tag),
         }
+    }
+
+    fn givers(&self) -> String {
+        let givers: Vec<_> = self.approvals.iter().map(|given| given.by.clone()).collect();
+        if givers.is_empty() { self.decider() } else { names(&givers) }
     }
 
     fn decider(&self) -> String {
@@ -161,6 +175,9 @@ pub(super) mod tests {
             assert_eq!((approval.sentence().as_str(), approval.outcome().code()), (sentence, code));
             assert!(!format!("{approval:?}").contains("eyJ"), "the grant prints");
         }
+        let given = json!([{"by": {"id": "usr_2", "handle": "ys", "name": "Ys Example"}}, {"by": by(Value::Null)["by"]}]);
+        let two = Approval { approvals: serde_json::from_value(given).unwrap(), ..approval("approved", &by(Value::Null)) };
+        assert_eq!(two.sentence(), "Request R7K2 approved by Ys Example and Yannick Schutz");
         let folded = Approval { folded_into: Some("apr_2".into()), ..approval("pending", &none) };
         assert!(folded.sentence().ends_with("5 minutes at most; it did not ring, for a request alike it is open"));
         let frozen = Approval { cancelled_because: Some("frozen".into()), ..approval("cancelled", &none) };
