@@ -1,6 +1,5 @@
 //! HTTP without TLS: the admin APIs of the simulators, for whoever is on the same machine.
 
-use std::future::Future;
 use std::pin::pin;
 use std::time::Duration;
 
@@ -134,22 +133,14 @@ pub(super) async fn serve(listener: TcpListener, router: Router, stop: Cancellat
 async fn connection(stream: TcpStream, router: Router, stop: CancellationToken) {
     let service = service_fn(|request: Request<Incoming>| router.clone().oneshot(request.map(Body::new)));
     let mut serving = pin!(http1::Builder::new().serve_connection(TokioIo::new(stream), service));
-    let ended = stoppable(serving.as_mut(), &stop).await;
-    let ended = match ended {
-        Some(ended) => ended,
-        None => {
+    let ended = tokio::select! {
+        ended = serving.as_mut() => ended,
+        () = stop.cancelled() => {
             serving.as_mut().graceful_shutdown();
             serving.await
         }
     };
     if let Err(cause) = ended {
         tracing::debug!(%cause, "a connection to a simulator's admin API ended early");
-    }
-}
-
-async fn stoppable<F: Future>(future: F, stop: &CancellationToken) -> Option<F::Output> {
-    tokio::select! {
-        done = future => Some(done),
-        () = stop.cancelled() => None,
     }
 }

@@ -41,7 +41,7 @@ pub enum Fault {
     DeliverAndReset,
     /// Nothing more comes on this connection, PING included, and the notification is not delivered.
     Silence,
-    /// RST_STREAM `REFUSED_STREAM`: not processed.
+    /// `RST_STREAM` with `REFUSED_STREAM`: not processed.
     RefuseStream,
     /// GOAWAY.
     GoAway {

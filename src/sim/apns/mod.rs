@@ -368,7 +368,8 @@ impl Apns {
 
 impl Control {
     fn install(&self, bundle: &str) -> String {
-        let token: String = random::<32>().iter().map(|byte| format!("{byte:02x}")).collect();
+        let [high, low] = [0, 1].map(|_| u128::from_be_bytes(random()));
+        let token = format!("{high:032x}{low:032x}");
         self.store.state().devices.insert(token.clone(), Device::new(bundle));
         token
     }

@@ -45,7 +45,7 @@ pub enum Fault {
     DeliverAndReset,
     /// Nothing more comes on this connection, PING included, and the message is not delivered.
     Silence,
-    /// RST_STREAM `REFUSED_STREAM`: not processed.
+    /// `RST_STREAM` with `REFUSED_STREAM`: not processed.
     RefuseStream,
     /// GOAWAY.
     GoAway {

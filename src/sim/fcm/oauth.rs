@@ -55,7 +55,7 @@ impl Accounts {
     pub(super) fn new(project: &str, token_uri: &str, life: Duration) -> Self {
         Self {
             email: format!("sim@{project}.iam.example.com"),
-            key_id: random::<20>().iter().map(|byte| format!("{byte:02x}")).collect(),
+            key_id: format!("{:032x}{:08x}", u128::from_be_bytes(random()), u32::from_be_bytes(random())),
             token_uri: token_uri.to_owned(),
             life,
             tokens: HashMap::new(),

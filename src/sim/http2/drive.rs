@@ -303,7 +303,7 @@ async fn reset_asked(commands: &mut UnboundedReceiver<Disturbance>) {
             return;
         }
     }
-    pending().await
+    pending::<()>().await;
 }
 
 /// Reads and throws away, until the client closes the connection.

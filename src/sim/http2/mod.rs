@@ -40,7 +40,7 @@ pub(in crate::sim) struct Act<S> {
 /// What the client hears.
 pub(in crate::sim) enum Answer<S> {
     Response(Response),
-    /// RST_STREAM.
+    /// `RST_STREAM`.
     Reset(ErrorCode),
     /// Nothing, ever.
     Nothing,

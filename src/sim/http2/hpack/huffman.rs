@@ -16,7 +16,7 @@ const LENGTHS: [u8; 257] = [
     30,
 ];
 const LONGEST: usize = 30;
-const EOS: u16 = 256;
+const EOS: usize = 256;
 
 /// The codes of one length.
 #[derive(Clone, Copy)]
@@ -26,12 +26,12 @@ struct Row {
     /// What follows the last of them, likewise: a window below it holds a code of this length, unless of a shorter one.
     end: u64,
     /// Where their symbols begin in `Code::symbols`.
-    at: u16,
+    at: usize,
 }
 
 struct Code {
     rows: [Row; LONGEST + 1],
-    symbols: [u16; 257],
+    symbols: [usize; 257],
 }
 
 static CODE: Code = code();
@@ -43,11 +43,11 @@ const fn code() -> Code {
         next <<= 1;
         let shift = 32 - length;
         code.rows[length].first = next << shift;
-        code.rows[length].at = placed as u16;
+        code.rows[length].at = placed;
         let mut symbol = 0;
         while symbol < LENGTHS.len() {
             if LENGTHS[symbol] as usize == length {
-                code.symbols[placed] = symbol as u16;
+                code.symbols[placed] = symbol;
                 placed += 1;
                 next += 1;
             }
@@ -91,10 +91,10 @@ fn is_padding(window: u64, filled: usize) -> bool {
 }
 
 /// The symbol at the upper end of the window, and how many bits it takes.
-fn symbol(window: u64) -> Option<(u16, usize)> {
+fn symbol(window: u64) -> Option<(usize, usize)> {
     let (length, row) = CODE.rows.iter().enumerate().skip(5).find(|(_, row)| window < row.end)?;
     let nth = usize::try_from((window - row.first) >> (32 - length)).ok()?;
-    Some((CODE.symbols[usize::from(row.at) + nth], length))
+    Some((CODE.symbols[row.at + nth], length))
 }
 
 #[cfg(test)]
@@ -106,7 +106,7 @@ mod tests {
     fn the_code_is_that_of_the_appendix() {
         let listed = [(b'0', 0x0, 5), (b'a', 0x3, 5), (b' ', 0x14, 6), (b':', 0x5c, 7), (b'X', 0xfc, 8), (b'\\', 0x7fff0, 19)];
         for (byte, code, length) in listed {
-            assert_eq!(symbol(code << (32 - length)), Some((u16::from(byte), length)), "{byte}");
+            assert_eq!(symbol(code << (32 - length)), Some((usize::from(byte), length)), "{byte}");
         }
         assert_eq!(symbol(0x3fff_ffff << 2), Some((EOS, 30)));
         assert_eq!(symbol(0xfff_ffe2 << 4), Some((2, 28)));

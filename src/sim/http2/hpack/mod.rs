@@ -90,7 +90,7 @@ impl Decoder {
 /// What is left to read of a header block.
 struct Block<'a>(&'a [u8]);
 
-impl<'a> Block<'a> {
+impl Block<'_> {
     fn peek(&self) -> Option<u8> {
         self.0.first().copied()
     }
