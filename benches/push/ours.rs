@@ -34,7 +34,7 @@ async fn measure(task: &Task) -> Result<Measured, Failure> {
     send(&carrier, &clock, task, task.pushes / 10 + task.at_once).await?;
     let (began, before) = (Instant::now(), process::cpu(std::process::id())?);
     send(&carrier, &clock, task, task.pushes).await?;
-    let used = process::cpu(std::process::id())? - before;
+    let used = process::cpu(std::process::id())?.saturating_sub(before);
     Ok(Measured { pushes: task.pushes, wall_seconds: began.elapsed().as_secs_f64(), cpu_seconds: used.as_secs_f64() })
 }
 
