@@ -104,12 +104,14 @@ async fn main() {
     let given = null.urgent.lock().expect("nothing panics while holding it").clone();
     let mut waits: Vec<_> = asked.iter().filter_map(|(thread, at)| Some(given.get(thread)?.duration_since(*at))).collect();
     waits.sort();
-    let at = |share: f64| waits.get(((waits.len() - 1) as f64 * share) as usize).map_or(0.0, Duration::as_secs_f64) * 1000.0;
+    let at = |percent: usize| {
+        waits.get((waits.len() * percent / 100).min(waits.len().saturating_sub(1))).map_or(0.0, Duration::as_secs_f64) * 1000.0
+    };
     println!("devices           {}", options.devices);
     println!("time to last      {:.2} s", took.as_secs_f64());
     println!("pushes/s, durable {:.0}", options.devices as f64 / took.as_secs_f64());
     println!("sent              {}", null.taken.load(Ordering::Relaxed));
-    println!("urgent meanwhile  {} of {}: p50 {:.1} ms, p99 {:.1} ms", waits.len(), asked.len(), at(0.5), at(0.99));
+    println!("urgent meanwhile  {} of {}: p50 {:.1} ms, p99 {:.1} ms", waits.len(), asked.len(), at(50), at(99));
     println!("memory            {:.0} MB", memory_mb());
 }
 

@@ -109,7 +109,8 @@ async fn every_round_is_shown_once_whichever_way_the_phone_is_known() {
     let shown = world.fcm.shown(&fid).unwrap().remove(0);
     assert_eq!((shown.title.as_str(), shown.rang, &shown.payload["kind"]), ("All your apps are down", true, &json!("page")));
     assert_eq!(world.fcm.tokens_issued(), 1);
-    let sent = world.fcm.journal().iter().map(|entry| entry.payload()["message"].clone()).find(|sent| sent.is_object()).unwrap();
+    let sent =
+        world.fcm.journal().iter().map(|entry| entry.payload()["message"].clone()).find(serde_json::Value::is_object).unwrap();
     assert!(sent["android"].get("collapse_key").is_none() && sent.get("notification").is_none(), "{sent}");
 }
 

@@ -249,7 +249,9 @@ impl Delivery {
                     crate::crash_point!("push-recorded");
                     let signals = delivery.signals.clone();
                     tx.after_commit(move || {
-                        done.iter().for_each(|done| count(done, now));
+                        for done in &done {
+                            count(done, now);
+                        }
                         // A lane that sleeps until something later is told of what was put off.
                         done.iter().filter(|done| done.put_off().is_some()).for_each(|done| signals.wake(done.claimed.lane));
                     });
