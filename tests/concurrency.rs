@@ -265,11 +265,21 @@ mod stories {
         assert_eq!(world.recorded("approval.approved").await, 1);
     }
 
+    /// What the journal says of requests; that nobody's phone rang is recorded, too.
+    async fn ends(world: &World) -> usize {
+        world
+            .journal()
+            .await
+            .iter()
+            .filter(|entry| entry["kind"].as_str().is_some_and(|kind| kind.starts_with("approval.")))
+            .count()
+    }
+
     pub(crate) async fn cancelling_while_approving(world: &World) {
         let raw = Raw::new(world);
         let (bot, phone) = (raw.able_bot("heimdall").await, raw.person("yannick", "member").await);
         for _ in 0..8 {
-            let before = world.journal().await.len();
+            let before = ends(world).await;
             let asked = raw.ask(&bot, "yannick", &deploy("api", "production")).await;
             let answer = phone.prepare(&raw, &asked, "approve").await;
             let path = format!("/v1/approvals/{asked}");
@@ -286,7 +296,7 @@ mod stories {
                 }
                 other => panic!("{other:?}"),
             }
-            assert_eq!(world.journal().await.len(), before + 2, "one for the request, one for its end");
+            assert_eq!(ends(world).await, before + 2, "one for the request, one for its end");
         }
     }
 
@@ -294,7 +304,7 @@ mod stories {
         let raw = Raw::new(world);
         let (bot, phone) = (raw.able_bot("heimdall").await, raw.person("yannick", "member").await);
         for _ in 0..8 {
-            let before = world.journal().await.len();
+            let before = ends(world).await;
             let asked = raw.ask(&bot, "yannick", &deploy("api", "production")).await;
             world.advance(seconds(299)).await;
             let answer = phone.prepare(&raw, &asked, "approve").await;
@@ -306,7 +316,7 @@ mod stories {
                 Some("expired") => drop(approved.expect_refusal(409, "approval_expired")),
                 other => panic!("{other:?}"),
             }
-            assert_eq!(world.journal().await.len(), before + 2, "one for the request, one for its end");
+            assert_eq!(ends(world).await, before + 2, "one for the request, one for its end");
             phone.sign_in(&raw).await;
         }
     }

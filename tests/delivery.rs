@@ -2,6 +2,8 @@
 
 #[path = "delivery/house.rs"]
 mod house;
+#[path = "delivery/natively.rs"]
+mod natively;
 mod support;
 #[path = "delivery/ways.rs"]
 mod ways;

@@ -66,7 +66,8 @@ mod stories {
         async fn event(&mut self) -> Value {
             let next = async {
                 loop {
-                    if let Some(data) = self.block().await.expect("the stream goes on") {
+                    let data = self.block().await.expect("the stream goes on");
+                    if let Some(data) = data.filter(|data| data["kind"] != ASIDE) {
                         return data;
                     }
                 }
@@ -97,8 +98,11 @@ mod stories {
         }
     }
 
+    /// Nobody here has a phone that rings, which is an event of its own and told elsewhere (`tests/delivery/ways.rs`).
+    const ASIDE: &str = "person.unreachable";
+
     fn kinds(events: &[Value]) -> Vec<&str> {
-        events.iter().map(|event| event["kind"].as_str().expect("a kind")).collect()
+        events.iter().map(|event| event["kind"].as_str().expect("a kind")).filter(|kind| *kind != ASIDE).collect()
     }
 
     async fn listening_bot(raw: &Raw<'_>, name: &str) -> RawBot {
@@ -200,7 +204,7 @@ mod stories {
         world.journal().await;
         let path = format!("/v1/events?after={}", polled["next"]);
         let body = raw.get(As::Bot(&bot), &path).await.expect(200).body;
-        assert_eq!(body["events"], json!([]));
+        assert_eq!(kinds(body["events"].as_array().unwrap()), Vec::<&str>::new());
         assert!(body["next"].as_i64() > polled["next"].as_i64());
     }
 
@@ -312,8 +316,7 @@ mod stories {
         world.journal().await;
         let find = async |query: &str| {
             let body = raw.get(As::Phone(&phone), &format!("/v1/journal?{query}")).await.expect(200).body;
-            let entries = body["entries"].as_array().unwrap().clone();
-            entries.iter().map(|entry| entry["kind"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+            kinds(body["entries"].as_array().unwrap()).into_iter().map(str::to_owned).collect::<Vec<_>>()
         };
         assert_eq!(find("kind=approval.").await, ["approval.requested", "approval.denied"]);
         assert_eq!(find("kind=approval.&order=newest").await, ["approval.denied", "approval.requested"]);

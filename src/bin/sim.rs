@@ -14,7 +14,7 @@ use phoneops::sim::apns::{self, Apns, Environment};
 use phoneops::sim::fcm::{self, Fcm};
 use phoneops::sim::phone::{self, Error, Factor, Lock, Phone, Provider, Push, Verdict};
 use phoneops::sim::push_service::PushService;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
 /// Simulators for PhoneOps: push services and phones, for demos and for developers of apps and bots.
@@ -155,6 +155,12 @@ enum Act {
     RejectDevice {
         /// The device's id.
         device: String,
+    },
+    /// Say that a chat identity is me, by the code that a bot showed.
+    #[command(after_help = "Example:\n  sim phone --state phone.json link 7K3M-Q2XN-B4TD")]
+    Link {
+        /// The code.
+        code: String,
     },
     /// Deny with the passkey.
     #[command(after_help = "Example:\n  sim phone --state phone.json deny apr_01jd3k --reason \"not on a Friday\"")]
@@ -355,6 +361,7 @@ async fn perform(phone: &Phone, act: Act) -> Result<Value, Error> {
         Act::Confirm => confirm(phone).await,
         Act::Devices => phone.devices().await.map(Value::from),
         Act::ConfirmDevice { device, number } => phone.confirm_device(&device, &number).await,
+        Act::Link { code } => phone.post("/v1/chat-identities", &json!({"code": code})).await?.accepted(),
         Act::RejectDevice { device } => phone.reject_device(&device).await.map(|()| Value::Null),
         Act::Deny { approval, reason } => phone.deny(&approval, reason.as_deref()).await,
         Act::Open => open(phone).await,

@@ -265,7 +265,7 @@ async fn a_buried_job_is_kept_and_never_claimed(db: TestDb) {
     assert!(!retry(&store, &job, NOW).await, "burying ended the lease");
     assert!(!complete(&store, &job).await, "burying ended the lease");
     let depth = jobs::depth(&store).await.unwrap();
-    assert_eq!(depth.iter().map(|d| (d.kind.as_str(), d.live, d.buried)).collect::<Vec<_>>(), [("push", 0, 1)]);
+    assert_eq!(depth.iter().map(|d| (d.kind.as_str(), d.live, d.buried)).collect::<Vec<_>>(), [("fail_over", 0, 1)]);
 }
 
 async fn the_longest_due_come_first(db: TestDb) {
