@@ -12,6 +12,7 @@ mod world;
 world::stories! {
     what_is_over_is_not_sent
     what_is_over_is_not_sent_again
+    nothing_more_is_sent_to_whoever_has_left
     a_page_that_no_phone_has_rings_louder_and_shows_once
     a_phone_that_is_gone_hands_the_page_on_at_once
     how_far_a_push_came
@@ -77,7 +78,7 @@ mod stories {
             self.delivery.clock.advance(self.delivery.clock.now().until(soon));
             for claimed in self.delivery.claim(Lane { channel: Channel::WebPush, urgent: true }, 10).await.unwrap() {
                 let done = self.delivery.send(claimed).await;
-                self.delivery.record(vec![done]).await.unwrap();
+                self.delivery.record([done].into()).await.unwrap();
             }
             self.carrier.0.swap(0, Ordering::SeqCst)
         }
@@ -212,6 +213,20 @@ mod stories {
         let ys = world.person("ys", "Ys Example").await;
         assert_eq!(ys.phone.get(&path).await.unwrap().code(), "not_found", "it does not concern them");
         yannick.phone.deny(&asked, None).await.unwrap();
+    }
+
+    pub(crate) async fn nothing_more_is_sent_to_whoever_has_left(world: &World) {
+        let yannick = world.person("yannick", "Yannick Schutz").await;
+        let ys = world.person("ys", "Ys Example").await;
+        let heimdall = world.bot("heimdall").await;
+        let page = page_that_waits(world, &heimdall, &yannick).await;
+        world.operator.delete("/v1/users/@yannick").await.unwrap();
+        world.advance(seconds(30)).await;
+        assert_eq!(arrived(world, "All your apps are down"), 1, "only the try that failed");
+        world.advance(minutes(3)).await;
+        ys.expect_push(world, "All your apps are down").await;
+        ys.phone.acknowledge(&page).await.unwrap();
+        ys.phone.resolve(&page).await.unwrap();
     }
 
     pub(crate) async fn what_is_over_is_not_sent_again(world: &World) {

@@ -141,7 +141,14 @@ async fn open_pg(url: &str, connections: u32) -> Result<Backend> {
     let options = options
         .application_name("phoneops")
         // Never weaker than the promise, whatever the server's default is.
-        .options([("synchronous_commit", "on"), ("statement_timeout", "10s"), ("lock_timeout", "5s")]);
+        .options([("synchronous_commit", "on"), ("statement_timeout", "10s"), ("lock_timeout", "5s")])
+        // What a node held that froze, or was cut off, in the middle of a transaction: the others do not wait for it longer than this.
+        .options([
+            ("idle_in_transaction_session_timeout", "15s"),
+            ("tcp_keepalives_idle", "10"),
+            ("tcp_keepalives_interval", "5"),
+        ])
+        .options([("tcp_keepalives_count", "3")]);
     let lane = async |size: u32| -> Result<Lane> {
         let pool = PgPoolOptions::new().max_connections(size).acquire_timeout(Duration::from_secs(5));
         Ok(Lane::new(pool.connect_with(options.clone()).await?, size))

@@ -12,8 +12,9 @@
 //! A route is a carrier; with Web Push, where every person brings a provider along, it is one provider's origin.
 //!
 //! **Invariants**
-//! - While a route is open nothing is sent on it but one probe at a time.
-//! - One phone whose provider cannot serve it opens nothing: of what may be the target's fault, only failures of different targets count.
+//! - While a route is open nothing is sent on it but one probe at a time, and only that probe's failure makes the pause longer.
+//! - A failure counts only in the turn it was sent in: fifty sends on one dying connection open a route once, and no wider.
+//! - A few phones whose provider cannot serve them open nothing: of what may be the target's fault, each target counts once.
 //! - Origins are strangers' words: so many are remembered and no more, and what is open is forgotten last.
 
 use std::collections::HashMap;
@@ -27,13 +28,16 @@ use crate::clock::Timestamp;
 use crate::push::{Outcome, Target};
 
 /// So many failures in a row open a route.
-const FAILURES: u32 = 5;
+const FAILURES: usize = 5;
 
 /// How long a route is left alone at first, and at most.
 const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_mins(1));
 
 /// How long a probe may take before another is sent: longer than any carrier's own limit.
 const PROBE: Duration = Duration::from_secs(30);
+
+/// How long the others wait while a probe is out: it may be back in a moment, or not for long.
+const PROBING: Duration = Duration::from_millis(500);
 
 /// Routes remembered at most.
 const ROUTES: usize = 1024;
@@ -72,9 +76,11 @@ enum Sign {
 }
 
 impl Sign {
-    fn of(outcome: &Outcome) -> Self {
+    fn of(channel: Channel, outcome: &Outcome) -> Self {
         match outcome {
             Outcome::Accepted { .. } | Outcome::Gone { .. } => Self::Works,
+            // A stranger's word, about one subscription perhaps. The others' carriers are those that we have an account with.
+            Outcome::Misconfigured(_) if channel == Channel::WebPush => Self::MayFail,
             Outcome::Misconfigured(_) => Self::Fails,
             Outcome::Retryable(_) => Self::MayFail,
             Outcome::RetryAfter(_) | Outcome::Refused(_) | Outcome::Expired => Self::Nothing,
@@ -104,10 +110,18 @@ pub struct Open {
     pub why: String,
 }
 
+/// That something may be sent, and in which turn of its route. While the route is open, only the probe's is the current one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Ticket {
+    turn: u64,
+}
+
 #[derive(Clone, Debug, Default)]
 struct Circuit {
-    failures: u32,
-    failed_last: Option<Uuid>,
+    /// One more whenever it opens, sends a probe or closes.
+    turn: u64,
+    /// What failed since it last worked: a target once, and none for what is no target's fault. Never more than open it.
+    failed: Vec<Option<Uuid>>,
     open: Option<Opened>,
 }
 
@@ -116,6 +130,8 @@ struct Opened {
     since: Timestamp,
     why: String,
     pause: Duration,
+    /// Whether `probe_at` is when the probe that is out is given up.
+    probing: bool,
     probe_at: Timestamp,
 }
 
@@ -125,20 +141,15 @@ pub struct Circuits(Arc<Mutex<HashMap<Route, Circuit>>>);
 
 impl Circuits {
     /// `Err` with when to ask again, while nothing is to be sent on `route`. Whoever gets `Ok` on an open route is the probe.
-    pub(super) fn admit(&self, route: &Route, now: Timestamp) -> Result<(), Timestamp> {
+    pub(super) fn admit(&self, route: &Route, now: Timestamp) -> Result<Ticket, Timestamp> {
         let mut routes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(open) = routes.get_mut(route).and_then(|circuit| circuit.open.as_mut()) else { return Ok(()) };
-        if now < open.probe_at {
-            return Err(open.probe_at);
-        }
-        open.probe_at = now.after(PROBE);
-        Ok(())
+        routes.get_mut(route).map_or(Ok(Ticket { turn: 0 }), |circuit| circuit.admit(now))
     }
 
-    /// What came of a try at `target`; whether that opened or closed its route.
-    pub(super) fn note(&self, route: &Route, target: Uuid, outcome: &Outcome, now: Timestamp) -> Option<Change> {
+    /// What came of the try at `target` that `ticket` admitted; whether that opened or closed its route.
+    pub(super) fn note(&self, route: &Route, ticket: Ticket, target: Uuid, outcome: &Outcome, now: Timestamp) -> Option<Change> {
         let mut routes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let sign = Sign::of(outcome);
+        let sign = Sign::of(route.channel, outcome);
         if !routes.contains_key(route) {
             if matches!(sign, Sign::Works | Sign::Nothing) {
                 return None;
@@ -146,19 +157,14 @@ impl Circuits {
             make_room(&mut routes);
         }
         let circuit = routes.entry(route.clone()).or_default();
+        let current = ticket.turn == circuit.turn;
         let change = |opened| Change { route: route.clone(), opened };
         match sign {
-            Sign::Works => {
-                let was_open = circuit.open.is_some();
-                routes.remove(route);
-                was_open.then(|| change(None))
-            }
-            Sign::Fails => circuit.fail(why(outcome), now).map(|why| change(Some(why))),
-            Sign::MayFail if circuit.open.is_none() && circuit.failed_last == Some(target) => None,
-            Sign::MayFail => {
-                circuit.failed_last = Some(target);
-                circuit.fail(why(outcome), now).map(|why| change(Some(why)))
-            }
+            // Whenever it was sent: it arrived.
+            Sign::Works => circuit.heal().then(|| change(None)),
+            _ if !current => None,
+            Sign::Fails => circuit.fail(None, why(outcome), now).map(|why| change(Some(why))),
+            Sign::MayFail => circuit.fail(Some(target), why(outcome), now).map(|why| change(Some(why))),
             Sign::Nothing => {
                 circuit.release(now);
                 None
@@ -183,26 +189,50 @@ impl Circuits {
 }
 
 impl Circuit {
-    /// Why it opened, when this failure opened it.
-    fn fail(&mut self, why: String, now: Timestamp) -> Option<String> {
-        self.failures = self.failures.saturating_add(1);
+    fn admit(&mut self, now: Timestamp) -> Result<Ticket, Timestamp> {
+        if let Some(open) = &mut self.open {
+            if now < open.probe_at {
+                return Err(if open.probing { now.after(PROBING).min(open.probe_at) } else { open.probe_at });
+            }
+            (open.probing, open.probe_at) = (true, now.after(PROBE));
+            self.turn += 1;
+        }
+        Ok(Ticket { turn: self.turn })
+    }
+
+    /// Something of the current turn failed: the probe, when it is open. Why it opened, when this opened it.
+    fn fail(&mut self, target: Option<Uuid>, why: String, now: Timestamp) -> Option<String> {
         if let Some(open) = &mut self.open {
             open.pause = (open.pause * 2).min(PAUSES.1);
-            open.probe_at = now.after(open.pause);
+            (open.probing, open.probe_at) = (false, now.after(open.pause));
             open.why = why;
             return None;
         }
-        if self.failures < FAILURES {
+        if target.is_some() && self.failed.contains(&target) {
             return None;
         }
-        self.open = Some(Opened { since: now, why: why.clone(), pause: PAUSES.0, probe_at: now.after(PAUSES.0) });
+        self.failed.push(target);
+        if self.failed.len() < FAILURES {
+            return None;
+        }
+        self.turn += 1;
+        let (pause, probe_at) = (PAUSES.0, now.after(PAUSES.0));
+        self.open = Some(Opened { since: now, why: why.clone(), pause, probing: false, probe_at });
         Some(why)
+    }
+
+    /// It works; whether that closed it. It stays known, so that what was sent before counts for nothing when it fails later.
+    fn heal(&mut self) -> bool {
+        self.failed.clear();
+        let was_open = self.open.take().is_some();
+        self.turn += u64::from(was_open);
+        was_open
     }
 
     /// The probe told nothing: another may go at once.
     fn release(&mut self, now: Timestamp) {
         if let Some(open) = &mut self.open {
-            open.probe_at = now;
+            (open.probing, open.probe_at) = (false, now);
         }
     }
 }
@@ -214,14 +244,14 @@ fn why(outcome: &Outcome) -> String {
     }
 }
 
-/// Forgets a route that is not open, or else the one that is open for longest.
+/// Forgets a route that does not fail, or else one that is not open, or else the one that is open for longest.
 fn make_room(routes: &mut HashMap<Route, Circuit>) {
     if routes.len() < ROUTES {
         return;
     }
-    let since = |circuit: &Circuit| circuit.open.as_ref().map(|open| open.since);
-    let oldest = routes.iter().min_by_key(|(_, circuit)| since(circuit)).map(|(route, _)| route.clone());
-    if let Some(route) = oldest {
+    let matters = |circuit: &Circuit| (circuit.open.as_ref().map(|open| open.since), circuit.failed.len());
+    let least = routes.iter().min_by_key(|(_, circuit)| matters(circuit)).map(|(route, _)| route.clone());
+    if let Some(route) = least {
         routes.remove(&route);
     }
 }
@@ -250,9 +280,19 @@ mod tests {
         Uuid::from_u128(n)
     }
 
+    fn refused() -> Outcome {
+        Outcome::Misconfigured("403".into())
+    }
+
+    /// What it comes to when it is sent and answered at once.
+    fn tried(circuits: &Circuits, route: &Route, n: u128, outcome: &Outcome, now: Timestamp) -> Option<Change> {
+        let ticket = circuits.admit(route, now).expect("it may be sent");
+        circuits.note(route, ticket, target(n), outcome, now)
+    }
+
     /// A route that was just opened.
     fn opened(circuits: &Circuits, now: Timestamp) {
-        let changes: Vec<_> = (0..5).map(|n| circuits.note(&apns(), target(n), &fails(), now)).collect();
+        let changes: Vec<_> = (0..5).map(|n| tried(circuits, &apns(), n, &fails(), now)).collect();
         assert!(changes[..4].iter().all(Option::is_none), "not before the fifth");
         assert_eq!(changes[4], Some(Change { route: apns(), opened: Some("no answer".into()) }));
     }
@@ -262,42 +302,81 @@ mod tests {
         let circuits = Circuits::default();
         for n in 0..20 {
             let outcome = if n % 5 == 4 { works() } else { fails() };
-            assert_eq!(circuits.note(&apns(), target(n), &outcome, at(0)), None, "four in a row are not five");
+            assert_eq!(tried(&circuits, &apns(), n, &outcome, at(0)), None, "four in a row are not five");
         }
         opened(&circuits, at(0));
         assert_eq!(circuits.open()[0].route, "apns");
         assert_eq!(circuits.admit(&apns(), at(999)), Err(at(1000)));
-        assert_eq!(circuits.admit(&apns(), at(1000)), Ok(()), "the probe");
+        let probe = circuits.admit(&apns(), at(1000)).expect("the probe");
         assert!(circuits.admit(&apns(), at(1001)).is_err(), "one at a time");
-        assert_eq!(circuits.note(&apns(), target(9), &fails(), at(1100)), None, "it was open before");
+        assert_eq!(circuits.note(&apns(), probe, target(9), &fails(), at(1100)), None, "it was open before");
         assert_eq!(circuits.admit(&apns(), at(3000)), Err(at(3100)), "twice as long");
-        assert_eq!(circuits.admit(&apns(), at(3100)), Ok(()));
-        assert_eq!(circuits.note(&apns(), target(9), &works(), at(3200)), Some(Change { route: apns(), opened: None }));
-        assert_eq!((circuits.admit(&apns(), at(3200)), circuits.open()), (Ok(()), vec![]));
+        assert_eq!(tried(&circuits, &apns(), 9, &works(), at(3100)), Some(Change { route: apns(), opened: None }));
+        assert!(circuits.admit(&apns(), at(3100)).is_ok() && circuits.open().is_empty());
     }
 
     #[test]
-    fn one_phone_alone_opens_nothing_but_an_account_that_is_not_accepted_does() {
+    fn only_the_probe_makes_the_pause_longer_and_anybody_closes_it() {
         let circuits = Circuits::default();
-        for _ in 0..50 {
-            assert_eq!(circuits.note(&apns(), target(1), &fails(), at(0)), None);
+        let sent: Vec<_> = (0..50).map(|n| (n, circuits.admit(&apns(), at(0)).expect("it is closed"))).collect();
+        let fail = |sent: &[(u128, Ticket)], now| -> Vec<_> {
+            sent.iter().filter_map(|(n, ticket)| circuits.note(&apns(), *ticket, target(*n), &fails(), now)).collect()
+        };
+        assert_eq!(fail(&sent[..40], at(0)).len(), 1, "all die with one connection, and it opens once");
+        assert_eq!(circuits.admit(&apns(), at(999)), Err(at(1000)), "as if five had");
+        let given_up = circuits.admit(&apns(), at(1000)).expect("the probe");
+        assert_eq!(fail(&sent[40..42], at(1001)), vec![], "and while the probe is out");
+        let probe = circuits.admit(&apns(), at(31_000)).expect("the first one never came back");
+        assert_eq!(circuits.note(&apns(), given_up, target(1), &fails(), at(31_001)), None);
+        assert_eq!(circuits.note(&apns(), given_up, target(1), &Outcome::Expired, at(31_001)), None);
+        assert_eq!(circuits.admit(&apns(), at(31_002)), Err(at(31_502)), "nor does one that was given up end it");
+        assert_eq!(circuits.note(&apns(), probe, target(1), &fails(), at(31_100)), None);
+        assert_eq!(circuits.admit(&apns(), at(31_100)), Err(at(33_100)), "doubled once");
+
+        let closed = circuits.note(&apns(), sent[42].1, target(42), &works(), at(31_200));
+        assert_eq!(closed, Some(Change { route: apns(), opened: None }), "whoever it is");
+        assert_eq!(fail(&sent[43..], at(31_300)), vec![], "what was sent before does not open it again");
+        opened(&circuits, at(31_400));
+    }
+
+    #[test]
+    fn while_a_probe_is_out_the_others_ask_again_soon() {
+        let circuits = Circuits::default();
+        opened(&circuits, at(0));
+        let probe = circuits.admit(&apns(), at(1000)).expect("the probe");
+        assert_eq!(circuits.admit(&apns(), at(1010)), Err(at(1510)));
+        assert_eq!(circuits.admit(&apns(), at(30_900)), Err(at(31_000)), "no later than the next probe may go");
+        circuits.note(&apns(), probe, target(1), &works(), at(1100));
+        assert!(circuits.admit(&apns(), at(1510)).is_ok());
+    }
+
+    #[test]
+    fn a_few_phones_open_nothing_but_an_account_that_is_not_accepted_does() {
+        let circuits = Circuits::default();
+        let web = Route { channel: Channel::WebPush, origin: Some("https://push.example.com".into()) };
+        let fcm = Route { channel: Channel::Fcm, origin: None };
+        for (route, outcome) in [(&fcm, fails()), (&web, fails()), (&web, refused())] {
+            for n in 0..50 {
+                assert_eq!(tried(&circuits, route, n % 4, &outcome, at(0)), None, "four by turns are not five");
+            }
         }
-        let refused = Outcome::Misconfigured("403".into());
-        let changes = (0..5).filter_map(|_| circuits.note(&apns(), target(1), &refused, at(0))).count();
-        assert_eq!(changes, 1);
+        assert!(tried(&circuits, &fcm, 4, &fails(), at(0)).is_some(), "a fifth");
+        assert!(tried(&circuits, &web, 4, &refused(), at(0)).is_some());
+        let changes: Vec<_> = (0..5).filter_map(|_| tried(&circuits, &apns(), 1, &refused(), at(0))).collect();
+        assert_eq!(changes, vec![Change { route: apns(), opened: Some("403".into()) }], "it is nobody's fault but ours");
     }
 
     #[test]
     fn providers_of_web_push_are_routes_of_their_own_and_so_many_are_remembered() {
-        let route = |n: u32| Route { channel: Channel::WebPush, origin: Some(format!("https://{n}.example.com")) };
+        let route = |n: u128| Route { channel: Channel::WebPush, origin: Some(format!("https://{n}.example.com")) };
         let circuits = Circuits::default();
         for n in 0..5 {
-            circuits.note(&route(0), target(n), &fails(), at(0));
+            tried(&circuits, &route(0), n, &fails(), at(0));
         }
         assert!(circuits.admit(&route(0), at(0)).is_err());
         assert!(circuits.admit(&route(1), at(0)).is_ok() && circuits.admit(&apns(), at(0)).is_ok());
         for n in 1..3000 {
-            circuits.note(&route(n), target(1), &fails(), at(0));
+            tried(&circuits, &route(n), 1, &fails(), at(0));
         }
         assert_eq!(circuits.0.lock().unwrap().len(), ROUTES);
         assert!(circuits.admit(&route(0), at(0)).is_err(), "what is open is forgotten last");
@@ -307,8 +386,7 @@ mod tests {
     fn a_probe_that_tells_nothing_lets_the_next_one_go() {
         let circuits = Circuits::default();
         opened(&circuits, at(0));
-        assert_eq!(circuits.admit(&apns(), at(1000)), Ok(()));
-        circuits.note(&apns(), target(1), &Outcome::Refused("too long".into()), at(1001));
-        assert_eq!(circuits.admit(&apns(), at(1001)), Ok(()));
+        assert_eq!(tried(&circuits, &apns(), 1, &Outcome::Refused("too long".into()), at(1000)), None);
+        assert!(circuits.admit(&apns(), at(1001)).is_ok());
     }
 }

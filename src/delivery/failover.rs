@@ -70,7 +70,16 @@ impl Delivery {
     }
 
     async fn go_on(&self, tx: &mut Tx<'_>, id: NotificationId, ringing: &Ringing, now: Timestamp) -> Result<()> {
-        let (ways, _) = self.ways(tx.db(), ringing.user, None).await?;
+        if ringing.fan_out_after.is_some() {
+            // Some devices have no attempt yet: nothing is judged before they have.
+            return self.queue.enqueue(tx, Kind::FailOver, id.0, now.after(self.patience)).await;
+        }
+        let (mut ways, mut behind) = self.ways(tx.db(), ringing.user, None).await?;
+        while let Some(last) = behind {
+            let (more, next) = self.ways(tx.db(), ringing.user, Some(last)).await?;
+            ways.extend(more);
+            behind = next;
+        }
         let tried = attempts::tried(tx.db(), id).await?;
         match plan::next(&ways, &tried, self.patience, now) {
             Next::Wait(at) if at < ringing.expires_at => self.queue.enqueue(tx, Kind::FailOver, id.0, at).await,

@@ -15,7 +15,7 @@
 //! **Invariants**
 //! - What said received is never tried again, and neither is what failed for good, unless it was registered since.
 //! - While a way is still being tried it is made louder, not tried twice.
-//! - A person is unreachable only when every way to them has failed or is down.
+//! - A person is unreachable only when every way to them has failed, is down or is gone.
 
 use std::time::Duration;
 
@@ -87,7 +87,7 @@ pub(super) fn next(ways: &[Way], tried: &[Tried], patience: Duration, now: Times
     if tried.iter().any(|tried| tried.stage == Stage::Received) {
         return Next::Nothing;
     }
-    let alive: Vec<_> = tried.iter().filter(|tried| !is_hopeless(tried.stage)).collect();
+    let alive: Vec<_> = tried.iter().filter(|one| !is_hopeless(one.stage) && !is_closed(one, ways, tried)).collect();
     if alive.is_empty() {
         let left: Vec<_> = ways.iter().filter(|way| !was_in_vain(**way, tried)).copied().collect();
         return if left.is_empty() { Next::Unreachable } else { Next::Louder(left) };
@@ -109,6 +109,12 @@ fn is_hopeless(stage: Stage) -> bool {
         Stage::Failed(_) | Stage::Down | Stage::Withdrawn => true,
         Stage::New | Stage::Trying(_) | Stage::Accepted(_) | Stage::Received => false,
     }
+}
+
+/// Whether what was handed over will not be heard of any more: its way is gone, or a later attempt found it dead.
+fn is_closed(one: &Tried, ways: &[Way], tried: &[Tried]) -> bool {
+    let way = || ways.iter().find(|way| way.device == one.device && way.channel == one.channel);
+    matches!(one.stage, Stage::Accepted(_)) && way().is_none_or(|way| was_in_vain(*way, tried))
 }
 
 fn under_way_since(stage: Stage) -> Option<Timestamp> {
@@ -226,6 +232,17 @@ mod tests {
                 9,
                 Unreachable,
             ),
+            (
+                "handed over, and found dead when it was to be louder",
+                vec![
+                    tried(one, 0, Accepted(at(9))),
+                    tried(one, 1, Failed(at(24))),
+                    tried(two, 0, Failed(at(9))),
+                    tried(mail(), 1, Failed(at(24))),
+                ],
+                24,
+                Unreachable,
+            ),
             ("louder once, and not again", vec![tried(one, 0, Accepted(at(0))), tried(one, 1, Accepted(at(15)))], 900, Nothing),
             (
                 "withdrawn counts for nothing",
@@ -237,6 +254,16 @@ mod tests {
         for (what, tried, now, expected) in rows {
             assert_eq!(next(&[one, two, mail()], &tried, PATIENCE, at(now)), expected, "{what}");
         }
+    }
+
+    #[test]
+    fn what_was_handed_over_to_a_phone_that_is_gone_is_not_waited_for() {
+        let gone = [tried(phone(1), 0, Stage::Accepted(at(100)))];
+        assert_eq!(next(&[], &gone, PATIENCE, at(101)), Next::Unreachable);
+        assert_eq!(next(&[mail()], &gone, PATIENCE, at(101)), Next::Louder(vec![mail()]));
+        // While its carrier is still being asked it is.
+        let asked = [tried(phone(1), 0, Stage::Trying(at(100)))];
+        assert_eq!(next(&[], &asked, PATIENCE, at(101)), Next::Wait(at(115)));
     }
 
     #[test]

@@ -186,7 +186,7 @@ impl FromRow for Shown {
 }
 
 /// Where a subject may be on a screen: one row a device, for the newest round it was sent. An attempt that is still waiting
-/// may have been sent already by a worker that has not said so.
+/// may have been sent already by a worker that has not said so, and one that failed may have come nevertheless.
 ///
 /// The newest is picked here: as a correlated query PostgreSQL took seconds for it under load.
 pub(super) async fn shown(db: &mut Db<'_>, subject: uuid::Uuid) -> Result<Vec<Shown>> {
@@ -195,7 +195,8 @@ pub(super) async fn shown(db: &mut Db<'_>, subject: uuid::Uuid) -> Result<Vec<Sh
             "select notifications.user_id, attempts.device_id, notifications.round,
                  coalesce(notifications.replaces_id, notifications.id) as notification_id
              from notifications join attempts on attempts.notification_id = notifications.id
-             where notifications.subject_id = $1 and attempts.state in ('accepted', 'waiting') and attempts.device_id is not null
+             where notifications.subject_id = $1 and (attempts.state in ('accepted', 'waiting') or attempts.received_at is not null)
+                 and attempts.device_id is not null
              order by notifications.round, attempts.id",
         )
         .bind(subject)

@@ -37,6 +37,9 @@ const SWEEP: Duration = Duration::from_secs(1);
 /// How long a lane waits that cannot read its attempts.
 const PAUSE: Duration = Duration::from_millis(50);
 
+/// How often it is tried to record what was sent.
+const RECORD_TRIES: u32 = 5;
+
 /// The lanes at work. Cheap to clone.
 #[derive(Clone)]
 pub struct Lanes {
@@ -115,25 +118,33 @@ impl Worker {
                 place = self.places.clone().acquire_owned() => place,
             };
             let Ok(place) = place else { return sweep };
-            if let Err(error) = self.claim(place).await {
-                return self.pause_after(&error).await;
+            match self.claim(place).await {
+                Ok(0) => {
+                    // Another node has it, or holds on to it: asking at once again would be all that this one does.
+                    tokio::time::sleep(PAUSE).await;
+                    if self.lanes.stop.is_cancelled() {
+                        return sweep;
+                    }
+                }
+                Ok(_) => {}
+                Err(error) => return self.pause_after(&error).await,
             }
         }
     }
 
-    /// Claims what there are places for, and starts sending it.
-    async fn claim(&self, first: OwnedSemaphorePermit) -> db::Result<()> {
+    /// Claims what there are places for, and starts sending it; how many.
+    async fn claim(&self, first: OwnedSemaphorePermit) -> db::Result<usize> {
         let _busy = Busy::enter(&self.lanes.busy);
         let more = self.places.available_permits().min(BATCH - 1);
         let limit = u32::try_from(more + 1).map_err(|error| Error::Failed(error.to_string()))?;
         let claimed = self.lanes.delivery.claim(self.lane, limit).await?;
-        let mut first = Some(first);
+        let (mut first, count) = (Some(first), claimed.len());
         for attempt in claimed {
             // Nobody else takes places of this lane: there are as many as were counted.
             let place = first.take().or_else(|| self.places.clone().try_acquire_owned().ok());
             self.send(attempt, place);
         }
-        Ok(())
+        Ok(count)
     }
 
     fn send(&self, attempt: Claimed, place: Option<OwnedSemaphorePermit>) {
@@ -158,9 +169,18 @@ async fn record(delivery: Delivery, mut made: mpsc::Receiver<(Done, Busy)>) {
     let mut gathered = Vec::new();
     while made.recv_many(&mut gathered, BATCH).await > 0 {
         let (done, busy): (Vec<_>, Vec<_>) = gathered.drain(..).unzip();
-        if let Err(error) = delivery.record(done).await {
-            // The leases run out and everything is sent again, under the same tags.
-            tracing::error!(%error, "it cannot be recorded what was sent");
+        let done: Arc<[Done]> = done.into();
+        for tries in 1..=RECORD_TRIES {
+            match delivery.record(done.clone()).await {
+                Ok(()) => break,
+                // The database was away for a moment: what was sent is known here, and is not to be sent again for it.
+                Err(error) if tries < RECORD_TRIES => {
+                    tracing::warn!(%error, tries, "it could not be recorded what was sent");
+                    tokio::time::sleep(PAUSE * tries).await;
+                }
+                // The leases run out and everything is sent again, under the same tags.
+                Err(error) => tracing::error!(%error, "it cannot be recorded what was sent"),
+            }
         }
         drop(busy);
     }

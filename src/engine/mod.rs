@@ -273,11 +273,12 @@ impl Worker {
             Err(error) => return self.pause_after(&error).await,
         };
         crate::crash_point!("jobs-claimed");
-        let more = claimed.len() >= room;
+        // What is due soon after these is looked up again; what another node has just taken is left to it.
+        let again = if claimed.is_empty() { sweep } else { now };
         for job in claimed {
             self.start(job, None);
         }
-        if more { now } else { sweep }
+        again
     }
 
     async fn pause_after(&self, error: &db::Error) -> Timestamp {

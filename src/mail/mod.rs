@@ -32,8 +32,9 @@ mod tests;
 
 use session::Session;
 
-/// How long one mail may take, waiting for a place included. A job is leased for longer.
-const LIMIT: Duration = Duration::from_secs(15);
+/// How long one mail may take until its outcome is known, waiting for a place included. With the second for taking leave it is 13 s: the
+/// caller gives up after 15 and would not learn what came of it.
+const LIMIT: Duration = Duration::from_secs(12);
 
 /// How many mails are handed over at once: servers count the connections of one client.
 const AT_ONCE: usize = 8;
@@ -121,18 +122,23 @@ impl Mailer {
             Err(why) => return Outcome::Refused(why.to_string()),
         };
         let sent = async {
-            let Ok(_place) = self.places.acquire().await else {
-                return Outcome::Retryable("the mailer is closed".into());
+            let Ok(place) = self.places.acquire().await else {
+                return (Outcome::Retryable("the mailer is closed".into()), None);
             };
             match Session::open(self).await {
-                Ok(session) => session.send(&self.from.email, &to, &letter).await,
-                Err(outcome) => outcome,
+                Ok(mut session) => (session.send(&self.from.email, &to, &letter).await, Some((session, place))),
+                Err(outcome) => (outcome, None),
             }
         };
-        match tokio::time::timeout(self.limit, sent).await {
-            Ok(outcome) => outcome,
-            Err(_) => Outcome::Retryable(format!("{} gave no answer in time", self.server.host)),
+        let Ok((outcome, open)) = tokio::time::timeout(self.limit, sent).await else {
+            return Outcome::Retryable(format!("{} gave no answer in time", self.server.host));
+        };
+        // After the limit: a server that dawdles over it would turn a mail that it has into one that is sent again. The place is held
+        // meanwhile, since the connection is.
+        if let Some((session, _place)) = open {
+            session.quit().await;
         }
+        outcome
     }
 }
 

@@ -19,6 +19,9 @@ use super::Mailer;
 use crate::config::MailSecurity;
 use crate::push::Outcome;
 
+/// How long taking leave may take: nothing depends on what the server says to it.
+pub(super) const LEAVE: Duration = Duration::from_secs(1);
+
 /// How long connecting to one address may take.
 const CONNECT: Duration = Duration::from_secs(5);
 
@@ -50,13 +53,11 @@ impl<'m> Session<'m> {
     }
 
     /// Hands one mail over. What the server says after that it has it is of no interest.
-    pub(super) async fn send(mut self, from: &Address, to: &Address, letter: &[u8]) -> Outcome {
-        if let Err(outcome) = self.hand_over(from, to, letter).await {
-            self.connection.abort().await;
-            return outcome;
+    pub(super) async fn send(&mut self, from: &Address, to: &Address, letter: &[u8]) -> Outcome {
+        match self.hand_over(from, to, letter).await {
+            Ok(()) => Outcome::Accepted { id: None },
+            Err(outcome) => outcome,
         }
-        self.quit().await;
-        Outcome::Accepted { id: None }
     }
 
     async fn hand_over(&mut self, from: &Address, to: &Address, letter: &[u8]) -> Result<(), Outcome> {
@@ -74,7 +75,7 @@ impl<'m> Session<'m> {
 
     /// Takes leave. A server that does not answer is left all the same.
     pub(super) async fn quit(mut self) {
-        let _ = self.connection.quit().await;
+        let _ = tokio::time::timeout(LEAVE, self.connection.quit()).await;
     }
 }
 

@@ -45,6 +45,8 @@ struct Script {
     rcpt: &'static str,
     data: &'static str,
     message: &'static str,
+    /// Whether QUIT is heard, and never answered.
+    dawdles: bool,
 }
 
 const KIND: Script = Script {
@@ -55,6 +57,7 @@ const KIND: Script = Script {
     rcpt: "250 2.1.5 ok",
     data: "354 go on",
     message: "250 2.0.0 queued as secret-queue-id",
+    dawdles: false,
 };
 
 /// A mail server that plays a script, and keeps what it was told.
@@ -161,6 +164,7 @@ async fn talk<S: AsyncRead + AsyncWrite + Unpin>(
                 heard.lock().unwrap().push(letter);
                 script.message.to_owned()
             }
+            "QUIT" if script.dawdles => std::future::pending().await,
             _ => "221 bye".to_owned(),
         };
         if !say(&mut stream, &answer).await {
@@ -242,6 +246,17 @@ async fn each_steps_refusal_has_its_meaning() {
             }
         }
     }
+}
+
+#[tokio::test]
+async fn a_server_that_dawdles_over_the_leave_changes_no_outcome() {
+    let dawdling = Script { dawdles: true, ..KIND };
+    let server = Server::playing(dawdling, false).await;
+    let mailer = server.mailer(MailSecurity::Plain);
+    let (accepted, gone, tried) =
+        tokio::join!(outcome(dawdling), outcome(Script { rcpt: "550 5.1.1 who?", ..dawdling }), mailer.try_out());
+    assert_eq!((accepted, gone, tried), (Outcome::Accepted { id: None }, Outcome::Gone { since: None }, Ok(())));
+    assert!(LIMIT + session::LEAVE <= Duration::from_secs(13), "the caller gives up after 15 s");
 }
 
 #[tokio::test]

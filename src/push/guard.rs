@@ -11,7 +11,9 @@
 //! - IPv6 is closed unless it is global unicast (`2000::/3`) and no exception; IPv4 is open unless listed.
 //! - An IPv6 address that carries an IPv4 address (mapped, compatible, NAT64, 6to4) is never public.
 //! - Allowing private networks opens what people run services on (loopback, RFC 1918, shared, unique local). Link-local stays
-//!   closed (every cloud keeps its metadata service there), and so does what cannot be a service at all.
+//!   closed, and so does what cannot be a service at all.
+//! - Where a cloud keeps its metadata service stays closed: that is link-local for most, and for some an address among the shared,
+//!   the unique local or the public ones.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -110,9 +112,11 @@ fn reach(address: IpAddr) -> Reach {
     }
 }
 
-/// What is not public in IPv4 (IANA's special-purpose registry, RFC 6890): network, prefix length, who may be reached.
-const SPECIAL_V4: [(Ipv4Addr, u32, Reach); 16] = [
-    (Ipv4Addr::UNSPECIFIED, 8, Reach::Closed), // "this network": 0.0.0.0 connects to oneself
+/// What is not public in IPv4 (IANA's special-purpose registry, RFC 6890): network, prefix length, who may be reached. The first
+/// that an address is in counts.
+const SPECIAL_V4: [(Ipv4Addr, u32, Reach); 17] = [
+    (Ipv4Addr::new(100, 100, 100, 200), 32, Reach::Closed), // cloud metadata among the shared
+    (Ipv4Addr::UNSPECIFIED, 8, Reach::Closed),              // "this network": 0.0.0.0 connects to oneself
     (Ipv4Addr::new(10, 0, 0, 0), 8, Reach::Private),
     (Ipv4Addr::new(100, 64, 0, 0), 10, Reach::Private), // shared by carriers (RFC 6598) and by overlay networks
     (Ipv4Addr::new(127, 0, 0, 0), 8, Reach::Private),
@@ -138,8 +142,10 @@ fn reach_v4(address: Ipv4Addr) -> Reach {
         .map_or(Reach::Public, |(_, _, reach)| *reach)
 }
 
-/// What is not public inside `2000::/3`, or not closed outside it.
-const SPECIAL_V6: [(Ipv6Addr, u32, Reach); 6] = [
+/// What is not public inside `2000::/3`, or not closed outside it. The first that an address is in counts.
+const SPECIAL_V6: [(Ipv6Addr, u32, Reach); 8] = [
+    (Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254), 128, Reach::Closed), // cloud metadata among the unique local
+    (Ipv6Addr::new(0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254), 128, Reach::Closed),  // another's
     (Ipv6Addr::LOCALHOST, 128, Reach::Private),
     (Ipv6Addr::new(0xfc00, 0, 0, 0, 0, 0, 0, 0), 7, Reach::Private), // unique local
     (Ipv6Addr::new(0x2001, 0, 0, 0, 0, 0, 0, 0), 23, Reach::Closed), // protocol assignments: Teredo, ORCHID, benchmarking

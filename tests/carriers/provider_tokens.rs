@@ -16,6 +16,7 @@ engines! {
     three_nodes_use_six_tokens_in_two_hours_at_most
     a_refused_token_is_replaced_once_for_all_nodes
     the_last_token_serves_while_the_database_does_not
+    a_renewal_that_failed_is_tried_again_after_half_a_minute
     a_token_is_kept_sealed
 }
 
@@ -58,7 +59,9 @@ async fn three_nodes_use_six_tokens_in_two_hours_at_most(db: TestDb) {
         let asked = nodes.iter().flat_map(|node| (0..5).map(move |_| node.current(minutes(minute))));
         let tokens: HashSet<_> =
             join_all(asked).await.into_iter().map(|token| token.unwrap().text().expose().to_owned()).collect();
-        assert_eq!(tokens.len(), 1, "at minute {minute}");
+        // While one push of each node renews it, the others go on with the last one.
+        let is_due = minute > 0 && minute % 45 == 0;
+        assert!(tokens.len() <= if is_due { 2 } else { 1 }, "at minute {minute}");
         seen.extend(tokens);
     }
     // Minted at minutes 0, 45 and 90; Apple would take six.
@@ -87,6 +90,17 @@ async fn the_last_token_serves_while_the_database_does_not(db: TestDb) {
     assert!(matches!(node.renewed(&token, minutes(54)).await, Err(NoToken::Unavailable(_))));
 }
 
+async fn a_renewal_that_failed_is_tried_again_after_half_a_minute(db: TestDb) {
+    let node = Installation::new().node(&db.store().await);
+    let token = node.current(START).await.unwrap();
+    db.raw("alter table provider_tokens rename to out_of_reach").await;
+    assert_eq!(node.current(minutes(45)).await.unwrap().text(), token.text());
+    db.raw("alter table out_of_reach rename to provider_tokens").await;
+    let seconds = |seconds| minutes(45).after(Duration::from_secs(seconds));
+    assert_eq!(node.current(seconds(29)).await.unwrap().text(), token.text());
+    assert_ne!(node.current(seconds(30)).await.unwrap().text(), token.text());
+}
+
 async fn a_token_is_kept_sealed(db: TestDb) {
     let installation = Installation::new();
     let store = db.store().await;
@@ -96,7 +110,8 @@ async fn a_token_is_kept_sealed(db: TestDb) {
         Engine::Pg => r"select count(*) from provider_tokens where position('\x65794a'::bytea in token_sealed) > 0",
     };
     assert_eq!((db.number("select count(*) from provider_tokens").await, db.number(readable).await), (1, 0));
-    // Under another key it does not open, and none is minted in its place.
-    let other = Installation { master: MasterKey::generate(), key: installation.key };
-    assert!(matches!(other.node(&store).current(START).await, Err(NoToken::Unavailable(_))));
+    // Under another key it does not open, and another is minted in its place once Apple takes one.
+    let other = Installation { master: MasterKey::generate(), key: installation.key }.node(&store);
+    assert!(matches!(other.current(minutes(19)).await, Err(NoToken::Unavailable(_))));
+    assert_eq!(other.current(minutes(20)).await.unwrap().minted_at(), minutes(20));
 }

@@ -187,7 +187,7 @@ impl House {
                 worked |= !claimed.is_empty();
                 let done = join_all(claimed.into_iter().map(|claimed| self.delivery.send(claimed))).await;
                 if !done.is_empty() {
-                    self.delivery.record(done).await.unwrap();
+                    self.delivery.record(done.into()).await.unwrap();
                 }
             }
             if !worked {

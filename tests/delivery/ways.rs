@@ -162,12 +162,12 @@ async fn a_late_worker_changes_nothing(db: TestDb) {
     for claimed in late {
         done.push(house.delivery.send(claimed).await);
     }
-    house.delivery.record(done).await.unwrap();
+    house.delivery.record(done.into()).await.unwrap();
     assert_eq!(house.number("select count(*) from attempts where state = 'waiting'").await, 1);
     house.apns.says(Outcome::Accepted { id: None });
     for claimed in next {
         let done = house.delivery.send(claimed).await;
-        house.delivery.record(vec![done]).await.unwrap();
+        house.delivery.record([done].into()).await.unwrap();
     }
     assert_eq!(house.number("select count(*) from attempts where state = 'accepted'").await, 1);
     assert_eq!(house.recorded("push.failed").await, 0);

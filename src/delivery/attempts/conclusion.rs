@@ -15,6 +15,9 @@ const MAX_PAUSE: Duration = Duration::from_secs(30);
 /// How long a route that does not accept us is left alone.
 const MISCONFIGURED_PAUSE: Duration = Duration::from_secs(30);
 
+/// What waits for a route is tried once more so long before its time is over: the route may have healed unnoticed.
+const LAST_TRY: Duration = Duration::from_secs(1);
+
 /// What a try means for its attempt.
 pub(super) enum Conclusion {
     /// The provider took it.
@@ -31,7 +34,7 @@ pub(super) enum Conclusion {
 
 impl Conclusion {
     pub(super) fn of(outcome: Outcome, claimed: &Claimed, now: Timestamp) -> Self {
-        let again = |pause: Duration, why: String, down: bool| Self::at(now.after(pause), claimed, why, down);
+        let again = |pause: Duration, why: String, down: bool| Self::at(now.after(pause), claimed, now, why, down);
         let address = claimed.address.as_ref();
         match outcome {
             Outcome::Accepted { id } => Self::Accepted(id),
@@ -62,15 +65,20 @@ impl Conclusion {
     }
 
     /// Its route is down until then.
-    pub(super) fn down(until: Timestamp, claimed: &Claimed, route: &Route) -> Self {
+    pub(super) fn down(until: Timestamp, claimed: &Claimed, now: Timestamp, route: &Route) -> Self {
         // Not all at once when it heals.
         let [chance] = random::<1>();
         let due_at = until.after(Duration::from_millis(u64::from(chance)));
-        Self::at(due_at, claimed, format!("{} is down", route.name()), true)
+        Self::at(due_at, claimed, now, format!("{} is down", route.name()), true)
     }
 
-    fn at(due_at: Timestamp, claimed: &Claimed, why: String, down: bool) -> Self {
-        if due_at < claimed.told.expires_at { Self::Again { due_at, why, down } } else { Self::Failed(why) }
+    /// Again then, or never when its time is over by then. A route that is down is no reason to give it up before: other attempts find
+    /// out when it heals.
+    fn at(due_at: Timestamp, claimed: &Claimed, now: Timestamp, why: String, down: bool) -> Self {
+        let expires_at = claimed.told.expires_at;
+        let last_try = expires_at.before(LAST_TRY);
+        let due_at = if down && now < last_try { due_at.min(last_try) } else { due_at };
+        if due_at < expires_at { Self::Again { due_at, why, down } } else { Self::Failed(why) }
     }
 }
 
@@ -90,5 +98,70 @@ pub(super) fn word(outcome: &Outcome) -> &'static str {
         Outcome::Refused(_) => "refused",
         Outcome::Misconfigured(_) => "misconfigured",
         Outcome::Expired => "expired",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use uuid::Uuid;
+
+    use super::super::Told;
+    use super::*;
+    use crate::delivery::{Channel, Lane};
+    use crate::id::{AttemptId, NotificationId, UserId};
+
+    fn at(millis: i64) -> Timestamp {
+        Timestamp::from_micros(millis * 1000)
+    }
+
+    /// Its time is over after ten seconds.
+    fn claimed() -> Claimed {
+        let told = Told {
+            id: NotificationId(Uuid::nil()),
+            user: UserId(Uuid::nil()),
+            round: 1,
+            content: Err("it is not looked at here".into()),
+            expires_at: at(10_000),
+            withdrawn: false,
+            left: false,
+            replaces: None,
+        };
+        Claimed {
+            id: AttemptId(Uuid::nil()),
+            lease: 1,
+            tries: 0,
+            step: 0,
+            lane: Lane { channel: Channel::Apns, urgent: true },
+            device: None,
+            created_at: at(0),
+            was_down: false,
+            told: Arc::new(told),
+            address: None,
+            mail: None,
+        }
+    }
+
+    /// When it is tried again, and whether because its route is down; none when it failed.
+    fn due(conclusion: &Conclusion) -> Option<(Timestamp, bool)> {
+        let Conclusion::Again { due_at, down, .. } = conclusion else { return None };
+        Some((*due_at, *down))
+    }
+
+    #[test]
+    fn a_route_that_is_down_for_longer_than_it_has_is_tried_once_more_before_its_time_is_over() {
+        let route = Route { channel: Channel::Apns, origin: None };
+        let down = |until, now| due(&Conclusion::down(at(until), &claimed(), at(now), &route));
+        assert_eq!(down(60_000, 0), Some((at(9_000), true)));
+        let (soon, is_down) = down(1_000, 0).expect("it has the time");
+        assert!(is_down && (at(1_000)..at(1_256)).contains(&soon), "{soon}");
+        assert!(down(9_500, 9_000).is_some_and(|(due_at, _)| due_at >= at(9_500)), "and again, if there is time for it");
+        assert_eq!(down(60_000, 9_000), None, "nothing is left to wait for");
+
+        let of = |outcome, now| due(&Conclusion::of(outcome, &claimed(), at(now)));
+        assert_eq!(of(Outcome::Misconfigured("403".into()), 0), Some((at(9_000), true)));
+        assert_eq!(of(Outcome::Misconfigured("403".into()), 9_000), None);
+        assert_eq!(of(Outcome::RetryAfter(Duration::from_secs(60)), 0), None, "a provider's word is not asked twice");
     }
 }

@@ -67,6 +67,8 @@ pub(super) struct Told {
     pub(super) content: Result<Content, String>,
     pub(super) expires_at: Timestamp,
     pub(super) withdrawn: bool,
+    /// Whether the person has left.
+    pub(super) left: bool,
     pub(super) replaces: Option<NotificationId>,
 }
 
@@ -150,6 +152,9 @@ impl Delivery {
         if told.withdrawn {
             return (Conclusion::Withdrawn, None);
         }
+        if told.left {
+            return failed("the person has left".into());
+        }
         if now >= told.expires_at {
             return failed(LATE.into());
         }
@@ -180,9 +185,11 @@ impl Delivery {
             return (Conclusion::Failed(format!("[{}] is not configured any more", channel.as_str())), None);
         };
         let route = Route::of(channel, target);
-        if let Err(until) = self.circuits.admit(&route, self.clock.now()) {
-            return (Conclusion::down(until, claimed, &route), None);
-        }
+        let now = self.clock.now();
+        let ticket = match self.circuits.admit(&route, now) {
+            Ok(ticket) => ticket,
+            Err(until) => return (Conclusion::down(until, claimed, now, &route), None),
+        };
         crate::crash_point!("push-built");
         // A carrier that breaks its word about its own time limit must not outlive the lease.
         let limit = self.queue.lease() * 3 / 4;
@@ -193,7 +200,7 @@ impl Delivery {
         metrics::counter!("phoneops_push_total", "carrier" => carrier.name(), "outcome" => word).increment(1);
         tracing::debug!(tries = claimed.tries, outcome = word, "handed over");
         let whose = claimed.device.map_or(claimed.told.user.0, |device| device.0);
-        let change = self.circuits.note(&route, whose, &outcome, now);
+        let change = self.circuits.note(&route, ticket, whose, &outcome, now);
         (Conclusion::of(outcome, claimed, now), change)
     }
 
@@ -239,7 +246,7 @@ impl Delivery {
     ///
     /// # Errors
     /// Storage errors; the leases run out then and everything is sent again.
-    pub async fn record(&self, done: Vec<Done>) -> Result<()> {
+    pub async fn record(&self, done: Arc<[Done]>) -> Result<()> {
         let (now, delivery) = (self.clock.now(), self.clone());
         self.store
             .for_workers()
@@ -249,7 +256,7 @@ impl Delivery {
                     crate::crash_point!("push-recorded");
                     let signals = delivery.signals.clone();
                     tx.after_commit(move || {
-                        for done in &done {
+                        for done in done.iter() {
                             count(done, now);
                         }
                         // A lane that sleeps until something later is told of what was put off.
@@ -262,6 +269,7 @@ impl Delivery {
     }
 
     async fn write_down(&self, tx: &mut Tx<'_>, done: &[Done], now: Timestamp) -> Result<()> {
+        store::lock(tx, &done.iter().map(|done| done.claimed.id.0).collect::<Vec<_>>()).await?;
         let ended: Vec<_> = done.iter().filter_map(Done::ended).collect();
         let held: BTreeSet<_> =
             if ended.is_empty() { BTreeSet::new() } else { store::end(tx, &ended, now).await?.into_iter().collect() };

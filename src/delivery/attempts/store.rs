@@ -127,16 +127,20 @@ impl FromRow for Told {
             content: content.map_err(|error| error.to_string()),
             expires_at: row.get("expires_at")?,
             withdrawn: row.get::<Option<Timestamp>>("withdrawn_at")?.is_some(),
+            left: row.get::<Option<Timestamp>>("removed_at")?.is_some(),
             replaces: row.get("replaces_id")?,
         })
     }
 }
 
 pub(super) async fn told(db: &mut Db<'_>, notifications: &[Uuid]) -> Result<Vec<Told>> {
-    db.query(among!("select id, user_id, round, content, expires_at, withdrawn_at, replaces_id from notifications where id in"))
-        .bind(db::ids(notifications))
-        .all()
-        .await
+    db.query(among!(
+        "select notifications.id, user_id, round, content, expires_at, withdrawn_at, replaces_id, users.removed_at
+         from notifications join users on users.id = notifications.user_id where notifications.id in"
+    ))
+    .bind(db::ids(notifications))
+    .all()
+    .await
 }
 
 /// How an attempt ended, under its lease.
@@ -203,12 +207,30 @@ pub(super) async fn put_off(tx: &mut Tx<'_>, put: &[PutOff], now: Timestamp) -> 
     Ok(())
 }
 
+/// Locks attempts until the transaction ends, always in one order: [`raise`] and two recorders may want the same ones.
+pub(super) async fn lock(tx: &mut Tx<'_>, attempts: &[Uuid]) -> Result<()> {
+    let locked: Vec<AttemptId> = tx
+        .query(Sql::either(
+            "select id from attempts where id in (select unhex(value) from json_each($1)) order by id",
+            "select id from attempts where id in (select value::uuid from jsonb_array_elements_text($1)) order by id for update",
+        ))
+        .bind(db::ids(attempts))
+        .all()
+        .await?;
+    drop(locked);
+    Ok(())
+}
+
 /// What still waits for its carrier will be loud.
 pub(in crate::delivery) async fn raise(tx: &mut Tx<'_>, notification: NotificationId) -> Result<()> {
-    tx.query("update attempts set step = 1 where notification_id = $1 and state = 'waiting'")
-        .bind(notification)
-        .execute()
-        .await?;
+    tx.query(Sql::either(
+        "update attempts set step = 1 where notification_id = $1 and state = 'waiting'",
+        "update attempts set step = 1 where id in
+             (select id from attempts where notification_id = $1 and state = 'waiting' order by id for update)",
+    ))
+    .bind(notification)
+    .execute()
+    .await?;
     Ok(())
 }
 

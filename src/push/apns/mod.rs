@@ -52,8 +52,9 @@ const ROOM: Duration = Duration::from_secs(8);
 /// How long Apple may take to answer.
 const ANSWER: Duration = Duration::from_secs(10);
 
-/// One message in all, however often it is sent again: less than the lease of a job.
-const TOTAL: Duration = Duration::from_secs(18);
+/// One message in all, however often it is sent again: less than the three quarters of a job's lease (20 s) after which the caller
+/// stops waiting, so that a message that failed is told from one that was cut off.
+const TOTAL: Duration = Duration::from_secs(14);
 
 /// How often one message is sent again because it was not processed.
 const RESENT_MAX: u32 = 8;
@@ -169,7 +170,7 @@ impl Apns {
             };
             match reply.meaning() {
                 Meaning::Elsewhere if excused < EXCUSED_MAX => {}
-                Meaning::NewToken => match self.tokens.renewed(&token, self.clock.now()).await {
+                Meaning::NewToken => match self.in_time(over, self.tokens.renewed(&token, self.clock.now())).await {
                     // A connection on which an old token was refused refuses a new one too.
                     Ok(_) | Err(NoToken::TooYoung) if excused < EXCUSED_MAX => {}
                     Ok(_) => return reply.outcome(),
@@ -184,8 +185,8 @@ impl Apns {
 
     /// One request, in the name of the token of that moment. The connection hears what its answer means for it.
     async fn once(&self, push: &Push<'_>, room: Timestamp, over: Timestamp) -> Result<(Reply, ProviderToken), Lost> {
-        let line = self.pool.line(room).await?;
-        let token = self.tokens.current(self.clock.now()).await.map_err(Lost::NoToken)?;
+        let line = self.pool.line(push.urgency, room).await?;
+        let token = self.in_time(over, self.tokens.current(self.clock.now())).await.map_err(Lost::NoToken)?;
         let request = self.requests.request(push, &token, line.is_first());
         let until = over.min(self.clock.now().after(ANSWER));
         let reply = line.exchange(request, push.body.clone(), until, &self.clock).await?;
@@ -195,6 +196,19 @@ impl Apns {
             line.prove();
         }
         Ok((reply, token))
+    }
+
+    /// A token, unless whoever keeps them takes longer than the message has.
+    async fn in_time(
+        &self,
+        over: Timestamp,
+        asked: BoxFuture<'_, Result<ProviderToken, NoToken>>,
+    ) -> Result<ProviderToken, NoToken> {
+        tokio::select! {
+            biased;
+            token = asked => token,
+            () = self.clock.sleep_until(over) => Err(NoToken::Unavailable("it was not there in time".to_owned())),
+        }
     }
 }
 

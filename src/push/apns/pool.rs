@@ -8,7 +8,8 @@
 //!
 //! **Invariants**
 //! - A line is one stream's worth of one connection. It is given back when its holder drops it, whatever became of the request.
-//! - Whoever waits, waits in line: nobody waits while there is room, and at most [`WAITING_MAX`] wait.
+//! - Whoever waits, waits in line, behind those alone that are at least as urgent: nobody waits while there is room, and at most
+//!   [`WAITING_MAX`] wait.
 //! - A connection that is closing gets no new request, and ends when the last one on it does.
 //! - When no connection can be had, whoever waits hears it at once.
 
@@ -29,6 +30,7 @@ use super::reply::Reply;
 use super::silence;
 use super::way::Way;
 use crate::clock::{Clock, Timestamp};
+use crate::push::Urgency;
 
 /// How many may wait for room.
 const WAITING_MAX: usize = 4_096;
@@ -61,7 +63,58 @@ struct House {
     /// How many were opened, ever.
     opened: u64,
     not_before: Option<Timestamp>,
-    waiting: VecDeque<oneshot::Sender<Result<Line, String>>>,
+    waiting: Queue,
+}
+
+/// One who waits for room.
+type Waiting = oneshot::Sender<Result<Line, String>>;
+
+/// Those who wait. A page at night does not wait behind the news.
+#[derive(Default)]
+struct Queue {
+    urgent: VecDeque<Waiting>,
+    ordinary: VecDeque<Waiting>,
+}
+
+impl Queue {
+    fn len(&self) -> usize {
+        self.urgent.len() + self.ordinary.len()
+    }
+
+    /// The next one who still waits.
+    fn next(&mut self) -> Option<Waiting> {
+        while let Some(waiting) = self.urgent.pop_front().or_else(|| self.ordinary.pop_front()) {
+            // Room that is offered to one who is gone would come back, and be offered again, once for each of them.
+            if !waiting.is_closed() {
+                return Some(waiting);
+            }
+        }
+        None
+    }
+
+    /// A place at the end of those as urgent.
+    fn join(&mut self, urgency: Urgency) -> Result<oneshot::Receiver<Result<Line, String>>, Lost> {
+        if self.len() >= WAITING_MAX {
+            self.urgent.retain(|waiting| !waiting.is_closed());
+            self.ordinary.retain(|waiting| !waiting.is_closed());
+        }
+        if self.len() >= WAITING_MAX {
+            let full = format!("{WAITING_MAX} pushes wait for a connection already");
+            // The ordinary ones never keep an urgent one out: the last of them gives up its place.
+            let last = if urgency == Urgency::High { self.ordinary.pop_back() } else { None };
+            match last {
+                // Whoever does not wait any more need not hear it.
+                Some(last) => drop(last.send(Err(full))),
+                None => return Err(Lost::NoConnection(full)),
+            }
+        }
+        let (sender, receiver) = oneshot::channel();
+        match urgency {
+            Urgency::High => self.urgent.push_back(sender),
+            Urgency::Normal => self.ordinary.push_back(sender),
+        }
+        Ok(receiver)
+    }
 }
 
 /// What is known of a connection.
@@ -88,14 +141,14 @@ impl Known {
     }
 }
 
+/// The connection with room of which the least is asked.
+fn roomiest(known: &mut [Known]) -> Option<&mut Known> {
+    known.iter_mut().filter(|known| known.has_room()).min_by_key(|known| known.asked)
+}
+
 impl House {
     fn of(&mut self, number: u64) -> Option<&mut Known> {
         self.known.iter_mut().find(|known| known.connection.number == number)
-    }
-
-    /// The connection with room of which the least is asked.
-    fn roomiest(&mut self) -> Option<&mut Known> {
-        self.known.iter_mut().filter(|known| known.has_room()).min_by_key(|known| known.asked)
     }
 
     fn wants_another(&self, most: usize, now: Timestamp) -> bool {
@@ -121,8 +174,8 @@ impl Pool {
     }
 
     /// Room for one request, at once or until then.
-    pub(super) async fn line(&self, until: Timestamp) -> Result<Line, Lost> {
-        let waiting = match self.0.take_or_wait()? {
+    pub(super) async fn line(&self, urgency: Urgency, until: Timestamp) -> Result<Line, Lost> {
+        let waiting = match self.0.take_or_wait(urgency)? {
             Room::Now(line) => return Ok(line),
             Room::Later(waiting) => waiting,
         };
@@ -147,11 +200,11 @@ impl Shared {
         self.house.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn take_or_wait(self: &Arc<Self>) -> Result<Room, Lost> {
+    fn take_or_wait(self: &Arc<Self>, urgency: Urgency) -> Result<Room, Lost> {
         let mut house = self.lock();
-        let room = match house.roomiest() {
+        let room = match roomiest(&mut house.known) {
             Some(known) => Ok(Room::Now(self.take(known))),
-            None => wait(&mut house).map(Room::Later),
+            None => house.waiting.join(urgency).map(Room::Later),
         };
         let abandoned = self.serve(&mut house);
         drop(house);
@@ -169,11 +222,9 @@ impl Shared {
     #[must_use]
     fn serve(self: &Arc<Self>, house: &mut House) -> Vec<Line> {
         let mut abandoned = Vec::new();
-        while !house.waiting.is_empty() {
-            let Some(known) = house.roomiest() else { break };
-            let line = self.take(known);
-            let Some(waiting) = house.waiting.pop_front() else { break };
-            if let Err(Ok(line)) = waiting.send(Ok(line)) {
+        while let Some(known) = roomiest(&mut house.known) {
+            let Some(waiting) = house.waiting.next() else { break };
+            if let Err(Ok(line)) = waiting.send(Ok(self.take(known))) {
                 abandoned.push(line);
             }
         }
@@ -229,9 +280,9 @@ impl Shared {
         let mut house = self.lock();
         house.opening -= 1;
         house.not_before = Some(self.clock.now().after(RELUCTANCE));
-        let disappointed = if house.is_hopeless() { std::mem::take(&mut house.waiting) } else { VecDeque::new() };
+        let disappointed = if house.is_hopeless() { std::mem::take(&mut house.waiting) } else { Queue::default() };
         drop(house);
-        for waiting in disappointed {
+        for waiting in disappointed.urgent.into_iter().chain(disappointed.ordinary) {
             // Whoever does not wait any more need not hear it.
             let _ = waiting.send(Err(why.to_owned()));
         }
@@ -308,19 +359,6 @@ impl Shared {
 enum Room {
     Now(Line),
     Later(oneshot::Receiver<Result<Line, String>>),
-}
-
-/// A place in the queue.
-fn wait(house: &mut House) -> Result<oneshot::Receiver<Result<Line, String>>, Lost> {
-    if house.waiting.len() >= WAITING_MAX {
-        house.waiting.retain(|waiting| !waiting.is_closed());
-        if house.waiting.len() >= WAITING_MAX {
-            return Err(Lost::NoConnection(format!("{WAITING_MAX} pushes wait for a connection already")));
-        }
-    }
-    let (sender, receiver) = oneshot::channel();
-    house.waiting.push_back(sender);
-    Ok(receiver)
 }
 
 /// Room for one request on one connection.

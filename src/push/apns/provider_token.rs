@@ -164,8 +164,17 @@ pub enum Decision {
     Use,
     /// Mint the next.
     Replace,
-    /// Apple called it expired, and would call the next one too early.
+    /// Apple called it expired, or nobody here can read it; and Apple would call the next one too early.
     TooYoung,
+}
+
+impl Decision {
+    /// What to do where the newest token there is cannot be read, and its age alone is known.
+    #[must_use]
+    pub fn unreadable(minted_at: Timestamp, now: Timestamp) -> Self {
+        let from_the_future = minted_at > now.after(SKEW);
+        if minted_at.until(now) < FLOOR && !from_the_future { Self::TooYoung } else { Self::Replace }
+    }
 }
 
 /// No token to use.

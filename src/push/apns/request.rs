@@ -38,6 +38,7 @@ pub(super) struct Requests {
 pub(super) struct Push<'a> {
     pub(super) device: &'a DeviceToken,
     pub(super) body: Bytes,
+    pub(super) urgency: Urgency,
     id: HeaderValue,
     collapse_id: HeaderValue,
     expiration: HeaderValue,
@@ -51,6 +52,7 @@ impl<'a> Push<'a> {
         Self {
             device,
             body,
+            urgency: message.urgency,
             id: header(id.hyphenated().encode_lower(&mut Uuid::encode_buffer())),
             collapse_id: header(&collapse_id(&message.tag)),
             expiration: HeaderValue::from(expiration.as_seconds()),

@@ -193,6 +193,32 @@ async fn two_hundred_go_through_one_stream() {
 }
 
 #[tokio::test]
+async fn an_urgent_message_goes_before_the_ordinary_ones_that_wait() {
+    let server = Server::build().allowing(1).start(|_, _| Answer::accepted()).await;
+    let sender = Sender::to(&server, 1);
+    assert!(accepted(&sender.send(1).await));
+    let held = server.hold();
+    let first = sender.begin(2);
+    server.until_asked(2).await;
+    let ordinary = (100..300).map(|number| {
+        let carrier = sender.carrier.clone();
+        let message = Message { urgency: Urgency::Normal, ..message() };
+        tokio::spawn(async move { carrier.send(&message, &Target::Apns(device(number)), NOW).await })
+    });
+    let ordinary: Vec<_> = ordinary.collect();
+    tokio::task::yield_now().await;
+    let urgent = sender.begin(3);
+    tokio::task::yield_now().await;
+    drop(held);
+    for sent in ordinary.into_iter().chain([first, urgent]) {
+        assert!(accepted(&sent.await.unwrap()));
+    }
+    let received = server.take();
+    assert_eq!(received.len(), 203);
+    assert_eq!(received[2].path, format!("/3/device/{:064x}", 3));
+}
+
+#[tokio::test]
 async fn a_peer_that_allows_nothing_is_waited_for_and_not_for_ever() {
     let server = Server::build().allowing(0).start(|_, _| Answer::accepted()).await;
     let sender = Sender::to(&server, 2);

@@ -1,13 +1,13 @@
 //! The way to Apple: name, address, TLS.
 //!
 //! **Invariants**
-//! - Every connection asks the name anew, as Apple wishes; what it meant last serves when nobody answers.
+//! - Every connection asks the name anew, as Apple wishes; what it meant last serves when nobody answers within 1 s.
 //! - Nothing is said before TLS (1.2 or later) has shown that it is Apple, and that it speaks HTTP/2.
-//! - Each phase has its own limit: 3 s to connect, the name included, 5 s to agree on keys.
+//! - Each phase has its own limit: 3 s to connect, the name included and 1 s for each of several addresses, 5 s to agree on keys.
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use http::uri::Authority;
@@ -26,6 +26,13 @@ use crate::clock::Clock;
 use crate::secret::random;
 
 const CONNECT: Duration = Duration::from_secs(3);
+
+/// What the name may take of it while there are addresses to go on with.
+const LOOKUP: Duration = Duration::from_secs(1);
+
+/// What one address may take of it while there are others.
+const EACH: Duration = Duration::from_secs(1);
+
 const AGREE: Duration = Duration::from_secs(5);
 
 /// The port of https.
@@ -74,7 +81,7 @@ impl Way {
 
     /// A new connection that speaks HTTP/2. The error is for operators.
     pub(super) async fn open(&self, clock: &Clock) -> Result<TlsStream<TcpStream>, String> {
-        let tcp = within(clock, CONNECT, "no connection", self.connect()).await?;
+        let tcp = within(clock, CONNECT, "no connection", self.connect(clock)).await?;
         let tls = within(clock, AGREE, "TLS", self.tls.connect(self.name.clone(), tcp)).await?;
         if tls.get_ref().1.alpn_protocol() != Some(b"h2") {
             return Err("TLS: the peer does not speak HTTP/2".to_owned());
@@ -82,10 +89,13 @@ impl Way {
         Ok(tls)
     }
 
-    async fn connect(&self) -> io::Result<TcpStream> {
+    async fn connect(&self, clock: &Clock) -> io::Result<TcpStream> {
         let mut last = io::Error::new(io::ErrorKind::NotFound, "the name leads nowhere");
-        for address in self.addresses().await? {
-            match TcpStream::connect(address).await {
+        let lookup = async { Ok(tokio::net::lookup_host((self.host.as_str(), self.port)).await?.collect()) };
+        let addresses = self.addresses(clock, lookup).await?;
+        let limit = if addresses.len() > 1 { EACH } else { CONNECT };
+        for address in addresses {
+            match limited(clock, limit, TcpStream::connect(address)).await {
                 Ok(tcp) => {
                     tcp.set_nodelay(true)?;
                     return Ok(tcp);
@@ -97,9 +107,14 @@ impl Way {
     }
 
     /// Where the name leads, from a random one on: connections spread over all of them.
-    async fn addresses(&self) -> io::Result<Vec<SocketAddr>> {
-        let found = tokio::net::lookup_host((self.host.as_str(), self.port)).await.map(Vec::from_iter);
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+    async fn addresses(
+        &self,
+        clock: &Clock,
+        lookup: impl Future<Output = io::Result<Vec<SocketAddr>>>,
+    ) -> io::Result<Vec<SocketAddr>> {
+        let limit = if self.known().is_empty() { CONNECT } else { LOOKUP };
+        let found = limited(clock, limit, lookup).await;
+        let mut known = self.known();
         let mut addresses = match found {
             Ok(found) if !found.is_empty() => {
                 known.clone_from(&found);
@@ -113,14 +128,24 @@ impl Way {
         addresses.rotate_left(by);
         Ok(addresses)
     }
+
+    fn known(&self) -> MutexGuard<'_, Vec<SocketAddr>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 async fn within<T>(clock: &Clock, limit: Duration, what: &str, doing: impl Future<Output = io::Result<T>>) -> Result<T, String> {
+    limited(clock, limit, doing).await.map_err(|error| format!("{what}: {error}"))
+}
+
+async fn limited<T>(clock: &Clock, limit: Duration, doing: impl Future<Output = io::Result<T>>) -> io::Result<T> {
     let until = clock.now().after(limit);
     tokio::select! {
         biased;
-        done = doing => done.map_err(|error| format!("{what}: {error}")),
-        () = clock.sleep_until(until) => Err(format!("{what}: not within {} s", limit.as_secs())),
+        done = doing => done,
+        () = clock.sleep_until(until) => {
+            Err(io::Error::new(io::ErrorKind::TimedOut, format!("not within {} s", limit.as_secs())))
+        }
     }
 }
 
@@ -176,6 +201,16 @@ mod tests {
         ] {
             assert!(matches!(way(bad, Some(pem.as_bytes())), Err(SetupError::Endpoint)), "{bad}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_resolver_that_does_not_answer_leaves_the_addresses_known_last() {
+        let way = way("https://localhost", Some(authority().as_bytes())).unwrap();
+        let clock = Clock::manual(crate::clock::Timestamp::from_seconds(1_800_000_000));
+        let led = vec![SocketAddr::from(([192, 0, 2, 1], PORT))];
+        assert_eq!(way.addresses(&clock, std::future::ready(Ok(led.clone()))).await.unwrap(), led);
+        let (found, ()) = tokio::join!(way.addresses(&clock, std::future::pending()), async { clock.advance(LOOKUP) });
+        assert_eq!(found.unwrap(), led);
     }
 
     #[test]

@@ -19,7 +19,7 @@ use reqwest::{Certificate, Client};
 use url::{Host, Url};
 
 use super::answer::{REPLY_MAX_BYTES, beginning, why};
-use super::{Carrier, Message, Outcome, Target};
+use super::{Carrier, Message, Outcome, Target, Urgency};
 use crate::clock::Timestamp;
 
 mod access_token;
@@ -71,6 +71,8 @@ pub struct Limits {
     pub connections: usize,
     /// Messages that one connection carries at once.
     pub streams: usize,
+    /// Of all these places, those for [`Urgency::High`] alone.
+    pub reserved: usize,
     /// Connecting, TLS included.
     pub connect: Duration,
     /// One call, the answer's body included.
@@ -83,17 +85,18 @@ pub struct Limits {
     pub silence: Duration,
 }
 
-/// Google answers the hundred and first message of a connection with `GOAWAY`, and asks for ten seconds at least. A job is leased for
-/// twenty.
+/// Google answers the hundred and first message of a connection with `GOAWAY`, and asks for ten seconds at least. The
+/// caller gives up after 15 s and would not learn what came of it.
 impl Default for Limits {
     fn default() -> Self {
         Self {
             connections: 4,
             streams: 100,
+            reserved: 80,
             connect: Duration::from_secs(3),
             call: Duration::from_secs(10),
-            place: Duration::from_secs(5),
-            total: Duration::from_secs(18),
+            place: Duration::from_secs(4),
+            total: Duration::from_secs(14),
             silence: Duration::from_secs(3),
         }
     }
@@ -115,12 +118,11 @@ impl Fcm {
     pub fn new(config: FcmConfig) -> Result<Self, SetupError> {
         let FcmConfig { account, endpoint, ca_pem, limits } = config;
         let url = messages_url(&endpoint, account.project()).ok_or(SetupError::Endpoint)?;
-        let ca_pem = ca_pem.as_deref();
         // Over TLS only HTTP/2, so that a hundred messages that find no connection make one and not a hundred.
         let multiplexed = url.scheme() == "https";
-        let clients = (0..limits.connections).map(|_| client(ca_pem, multiplexed, limits)).collect::<Result<Vec<_>, _>>()?;
-        let tokens = Arc::new(AccessTokens::new(account, client(ca_pem, false, limits)?));
-        Ok(Self { url, pool: Pool::new(clients, limits.streams, limits.place), tokens, total: limits.total })
+        let tokens = Arc::new(AccessTokens::new(account, client(ca_pem.as_deref(), false, limits)?));
+        let pool = Pool::new(limits, Box::new(move || client(ca_pem.as_deref(), multiplexed, limits)))?;
+        Ok(Self { url, pool, tokens, total: limits.total })
     }
 
     /// Gets an access token, and sends nothing: for operators, before it matters.
@@ -144,19 +146,19 @@ impl Fcm {
             Ok(body) => body,
             Err(why) => return Outcome::Refused(why.to_string()),
         };
-        match tokio::time::timeout(self.total, self.signed_in(&body, now)).await {
+        match tokio::time::timeout(self.total, self.signed_in(&body, message.urgency, now)).await {
             Ok(outcome) => outcome,
             Err(_) => Outcome::Retryable("FCM gave no answer in time".into()),
         }
     }
 
     /// Sends with the access token that is kept, and once more when that one is not accepted any more.
-    async fn signed_in(&self, body: &[u8], now: Timestamp) -> Outcome {
+    async fn signed_in(&self, body: &[u8], urgency: Urgency, now: Timestamp) -> Outcome {
         let access = match self.tokens.good(now).await {
             Ok(access) => access,
             Err(outcome) => return outcome,
         };
-        match self.once(body, &access, now).await {
+        match self.once(body, urgency, &access, now).await {
             Answer::NotSignedIn => {}
             Answer::Final(outcome) => return outcome,
         }
@@ -164,14 +166,14 @@ impl Fcm {
             Ok(access) => access,
             Err(outcome) => return outcome,
         };
-        match self.once(body, &access, now).await {
+        match self.once(body, urgency, &access, now).await {
             Answer::NotSignedIn => access_token::not_accepted(),
             Answer::Final(outcome) => outcome,
         }
     }
 
-    async fn once(&self, body: &[u8], access: &Access, now: Timestamp) -> Answer {
-        let Some(place) = self.pool.place().await else {
+    async fn once(&self, body: &[u8], urgency: Urgency, access: &Access, now: Timestamp) -> Answer {
+        let Some(place) = self.pool.place(urgency).await else {
             return Answer::Final(Outcome::Retryable("every connection to FCM is busy".into()));
         };
         let request = place
@@ -182,10 +184,14 @@ impl Fcm {
             .body(body.to_vec());
         match request.send().await {
             Ok(mut response) => {
+                place.answered();
                 let body = beginning(&mut response, REPLY_MAX_BYTES).await;
                 Reply { status: response.status().as_u16(), headers: response.headers(), body: &body }.answer(now)
             }
             Err(error) => {
+                if error.is_timeout() && !error.is_connect() {
+                    place.unanswered();
+                }
                 let why = why(&error).unwrap_or_else(ToString::to_string);
                 Answer::Final(Outcome::Retryable(format!("FCM: {why}")))
             }

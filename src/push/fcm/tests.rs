@@ -46,6 +46,7 @@ pub(super) fn phone() -> Installation {
 const SHORT: Limits = Limits {
     connections: 2,
     streams: 3,
+    reserved: 2,
     silence: Duration::from_secs(3),
     connect: Duration::from_millis(500),
     call: Duration::from_millis(500),

@@ -7,21 +7,19 @@ use serde::Deserialize;
 
 use super::{WebPush, check_url};
 use crate::push::Subscription;
-use crate::push::answer::{REPLY_MAX_BYTES, beginning, why};
+use crate::push::answer::{REPLY_MAX_BYTES, beginning};
 use crate::push::guard::Forbidden;
 
-/// Why an endpoint is not taken for one of `UnifiedPush`. Names its origin at most.
+/// Why an endpoint is not taken for one of `UnifiedPush`. Tells nothing that was learnt by calling it, nor by looking its name up: whoever
+/// registers a device could search our network for names, ports and services with it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NotUnifiedPush {
-    /// It must not be called.
+    /// It must not be called, as is written in it.
     #[error("is not called: {0}")]
     Forbidden(Forbidden),
-    /// Nobody answered.
-    #[error("was asked whether it is one of UnifiedPush: {0}")]
-    Silent(String),
-    /// Somebody answered something else.
-    #[error("is none of UnifiedPush: it answered {0} without {{\"unifiedpush\":{{\"version\":1}}}}")]
-    Another(u16),
+    /// Asked, it did not say that it is one.
+    #[error("is none of UnifiedPush: it did not answer {{\"unifiedpush\":{{\"version\":1}}}}")]
+    Another,
 }
 
 #[derive(Deserialize)]
@@ -43,15 +41,12 @@ impl WebPush {
         let endpoint = subscription.endpoint();
         check_url(endpoint, self.allow_private_networks).map_err(NotUnifiedPush::Forbidden)?;
         let request = self.client.get(endpoint.clone()).header(ACCEPT, HeaderValue::from_static("application/json"));
-        let mut response = request.send().await.map_err(|error| match why(&error) {
-            Ok(why) => NotUnifiedPush::Silent(why),
-            Err(forbidden) => NotUnifiedPush::Forbidden(*forbidden),
-        })?;
+        let mut response = request.send().await.map_err(|_| NotUnifiedPush::Another)?;
         let body = beginning(&mut response, REPLY_MAX_BYTES).await;
         let found = response.status().is_success().then(|| serde_json::from_slice(&body).ok()).flatten();
         match found {
             Some(Answer { unifiedpush: About { version: 1 } }) => Ok(()),
-            _ => Err(NotUnifiedPush::Another(response.status().as_u16())),
+            _ => Err(NotUnifiedPush::Another),
         }
     }
 }
