@@ -88,7 +88,8 @@ impl Delivery {
                 attempts::raise(tx, id).await?;
                 self.attempt(tx, id, &ways, (Urgency::High, 1), now).await?;
                 let data = json!({"user": ringing.user, "round": ringing.round, "ways": ways.len()});
-                record(self, tx, "push.failed_over", ringing, data, now).await?;
+                let subject = ringing.content.subject.clone();
+                self.journal.append(tx, now, Entry { kind: "push.failed_over", actor: Actor::System, subject, data }).await?;
                 // What fails from here on says so itself.
                 tx.after_commit(|| metrics::counter!("phoneops_push_failed_over_total").increment(1));
                 Ok(())
@@ -99,11 +100,23 @@ impl Delivery {
 
     async fn give_up(&self, tx: &mut Tx<'_>, id: NotificationId, ringing: &Ringing, now: Timestamp) -> Result<()> {
         store::set_unreachable(tx, id, now).await?;
-        let data = json!({"user": ringing.user, "round": ringing.round});
-        record(self, tx, "person.unreachable", ringing, data, now).await?;
-        tx.after_commit(|| metrics::counter!("phoneops_people_unreachable_total").increment(1));
+        self.record_unreachable(tx, &ringing.content.subject, (ringing.user, ringing.round), now).await?;
         // Whoever asked is locked before notifications elsewhere: they hear of it in a transaction of their own.
         self.queue.enqueue(tx, Kind::Unreachable, id.0, now).await
+    }
+
+    /// Records that nothing is left, or nothing was there, that could reach a person.
+    pub(super) async fn record_unreachable(
+        &self,
+        tx: &mut Tx<'_>,
+        subject: &str,
+        (user, round): (UserId, u32),
+        now: Timestamp,
+    ) -> Result<()> {
+        let (subject, data) = (subject.to_owned(), json!({"user": user, "round": round}));
+        self.journal.append(tx, now, Entry { kind: "person.unreachable", actor: Actor::System, subject, data }).await?;
+        tx.after_commit(|| metrics::counter!("phoneops_people_unreachable_total").increment(1));
+        Ok(())
     }
 
     /// Attempts on these ways, from now on.
@@ -180,18 +193,6 @@ impl Ringing {
     fn is_over(&self, now: Timestamp) -> bool {
         self.withdrawn || self.unreachable || now >= self.expires_at
     }
-}
-
-async fn record(
-    delivery: &Delivery,
-    tx: &mut Tx<'_>,
-    kind: &'static str,
-    ringing: &Ringing,
-    data: serde_json::Value,
-    now: Timestamp,
-) -> Result<()> {
-    let subject = ringing.content.subject.clone();
-    delivery.journal.append(tx, now, Entry { kind, actor: Actor::System, subject, data }).await
 }
 
 /// Whether a round of a subject rang at somebody who may still be reached.

@@ -17,7 +17,7 @@ use crate::db::{Error, Result, Store, Tx};
 use crate::id::{DeviceId, NotificationId, UserId};
 use crate::identity::{Call, Failure, Refusal};
 use crate::jobs::{Kind, Queue};
-use crate::journal::{Actor, Entry, Journal};
+use crate::journal::{Entry, Journal};
 use crate::push::{Category, Urgency};
 use crate::secret::MasterKey;
 
@@ -138,11 +138,7 @@ impl Delivery {
         }
         let ways = plan::first(&ways);
         if ways.is_empty() && notice.content.rings() {
-            let data = json!({"user": notice.user, "round": notice.round});
-            let subject = notice.content.subject.clone();
-            let entry = Entry { kind: "person.unreachable", actor: Actor::System, subject, data };
-            self.journal.append(tx, now, entry).await?;
-            tx.after_commit(|| metrics::counter!("phoneops_people_unreachable_total").increment(1));
+            self.record_unreachable(tx, &notice.content.subject, (notice.user, notice.round), now).await?;
         }
         self.begin(tx, &notice, &ways, more, now).await?;
         Ok(ways.len())
