@@ -409,6 +409,7 @@ impl Problem {
             R::NotSnoozed => conflict("not_snoozed"),
             R::Merged(into) => conflict("incident_merged").with("merged_into", into),
             R::Itself => Self::field("into", detail),
+            R::NotASnooze => Self::field("until", detail),
         }
     }
 }

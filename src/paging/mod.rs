@@ -19,9 +19,11 @@ pub mod services;
 mod store;
 mod words;
 
-pub use machine::{Act, Agent, Effect, Event, Incident, Place, REOPEN_WITHIN, Refusal, State, Urgency};
+pub use machine::{
+    Act, Agent, Effect, Event, Incident, Place, REOPEN_WITHIN, Refusal, SNOOZE_LEAST, SNOOZE_MOST, State, Urgency,
+};
 pub use naming::{NotATo, To};
-pub use plan::{NobodyNamed, NotATarget, Plan, Step, Target, Tempo};
+pub use plan::{Handed, NobodyNamed, NotATarget, Plan, Step, Target, Tempo};
 pub use reference::Reference;
 pub use service::{Acted, Error, Named, Page, Paged, Paging, Parts, Refused, Settings, View, ViewStep};
 pub use store::forget_before;

@@ -237,7 +237,14 @@ pub(super) async fn apply(
     Ok((incident, told))
 }
 
-async fn record(tx: &mut Tx<'_>, parts: &Parts, incident: &Incident, event: &Event, by: &By, now: Timestamp) -> Result<(), Error> {
+async fn record(
+    tx: &mut Tx<'_>,
+    parts: &Parts,
+    incident: &Incident,
+    event: &Event,
+    by: &By,
+    now: Timestamp,
+) -> Result<(), Error> {
     let Some((kind, data)) = entry(incident, event) else { return Ok(()) };
     let entry = Entry { kind, actor: by.actor, subject: incident.id.to_string(), data };
     Ok(parts.journal.append(tx, now, entry).await?)
@@ -261,7 +268,7 @@ fn entry(incident: &Incident, event: &Event) -> Option<(&'static str, Value)> {
         Event::Acknowledged(act) => ("incident.acknowledged", acted(act, json!({}))),
         Event::Resolved(act) => ("incident.resolved", acted(act, json!({}))),
         Event::Disowned { by } => ("incident.disowned", json!({"by": by})),
-        Event::Escalated(act, to) => ("incident.escalated", acted(act, json!({"to": to}))),
+        Event::Escalated { act, to, message } => ("incident.escalated", acted(act, json!({"to": to, "message": message}))),
         Event::Reassigned(act, to) => ("incident.reassigned", acted(act, json!({"to": to}))),
         Event::ResponderAdded(act, to) => ("incident.responder_added", acted(act, json!({"to": to}))),
         Event::Snoozed { act, until } => ("incident.snoozed", acted(act, json!({"until": until}))),
