@@ -1,9 +1,12 @@
 //! Every state with every event, in one table. What holds for any history is in [`histories`].
 
+use std::collections::BTreeMap;
+
 use uuid::Uuid;
 
 use super::super::plan::{NobodyNamed, Step, Tempo};
 use super::*;
+use crate::id::IntegrationId;
 
 mod histories;
 
