@@ -26,7 +26,7 @@ use crate::clock::{Clock, Timestamp};
 use crate::db::{self, Engine as Kindred, Store};
 use crate::delivery::Delivery;
 use crate::hub::Hub;
-use crate::id::{ApprovalId, IncidentId, NotificationId};
+use crate::id::{ApprovalId, IncidentId, MaintenanceWindowId, NotificationId};
 use crate::identity::Identity;
 use crate::jobs::{self, Handoff, Job, Kind, Queue};
 use crate::journal::{self, Journal};
@@ -246,7 +246,8 @@ impl Worker {
             | Kind::IncidentTimer
             | Kind::FailOver
             | Kind::FanOut
-            | Kind::Unreachable => self.timers.clone(),
+            | Kind::Unreachable
+            | Kind::MaintenanceOver => self.timers.clone(),
             Kind::Webhook => self.webhooks.clone(),
         }
     }
@@ -322,6 +323,7 @@ impl Engine {
             Kind::IncidentTimer => self.paging.timer(IncidentId(job.subject), job.clone()).await,
             Kind::Webhook => self.webhooks.deliver(job.clone()).await,
             Kind::ApprovalBell => self.approvals.bell(ApprovalId(job.subject), job.clone()).await,
+            Kind::MaintenanceOver => self.paging.maintenance_over(MaintenanceWindowId(job.subject), job.clone()).await,
         }
     }
 

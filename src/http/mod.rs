@@ -16,15 +16,18 @@ mod client_address;
 mod devices;
 mod email;
 mod enrollments;
+mod escalation_policies;
 mod events;
 mod freezes;
 mod grants;
 mod health;
 mod incidents;
 mod input;
+mod integrations;
 mod journal;
 mod keys;
 mod logins;
+mod maintenance;
 mod me;
 mod middleware;
 mod output;
@@ -34,6 +37,7 @@ mod policies;
 mod problem;
 mod receipts;
 pub mod serve;
+mod services;
 mod spec;
 mod teams;
 mod tls;
@@ -129,6 +133,10 @@ fn api() -> ApiRouter<State> {
         .merge(approvals::router())
         .merge(grants::router())
         .merge(incidents::router())
+        .merge(services::router())
+        .merge(integrations::router())
+        .merge(escalation_policies::router())
+        .merge(maintenance::router())
         .merge(enrollments::router())
         .merge(logins::router())
         .merge(token::router())

@@ -8,6 +8,7 @@
 
 pub mod escalation;
 mod machine;
+pub mod maintenance;
 mod naming;
 mod plan;
 mod reaching;
@@ -16,12 +17,15 @@ mod ringing;
 pub mod schedules;
 mod service;
 pub mod services;
+mod setup;
 mod store;
 mod words;
 
 pub use machine::{Act, Agent, Effect, Event, Incident, Place, REOPEN_WITHIN, Refusal, State, Urgency};
+pub use maintenance::maintenance;
 pub use naming::{NotATo, To};
 pub use plan::{NobodyNamed, NotATarget, Plan, Step, Target, Tempo};
 pub use reference::Reference;
 pub use service::{Acted, Error, Named, Page, Paged, Paging, Parts, Refused, Settings, View, ViewStep};
+pub use setup::{SetupError, SetupRefused};
 pub use store::forget_before;
