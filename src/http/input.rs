@@ -126,6 +126,14 @@ pub(super) fn optional_object<'de, D: Deserializer<'de>, T: Deserialize<'de>>(de
     Ok(Option::<Present<T>>::deserialize(deserializer)?.map(|Present(value)| value))
 }
 
+/// As [`object`], several of them.
+pub(super) fn objects<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Vec<T>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(bound = "T: Deserialize<'de>")]
+    struct Item<T>(#[serde(deserialize_with = "object")] T);
+    Ok(Vec::<Item<T>>::deserialize(deserializer)?.into_iter().map(|Item(value)| value).collect())
+}
+
 /// JSON that is passed on as it was sent, read strictly, when there is some.
 pub(super) fn optional_strict<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
     strict_json::deserialize(deserializer).map(Some)

@@ -10,6 +10,7 @@ mod approvals;
 mod away;
 mod backup;
 mod bots;
+mod calendars;
 mod caller;
 mod chat_identities;
 mod client_address;
@@ -27,12 +28,14 @@ mod keys;
 mod logins;
 mod me;
 mod middleware;
+mod on_call;
 mod output;
 mod passkeys;
 mod people;
 mod policies;
 mod problem;
 mod receipts;
+mod schedules;
 pub mod serve;
 mod spec;
 mod teams;
@@ -91,6 +94,8 @@ pub struct App {
     pub policies: Arc<crate::approvals::Policies>,
     /// Incidents.
     pub paging: Arc<crate::paging::Paging>,
+    /// Who is on call.
+    pub schedules: Arc<crate::paging::schedules::Schedules>,
     /// Pushes.
     pub delivery: Delivery,
     /// Events.
@@ -129,6 +134,9 @@ fn api() -> ApiRouter<State> {
         .merge(approvals::router())
         .merge(grants::router())
         .merge(incidents::router())
+        .merge(schedules::router())
+        .merge(on_call::router())
+        .merge(calendars::router())
         .merge(enrollments::router())
         .merge(logins::router())
         .merge(token::router())

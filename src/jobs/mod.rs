@@ -51,11 +51,13 @@ pub enum Kind {
     Webhook,
     /// A request that was folded into another may ring by itself now. Subject: an approval.
     ApprovalBell,
+    /// Somebody else may have the pager now, or nobody soon. Subject: a schedule.
+    HandOver,
 }
 
 impl Kind {
     /// Every kind, for metrics and tests.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::FailOver,
         Self::FanOut,
         Self::Unreachable,
@@ -63,6 +65,7 @@ impl Kind {
         Self::IncidentTimer,
         Self::Webhook,
         Self::ApprovalBell,
+        Self::HandOver,
     ];
 
     /// Its name in the database and in metrics.
@@ -76,6 +79,7 @@ impl Kind {
             Self::IncidentTimer => "incident_timer",
             Self::Webhook => "webhook",
             Self::ApprovalBell => "approval_bell",
+            Self::HandOver => "hand_over",
         }
     }
 
