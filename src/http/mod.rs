@@ -10,6 +10,7 @@ mod approvals;
 mod away;
 mod backup;
 mod bots;
+mod calendars;
 mod caller;
 mod chat_identities;
 mod client_address;
@@ -30,12 +31,14 @@ mod logins;
 mod maintenance;
 mod me;
 mod middleware;
+mod on_call;
 mod output;
 mod passkeys;
 mod people;
 mod policies;
 mod problem;
 mod receipts;
+mod schedules;
 pub mod serve;
 mod services;
 mod spec;
@@ -95,6 +98,8 @@ pub struct App {
     pub policies: Arc<crate::approvals::Policies>,
     /// Incidents.
     pub paging: Arc<crate::paging::Paging>,
+    /// Who is on call.
+    pub schedules: Arc<crate::paging::schedules::Schedules>,
     /// Pushes.
     pub delivery: Delivery,
     /// Events.
@@ -137,6 +142,9 @@ fn api() -> ApiRouter<State> {
         .merge(integrations::router())
         .merge(escalation_policies::router())
         .merge(maintenance::router())
+        .merge(schedules::router())
+        .merge(on_call::router())
+        .merge(calendars::router())
         .merge(enrollments::router())
         .merge(logins::router())
         .merge(token::router())

@@ -53,11 +53,13 @@ pub enum Kind {
     ApprovalBell,
     /// Nobody was paged about a service for a while, and that is over. Subject: a maintenance window.
     MaintenanceOver,
+    /// Somebody else may have the pager now, or nobody soon. Subject: a schedule.
+    HandOver,
 }
 
 impl Kind {
     /// Every kind, for metrics and tests.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::FailOver,
         Self::FanOut,
         Self::Unreachable,
@@ -66,6 +68,7 @@ impl Kind {
         Self::Webhook,
         Self::ApprovalBell,
         Self::MaintenanceOver,
+        Self::HandOver,
     ];
 
     /// Its name in the database and in metrics.
@@ -80,6 +83,7 @@ impl Kind {
             Self::Webhook => "webhook",
             Self::ApprovalBell => "approval_bell",
             Self::MaintenanceOver => "maintenance_over",
+            Self::HandOver => "hand_over",
         }
     }
 
