@@ -15,6 +15,8 @@ world::stories! {
     a_key_is_shown_once_and_works_beside_the_next
     maintenance_begins_and_ends
     maintenance_is_the_teams_own_matter
+    a_house_is_brought_to_what_a_file_says_and_back
+    what_is_applied_waits_for_a_passkey_where_it_weakens
 }
 
 mod stories {
@@ -130,7 +132,7 @@ mod stories {
         let reference = page(&heimdall, "service:api", "The API is down").await;
         ring(world, &people, &["ann"], "The API is down").await;
 
-        let now = json!({"name": "api", "steps": [step("@ann", 600)]});
+        let now = json!({"steps": [step("@ann", 600)]});
         world.operator.put("/v1/escalation-policies/api", &now).await.unwrap();
         world.operator.put("/v1/escalation-policies/api", &now).await.unwrap();
         assert_eq!(world.recorded("escalation_policy.changed").await, 1, "a change to what it is already is none");
@@ -206,9 +208,10 @@ mod stories {
         wrong(post(team).await, "team");
         post(with(json!(["team:api"]))).await.unwrap();
         refused(post(with(json!(["team:api"]))).await, "name_taken");
-        let renamed = json!({"name": "web", "steps": [step(json!(["@ann"]))]});
-        wrong(operator.put("/v1/escalation-policies/api", &renamed).await, "name");
-        refused(operator.put("/v1/escalation-policies/web", &renamed).await, "not_found");
+        let whole = json!({"steps": [step(json!(["@ann"]))]});
+        for status in [201, 200] {
+            assert_eq!(operator.put("/v1/escalation-policies/web", &whole).await.unwrap().status, status);
+        }
 
         let service = |body: Value| async move { operator.post("/v1/services", &body).await };
         wrong(service(json!({"name": "api", "team": "nowhere"})).await, "team");
@@ -408,7 +411,7 @@ mod stories {
         let reason = json!("x");
         wrong(plan(json!({"for_seconds": 60, "reason": reason})).await, "service");
         wrong(plan(json!({"service": "api", "team": "api", "for_seconds": 60, "reason": reason})).await, "team");
-        wrong(plan(json!({"service": "api", "reason": reason})).await, "until");
+        wrong(plan(json!({"service": "api", "reason": reason})).await, "for_seconds");
         wrong(plan(json!({"service": "api", "until": now(), "for_seconds": 60, "reason": reason})).await, "for_seconds");
         wrong(plan(json!({"service": "api", "until": now(), "reason": reason})).await, "until");
         wrong(plan(json!({"service": "api", "for_seconds": 60, "reason": " "})).await, "reason");
@@ -429,5 +432,185 @@ mod stories {
         let path = format!("/v1/maintenance/{}", made.id());
         raw.delete(As::Phone(&other), &path).await.expect_refusal(403, "forbidden");
         raw.delete(As::Phone(&member), &path).await.expect(204);
+    }
+
+    /// A command that has ended.
+    #[derive(Debug)]
+    struct Ran {
+        code: Option<i32>,
+        stdout: String,
+        stderr: String,
+    }
+
+    /// Runs the program as the server's operator, with `stdin`.
+    async fn phoneops(world: &World, arguments: &[&str], stdin: &str) -> Ran {
+        use std::io::Write as _;
+        use std::process::{Command, Stdio};
+        let data_dir = world.server.socket().parent().expect("the data directory").to_owned();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_phoneops"));
+        command.env_clear().env("PHONEOPS_DATA_DIR", data_dir).args(arguments);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let stdin = stdin.to_owned();
+        let ended = tokio::task::spawn_blocking(move || {
+            let mut child = command.spawn().expect("the program starts");
+            // One that refuses its arguments does not read.
+            let _ = child.stdin.take().expect("its stdin").write_all(stdin.as_bytes());
+            child.wait_with_output().expect("it ends")
+        });
+        let output = ended.await.expect("it ends");
+        let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
+        Ran { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
+    }
+
+    const HOUSE: &str = r#"
+[[team]]
+name = "api"
+members = ["@bea", "@ann"]
+
+[[schedule]]
+name = "nights"
+team = "api"
+zone = "europe/paris"
+
+[[schedule.layers]]
+name = "primary"
+people = ["@Ann", "@bea"]
+shift = "1 week"
+first = "2026-11-23T09:00"
+hours = ["mon-fri 09:00-18:00"]
+
+[[schedule.layers]]
+name = "weekends"
+people = ["@bea"]
+shift = "1 day"
+first = "2026-11-23T09:00"
+
+[[escalation_policy]]
+name = "api"
+team = "api"
+repeats = 2
+last_resort = ["@ann"]
+steps = [
+  {to = ["schedule:nights"], escalate_after_minutes = 5},
+  {to = ["team:api", "@ann"], escalate_after_minutes = 10},
+]
+
+[[service]]
+name = "api"
+team = "api"
+policy = "api"
+settings = {group_by = ["cluster", "alertname"], acknowledgement_seconds = 0}
+
+[[service]]
+name = "web"
+team = "api"
+
+[[bot]]
+name = "heimdall"
+scopes = ["incidents:read", "incidents:write"]
+"#;
+
+    pub(crate) async fn a_house_is_brought_to_what_a_file_says_and_back(world: &World) {
+        world.newcomer("ann", "Ann Example").await;
+        world.newcomer("bea", "Bea Example").await;
+        let apply = |text: String, more: &'static [&'static str]| async move {
+            phoneops(world, &[&["apply", "-f", "-"], more].concat(), &text).await
+        };
+        let empty = phoneops(world, &["export"], "").await;
+        assert_eq!((empty.code, empty.stdout.trim()), (Some(0), ""), "{empty:?}");
+
+        let first = apply(HOUSE.into(), &["--diff"]).await;
+        assert_eq!(first.code, Some(0), "{first:?}");
+        for line in
+            ["+ team api", "    members: [\"@ann\",\"@bea\"]", "+ schedule nights", "+ escalation policy api", "+ service web"]
+        {
+            assert!(first.stdout.lines().any(|said| said == line), "{line}: {}", first.stdout);
+        }
+        assert_eq!(world.db.number("select count(*) from teams").await, 0, "--diff does nothing");
+        let asked = apply(HOUSE.into(), &[]).await;
+        assert!(asked.code == Some(2) && asked.stderr.contains("say --yes"), "{asked:?}");
+
+        let made = apply(HOUSE.into(), &["--yes"]).await;
+        assert!(made.code == Some(0) && made.stdout.ends_with("Made 6 changes\n"), "{made:?}");
+        assert!(made.stdout.contains("Token of bot heimdall: pob_"), "{made:?}");
+        let again = apply(HOUSE.into(), &["--yes"]).await;
+        assert_eq!((again.code, again.stdout.as_str()), (Some(0), "No changes\n"), "{again:?}");
+
+        let exported = phoneops(world, &["export"], "").await.stdout;
+        assert!(!exported.contains("pob_"), "{exported}");
+        let same = apply(exported.clone(), &["--diff", "--prune"]).await;
+        assert_eq!((same.code, same.stdout.as_str()), (Some(0), "No changes\n"), "{same:?} of {exported}");
+
+        let changed = exported
+            .replace("escalate_after_minutes = 5", "escalate_after_minutes = 7")
+            .replace("\"@bea\"]\n\n[[bot", "]\n\n[[bot");
+        assert_ne!(changed, exported);
+        let shown = apply(changed.clone(), &["--diff"]).await;
+        assert!(shown.stdout.contains("    steps[0].escalate_after_minutes: 5 → 7\n"), "{shown:?}");
+        assert_eq!(apply(changed.clone(), &["--yes"]).await.code, Some(0));
+        assert_eq!(apply(changed, &["--diff"]).await.stdout, "No changes\n");
+
+        // What a file does not mention stays, unless it is pruned; teams always.
+        let team = "[[team]]\nname = \"api\"\nmembers = [\"@ann\"]\n";
+        assert_eq!(apply(team.into(), &["--yes"]).await.code, Some(0));
+        assert_eq!(world.operator.get("/v1/services").await.unwrap().body["services"].as_array().unwrap().len(), 2);
+        let pruned = apply(team.into(), &["--yes", "--prune", "--json"]).await;
+        assert_eq!(pruned.code, Some(0), "{pruned:?}");
+        let told: Value = serde_json::from_str(&pruned.stdout).unwrap();
+        let names: Vec<_> = told["changes"].as_array().unwrap().iter().map(|change| change["name"].as_str().unwrap()).collect();
+        assert_eq!(names, ["web", "api", "api", "nights", "heimdall"], "{told}");
+        let rest = phoneops(world, &["export"], "").await.stdout;
+        assert_eq!(apply(rest, &["--diff", "--prune"]).await.stdout, "No changes\n");
+
+        // What cannot be is refused before anything is changed, by line and key.
+        for (text, why) in [
+            ("[[service]]\nname = \"db\"\nteam = \"dbs\"\n", "-:3: service[0].team: there is no team dbs"),
+            ("[[team]]\nname = \"db\"\nmembers = [\"@zoe\"]\n", "-:3: team[0].members[0]: there is no @zoe"),
+            ("[[service]]\nname = \"db\"\nteam = \"api\"\nnoise = 3\n", "-:4: service[0].noise: unknown field"),
+        ] {
+            let refused = apply(text.into(), &["--yes"]).await;
+            assert!(refused.code == Some(2) && refused.stderr.contains(why), "{refused:?}");
+        }
+        // And so is what only the server sees.
+        let many = "[[service]]\nname = \"db\"\nteam = \"api\"\n[service.settings]\nreopen_seconds = 86401\n";
+        let refused = apply(many.into(), &["--yes"]).await;
+        let why = "-:5: service[0].settings.reopen_seconds: must be 0 to 86400";
+        assert!(refused.code == Some(2) && refused.stderr.contains(why), "{refused:?}");
+    }
+
+    pub(crate) async fn what_is_applied_waits_for_a_passkey_where_it_weakens(world: &World) {
+        let ada = world.administrator("ada", "Ada Byron").await;
+        world.newcomer("bea", "Bea Example").await;
+        let file = |members: &str, factor: &str| {
+            format!(
+                "[[team]]\nname = \"ops\"\nmembers = [{members}]\n\n[[policy]]\nname = \"production\"\nmatch = {{types = [\"deploy\"]}}\n\
+                 require = {{groups = [{{quorum = 1, teams = [\"ops\"]}}], factor = \"{factor}\"}}\n"
+            )
+        };
+        let confirmed = |acts: usize| {
+            let ada = &ada;
+            async move {
+                let mut done = Vec::new();
+                while done.len() < acts {
+                    let waiting = world.operator.get("/v1/acts").await.unwrap().body;
+                    for act in waiting["acts"].as_array().unwrap() {
+                        if act["state"] == "waiting" && !done.contains(&act["id"]) {
+                            ada.phone.confirm_act(act).await.expect("the act is confirmed");
+                            done.push(act["id"].clone());
+                        }
+                    }
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                }
+            }
+        };
+        let apply = |text: String| async move { phoneops(world, &["apply", "-f", "-", "--yes"], &text).await };
+        let (made, ()) = join(apply(file("\"@ada\"", "passkey")), confirmed(1)).await;
+        assert!(made.code == Some(0) && made.stderr.contains("This weakens: "), "{made:?}");
+        // Another who could approve, and a weaker factor.
+        let (made, ()) = join(apply(file("\"@ada\", \"@bea\"", "code")), confirmed(2)).await;
+        assert!(made.code == Some(0) && made.stdout.ends_with("Made 2 changes\n"), "{made:?}");
+        let exported = phoneops(world, &["export"], "").await.stdout;
+        let same = phoneops(world, &["apply", "-f", "-", "--diff", "--prune"], &exported).await;
+        assert_eq!(same.stdout, "No changes\n", "{exported}");
     }
 }

@@ -239,7 +239,7 @@ impl Edit {
         let client = self.one.operator.connect()?;
         let mut body = client.get(&self.one.path()).await?.body;
         if let Some(shown) = body.as_object_mut() {
-            shown.retain(|name, _| ["name", "team", "steps", "repeats", "last_resort"].contains(&name.as_str()));
+            shown.retain(|name, _| ["team", "steps", "repeats", "last_resort"].contains(&name.as_str()));
         }
         if let Some(team) = &self.team {
             body["team"] = json!(team);

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use crate::approvals::policy::{Match, Require};
 use crate::identity::{Handle, Scope};
-use crate::oncall::WrittenLayer;
+use crate::oncall::{self, WrittenLayer};
 use crate::paging::To;
 use crate::paging::services::Settings;
 
@@ -236,6 +236,12 @@ impl House {
         }
         for bot in &mut self.bot {
             bot.scopes = Scope::ALL.into_iter().filter(|scope| bot.scopes.contains(scope)).collect();
+        }
+        for schedule in &mut self.schedule {
+            // Zones are named as the server names them: europe/paris is Europe/Paris.
+            if let Ok(zone) = oncall::zone(&schedule.zone) {
+                schedule.zone = zone.iana_name().unwrap_or(&schedule.zone).to_owned();
+            }
         }
         for layer in self.schedule.iter_mut().flat_map(|schedule| &mut schedule.layers) {
             for person in &mut layer.people {

@@ -78,7 +78,11 @@ pub(super) async fn make(client: &Client, change: &Change, out: &mut Out) -> Res
             return Ok(Some(Token { bot: thing.name.clone(), token }));
         }
         (Change::Add(_), _) => drop(client.post(thing.noun.path(), &thing.body).await?),
-        (Change::Alter { .. }, _) => drop(client.put(&path(), &thing.body).await?),
+        (Change::Alter { .. }, _) => {
+            let mut body = thing.body.clone();
+            body.as_object_mut().map(|members| members.remove("name"));
+            client.put(&path(), &body).await?;
+        }
         (Change::Remove(_), _) => settle(client, client.delete(&path()).await?, out).await?,
     }
     Ok(None)

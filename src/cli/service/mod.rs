@@ -185,7 +185,7 @@ impl Edit {
     async fn run(self, out: &mut Out) -> Result<Outcome, Failure> {
         let client = self.one.operator.connect()?;
         let now = client.get(&self.one.path()).await?.body;
-        let mut body = json!({"name": now["name"], "team": now["team"], "policy": now["policy"], "settings": now["settings"]});
+        let mut body = json!({"team": now["team"], "policy": now["policy"], "settings": now["settings"]});
         if let Some(team) = &self.team {
             body["team"] = json!(team);
         }
