@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | operator | `user`, `bot`, `team`, `policy`, `chat-identity`, `freeze`, `enroll`, `device`, `admin`, `keys`, `journal`, `doctor`, `backup` | the server's Unix socket |
 //! | operator | `restore` | the database, which no server may have open |
-//! | bot | `request`, `exec`, `page`, `incident`, `chat-identity code` | HTTP, with a token from the environment |
+//! | bot | `request`, `exec`, `page`, `incident`, `deliveries`, `chat-identity code` | HTTP, with a token from the environment |
 //! | bot or operator | `events` | HTTP with a token; without one the Unix socket |
 //! | person | `login`, `logout`, `whoami`; and what an operator and a bot do, but for `request`, `exec`, `backup` | HTTP, with the key of the login |
 //! | nobody | `healthcheck`, `openapi`, `completions`, `verify` | HTTP, or not at all |
@@ -22,6 +22,7 @@ mod break_glass;
 mod chat_identity;
 mod completions;
 mod connect;
+mod deliveries;
 mod demo;
 mod device;
 mod doctor;
@@ -89,6 +90,7 @@ enum Command {
     BreakGlass(break_glass::BreakGlass),
     Page(page::Page),
     Incident(incident::Command),
+    Deliveries(deliveries::Deliveries),
     Schedule(schedule::Command),
     Events(events::Events),
     Journal(journal::Command),
@@ -157,6 +159,7 @@ async fn perform(command: Command, out: &mut Out) -> Result<Outcome, Failure> {
         Command::Exec(exec) => Ok(exec.run(out).await),
         Command::Page(page) => page.run(out).await,
         Command::Incident(incident) => incident.run(out).await,
+        Command::Deliveries(deliveries) => deliveries.run(out).await,
         Command::Schedule(schedule) => schedule.run(out),
         Command::Events(events) => events.run(out).await,
         Command::Journal(journal) => journal.run(out).await,
