@@ -278,6 +278,20 @@ mod tests {
     }
 
     #[test]
+    fn what_is_said_of_one_registration_judges_no_other() {
+        let anew = Way { since: at(101), ..phone(1) };
+        for stage in [Stage::Failed(at(102)), Stage::Down] {
+            let late = [tried(phone(1), 0, stage)];
+            assert_eq!(next(&[anew], &late, PATIENCE, at(102)), Next::Louder(vec![anew]), "{stage:?}, when it was there already");
+            assert_eq!(next(&[phone(1)], &late, PATIENCE, at(102)), Next::Unreachable, "{stage:?}");
+        }
+        // What failed before anything was tried is judged by its time.
+        let untried = [Tried { registered_at: None, ..tried(phone(1), 0, Stage::Failed(at(100))) }];
+        assert_eq!(next(&[anew], &untried, PATIENCE, at(102)), Next::Louder(vec![anew]));
+        assert_eq!(next(&[phone(1)], &untried, PATIENCE, at(102)), Next::Unreachable);
+    }
+
+    #[test]
     fn nobody_who_can_be_reached_by_nothing_waits() {
         assert_eq!(next(&[], &[], PATIENCE, at(0)), Next::Unreachable);
         assert_eq!(next(&[mail()], &[], PATIENCE, at(0)), Next::Louder(vec![mail()]));
