@@ -108,8 +108,12 @@ impl Delivery {
             ("failed" | "withdrawn", _) => self.state.as_str(),
             _ => "accepted",
         };
-        let steps =
-            [(ended, self.finished_at), ("received", self.received_at), ("displayed", self.displayed_at), ("opened", self.opened_at)];
+        let steps = [
+            (ended, self.finished_at),
+            ("received", self.received_at),
+            ("displayed", self.displayed_at),
+            ("opened", self.opened_at),
+        ];
         let step = |(what, at): (&str, Option<Timestamp>)| Some(format!("{what} after {}", brief(self.created_at.until(at?))));
         steps.into_iter().filter_map(step).collect()
     }

@@ -237,6 +237,7 @@ pub(super) async fn newest_provider_token(db: &mut Db<'_>) -> Result<Option<Time
 pub async fn forget_about(tx: &mut Tx<'_>, subjects: &[Uuid]) -> Result<()> {
     let notifications: Vec<Uuid> =
         tx.query(among!("select id from notifications where subject_id in")).bind(db::ids(subjects)).all().await?;
+    tx.query(among!("delete from withdrawals where subject_id in")).bind(db::ids(subjects)).execute().await?;
     forget(tx, &notifications).await
 }
 

@@ -33,9 +33,15 @@ async fn a_page_rings_until_somebody_ends_it() {
     // The sim's phone says by itself what it shows.
     let delivered = house.bot(&token, &["deliveries", &reference.to_lowercase()]).await;
     let row = "  Yannick Schutz  ring 1  Yannick's phone (web_push)  displayed  accepted after ";
-    assert!(delivered.code == Some(0) && delivered.stdout.contains(row) && delivered.stdout.contains(", displayed after "), "{delivered:?}");
+    assert!(
+        delivered.code == Some(0) && delivered.stdout.contains(row) && delivered.stdout.contains(", displayed after "),
+        "{delivered:?}"
+    );
     let all = house.bot(&token, &["deliveries", &reference, "--json"]).await.json();
-    assert_eq!((&all[0]["state"], &all[0]["to"]["handle"], all.as_array().unwrap().len()), (&"displayed".into(), &"yannick".into(), 1));
+    assert_eq!(
+        (&all[0]["state"], &all[0]["to"]["handle"], all.as_array().unwrap().len()),
+        (&"displayed".into(), &"yannick".into(), 1)
+    );
     house.bot(&token, &["deliveries", "X1"]).await.fails(2, "expected a reference like P7K3M2X, or an approval like apr_");
     house.bot(&token, &["deliveries", "P000000"]).await.fails(1, "there is no incident P000000");
     let on = |verb: &'static str| {

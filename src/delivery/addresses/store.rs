@@ -8,10 +8,8 @@ use crate::id::{DeviceId, UserId};
 
 /// Holds an address until the transaction ends: of two devices that register it at the same time, one sees what the other did.
 pub(super) async fn lock_address(tx: &mut Tx<'_>, mac: &[u8; 32]) -> Result<()> {
-    const WAIT: Sql = Sql::either(
-        "select 1 where $1 is not null",
-        "select 1::bigint from (select pg_advisory_xact_lock($1)) as waited",
-    );
+    const WAIT: Sql =
+        Sql::either("select 1 where $1 is not null", "select 1::bigint from (select pg_advisory_xact_lock($1)) as waited");
     let [a, b, c, d, e, f, g, h, ..] = *mac;
     let _: i64 = tx.query(WAIT).bind(i64::from_be_bytes([a, b, c, d, e, f, g, h])).one().await?;
     Ok(())

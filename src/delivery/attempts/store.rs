@@ -235,10 +235,12 @@ pub(super) async fn put_off(tx: &mut Tx<'_>, put: &[PutOff], now: Timestamp) -> 
 
 /// Locks attempts until the transaction ends, always in one order: [`raise`] and two recorders may want the same ones. On `PostgreSQL`.
 pub(super) async fn lock(tx: &mut Tx<'_>, attempts: &[Uuid]) -> Result<()> {
-    tx.query("select id from attempts where id in (select value::uuid from jsonb_array_elements_text($1)) order by id for update")
-        .bind(db::ids(attempts))
-        .execute()
-        .await?;
+    tx.query(
+        "select id from attempts where id in (select value::uuid from jsonb_array_elements_text($1)) order by id for update",
+    )
+    .bind(db::ids(attempts))
+    .execute()
+    .await?;
     Ok(())
 }
 

@@ -86,7 +86,8 @@ impl Delivery {
                         return Ok::<_, Error>(());
                     }
                     let Some(withdrawal) = withdrawal else { return Ok(()) };
-                    let next = if now < withdrawal.expires_at { delivery.step(tx, subject, &withdrawal, now).await? } else { None };
+                    let next =
+                        if now < withdrawal.expires_at { delivery.step(tx, subject, &withdrawal, now).await? } else { None };
                     let Some(behind) = next else { return store::end_withdrawal(tx, subject).await };
                     store::set_withdrawal(tx, subject, behind).await?;
                     delivery.queue.enqueue(tx, Kind::Withdraw, subject, now).await
@@ -126,7 +127,8 @@ impl Delivery {
         }
         for ((user, replaces, round), devices) in screens {
             let (content, expires_at) = (withdrawal.content.clone(), withdrawal.expires_at);
-            self.notify_on(tx, Notice { user, subject, round, content, expires_at, replaces: Some(replaces) }, &devices, now).await?;
+            self.notify_on(tx, Notice { user, subject, round, content, expires_at, replaces: Some(replaces) }, &devices, now)
+                .await?;
         }
         Ok(())
     }

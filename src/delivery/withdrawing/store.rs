@@ -57,11 +57,8 @@ macro_rules! shown {
 
 /// Everything that may be on a screen of a subject, the newest round last: at most so many rows, whichever they are.
 pub(super) async fn shown(db: &mut Db<'_>, subject: Uuid, limit: u32) -> Result<Vec<Shown>> {
-    const SHOWN: &str = concat!(
-        "select * from (",
-        shown!("attempts.device_id is not null", " limit $2"),
-        ") as some order by round, id"
-    );
+    const SHOWN: &str =
+        concat!("select * from (", shown!("attempts.device_id is not null", " limit $2"), ") as screens order by round, id");
     db.query(SHOWN).bind(subject).bind(limit).all().await
 }
 
