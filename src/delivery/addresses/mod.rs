@@ -46,7 +46,7 @@ impl Delivery {
                 store::lock_address(tx, &mac).await?;
                 for holder in store::holders(tx, device, &mac).await?.into_iter().filter(|holder| holder.device != device) {
                     store::retire_device(tx, holder.device, now).await?;
-                    delivery.record_retired(tx, &holder, (device, kind), actor.clone(), now).await?;
+                    delivery.record_retired(tx, &holder, (device, kind), actor, now).await?;
                 }
                 store::register(tx, device, (kind, &sealed, &mac), now).await?;
                 let entry =

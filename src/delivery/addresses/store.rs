@@ -10,8 +10,8 @@ use crate::id::{DeviceId, UserId};
 pub(super) async fn lock_address(tx: &mut Tx<'_>, mac: &[u8; 32]) -> Result<()> {
     const WAIT: Sql =
         Sql::either("select 1 where $1 is not null", "select 1::bigint from (select pg_advisory_xact_lock($1)) as waited");
-    let [a, b, c, d, e, f, g, h, ..] = *mac;
-    let _: i64 = tx.query(WAIT).bind(i64::from_be_bytes([a, b, c, d, e, f, g, h])).one().await?;
+    let key = i64::from_be_bytes(std::array::from_fn(|at| mac[at]));
+    let _: i64 = tx.query(WAIT).bind(key).one().await?;
     Ok(())
 }
 
