@@ -16,6 +16,7 @@ use crate::world::{Bot, Person, World, deploy, seconds};
 engines! {
     every_kind_of_phone_is_paged_and_approves
     a_phone_that_was_away_shows_once_what_rang_louder
+    doorbells_look_alike_to_every_provider
 }
 
 struct House {
@@ -107,6 +108,36 @@ async fn every_kind_of_phone_is_paged_and_approves(db: TestDb) {
     world.settle().await;
     assert_eq!(house.apns.tokens().len(), 1);
     assert_eq!(house.fcm.tokens_issued(), 1);
+    house.close().await;
+}
+
+/// Words that are in no constant text, as long as a target may be.
+const CANARIES: [&str; 3] = ["canary7Q", "canary7Q-canary7Q-canary7Q-canary7Q", "c"];
+
+async fn doorbells_look_alike_to_every_provider(db: TestDb) {
+    let house = House::open(db).await;
+    let (world, bot) = (&house.world, &house.bot);
+    let web = world.person("yannick", "Yannick Schutz").await;
+    let (ann, bea) =
+        (house.person("ann", "Ann Example", Provider::Apns).await, house.person("bea", "Bea Example", Provider::Fcm).await);
+    for canary in CANARIES {
+        for person in [&web, &ann, &bea] {
+            let asked = bot.ask(person, deploy(canary, canary)).await;
+            person.expect_push(world, "Approval needed").await;
+            person.phone.approve(&asked).await.unwrap();
+        }
+    }
+    world.settle().await;
+    let apns: Vec<_> = house.apns.journal().into_iter().map(|entry| (entry.body, format!("{:?}", entry.headers))).collect();
+    let fcm: Vec<_> = house.fcm.journal().into_iter().map(|entry| (entry.body, format!("{:?}", entry.headers))).collect();
+    for (carrier, seen) in [("apns", apns), ("fcm", fcm)] {
+        assert!(seen.iter().all(|(body, headers)| !body.contains("canary7Q") && !headers.contains("canary7Q")), "{carrier}");
+        let doorbells = seen.iter().filter(|(body, _)| body.contains("Approval needed"));
+        let lengths: Vec<_> = doorbells.map(|(body, _)| body.len()).collect();
+        assert!(lengths.len() == CANARIES.len() && lengths.iter().all(|length| *length == lengths[0]), "{carrier}: {lengths:?}");
+    }
+    let sealed: Vec<_> = world.push_service.journal().into_iter().map(|entry| entry.bytes).collect();
+    assert!(sealed.len() >= CANARIES.len() && sealed.iter().all(|bytes| *bytes == sealed[0]), "web_push: {sealed:?}");
     house.close().await;
 }
 
