@@ -256,7 +256,7 @@ async fn a_server_that_dawdles_over_the_leave_changes_no_outcome() {
     let (accepted, gone, tried) =
         tokio::join!(outcome(dawdling), outcome(Script { rcpt: "550 5.1.1 who?", ..dawdling }), mailer.try_out());
     assert_eq!((accepted, gone, tried), (Outcome::Accepted { id: None }, Outcome::Gone { since: None }, Ok(())));
-    assert!(LIMIT + session::LEAVE <= Duration::from_secs(13), "the caller gives up after 15 s");
+    assert!(LIMIT + session::LEAVE <= Duration::from_secs(13), "a server's carriers have 14 s");
 }
 
 #[tokio::test]

@@ -50,7 +50,8 @@ impl Conclusion {
                 },
                 _ => Self::Failed("there is no such mailbox".into()),
             },
-            Outcome::RetryAfter(pause) => again(pause, "the push service asked to wait".into(), false),
+            Outcome::RetryAfter(pause) => again(pause, "there was no room for it yet".into(), false),
+            Outcome::Throttled(pause) => again(pause, "the push service takes nothing for a while".into(), true),
             Outcome::Retryable(why) => again(pause(claimed.tries + 1), why, false),
             Outcome::Misconfigured(why) => {
                 tracing::error!(why, "the push service does not accept us");
@@ -94,6 +95,7 @@ pub(super) fn word(outcome: &Outcome) -> &'static str {
         Outcome::Accepted { .. } => "accepted",
         Outcome::Gone { .. } => "gone",
         Outcome::RetryAfter(_) => "retry_after",
+        Outcome::Throttled(_) => "throttled",
         Outcome::Retryable(_) => "retryable",
         Outcome::Refused(_) => "refused",
         Outcome::Misconfigured(_) => "misconfigured",
@@ -163,5 +165,6 @@ mod tests {
         assert_eq!(of(Outcome::Misconfigured("403".into()), 0), Some((at(9_000), true)));
         assert_eq!(of(Outcome::Misconfigured("403".into()), 9_000), None);
         assert_eq!(of(Outcome::RetryAfter(Duration::from_secs(60)), 0), None, "a provider's word is not asked twice");
+        assert_eq!(of(Outcome::Throttled(Duration::from_secs(5)), 0), Some((at(5_000), true)), "other ways are not");
     }
 }
