@@ -73,3 +73,20 @@ fn iphones(config: &Config, clock: &Clock, master: &MasterKey, store: &Store) ->
     };
     Ok(Some(Arc::new(apns::Apns::new(&carrier, tokens, clock.clone())?.within(limit(config)))))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_carrier_is_done_before_its_caller_stops_waiting() {
+        for (lease, expected) in [("20", 14_000), ("3", 2_100), ("300", 210_000)] {
+            let variables = [("PHONEOPS_JOB_LEASE_SECONDS".to_owned(), lease.to_owned())];
+            let config = Config::load(None, variables).unwrap();
+            let (limit, lease) = (limit(&config), Duration::from_secs(config.job_lease_seconds.into()));
+            assert_eq!(limit, Duration::from_millis(expected));
+            assert!(limit < lease * 3 / 4);
+        }
+        assert_eq!(Limits::default().total, Duration::from_secs(14), "with the default it takes what it takes anyway");
+    }
+}

@@ -197,6 +197,7 @@ impl Apns {
             let (reply, token) = match self.once(push, times).await {
                 Ok(answered) => answered,
                 Err(Lost::Late) => continue,
+                Err(Lost::NoConnection(_)) if self.clock.now() >= expires_at => continue,
                 Err(Lost::Unprocessed(_)) if resent < RESENT_MAX && self.clock.now() < times.leave => {
                     resent += 1;
                     continue;
