@@ -224,7 +224,7 @@ impl Circuit {
         if self.failed.len() < FAILURES {
             return None;
         }
-        self.open_for(PAUSES.0, why, now)
+        Some(self.open_for(PAUSES.0, why, now))
     }
 
     /// The provider of the current turn asks for patience. Why it opened, when this opened it.
@@ -233,14 +233,14 @@ impl Circuit {
             (open.probing, open.probe_at, open.why) = (false, now.after(pause), why);
             return None;
         }
-        self.open_for(pause, why, now)
+        Some(self.open_for(pause, why, now))
     }
 
-    fn open_for(&mut self, pause: Duration, why: String, now: Timestamp) -> Option<String> {
+    fn open_for(&mut self, pause: Duration, why: String, now: Timestamp) -> String {
         self.turn += 1;
         let probe_at = now.after(pause);
         self.open = Some(Opened { since: now, why: why.clone(), pause: PAUSES.0, probing: false, probe_at });
-        Some(why)
+        why
     }
 
     /// It works; whether that closed it. It stays known, so that what was sent before counts for nothing when it fails later.

@@ -315,6 +315,29 @@ async fn silence_and_absence_are_retryable() {
 }
 
 #[tokio::test]
+async fn what_waited_for_a_place_goes_back_or_is_late() {
+    let server = Server::playing(KIND, false).await;
+    let mailer = server.mailer(MailSecurity::Plain).within(session::LEAVE + Duration::from_millis(100));
+    let held = mailer.places.acquire_many(u32::try_from(AT_ONCE).unwrap()).await.unwrap();
+    let (message, ys) = (message(), ys());
+    let stuck = mailer.send(&message, &ys, now()).await;
+    assert!(matches!(&stuck, Outcome::Retryable(why) if why.contains("nobody")), "{stuck:?}");
+    let others = async {
+        tokio::task::yield_now().await;
+        mailer.handed.fetch_add(1, Ordering::Relaxed);
+    };
+    let (busy, ()) = tokio::join!(mailer.send(&message, &ys, now()), others);
+    assert_eq!(busy, Outcome::RetryAfter(SOON));
+    let short = Message { expires_at: now().after(Duration::from_millis(5)), ..message };
+    let freeing = async {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+        drop(held);
+    };
+    let (late, ()) = tokio::join!(mailer.send(&short, &ys, now()), freeing);
+    assert_eq!((late, server.heard().len()), (Outcome::Expired, 0));
+}
+
+#[tokio::test]
 async fn what_is_over_or_empty_or_anothers_is_not_sent() {
     let server = Server::playing(KIND, false).await;
     let mailer = server.mailer(MailSecurity::Plain);

@@ -50,13 +50,13 @@ impl Conclusion {
                 },
                 _ => Self::Failed("there is no such mailbox".into()),
             },
-            Outcome::RetryAfter(pause) => again(pause, "there was no room for it yet".into(), false),
-            Outcome::Throttled(pause) => again(pause, "the push service takes nothing for a while".into(), true),
+            Outcome::RetryAfter(pause) => again(pause, "the push service asked to wait".into(), false),
             Outcome::Retryable(why) => again(pause(claimed.tries + 1), why, false),
             Outcome::Misconfigured(why) => {
                 tracing::error!(why, "the push service does not accept us");
                 again(MISCONFIGURED_PAUSE, why, true)
             }
+            Outcome::Throttled(pause) => again(pause, "the push service takes nothing for a while".into(), true),
             Outcome::Refused(why) => {
                 tracing::error!(why, attempt = %claimed.id, "a push was refused for good");
                 Self::Failed(why)
