@@ -56,6 +56,7 @@ impl Conclusion {
                 tracing::error!(why, "the push service does not accept us");
                 again(MISCONFIGURED_PAUSE, why, true)
             }
+            Outcome::Throttled(pause) => again(pause, "the push service takes nothing for a while".into(), true),
             Outcome::Refused(why) => {
                 tracing::error!(why, attempt = %claimed.id, "a push was refused for good");
                 Self::Failed(why)
@@ -94,6 +95,7 @@ pub(super) fn word(outcome: &Outcome) -> &'static str {
         Outcome::Accepted { .. } => "accepted",
         Outcome::Gone { .. } => "gone",
         Outcome::RetryAfter(_) => "retry_after",
+        Outcome::Throttled(_) => "throttled",
         Outcome::Retryable(_) => "retryable",
         Outcome::Refused(_) => "refused",
         Outcome::Misconfigured(_) => "misconfigured",
@@ -164,5 +166,6 @@ mod tests {
         assert_eq!(of(Outcome::Misconfigured("403".into()), 0), Some((at(9_000), true)));
         assert_eq!(of(Outcome::Misconfigured("403".into()), 9_000), None);
         assert_eq!(of(Outcome::RetryAfter(Duration::from_secs(60)), 0), None, "a provider's word is not asked twice");
+        assert_eq!(of(Outcome::Throttled(Duration::from_secs(5)), 0), Some((at(5_000), true)), "other ways are not");
     }
 }
