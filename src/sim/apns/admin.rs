@@ -8,7 +8,7 @@
 //! | test | `PUT /admin/devices/{token}/away` `{away}` |
 //! | test | `GET /admin/devices/{token}` → `{shown: […], counts: {…}}` |
 //! | test | `PUT /admin/behaviour` `{latency_ms?, streams_drop?}` |
-//! | test | `GET /admin/journal` → `{requests: […]}`; `GET /admin/tokens`; and what `plain.rs` lists |
+//! | test | `GET /admin/journal` → `{requests: […]}`; `GET /admin/tokens`, without their signatures; `GET /admin/tokens/{digest}` → `{token}`, with it; and what `plain.rs` lists |
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -48,6 +48,7 @@ pub(super) fn router(control: Control, authority: &str, topic: &str) -> Router {
         .route("/admin/behaviour", put(behaviour))
         .route("/admin/journal", get(journal))
         .route("/admin/tokens", get(tokens))
+        .route("/admin/tokens/{digest}", get(token))
         .with_state(Admin { control, topic: topic.into() })
         .merge(connections)
         .merge(plain::trust(authority))
@@ -157,4 +158,11 @@ async fn journal(State(admin): State<Admin>) -> Json<Value> {
 
 async fn tokens(State(admin): State<Admin>) -> Json<Value> {
     Json(json!({"tokens": admin.control.store.state().keys.seen()}))
+}
+
+async fn token(State(admin): State<Admin>, Path(digest): Path<String>) -> Response {
+    match admin.control.store.state().keys.text(&digest) {
+        Some(text) => Json(json!({"token": text.expose()})).into_response(),
+        None => (StatusCode::NOT_FOUND, Json(json!({"reason": "NoToken"}))).into_response(),
+    }
 }

@@ -56,7 +56,6 @@ pub use super::screen::{Counts, Shown};
 
 use super::gate::{self, Gate};
 use super::http2::Disturbance;
-use super::plain;
 use super::script::Script;
 use super::tls::Identity;
 use crate::secret::{b64u, from_b64u};
@@ -189,11 +188,6 @@ impl PushService {
     #[must_use]
     pub fn connections(&self) -> Vec<Connection> {
         self.gate.connections()
-    }
-
-    /// Waits until so many pushes were answered or given up.
-    pub async fn until_answered(&self, number: u64) {
-        plain::until(&self.store.noted, || self.store.answered() >= number).await;
     }
 
     /// Its origin, for the phone that subscribes here.

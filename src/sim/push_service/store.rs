@@ -102,8 +102,6 @@ struct State {
 
 pub(super) struct Store {
     pub(super) clock: Clock,
-    /// Somebody was answered.
-    pub(super) noted: Notify,
     state: Mutex<State>,
 }
 
@@ -119,7 +117,7 @@ impl Drop for Waiting {
 impl Store {
     pub(super) fn new(clock: Clock) -> Self {
         let state = State { subscriptions: HashMap::new(), endpoints: HashMap::new(), journal: Journal::new(JOURNAL_LIMIT) };
-        Self { clock, noted: Notify::new(), state: Mutex::new(state) }
+        Self { clock, state: Mutex::new(state) }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -270,15 +268,10 @@ impl Store {
     pub(super) fn note(&self, entry: Entry) {
         let at = self.clock.now();
         self.state().journal.note(|number| Entry { number, at, ..entry });
-        self.noted.notify_waiters();
     }
 
     pub(super) fn journal(&self) -> Vec<Entry> {
         self.state().journal.entries()
-    }
-
-    pub(super) fn answered(&self) -> u64 {
-        self.state().journal.noted()
     }
 }
 
