@@ -133,6 +133,22 @@ ids! {
     FreezeId = "frz";
     /// Something a human must look at.
     IncidentId = "inc";
+    /// What breaks.
+    ServiceId = "svc";
+    /// How a monitoring system reports that a service breaks.
+    IntegrationId = "int";
+    /// Something an integration reported.
+    AlertId = "alt";
+    /// Who is paged, then who next.
+    EscalationPolicyId = "esc";
+    /// Who is on call when.
+    ScheduleId = "sch";
+    /// Somebody who takes the pager for a while.
+    OverrideId = "ovr";
+    /// A calendar of shifts that is read by its address.
+    CalendarFeedId = "cal";
+    /// A time in which nobody is paged about a service.
+    MaintenanceWindowId = "mnt";
     /// One user told about one subject.
     NotificationId = "ntf";
     /// One try to reach one device.

@@ -1,5 +1,7 @@
 //! `/v1/incidents`: reported by bots and people, answered from phones and from chat.
 
+use std::collections::BTreeMap;
+
 use aide::axum::ApiRouter;
 use aide::axum::routing::{get_with, post_with};
 use axum::Json;
@@ -15,8 +17,8 @@ use super::people::{BotName, Person};
 use super::problem::Problem;
 use crate::clock::Timestamp;
 use crate::id::{IncidentId, UserId};
-use crate::identity::{Call, Who};
-use crate::paging::{Act, Page, Reference, State as Progress, Urgency, View};
+use crate::identity::{Call, Handle, Who};
+use crate::paging::{Acted, Named, Page, Reference, State as Progress, To, Urgency, View, ViewStep};
 
 pub(super) fn router() -> ApiRouter<State> {
     ApiRouter::new()
@@ -59,9 +61,9 @@ struct Request {
     /// What is wrong, in a line; at most 500 characters.
     #[schemars(length(min = 1, max = 500))]
     title: String,
-    /// Who is to look at it: `@handle` or `usr_…`. 1 to 50.
+    /// Who is to look at it: `@handle`, `usr_…`, `team:NAME`, `schedule:NAME`, or one `service:NAME`. 1 to 50.
     #[schemars(length(min = 1, max = 50))]
-    to: Vec<Who>,
+    to: Vec<To>,
     /// More of it; at most 10000 characters.
     #[serde(default)]
     #[schemars(length(max = 10_000))]
@@ -95,8 +97,26 @@ struct IncidentBody {
     links: Vec<String>,
     urgency: Urgency,
     state: Word,
-    /// Who is rung, by step.
-    steps: Vec<Vec<Person>>,
+    /// Put off rather than taken, while acknowledged.
+    snoozed: bool,
+    /// What breaks.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    service: Option<Handle>,
+    /// Whose it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    team: Option<Handle>,
+    /// What it is about.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    labels: BTreeMap<String, String>,
+    /// How often integrations reported it.
+    reports: u32,
+    /// Who is rung, by step; the last step rings everybody, for ever.
+    steps: Vec<StepBody>,
+    /// Where in these it is; not when it is over.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    step: Option<u32>,
+    /// Everybody it rang for or names: these may act on it.
+    responders: Vec<Person>,
     /// How often it rang.
     rings: u32,
     /// When it rings next, unless somebody answers.
@@ -104,7 +124,29 @@ struct IncidentBody {
     rings_at: Option<Timestamp>,
     #[serde(skip_serializing_if = "Option::is_none")]
     acted: Option<ActBody>,
+    /// The incident that goes on in its place.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    merged_into: Option<Reference>,
     created_at: Timestamp,
+}
+
+/// A step of who is rung.
+#[derive(Serialize, JsonSchema)]
+struct StepBody {
+    /// Whom it rings.
+    targets: Vec<TargetBody>,
+    /// Seconds until the next step is tried; for ever at the last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    escalate_after_seconds: Option<u32>,
+}
+
+/// Whom a step rings.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+enum TargetBody {
+    User(Person),
+    Team(Handle),
+    Schedule(Handle),
 }
 
 /// A page that was just sent.
@@ -129,27 +171,26 @@ enum Word {
 /// Who acknowledged or resolved it.
 #[derive(Serialize, JsonSchema)]
 struct ActBody {
-    by: Person,
+    /// The person; none when it was a monitoring system.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    by: Option<Person>,
     /// The bot that said so in their name.
     #[serde(skip_serializing_if = "Option::is_none")]
     via: Option<BotName>,
+    /// The monitoring system, by the name of its integration.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    integration: Option<String>,
     at: Timestamp,
 }
 
 impl From<&View> for IncidentBody {
     fn from(view: &View) -> Self {
         let incident = &view.incident;
-        let (state, rings, rings_at, act): (_, _, _, Option<Act>) = match incident.state {
-            Progress::Triggered { ring, timer_at, .. } => (Word::Triggered, ring, Some(timer_at), None),
-            Progress::Acknowledged { act, ring, timer_at } => (Word::Acknowledged, ring, Some(timer_at), Some(act)),
-            Progress::Resolved { act, ring } => (Word::Resolved, ring, None, Some(act)),
+        let (state, step, rings_at, snoozed) = match incident.state {
+            Progress::Triggered { place, timer_at, .. } => (Word::Triggered, Some(place.step), Some(timer_at), false),
+            Progress::Acknowledged { place, timer_at, snoozed, .. } => (Word::Acknowledged, Some(place.step), timer_at, snoozed),
+            Progress::Resolved { .. } => (Word::Resolved, None, None, false),
         };
-        let steps = incident.plan.steps().iter().map(|step| people(view, step)).collect();
-        let acted = act.zip(view.acted.as_ref()).map(|(act, (by, via))| ActBody {
-            by: by.into(),
-            via: via.as_ref().map(BotName::from),
-            at: act.at,
-        });
         Self {
             id: incident.id,
             r#ref: incident.reference.clone(),
@@ -158,17 +199,47 @@ impl From<&View> for IncidentBody {
             links: incident.links.clone(),
             urgency: incident.urgency,
             state,
-            steps,
-            rings,
+            snoozed,
+            service: view.service.clone(),
+            team: view.team.clone(),
+            labels: incident.labels.clone(),
+            reports: incident.reports,
+            steps: view.steps.iter().map(StepBody::from).collect(),
+            step,
+            responders: view.responders.iter().map(Person::from).collect(),
+            rings: incident.state.ring(),
             rings_at,
-            acted,
+            acted: incident.state.act().zip(view.acted.as_ref()).map(|(act, by)| ActBody::new(by, act.at)),
+            merged_into: view.merged_into.clone(),
             created_at: incident.created_at,
         }
     }
 }
 
+impl From<&ViewStep> for StepBody {
+    fn from(step: &ViewStep) -> Self {
+        let target = |named: &Named| match named {
+            Named::User(user) => TargetBody::User(user.into()),
+            Named::Team(name) => TargetBody::Team(name.clone()),
+            Named::Schedule(name) => TargetBody::Schedule(name.clone()),
+        };
+        Self { targets: step.targets.iter().map(target).collect(), escalate_after_seconds: step.escalate_after }
+    }
+}
+
+impl ActBody {
+    fn new(acted: &Acted, at: Timestamp) -> Self {
+        match acted {
+            Acted::Person(user, bot) => {
+                Self { by: Some(user.into()), via: bot.as_ref().map(BotName::from), integration: None, at }
+            }
+            Acted::Integration(name) => Self { by: None, via: None, integration: Some(name.clone()), at },
+        }
+    }
+}
+
 fn people(view: &View, ids: &[UserId]) -> Vec<Person> {
-    ids.iter().filter_map(|id| view.people.iter().find(|user| user.id == *id)).map(Person::from).collect()
+    ids.iter().filter_map(|id| view.responders.iter().find(|user| user.id == *id)).map(Person::from).collect()
 }
 
 async fn page(Extract(app): Extract<State>, Write(call, body): Write<Request>) -> Result<Created<PagedBody>, Problem> {

@@ -390,17 +390,38 @@ impl From<listening::Refusal> for Problem {
     }
 }
 
+impl Problem {
+    /// What an incident refused, with who ended it.
+    fn incident(refusal: paging::Refusal, detail: String) -> Self {
+        use paging::Refusal as R;
+        let conflict = |code| Self::new(StatusCode::CONFLICT, code, detail.clone());
+        let ended = |problem: Self, act: paging::Act| {
+            let problem = problem.with("resolved_at", act.at);
+            match act.by {
+                paging::Agent::Person { user, .. } => problem.with("resolved_by", user),
+                paging::Agent::Integration(integration) => problem.with("resolved_by", integration),
+            }
+        };
+        match refusal {
+            R::Resolved(act) => ended(conflict("incident_resolved"), act),
+            R::TooOld(act) => ended(conflict("incident_too_old"), act),
+            R::NotYours => conflict("not_acted_for_you"),
+            R::NotSnoozed => conflict("not_snoozed"),
+            R::Merged(into) => conflict("incident_merged").with("merged_into", into),
+            R::Itself => Self::field("into", detail),
+        }
+    }
+}
+
 impl From<paging::Refused> for Problem {
     fn from(refused: paging::Refused) -> Self {
         use paging::Refused as R;
         let detail = refused.to_string();
         match refused {
-            R::Machine(paging::Refusal::Resolved(act)) => Self::new(StatusCode::CONFLICT, "incident_resolved", detail)
-                .with("resolved_by", act.by)
-                .with("resolved_at", act.at),
-            R::Machine(paging::Refusal::NotYours) => Self::new(StatusCode::CONFLICT, "not_acted_for_you", detail),
+            R::Machine(refusal) => Self::incident(refusal, detail),
             R::NotFound(_) => Self::not_found(detail),
             R::PersonUnknown { field, nobody } => Self::nobody(field, &nobody),
+            R::NoSuch { field, .. } | R::SecondService { field } | R::NotAService { field } => Self::field(field, detail),
             R::NobodyNamed => Self::field("to", detail),
             R::ActorMissing | R::ActorNotTaken => Self::field("actor", detail),
         }

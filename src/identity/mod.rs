@@ -59,5 +59,5 @@ pub use service::{
     known_user, trusted_bot,
 };
 pub use store::{StoredPasskey, held_passkeys, passkey_used, usable_passkey_ids, usable_passkeys};
-pub use teams::{Reach, Team, add_member, find_team, reach, remove_member, team_members};
+pub use teams::{Reach, Team, add_member, find_team, known_team, reach, remove_member, team_members};
 pub use webauthn::{Credential, RelyingParty, WebauthnRefusal, credential_id};

@@ -20,7 +20,7 @@ use uuid::Uuid;
 
 use crate::clock::Timestamp;
 use crate::db::{Db, Result, Store, Tx};
-use crate::id::{BotId, DeviceId, EventId, UserId};
+use crate::id::{BotId, DeviceId, EventId, IntegrationId, UserId};
 
 pub use search::{By, NotAnActor, Order, Page, Search, search};
 
@@ -45,6 +45,11 @@ pub enum Actor {
         /// The person it acted for.
         #[serde(skip_serializing_if = "Option::is_none")]
         user: Option<UserId>,
+    },
+    /// A monitoring system.
+    Integration {
+        /// By which key.
+        integration: IntegrationId,
     },
     /// Whoever has access to the server itself, through its Unix socket.
     Operator,

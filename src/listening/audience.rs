@@ -78,7 +78,7 @@ impl Party {
                 audience.users.extend(user);
             }
             Some(Actor::User { user, .. }) => drop(audience.users.insert(user)),
-            Some(Actor::Operator | Actor::System | Actor::Enrollee) | None => {}
+            Some(Actor::Integration { .. } | Actor::Operator | Actor::System | Actor::Enrollee) | None => {}
         }
     }
 }

@@ -24,4 +24,4 @@ mod written;
 pub use hours::{Hours, NotHours, WeekSpan};
 pub use rotation::{Length, NotALength, Rotation};
 pub use schedule::{Covered, Layer, Override, Schedule, Shift, Span, Why};
-pub use written::{NotASchedule, read};
+pub use written::{NotASchedule, WrittenLayer, layered, read};

@@ -135,6 +135,22 @@ impl<P: Clone + Eq> Layer<P> {
     }
 }
 
+impl<P> Schedule<P> {
+    /// The same with other names for people, without its overrides.
+    ///
+    /// # Errors
+    /// The first of `name`.
+    pub fn named<Q, E>(self, name: impl Fn(P) -> Result<Q, E>) -> Result<Schedule<Q>, E> {
+        let layer = |layer: Layer<P>| {
+            let Rotation { people, length, first } = layer.rotation;
+            let people = people.into_iter().map(&name).collect::<Result<_, E>>()?;
+            Ok(Layer { name: layer.name, rotation: Rotation { people, length, first }, hours: layer.hours, until: layer.until })
+        };
+        let layers = self.layers.into_iter().map(layer).collect::<Result<_, E>>()?;
+        Ok(Schedule { zone: self.zone, layers, overrides: Vec::new() })
+    }
+}
+
 impl<P: Clone + Eq> Schedule<P> {
     /// Who is on call at an instant, and why.
     #[must_use]

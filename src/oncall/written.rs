@@ -4,7 +4,7 @@ use std::str::FromStr as _;
 
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::hours::Hours;
 use super::rotation::{Length, Rotation};
@@ -36,16 +36,24 @@ struct Written {
     overrides: Vec<WrittenOverride>,
 }
 
-#[derive(Deserialize)]
+/// A rotation that covers some of the time, as people write it down.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct WrittenLayer {
-    name: String,
-    people: Vec<String>,
-    shift: String,
-    first: String,
-    #[serde(default)]
-    hours: Vec<String>,
-    until: Option<String>,
+pub struct WrittenLayer {
+    /// What people call it.
+    pub name: String,
+    /// Who takes turns, in order.
+    pub people: Vec<String>,
+    /// How long a turn is: `1 week`, `2 days`, `12 hours`.
+    pub shift: String,
+    /// When the first turn begins, by the wall clock: `2026-11-23T09:00`. Also the time of every hand-over.
+    pub first: String,
+    /// The hours of the week it covers, like `mon-fri 09:00-18:00`; all of them when there are none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hours: Vec<String>,
+    /// When it ends, by the wall clock.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -63,15 +71,24 @@ struct WrittenOverride {
 /// [`NotASchedule`], naming the key.
 pub fn read(text: &str) -> Result<Schedule<String>, NotASchedule> {
     let written: Written = toml::from_str(text).map_err(|error| NotASchedule::Toml(Box::new(error)))?;
-    let zone = TimeZone::get(&written.zone).map_err(|_| wrong("zone", "is not a time zone like \"Europe/Paris\""))?;
-    if written.layers.is_empty() {
+    let mut schedule = layered(&written.zone, written.layers)?;
+    for (place, over) in written.overrides.into_iter().enumerate() {
+        schedule.overrides.push(over.read(&format!("overrides[{place}]"), &schedule.zone)?);
+    }
+    Ok(schedule)
+}
+
+/// The schedule of these layers, in the zone of that name; without overrides.
+///
+/// # Errors
+/// [`NotASchedule`], naming the key.
+pub fn layered(zone: &str, layers: Vec<WrittenLayer>) -> Result<Schedule<String>, NotASchedule> {
+    let zone = TimeZone::get(zone).map_err(|_| wrong("zone", "is not a time zone like \"Europe/Paris\""))?;
+    if layers.is_empty() {
         return Err(wrong("layers", "is empty: nobody would ever be on call"));
     }
-    let layers = written.layers.into_iter().enumerate().map(|(place, layer)| layer.read(&format!("layers[{place}]")));
-    let layers = layers.collect::<Result<_, _>>()?;
-    let overrides = written.overrides.into_iter().enumerate();
-    let overrides = overrides.map(|(place, over)| over.read(&format!("overrides[{place}]"), &zone)).collect::<Result<_, _>>()?;
-    Ok(Schedule { zone, layers, overrides })
+    let layers = layers.into_iter().enumerate().map(|(place, layer)| layer.read(&format!("layers[{place}]")));
+    Ok(Schedule { zone, layers: layers.collect::<Result<_, _>>()?, overrides: Vec::new() })
 }
 
 fn wrong(key: &str, why: impl std::fmt::Display) -> NotASchedule {

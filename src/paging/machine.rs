@@ -1,33 +1,37 @@
 //! The incident machine.
 //!
 //! ```text
-//!                       TimerRang: ring again, or the next step
+//!                    TimerRang: ring again, the next step, the next pass, the last resort
 //!                       ┌───┐
-//!                       ▼   │        Acknowledged
-//!   page ──────────► triggered ───────────────────► acknowledged
-//!                     ▲    ▲ │  TimerRang (time-out) │  │
-//!                     │    └─┼───────────────────────┘  │
-//!                     │      │ Resolved        Resolved │
-//!            Disowned │      ▼                          ▼
-//!                     └── resolved ◄────────────────────┘
+//!                       ▼   │        Acknowledged, Snoozed
+//!   page ──────────► triggered ───────────────────────► acknowledged
+//!                     ▲    ▲ │  TimerRang (time-out), Woken,   │  │
+//!                     │    └─┼─ Escalated, Reassigned ─────────┘  │
+//!                     │      │ Resolved, Merged   Resolved, Merged│
+//!           Disowned, │      ▼                                    ▼
+//!           Reopened, └── resolved ◄──────────────────────────────┘
+//!           Retriggered
 //! ```
 //!
 //! `Disowned` is the answer "not me" of the person a bot acted for; it re-opens an acknowledged incident as well.
 //!
 //! **Invariants**
-//! - `Triggered` and `Acknowledged` carry their next timer, in the future when it is set; there is no other way to wait.
-//! - A [`Plan`] always has somebody to ring and time between rings, so every ring rings at people.
+//! - `Triggered` carries its next timer, and so does `Acknowledged` unless its service switched the time-out off: there is no other way
+//!   to wait.
 //! - Ring numbers only go up: no round is used twice, whatever happens in between.
 //! - A timer that rings early is set again; one that rings twice, or for a state that has passed, changes nothing.
 //! - Acknowledging never shortens a resolve, and doing what is already done is no error and has no effect.
+//! - Handing over never loses whoever was to be rung later: those who were named are put in front of them.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use super::Reference;
+use super::plan::{Plan, Target};
 use crate::clock::Timestamp;
-use crate::id::{BotId, IncidentId, UserId};
+use crate::id::{BotId, IncidentId, IntegrationId, ServiceId, TeamId, UserId};
 
 /// Something a human must look at.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,17 +40,25 @@ pub struct Incident {
     pub id: IncidentId,
     /// What people call it: `PIHXOC6`.
     pub reference: Reference,
-    /// What is wrong, in a line.
+    /// What is wrong, in a line: what was said last.
     pub title: String,
     /// More of it.
     pub details: Option<String>,
     /// Where to look.
     pub links: Vec<String>,
+    /// What it is about, for filters and grouping.
+    pub labels: BTreeMap<String, String>,
     /// How loud.
     pub urgency: Urgency,
     /// Who reported it.
     pub opened_by: crate::journal::Actor,
-    /// Who is rung, in which order, how often. Frozen at creation.
+    /// What breaks, when a service does.
+    pub service: Option<ServiceId>,
+    /// Whose members may act on it besides those it rings.
+    pub team: Option<TeamId>,
+    /// How often integrations reported it.
+    pub reports: u32,
+    /// Who is rung, in which order, how often.
     pub plan: Plan,
     /// What became of it.
     pub state: State,
@@ -65,127 +77,64 @@ pub enum Urgency {
     Low,
 }
 
-/// Who is rung, in which order, how often. However it was made, there is somebody to ring and time between rings: a plan without
-/// people would be silence, one without time a storm.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "UncheckedPlan")]
-pub struct Plan {
-    /// The people of each step, each once. At least one step, and none without people.
-    steps: Vec<Vec<UserId>>,
-    /// How often a step rings before the next one is tried. At least 1.
-    rings: u32,
-    /// From one ring to the next. At least 1.
-    ring_seconds: u32,
-    /// Until an acknowledged incident rings again. At least 1.
-    acknowledgement_seconds: u32,
-}
-
-/// A plan as it is stored.
-#[derive(Deserialize)]
-struct UncheckedPlan {
-    steps: Vec<Vec<UserId>>,
-    rings: u32,
-    ring_seconds: u32,
-    acknowledgement_seconds: u32,
-}
-
-/// A plan names nobody who could be rung.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("nobody is named who could be rung")]
-pub struct NobodyNamed;
-
-impl TryFrom<UncheckedPlan> for Plan {
-    type Error = NobodyNamed;
-
-    fn try_from(plan: UncheckedPlan) -> Result<Self, NobodyNamed> {
-        Self::new(&plan.steps, plan.rings, plan.ring_seconds, plan.acknowledgement_seconds)
-    }
-}
-
-impl Plan {
-    /// The plan that rings `steps` one after the other, each `rings` times, `ring_seconds` apart, and again
-    /// `acknowledgement_seconds` after an acknowledgement. A step without people is left out and a person named twice in a step is
-    /// rung once. Numbers below 1 count as 1: the configuration refuses them, and a page that got past it is not lost for that.
-    ///
-    /// # Errors
-    /// [`NobodyNamed`] when no step has people.
-    pub fn new(steps: &[Vec<UserId>], rings: u32, ring_seconds: u32, acknowledgement_seconds: u32) -> Result<Self, NobodyNamed> {
-        let steps: Vec<_> = steps.iter().map(each_once).filter(|step| !step.is_empty()).collect();
-        if steps.is_empty() {
-            return Err(NobodyNamed);
-        }
-        let [rings, ring_seconds, acknowledgement_seconds] = [rings, ring_seconds, acknowledgement_seconds].map(|n| n.max(1));
-        Ok(Self { steps, rings, ring_seconds, acknowledgement_seconds })
-    }
-
-    /// The people of each step, in the order they are tried.
-    #[must_use]
-    pub fn steps(&self) -> &[Vec<UserId>] {
-        &self.steps
-    }
-
-    /// How often a step rings before the next one is tried.
-    #[must_use]
-    pub fn rings(&self) -> u32 {
-        self.rings
-    }
-
-    /// From one ring to the next.
-    #[must_use]
-    pub fn ring_every(&self) -> Duration {
-        Duration::from_secs(u64::from(self.ring_seconds))
-    }
-
-    /// From an acknowledgement to the next ring.
-    fn acknowledgement_lasts(&self) -> Duration {
-        Duration::from_secs(u64::from(self.acknowledgement_seconds))
-    }
-
-    fn last_step(&self) -> u32 {
-        u32::try_from(self.steps.len()).unwrap_or(u32::MAX).saturating_sub(1)
-    }
-
-    /// Who rings at `step`: its people, and at the last step everybody before them too, for there is nobody left to hand over to.
-    fn people(&self, step: u32) -> Vec<UserId> {
-        match self.steps.get(step as usize) {
-            Some(people) if step < self.last_step() => people.clone(),
-            _ => each_once(self.steps.iter().rev().flatten()),
-        }
-    }
-}
-
-fn each_once<'a>(people: impl IntoIterator<Item = &'a UserId>) -> Vec<UserId> {
-    let mut once = Vec::new();
-    for user in people {
-        if !once.contains(user) {
-            once.push(*user);
-        }
-    }
-    once
-}
-
 /// Who acted on an incident.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Agent {
+    /// A person.
+    Person {
+        /// Who.
+        user: UserId,
+        /// The bot that said so in their name; none when it was their own device.
+        via: Option<BotId>,
+    },
+    /// A monitoring system.
+    Integration(IntegrationId),
+}
+
+/// What somebody did, and when.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Act {
-    /// The person.
-    pub by: UserId,
-    /// The bot that said so in their name; none when it was their own phone.
-    pub via: Option<BotId>,
+    /// Who.
+    pub by: Agent,
     /// When.
     pub at: Timestamp,
 }
+
+impl Act {
+    /// The person and bot, when a bot acted.
+    fn through_bot(self) -> Option<(UserId, BotId)> {
+        match self.by {
+            Agent::Person { user, via } => via.map(|via| (user, via)),
+            Agent::Integration(_) => None,
+        }
+    }
+}
+
+/// A place in a plan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// How often the whole plan was walked before, from 0.
+    pub pass: u32,
+    /// Which step, from 0; the last resort is behind the last.
+    pub step: u32,
+}
+
+/// The first step of the first pass.
+const BEGINNING: Place = Place { pass: 0, step: 0 };
 
 /// What became of an incident.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
     /// Ringing.
     Triggered {
-        /// Which step of the plan, from 0.
-        step: u32,
+        /// Where in the plan.
+        place: Place,
         /// Which ring of all, from 1: names the round, so that a retry shows once and the next ring shows again.
         ring: u32,
-        /// Rings left at this step after this one.
-        left: u32,
+        /// When this step began.
+        since: Timestamp,
+        /// When it rang last at this step; not yet, while everybody has quiet hours.
+        rung_at: Option<Timestamp>,
         /// When it rings next.
         timer_at: Timestamp,
     },
@@ -193,10 +142,14 @@ pub enum State {
     Acknowledged {
         /// Who.
         act: Act,
+        /// Where in the plan it was.
+        place: Place,
         /// The rings there were.
         ring: u32,
-        /// When it rings again if it is not resolved by then.
-        timer_at: Timestamp,
+        /// Whether it was put off, rather than taken.
+        snoozed: bool,
+        /// When it rings again if it is not resolved by then; never, when its service switched that off.
+        timer_at: Option<Timestamp>,
     },
     /// Over.
     Resolved {
@@ -204,11 +157,32 @@ pub enum State {
         act: Act,
         /// The rings there were.
         ring: u32,
+        /// The incident that goes on in its place.
+        merged_into: Option<IncidentId>,
     },
 }
 
+impl State {
+    /// The rings there were.
+    #[must_use]
+    pub fn ring(self) -> u32 {
+        match self {
+            Self::Triggered { ring, .. } | Self::Acknowledged { ring, .. } | Self::Resolved { ring, .. } => ring,
+        }
+    }
+
+    /// Who acted last, while that holds.
+    #[must_use]
+    pub fn act(self) -> Option<Act> {
+        match self {
+            Self::Triggered { .. } => None,
+            Self::Acknowledged { act, .. } | Self::Resolved { act, .. } => Some(act),
+        }
+    }
+}
+
 /// What happens to an incident.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
     /// Somebody takes it.
     Acknowledged(Act),
@@ -219,21 +193,63 @@ pub enum Event {
         /// That person.
         by: UserId,
     },
+    /// It is handed to the next step, or to these people first.
+    Escalated(Act, Vec<Target>),
+    /// It is theirs now.
+    Reassigned(Act, Vec<Target>),
+    /// They are to look as well.
+    ResponderAdded(Act, Vec<Target>),
+    /// It is put off.
+    Snoozed {
+        /// By whom.
+        act: Act,
+        /// Until then.
+        until: Timestamp,
+    },
+    /// It is not put off any longer.
+    Woken(Act),
+    /// Another incident goes on in its place.
+    Merged {
+        /// By whom.
+        act: Act,
+        /// That one.
+        into: IncidentId,
+    },
+    /// It is louder, or quieter, than was thought.
+    UrgencyChanged(Act, Urgency),
+    /// It was not over.
+    Reopened(Act),
+    /// An integration reports it again.
+    Retriggered {
+        /// What it says now.
+        title: String,
+        /// More of it.
+        details: Option<String>,
+    },
     /// Its timer rang.
     TimerRang,
-    /// None of the people who were to be rung has a device that can be reached.
+    /// None of the people who were to be rung can be reached.
     NobodyReachable,
+    /// All of the people who were to be rung have quiet hours, and it can wait.
+    AllQuiet {
+        /// Until then.
+        until: Timestamp,
+    },
 }
 
 /// What has to be done because of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Effect {
-    /// Ring at these people's phones.
+    /// Ring at these phones.
     Ring {
-        /// Who.
-        users: Vec<UserId>,
+        /// Whose.
+        targets: Vec<Target>,
         /// Which ring.
         ring: u32,
+        /// When their step began, which their notification rules count from.
+        since: Timestamp,
+        /// When it rang last since then.
+        rung_at: Option<Timestamp>,
     },
     /// Ring the timer then.
     WakeAt(Timestamp),
@@ -251,86 +267,277 @@ pub enum Effect {
 /// Why an event was refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    /// It is over; an acknowledgement comes too late.
+    /// It is over; what was asked comes too late.
     #[error("already resolved")]
     Resolved(Act),
     /// No bot acted in this person's name.
     #[error("nobody acted in your name")]
     NotYours,
+    /// It is not put off.
+    #[error("not snoozed")]
+    NotSnoozed,
+    /// Another incident goes on in its place.
+    #[error("merged into another incident")]
+    Merged(IncidentId),
+    /// It was resolved longer ago than it can be re-opened.
+    #[error("resolved too long ago: page again")]
+    TooOld(Act),
+    /// An incident cannot go on in its own place.
+    #[error("an incident cannot be merged into itself")]
+    Itself,
 }
+
+/// How long what is over can be re-opened.
+pub const REOPEN_WITHIN: Duration = Duration::from_secs(7 * 24 * 3600);
+
+type Stepped = Result<(State, Vec<Effect>), Refusal>;
 
 impl Incident {
     /// What has to be done for a new incident, and the state it starts in.
     #[must_use]
     pub fn triggered(plan: &Plan, now: Timestamp) -> (State, Vec<Effect>) {
-        ring(plan, 0, 1, plan.rings - 1, now)
+        begin(plan, BEGINNING, 0, now)
     }
 
     /// The one way an incident changes.
     ///
     /// # Errors
     /// [`Refusal`]; nothing has changed then.
-    pub fn step(self, event: Event, now: Timestamp) -> Result<(Self, Vec<Effect>), Refusal> {
-        let (state, effects) = match (self.state, event) {
-            (State::Triggered { ring, .. }, Event::Acknowledged(act)) => acknowledged(&self.plan, act, ring, now),
-            (State::Triggered { ring, .. } | State::Acknowledged { ring, .. }, Event::Resolved(act)) => {
-                (State::Resolved { act, ring }, told(act, vec![Effect::Withdraw]))
+    pub fn step(mut self, event: Event, now: Timestamp) -> Result<(Self, Vec<Effect>), Refusal> {
+        let (state, effects) = match self.state {
+            State::Triggered { place, ring, since, rung_at, timer_at } => {
+                self.while_triggered(Ringing { place, ring, since, rung_at, timer_at }, event, now)
             }
-            (State::Triggered { timer_at, .. } | State::Acknowledged { timer_at, .. }, Event::TimerRang) if now < timer_at => {
-                (self.state, vec![Effect::WakeAt(timer_at)])
+            State::Acknowledged { act, place, ring, snoozed, timer_at } => {
+                self.while_acknowledged(Held { act, place, ring, snoozed, timer_at }, event, now)
             }
-            (State::Triggered { step, ring: rung, left, .. }, Event::TimerRang) if left > 0 => {
-                ring(&self.plan, step, rung + 1, left - 1, now)
-            }
-            (State::Triggered { step, ring: rung, .. }, Event::TimerRang) => self.next_step(step, rung, now),
-            (State::Triggered { step, ring: rung, .. }, Event::NobodyReachable) if step < self.plan.last_step() => {
-                self.next_step(step, rung, now)
-            }
-            // Nobody left to hand over to: the timer that is set tries everybody again.
-            (State::Triggered { .. }, Event::NobodyReachable) => (self.state, Vec::new()),
-            (State::Acknowledged { ring: rung, .. }, Event::TimerRang) => self.again(rung, now),
-            (State::Acknowledged { act, ring: rung, .. } | State::Resolved { act, ring: rung }, Event::Disowned { by }) => {
-                if act.by != by || act.via.is_none() {
-                    return Err(Refusal::NotYours);
-                }
-                self.again(rung, now)
-            }
-            (State::Triggered { .. }, Event::Disowned { .. }) => return Err(Refusal::NotYours),
-            (State::Resolved { act, .. }, Event::Acknowledged(_)) => return Err(Refusal::Resolved(act)),
-            (State::Acknowledged { .. }, Event::Acknowledged(_) | Event::NobodyReachable)
-            | (State::Resolved { .. }, Event::Resolved(_) | Event::TimerRang | Event::NobodyReachable) => {
-                (self.state, Vec::new())
-            }
-        };
-        Ok((Self { state, ..self }, effects))
+            State::Resolved { act, ring, merged_into } => self.while_resolved((act, ring, merged_into), event, now),
+        }?;
+        self.state = state;
+        Ok((self, effects))
     }
 
-    fn next_step(&self, step: u32, rung: u32, now: Timestamp) -> (State, Vec<Effect>) {
-        let next = (step + 1).min(self.plan.last_step());
-        ring(&self.plan, next, rung + 1, self.plan.rings - 1, now)
+    fn while_triggered(&mut self, at: Ringing, event: Event, now: Timestamp) -> Stepped {
+        let Ringing { place, ring, since, rung_at, timer_at } = at;
+        let stays = (self.state, Vec::new());
+        Ok(match event {
+            Event::Acknowledged(act) => acknowledged(&self.plan, act, place, ring, now),
+            Event::Snoozed { act, until } => snoozed(act, place, ring, until),
+            Event::Resolved(act) => resolved(act, ring, None),
+            Event::Merged { act, into } => self.merged(act, ring, into)?,
+            Event::TimerRang if now < timer_at => (self.state, vec![Effect::WakeAt(timer_at)]),
+            Event::TimerRang => self.rings_on(at, now),
+            // Nobody left to hand over to: the timer that is set tries everybody again.
+            Event::NobodyReachable if place.step >= self.plan.resort() => stays,
+            Event::NobodyReachable => self.skip(place, ring, now),
+            Event::AllQuiet { until } if until > now => {
+                let state = State::Triggered { place, ring, since: until, rung_at: None, timer_at: until };
+                (state, vec![Effect::WakeAt(until)])
+            }
+            Event::Escalated(_, targets) => self.hand_on(place, ring, &targets, now),
+            Event::Reassigned(_, targets) => self.hand_to(ring, &targets, now),
+            Event::ResponderAdded(_, targets) => {
+                self.plan.join(place.step, &targets);
+                let ring = ring + 1;
+                let state = State::Triggered { place, ring, since, rung_at, timer_at };
+                (state, vec![Effect::Ring { targets, ring, since: now, rung_at: None }])
+            }
+            Event::UrgencyChanged(_, urgency) => self.as_urgent_as(urgency, at, now),
+            Event::Retriggered { title, details } => {
+                self.report(title, details);
+                stays
+            }
+            Event::Disowned { .. } => return Err(Refusal::NotYours),
+            Event::Woken(_) => return Err(Refusal::NotSnoozed),
+            Event::AllQuiet { .. } | Event::Reopened(_) => stays,
+        })
+    }
+
+    fn while_acknowledged(&mut self, at: Held, event: Event, now: Timestamp) -> Stepped {
+        let Held { act: held, place, ring, snoozed: put_off, timer_at } = at;
+        let stays = (self.state, Vec::new());
+        Ok(match event {
+            Event::Resolved(act) => resolved(act, ring, None),
+            Event::Merged { act, into } => self.merged(act, ring, into)?,
+            Event::Snoozed { act, until } => snoozed(act, place, ring, until),
+            // Taking what was put off means to look at it now.
+            Event::Acknowledged(act) if put_off => acknowledged(&self.plan, act, place, ring, now),
+            Event::Woken(_) if put_off => self.again(ring, now),
+            Event::Woken(_) => return Err(Refusal::NotSnoozed),
+            Event::TimerRang => match timer_at {
+                Some(timer_at) if now < timer_at => (self.state, vec![Effect::WakeAt(timer_at)]),
+                Some(_) => self.again(ring, now),
+                None => stays,
+            },
+            Event::Disowned { by } => self.disowned(held, by, ring, now)?,
+            Event::Escalated(_, targets) => self.hand_on(place, ring, &targets, now),
+            Event::Reassigned(_, targets) => self.hand_to(ring, &targets, now),
+            Event::ResponderAdded(_, targets) => {
+                self.plan.join(0, &targets);
+                let ring = ring + 1;
+                let state = State::Acknowledged { act: held, place, ring, snoozed: put_off, timer_at };
+                (state, vec![Effect::Ring { targets, ring, since: now, rung_at: None }])
+            }
+            Event::UrgencyChanged(_, urgency) => {
+                self.urgency = urgency;
+                stays
+            }
+            Event::Retriggered { title, details } => {
+                self.report(title, details);
+                stays
+            }
+            Event::Acknowledged(_) | Event::NobodyReachable | Event::AllQuiet { .. } | Event::Reopened(_) => stays,
+        })
+    }
+
+    fn while_resolved(&mut self, (over, ring, merged_into): (Act, u32, Option<IncidentId>), event: Event, now: Timestamp) -> Stepped {
+        let stays = (self.state, Vec::new());
+        match (event, merged_into) {
+            (Event::Resolved(_) | Event::TimerRang | Event::NobodyReachable | Event::AllQuiet { .. }, _) => Ok(stays),
+            (Event::Merged { into, .. }, Some(other)) if into == other => Ok(stays),
+            (Event::Disowned { by }, _) => self.disowned(over, by, ring, now),
+            (_, Some(other)) => Err(Refusal::Merged(other)),
+            (Event::Reopened(_), None) if over.at.until(now) > REOPEN_WITHIN => Err(Refusal::TooOld(over)),
+            (Event::Reopened(_), None) => Ok(self.again(ring, now)),
+            (Event::Retriggered { title, details }, None) => {
+                self.report(title, details);
+                Ok(self.again(ring, now))
+            }
+            (
+                Event::Acknowledged(_)
+                | Event::Escalated(..)
+                | Event::Reassigned(..)
+                | Event::ResponderAdded(..)
+                | Event::Snoozed { .. }
+                | Event::Woken(_)
+                | Event::Merged { .. }
+                | Event::UrgencyChanged(..),
+                None,
+            ) => Err(Refusal::Resolved(over)),
+        }
+    }
+
+    /// The timer is due.
+    fn rings_on(&self, at: Ringing, now: Timestamp) -> (State, Vec<Effect>) {
+        let Ringing { place, ring: rung, since, rung_at, .. } = at;
+        match (rung_at, self.plan.lasts(place.step)) {
+            (None, _) => begin(&self.plan, place, rung, now),
+            (Some(_), Some(lasts)) if now >= since.after(lasts) => self.next_step(place, rung, now),
+            (Some(_), _) => ring(&self.plan, Ringing { ring: rung + 1, ..at }, now),
+        }
+    }
+
+    fn next_step(&self, place: Place, rung: u32, now: Timestamp) -> (State, Vec<Effect>) {
+        let next = place.step + 1;
+        let place = if next < self.plan.resort() {
+            Place { step: next, ..place }
+        } else if place.pass < self.plan.repeats() {
+            Place { pass: place.pass + 1, step: 0 }
+        } else {
+            Place { step: self.plan.resort(), ..place }
+        };
+        begin(&self.plan, place, rung, now)
+    }
+
+    /// To the next step at once. Whoever could not be reached just now is not tried again pass by pass: the last resort tries everybody.
+    fn skip(&self, place: Place, rung: u32, now: Timestamp) -> (State, Vec<Effect>) {
+        begin(&self.plan, Place { step: place.step + 1, ..place }, rung, now)
+    }
+
+    /// To those who were named, and without any to the next step.
+    fn hand_on(&mut self, place: Place, rung: u32, targets: &[Target], now: Timestamp) -> (State, Vec<Effect>) {
+        if targets.is_empty() {
+            return self.next_step(place, rung, now);
+        }
+        let step = (place.step + 1).min(self.plan.resort());
+        self.plan.insert(step, targets);
+        begin(&self.plan, Place { step, ..place }, rung, now)
+    }
+
+    /// To those who were named, and from there along the plan.
+    fn hand_to(&mut self, rung: u32, targets: &[Target], now: Timestamp) -> (State, Vec<Effect>) {
+        self.plan.insert(0, targets);
+        begin(&self.plan, BEGINNING, rung, now)
     }
 
     /// From the first step once more.
     fn again(&self, rung: u32, now: Timestamp) -> (State, Vec<Effect>) {
-        ring(&self.plan, 0, rung + 1, self.plan.rings - 1, now)
+        begin(&self.plan, BEGINNING, rung, now)
+    }
+
+    fn disowned(&self, act: Act, by: UserId, rung: u32, now: Timestamp) -> Stepped {
+        match act.through_bot() {
+            Some((user, _)) if user == by => Ok(self.again(rung, now)),
+            _ => Err(Refusal::NotYours),
+        }
+    }
+
+    fn merged(&self, act: Act, ring: u32, into: IncidentId) -> Stepped {
+        if into == self.id { Err(Refusal::Itself) } else { Ok(resolved(act, ring, Some(into))) }
+    }
+
+    /// What can wait and then cannot rings at once.
+    fn as_urgent_as(&mut self, urgency: Urgency, at: Ringing, now: Timestamp) -> (State, Vec<Effect>) {
+        let louder = (self.urgency, urgency) == (Urgency::Low, Urgency::High);
+        self.urgency = urgency;
+        if louder { begin(&self.plan, at.place, at.ring, now) } else { (self.state, Vec::new()) }
+    }
+
+    fn report(&mut self, title: String, details: Option<String>) {
+        self.title = title;
+        self.details = details.or(self.details.take());
+        self.reports = self.reports.saturating_add(1);
     }
 }
 
-fn ring(plan: &Plan, step: u32, ring: u32, left: u32, now: Timestamp) -> (State, Vec<Effect>) {
-    let timer_at = now.after(plan.ring_every());
-    let effects = vec![Effect::Ring { users: plan.people(step), ring }, Effect::WakeAt(timer_at)];
-    (State::Triggered { step, ring, left, timer_at }, effects)
+/// [`State::Triggered`], by name.
+#[derive(Clone, Copy)]
+struct Ringing {
+    place: Place,
+    ring: u32,
+    since: Timestamp,
+    rung_at: Option<Timestamp>,
+    timer_at: Timestamp,
 }
 
-fn acknowledged(plan: &Plan, act: Act, ring: u32, now: Timestamp) -> (State, Vec<Effect>) {
-    let timer_at = now.after(plan.acknowledgement_lasts());
-    (State::Acknowledged { act, ring, timer_at }, told(act, vec![Effect::Withdraw, Effect::WakeAt(timer_at)]))
+/// [`State::Acknowledged`], by name.
+struct Held {
+    act: Act,
+    place: Place,
+    ring: u32,
+    snoozed: bool,
+    timer_at: Option<Timestamp>,
+}
+
+/// The first ring at a place.
+fn begin(plan: &Plan, place: Place, rung: u32, now: Timestamp) -> (State, Vec<Effect>) {
+    ring(plan, Ringing { place, ring: rung + 1, since: now, rung_at: None, timer_at: now }, now)
+}
+
+fn ring(plan: &Plan, at: Ringing, now: Timestamp) -> (State, Vec<Effect>) {
+    let Ringing { place, ring, since, rung_at, .. } = at;
+    let next = now.after(plan.ring_every());
+    let timer_at = plan.lasts(place.step).map_or(next, |lasts| next.min(since.after(lasts)));
+    let effects = vec![Effect::Ring { targets: plan.targets(place.step), ring, since, rung_at }, Effect::WakeAt(timer_at)];
+    (State::Triggered { place, ring, since, rung_at: Some(now), timer_at }, effects)
+}
+
+fn acknowledged(plan: &Plan, act: Act, place: Place, ring: u32, now: Timestamp) -> (State, Vec<Effect>) {
+    let timer_at = plan.acknowledgement_lasts().map(|lasts| now.after(lasts));
+    let effects = std::iter::once(Effect::Withdraw).chain(timer_at.map(Effect::WakeAt)).collect();
+    (State::Acknowledged { act, place, ring, snoozed: false, timer_at }, told(act, effects))
+}
+
+fn snoozed(act: Act, place: Place, ring: u32, until: Timestamp) -> (State, Vec<Effect>) {
+    let effects = told(act, vec![Effect::Withdraw, Effect::WakeAt(until)]);
+    (State::Acknowledged { act, place, ring, snoozed: true, timer_at: Some(until) }, effects)
+}
+
+fn resolved(act: Act, ring: u32, merged_into: Option<IncidentId>) -> (State, Vec<Effect>) {
+    (State::Resolved { act, ring, merged_into }, told(act, vec![Effect::Withdraw]))
 }
 
 fn told(act: Act, mut effects: Vec<Effect>) -> Vec<Effect> {
-    effects.extend(act.via.map(|via| Effect::TellActor { user: act.by, via }));
+    effects.extend(act.through_bot().map(|(user, via)| Effect::TellActor { user, via }));
     effects
 }
-
-#[cfg(test)]
-mod tests;

@@ -6,14 +6,22 @@
 //! - Pages fail open: when in doubt it rings again.
 //! - The last step rings for ever; silence is not an outcome.
 
+pub mod escalation;
 mod machine;
+mod naming;
+mod plan;
+mod reaching;
 mod reference;
 mod ringing;
+pub mod schedules;
 mod service;
+pub mod services;
 mod store;
 mod words;
 
-pub use machine::{Act, Effect, Event, Incident, NobodyNamed, Plan, Refusal, State, Urgency};
+pub use machine::{Act, Agent, Effect, Event, Incident, Place, REOPEN_WITHIN, Refusal, State, Urgency};
+pub use naming::{NotATo, To};
+pub use plan::{NobodyNamed, NotATarget, Plan, Step, Target, Tempo};
 pub use reference::Reference;
-pub use service::{Error, Page, Paged, Paging, Parts, Refused, Settings, View};
+pub use service::{Acted, Error, Named, Page, Paged, Paging, Parts, Refused, Settings, View, ViewStep};
 pub use store::forget_before;

@@ -1,16 +1,17 @@
 //! Inside the transaction: what a page, an act and a timer change, and who rings because of it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
-use super::machine::{Effect, Event, Incident, Plan, State, Urgency};
+use super::machine::{Act, Agent, Effect, Event, Incident, State, Urgency};
+use super::plan::{Plan, Step, Target};
 use super::service::{Error, Page, Paged, Parts, Refused, Settings};
-use super::{Reference, store, words};
+use super::{Reference, To, reaching, schedules, services, store, words};
 use crate::clock::Timestamp;
 use crate::db::{self, Db, Tx};
 use crate::delivery::{Content, Notice};
-use crate::id::{DeviceId, IncidentId, UserId};
+use crate::id::{DeviceId, IncidentId, ServiceId, TeamId, UserId};
 use crate::identity::{self, Call, Caller, User, Who};
 use crate::jobs::Kind;
 use crate::journal::{Actor, Entry};
@@ -48,6 +49,21 @@ async fn person_named(db: &mut Db<'_>, who: &Who, field: &str) -> Result<User, E
     found.map_err(|nobody| Refused::PersonUnknown { nobody, field: field.to_owned() }.into())
 }
 
+/// An incident that is about to begin.
+pub(super) struct Opening {
+    pub(super) title: String,
+    pub(super) details: Option<String>,
+    pub(super) links: Vec<String>,
+    pub(super) labels: BTreeMap<String, String>,
+    pub(super) urgency: Urgency,
+    pub(super) by: Actor,
+    pub(super) service: Option<ServiceId>,
+    pub(super) team: Option<TeamId>,
+    pub(super) reports: u32,
+    pub(super) plan: Plan,
+}
+
+/// A page of a person or bot.
 pub(super) async fn open(
     tx: &mut Tx<'_>,
     parts: &Parts,
@@ -61,54 +77,132 @@ pub(super) async fn open(
         (_, Some(actor)) => Some(person_named(tx.db(), actor, "actor").await?.id),
         (_, None) => None,
     };
-    let actor = call.actor(on_behalf);
-    let plan = plan(tx.db(), settings, &page.to).await?;
-    let (state, effects) = Incident::triggered(&plan, now);
-    let mut incident = Incident {
-        id: IncidentId::new(now),
-        reference: Reference::draw(),
+    let aim = aim(tx.db(), settings, &page.to).await?;
+    let opening = Opening {
         title: page.title,
         details: page.details,
         links: page.links,
+        labels: BTreeMap::new(),
         urgency: page.urgency,
-        opened_by: actor,
-        plan,
+        by: call.actor(on_behalf),
+        service: aim.service.as_ref().map(|service| service.id),
+        team: aim.service.map(|service| service.team),
+        reports: 0,
+        plan: aim.plan,
+    };
+    let (incident, told) = begin(tx, parts, opening, json!({"to": page.to}), now).await?;
+    let unreachable: Vec<UserId> = told.unreachable.into_iter().collect();
+    let paged = told.rung.into_iter().collect();
+    Ok(Paged { reference: incident.reference, paged, unreachable })
+}
+
+/// Stores a new incident, records it with `data`, and rings for the first time.
+pub(super) async fn begin(
+    tx: &mut Tx<'_>,
+    parts: &Parts,
+    opening: Opening,
+    mut data: Value,
+    now: Timestamp,
+) -> Result<(Incident, Told), Error> {
+    let (state, effects) = Incident::triggered(&opening.plan, now);
+    let mut incident = Incident {
+        id: IncidentId::new(now),
+        reference: Reference::draw(),
+        title: opening.title,
+        details: opening.details,
+        links: opening.links,
+        labels: opening.labels,
+        urgency: opening.urgency,
+        opened_by: opening.by,
+        service: opening.service,
+        team: opening.team,
+        reports: opening.reports,
+        plan: opening.plan,
         state,
         created_at: now,
     };
     while !store::insert(tx, &incident).await? {
         incident.reference = Reference::draw();
     }
-    let data = json!({"ref": incident.reference, "title": incident.title, "urgency": incident.urgency, "to": page.to});
-    let entry = Entry { kind: "incident.triggered", actor, subject: incident.id.to_string(), data };
+    data["ref"] = json!(incident.reference);
+    data["title"] = json!(incident.title);
+    data["urgency"] = json!(incident.urgency);
+    let entry = Entry { kind: "incident.triggered", actor: opening.by, subject: incident.id.to_string(), data };
     parts.journal.append(tx, now, entry).await?;
-    let by = By { actor, device: None };
+    let by = By { actor: opening.by, device: None };
     let told = perform(tx, parts, &mut incident, effects, &by, now).await?;
     crate::crash_point!("incident-written");
-    let unreachable: Vec<UserId> = told.unreachable.into_iter().collect();
-    let paged = told.rung.into_iter().collect();
-    Ok(Paged { reference: incident.reference, paged, unreachable })
+    Ok((incident, told))
 }
 
-/// Who is rung, in which order: those who were named, and then the person who is always there.
-async fn plan(db: &mut Db<'_>, settings: &Settings, to: &[Who]) -> Result<Plan, Error> {
+/// Whom a page is for.
+struct Aim {
+    plan: Plan,
+    service: Option<services::Service>,
+}
+
+/// Who is rung, in which order: those who were named, then whom the service's policy says, and then the person who is always there.
+async fn aim(db: &mut Db<'_>, settings: &Settings, to: &[To]) -> Result<Aim, Error> {
     let mut first = Vec::new();
-    for (at, who) in to.iter().enumerate() {
-        let user = person_named(db, who, &format!("to[{at}]")).await?;
-        if !first.contains(&user.id) {
-            first.push(user.id);
+    let mut service = None;
+    for (at, to) in to.iter().enumerate() {
+        let field = format!("to[{at}]");
+        match named(db, to, &field).await? {
+            Meant::Target(target) => first.push(target),
+            Meant::Service(_) if service.is_some() => return Err(Refused::SecondService { field }.into()),
+            Meant::Service(meant) => service = Some(meant),
         }
     }
-    let mut steps = vec![first];
-    if let Some(fallback) = &settings.fallback {
-        match identity::active_user(db, fallback).await? {
-            Some(user) if !steps[0].contains(&user.id) => steps.push(vec![user.id]),
-            Some(_) => {}
-            // A page is not lost because the configuration names somebody who left; the log says so each time.
-            None => tracing::error!(%fallback, "the fallback person of the configuration does not exist"),
+    let (tempo, fallback) = (settings.tempo(), fallback(db, settings).await?);
+    let step = Step { targets: first, escalate_after: settings.rings.max(1).saturating_mul(settings.ring_seconds.max(1)) };
+    let plan = match &service {
+        None => Plan::new(vec![step], 0, fallback, tempo)?,
+        Some(service) => {
+            let mut plan = service.plan(db, &fallback, tempo).await?;
+            plan.join(0, &step.targets);
+            plan
+        }
+    };
+    Ok(Aim { plan, service })
+}
+
+/// The person who is always there, when the configuration names one.
+pub(super) async fn fallback(db: &mut Db<'_>, settings: &Settings) -> Result<Vec<Target>, db::Error> {
+    let Some(fallback) = &settings.fallback else { return Ok(Vec::new()) };
+    let user = identity::active_user(db, fallback).await?;
+    if user.is_none() {
+        // A page is not lost because the configuration names somebody who left; the log says so each time.
+        tracing::error!(%fallback, "the fallback person of the configuration does not exist");
+    }
+    Ok(user.into_iter().map(|user| Target::User(user.id)).collect())
+}
+
+enum Meant {
+    Target(Target),
+    Service(services::Service),
+}
+
+async fn named(db: &mut Db<'_>, to: &To, field: &str) -> Result<Meant, Error> {
+    let found = match to {
+        To::Person(who) => Some(Meant::Target(Target::User(person_named(db, who, field).await?.id))),
+        To::Team(name) => identity::find_team(db, name).await?.map(|team| Meant::Target(Target::Team(team.id))),
+        To::Schedule(name) => schedules::find(db, name).await?.map(|found| Meant::Target(Target::Schedule(found.id))),
+        To::Service(name) => services::find(db, name).await?.map(Meant::Service),
+    };
+    found.ok_or_else(|| Refused::NoSuch { to: to.to_string(), field: field.to_owned() }.into())
+}
+
+/// The targets of an act: no service among them.
+pub(super) async fn targets(db: &mut Db<'_>, to: &[To]) -> Result<Vec<Target>, Error> {
+    let mut targets = Vec::new();
+    for (at, to) in to.iter().enumerate() {
+        let field = format!("to[{at}]");
+        match named(db, to, &field).await? {
+            Meant::Target(target) => targets.push(target),
+            Meant::Service(_) => return Err(Refused::NotAService { field }.into()),
         }
     }
-    Ok(Plan::new(&steps, settings.rings, settings.ring_seconds, settings.acknowledgement_seconds)?)
+    Ok(targets)
 }
 
 /// Who made a change, and on which device.
@@ -119,9 +213,9 @@ pub(super) struct By {
 
 /// Who was rung and who could not be.
 #[derive(Default)]
-struct Told {
-    rung: BTreeSet<UserId>,
-    unreachable: BTreeSet<UserId>,
+pub(super) struct Told {
+    pub(super) rung: BTreeSet<UserId>,
+    pub(super) unreachable: BTreeSet<UserId>,
 }
 
 /// Steps the machine; saves, records and performs what follows.
@@ -132,29 +226,59 @@ pub(super) async fn apply(
     event: Event,
     by: &By,
     now: Timestamp,
-) -> Result<(), Error> {
-    let before = incident.state;
-    let (mut incident, effects) = incident.step(event, now)?;
-    if incident.state != before {
-        store::save_state(tx, &incident).await?;
-        record(tx, parts, &incident, event, by, now).await?;
+) -> Result<(Incident, Told), Error> {
+    let before = incident.clone();
+    let (mut incident, effects) = incident.step(event.clone(), now)?;
+    if incident != before {
+        store::save(tx, &incident).await?;
+        record(tx, parts, &incident, &event, by, now).await?;
     }
-    perform(tx, parts, &mut incident, effects, by, now).await?;
-    Ok(())
+    let told = perform(tx, parts, &mut incident, effects, by, now).await?;
+    Ok((incident, told))
 }
 
-async fn record(tx: &mut Tx<'_>, parts: &Parts, incident: &Incident, event: Event, by: &By, now: Timestamp) -> Result<(), Error> {
-    let (kind, data): (_, Value) = match (event, incident.state) {
-        (Event::Acknowledged(act), _) => ("incident.acknowledged", json!({"by": act.by, "via": act.via})),
-        (Event::Resolved(act), _) => ("incident.resolved", json!({"by": act.by, "via": act.via})),
-        (Event::Disowned { by }, _) => ("incident.disowned", json!({"by": by})),
-        (Event::TimerRang | Event::NobodyReachable, State::Triggered { step, ring, .. }) => {
-            ("incident.rang", json!({"step": step, "ring": ring}))
-        }
-        (Event::TimerRang | Event::NobodyReachable, State::Acknowledged { .. } | State::Resolved { .. }) => return Ok(()),
-    };
+async fn record(tx: &mut Tx<'_>, parts: &Parts, incident: &Incident, event: &Event, by: &By, now: Timestamp) -> Result<(), Error> {
+    let Some((kind, data)) = entry(incident, event) else { return Ok(()) };
     let entry = Entry { kind, actor: by.actor, subject: incident.id.to_string(), data };
     Ok(parts.journal.append(tx, now, entry).await?)
+}
+
+/// `data`, and whose act it was.
+fn acted(act: &Act, mut data: Value) -> Value {
+    match act.by {
+        Agent::Person { user, via } => {
+            data["by"] = json!(user);
+            data["via"] = json!(via);
+        }
+        Agent::Integration(integration) => data["integration"] = json!(integration),
+    }
+    data
+}
+
+/// What the journal says of an event that changed an incident.
+fn entry(incident: &Incident, event: &Event) -> Option<(&'static str, Value)> {
+    Some(match event {
+        Event::Acknowledged(act) => ("incident.acknowledged", acted(act, json!({}))),
+        Event::Resolved(act) => ("incident.resolved", acted(act, json!({}))),
+        Event::Disowned { by } => ("incident.disowned", json!({"by": by})),
+        Event::Escalated(act, to) => ("incident.escalated", acted(act, json!({"to": to}))),
+        Event::Reassigned(act, to) => ("incident.reassigned", acted(act, json!({"to": to}))),
+        Event::ResponderAdded(act, to) => ("incident.responder_added", acted(act, json!({"to": to}))),
+        Event::Snoozed { act, until } => ("incident.snoozed", acted(act, json!({"until": until}))),
+        Event::Woken(act) => ("incident.woken", acted(act, json!({}))),
+        Event::Merged { act, into } => ("incident.merged", acted(act, json!({"into": into}))),
+        Event::UrgencyChanged(act, urgency) => ("incident.urgency_changed", acted(act, json!({"urgency": urgency}))),
+        Event::Reopened(act) => ("incident.reopened", acted(act, json!({}))),
+        Event::Retriggered { title, .. } => ("incident.retriggered", json!({"title": title, "reports": incident.reports})),
+        Event::AllQuiet { until } => ("incident.put_off", json!({"until": until})),
+        Event::TimerRang | Event::NobodyReachable => match incident.state {
+            State::Triggered { place, ring, .. } => {
+                let resort = place.step >= incident.plan.resort();
+                ("incident.rang", json!({"pass": place.pass, "step": place.step, "ring": ring, "last_resort": resort}))
+            }
+            State::Acknowledged { .. } | State::Resolved { .. } => return None,
+        },
+    })
 }
 
 /// Performs effects. When nobody of a step can be reached, the next step is rung at once: each turn takes a later step, so this ends.
@@ -171,8 +295,8 @@ async fn perform(
         let mut silent = false;
         for effect in effects {
             match effect {
-                Effect::Ring { users, ring } => {
-                    let rung = ring_at(tx, parts, incident, &users, ring, now).await?;
+                Effect::Ring { targets, ring, .. } => {
+                    let rung = ring_at(tx, parts, incident, &targets, ring, now).await?;
                     silent = rung.rung.is_empty();
                     told.rung.extend(rung.rung);
                     told.unreachable.extend(rung.unreachable);
@@ -193,9 +317,9 @@ async fn perform(
             return Ok(told);
         }
         *incident = next;
-        store::save_state(tx, incident).await?;
+        store::save(tx, incident).await?;
         let system = By { actor: Actor::System, device: None };
-        record(tx, parts, incident, Event::NobodyReachable, &system, now).await?;
+        record(tx, parts, incident, &Event::NobodyReachable, &system, now).await?;
         effects = more;
     }
 }
@@ -204,25 +328,26 @@ async fn ring_at(
     tx: &mut Tx<'_>,
     parts: &Parts,
     incident: &Incident,
-    users: &[UserId],
+    targets: &[Target],
     ring: u32,
     now: Timestamp,
 ) -> Result<Told, Error> {
+    let people = reaching::people(tx.db(), targets, now).await?;
+    store::add_responders(tx, incident.id, &people, now).await?;
     let opened_by = opener(tx.db(), incident.opened_by).await?;
     let words = words::ringing(incident, ring, &opened_by);
     let high = incident.urgency == Urgency::High;
     let full = words::in_full(incident, &words);
     let content = Content { high, full, ..content(incident, Category::Page, words) };
     let mut told = Told::default();
-    for user in users {
+    for user in people {
         // A ring is of no use once the next one has rung.
         let expires_at = now.after(incident.plan.ring_every());
-        let notice =
-            Notice { user: *user, subject: incident.id.0, round: ring, content: content.clone(), expires_at, replaces: None };
+        let notice = Notice { user, subject: incident.id.0, round: ring, content: content.clone(), expires_at, replaces: None };
         if parts.delivery.notify(tx, notice, now).await? == 0 {
-            told.unreachable.insert(*user);
+            told.unreachable.insert(user);
         } else {
-            told.rung.insert(*user);
+            told.rung.insert(user);
         }
     }
     Ok(told)
@@ -239,6 +364,7 @@ async fn opener(db: &mut Db<'_>, actor: Actor) -> Result<String, db::Error> {
                 Some(user) => format!("{} via {bot}", identity::known_user(db, user).await?.name.as_str()),
             }
         }
+        Actor::Integration { integration } => services::integration_name(db, integration).await?,
         Actor::Operator | Actor::System | Actor::Enrollee => "PhoneOps".to_owned(),
     })
 }
@@ -252,9 +378,8 @@ async fn tell_actor(
     now: Timestamp,
 ) -> Result<(), Error> {
     let bot = identity::known_bot(tx.db(), via).await?;
-    let resolved = matches!(incident.state, State::Resolved { .. });
-    let words = words::acted_as_you(&incident.reference, resolved, bot.name.as_str());
-    let ring = ring_of(incident.state);
+    let words = words::acted_as_you(incident, bot.name.as_str());
+    let ring = incident.state.ring();
     let notice = Notice {
         user,
         subject: incident.id.0,
@@ -271,21 +396,14 @@ async fn tell_actor(
 const ACTED_LIFE: std::time::Duration = std::time::Duration::from_secs(24 * 3600);
 
 async fn withdraw(tx: &mut Tx<'_>, parts: &Parts, incident: &Incident, by: &By, now: Timestamp) -> Result<(), Error> {
-    let (act, resolved) = match incident.state {
-        State::Acknowledged { act, .. } => (act, false),
-        State::Resolved { act, .. } => (act, true),
-        State::Triggered { .. } => return Ok(()),
+    let Some(act) = incident.state.act() else { return Ok(()) };
+    let name = match act.by {
+        Agent::Person { user, .. } => identity::known_user(tx.db(), user).await?.name.as_str().to_owned(),
+        Agent::Integration(integration) => services::integration_name(tx.db(), integration).await?,
     };
-    let name = identity::known_user(tx.db(), act.by).await?.name.as_str().to_owned();
-    let content = content(incident, Category::Answered, words::answered(incident, &name, resolved));
+    let content = content(incident, Category::Answered, words::answered(incident, &name));
     parts.delivery.withdraw(tx, incident.id.0, by.device, &content, now).await?;
     Ok(())
-}
-
-fn ring_of(state: State) -> u32 {
-    match state {
-        State::Triggered { ring, .. } | State::Acknowledged { ring, .. } | State::Resolved { ring, .. } => ring,
-    }
 }
 
 fn content(incident: &Incident, category: Category, words: crate::delivery::Words) -> Content {

@@ -1,18 +1,17 @@
 //! Paging people, and what they answer: load, step, save and record, in one transaction each.
 
-use std::collections::BTreeSet;
-
 use serde::{Deserialize, Serialize};
 
-use super::machine::{Act, Event, Incident, NobodyNamed, Refusal, State, Urgency};
+use super::machine::{Act, Agent, Event, Incident, Refusal, State, Urgency};
+use super::plan::{NobodyNamed, Target, Tempo};
 use super::ringing::{By, acting, apply, open};
-use super::{Reference, store};
+use super::{Reference, To, schedules, services, store};
 use crate::clock::Clock;
 use crate::db::{self, Db, Store};
 use crate::delivery::{self, Delivery};
 use crate::hub::Hub;
 use crate::id::{IncidentId, UserId};
-use crate::identity::{self, Bot, Call, Failure, Nobody, Scope, User, UserRef, Who};
+use crate::identity::{self, Bot, Call, Failure, Handle, Nobody, Scope, User, UserRef, Who};
 use crate::jobs::{self, Job, Kind, Queue};
 use crate::journal::{Actor, Journal};
 
@@ -43,7 +42,7 @@ pub struct Page {
     /// What is wrong, in a line.
     pub title: String,
     /// Who is to look at it.
-    pub to: Vec<Who>,
+    pub to: Vec<To>,
     /// More of it.
     pub details: Option<String>,
     /// Where to look.
@@ -70,10 +69,47 @@ pub struct Paged {
 pub struct View {
     /// The incident.
     pub incident: Incident,
-    /// The people of its plan.
-    pub people: Vec<User>,
-    /// Who acted last, and through which bot.
-    pub acted: Option<(User, Option<Bot>)>,
+    /// The steps of its plan, and its last resort behind them.
+    pub steps: Vec<ViewStep>,
+    /// Whom it rang for or names, in the order they came to it.
+    pub responders: Vec<User>,
+    /// What breaks.
+    pub service: Option<Handle>,
+    /// Whose it is.
+    pub team: Option<Handle>,
+    /// Who acted last.
+    pub acted: Option<Acted>,
+    /// The incident that goes on in its place.
+    pub merged_into: Option<Reference>,
+}
+
+/// A step of a plan, by names.
+#[derive(Clone, Debug)]
+pub struct ViewStep {
+    /// Whom it rings.
+    pub targets: Vec<Named>,
+    /// Seconds until the next step is tried; for ever at the last resort.
+    pub escalate_after: Option<u32>,
+}
+
+/// Whom a step rings, by name.
+#[derive(Clone, Debug)]
+pub enum Named {
+    /// A person.
+    User(User),
+    /// A team.
+    Team(Handle),
+    /// A schedule.
+    Schedule(Handle),
+}
+
+/// Who acted on an incident, by name.
+#[derive(Clone, Debug)]
+pub enum Acted {
+    /// A person, perhaps through a bot.
+    Person(User, Option<Bot>),
+    /// A monitoring system.
+    Integration(String),
 }
 
 /// Why paging said no.
@@ -90,6 +126,26 @@ pub enum Refused {
     PersonUnknown {
         /// Why nobody is meant.
         nobody: Nobody,
+        /// Where in the request.
+        field: String,
+    },
+    /// No such team, schedule or service.
+    #[error("there is no {to}")]
+    NoSuch {
+        /// What was named.
+        to: String,
+        /// Where in the request.
+        field: String,
+    },
+    /// A page is about one service.
+    #[error("names a second service: a page is about one")]
+    SecondService {
+        /// Where in the request.
+        field: String,
+    },
+    /// An act names people, teams and schedules.
+    #[error("names a service: say which people, teams or schedules")]
+    NotAService {
         /// Where in the request.
         field: String,
     },
@@ -141,6 +197,12 @@ pub struct Parts {
 /// A timer this late is lost, not slow.
 const OVERDUE: std::time::Duration = std::time::Duration::from_secs(30);
 
+impl Settings {
+    pub(super) fn tempo(&self) -> Tempo {
+        Tempo { ring_seconds: self.ring_seconds, acknowledgement_seconds: Some(self.acknowledgement_seconds) }
+    }
+}
+
 impl Paging {
     /// Paging of one installation.
     #[must_use]
@@ -182,7 +244,7 @@ impl Paging {
             Box::pin(async move {
                 let who = acting(tx.db(), &call_copy, actor.as_ref()).await?;
                 let incident = store::lock(tx, &reference).await?.ok_or(Refused::NotFound(reference))?;
-                let act = Act { by: who.user, via: who.via, at: now };
+                let act = Act { by: Agent::Person { user: who.user, via: who.via }, at: now };
                 apply(tx, &parts, incident, event(act), &who.by(&call_copy), now).await?;
                 crate::crash_point!("act-written");
                 Ok(())
@@ -344,23 +406,55 @@ fn stored(id: IncidentId, failure: Error) -> db::Error {
 }
 
 async fn view(db: &mut Db<'_>, incident: Incident) -> Result<View, db::Error> {
-    let mut people = Vec::new();
-    for id in incident.plan.steps().iter().flatten().copied().collect::<BTreeSet<_>>() {
-        people.push(identity::known_user(db, id).await?);
+    let mut steps = Vec::new();
+    for step in incident.plan.steps() {
+        steps.push(ViewStep { targets: named(db, &step.targets).await?, escalate_after: Some(step.escalate_after) });
     }
-    let act = match incident.state {
-        State::Triggered { .. } => None,
-        State::Acknowledged { act, .. } | State::Resolved { act, .. } => Some(act),
-    };
-    let acted = match act {
+    steps.push(ViewStep { targets: named(db, incident.plan.last_resort()).await?, escalate_after: None });
+    let mut responders = Vec::new();
+    for id in store::responders(db, incident.id).await? {
+        responders.push(identity::known_user(db, id).await?);
+    }
+    let service = match incident.service {
         None => None,
-        Some(act) => {
-            let bot = match act.via {
+        Some(service) => services::known(db, service).await?.map(|service| service.name),
+    };
+    let team = match incident.team {
+        None => None,
+        Some(team) => identity::known_team(db, team).await?.map(|team| team.name),
+    };
+    let acted = match incident.state.act() {
+        None => None,
+        Some(act) => Some(acted(db, act.by).await?),
+    };
+    let merged_into = match incident.state {
+        State::Resolved { merged_into: Some(into), .. } => store::reference(db, into).await?,
+        _ => None,
+    };
+    Ok(View { incident, steps, responders, service, team, acted, merged_into })
+}
+
+async fn acted(db: &mut Db<'_>, by: Agent) -> Result<Acted, db::Error> {
+    Ok(match by {
+        Agent::Integration(integration) => Acted::Integration(services::integration_name(db, integration).await?),
+        Agent::Person { user, via } => {
+            let bot = match via {
                 None => None,
                 Some(via) => Some(identity::known_bot(db, via).await?),
             };
-            Some((identity::known_user(db, act.by).await?, bot))
+            Acted::Person(identity::known_user(db, user).await?, bot)
         }
-    };
-    Ok(View { incident, people, acted })
+    })
+}
+
+async fn named(db: &mut Db<'_>, targets: &[Target]) -> Result<Vec<Named>, db::Error> {
+    let mut names = Vec::new();
+    for target in targets {
+        names.extend(match target {
+            Target::User(user) => Some(Named::User(identity::known_user(db, *user).await?)),
+            Target::Team(team) => identity::known_team(db, *team).await?.map(|team| Named::Team(team.name)),
+            Target::Schedule(schedule) => schedules::known(db, *schedule).await?.map(|found| Named::Schedule(found.name)),
+        });
+    }
+    Ok(names)
 }

@@ -1,12 +1,15 @@
 //! The SQL of incidents.
 
+use std::collections::BTreeMap;
+
 use uuid::Uuid;
 
 use super::Reference;
-use super::machine::{Act, Incident, Plan, State, Urgency};
+use super::machine::{Act, Agent, Incident, Place, State, Urgency};
+use super::plan::Plan;
 use crate::clock::Timestamp;
 use crate::db::{self, Db, Error, FromRow, Json, Result, Row, Sql, Tx, among};
-use crate::id::IncidentId;
+use crate::id::{BotId, IncidentId, IntegrationId, UserId};
 use crate::journal::Actor;
 
 impl FromRow for Incident {
@@ -14,114 +17,204 @@ impl FromRow for Incident {
         let id: IncidentId = row.get("id")?;
         let reference: String = row.get("ref")?;
         let urgency: String = row.get("urgency")?;
-        let plan = row.get::<Json<Plan>>("plan")?.0;
         Ok(Self {
             id,
             reference: reference.parse().map_err(|error| Error::inconsistent("incidents", id, error))?,
             title: row.get("title")?,
             details: row.get("details")?,
             links: row.get::<Json<Vec<String>>>("links")?.0,
+            labels: row.get::<Json<BTreeMap<String, String>>>("labels")?.0,
             urgency: if urgency == "high" { Urgency::High } else { Urgency::Low },
             opened_by: row.get::<Json<Actor>>("opened_by")?.0,
-            state: state(row, id, &plan)?,
-            plan,
+            service: row.get("service_id")?,
+            team: row.get("team_id")?,
+            reports: row.get("reports")?,
+            plan: row.get::<Json<Plan>>("plan")?.0,
+            state: state(row, id)?,
             created_at: row.get("created_at")?,
         })
     }
 }
 
-fn state(row: &Row<'_>, id: IncidentId, plan: &Plan) -> Result<State> {
+fn state(row: &Row<'_>, id: IncidentId) -> Result<State> {
     let word: String = row.get("state")?;
-    let timer_at: Option<Timestamp> = row.get("timer_at")?;
-    let act = match (row.get("acted_by")?, row.get("acted_at")?) {
-        (Some(by), Some(at)) => Some(Act { by, via: row.get("acted_via")?, at }),
-        _ => None,
-    };
-    let (step, ring): (u32, u32) = (row.get("step")?, row.get("ring")?);
-    Ok(match (word.as_str(), timer_at, act) {
-        ("triggered", Some(timer_at), None) => {
-            State::Triggered { step, ring, left: row.get::<u32>("rings_left")?.min(plan.rings()), timer_at }
+    let (timer_at, since): (Option<Timestamp>, Option<Timestamp>) = (row.get("timer_at")?, row.get("since_at")?);
+    let (place, ring) = (Place { pass: row.get("pass")?, step: row.get("step")? }, row.get("ring")?);
+    Ok(match (word.as_str(), timer_at, since, act(row)?) {
+        ("triggered", Some(timer_at), Some(since), None) => {
+            State::Triggered { place, ring, since, rung_at: row.get("rung_at")?, timer_at }
         }
-        ("acknowledged", Some(timer_at), Some(act)) => State::Acknowledged { act, ring, timer_at },
-        ("resolved", None, Some(act)) => State::Resolved { act, ring },
+        ("acknowledged", timer_at, None, Some(act)) => {
+            State::Acknowledged { act, place, ring, snoozed: row.get::<i64>("snoozed")? == 1, timer_at }
+        }
+        ("resolved", None, None, Some(act)) => State::Resolved { act, ring, merged_into: row.get("merged_into_id")? },
         _ => return Err(Error::inconsistent("incidents", id, format!("state {word} does not fit its columns"))),
     })
+}
+
+fn act(row: &Row<'_>) -> Result<Option<Act>> {
+    let person: Option<UserId> = row.get("acted_by")?;
+    let source: Option<IntegrationId> = row.get("acted_source_id")?;
+    let (at, via): (Option<Timestamp>, Option<BotId>) = (row.get("acted_at")?, row.get("acted_via")?);
+    let by = match (person, source) {
+        (Some(user), None) => Some(Agent::Person { user, via }),
+        (None, Some(source)) => Some(Agent::Integration(source)),
+        _ => None,
+    };
+    Ok(by.zip(at).map(|(by, at)| Act { by, at }))
 }
 
 /// A state as its columns.
 struct Columns {
     word: &'static str,
-    step: u32,
+    place: Place,
     ring: u32,
-    left: u32,
+    since: Option<Timestamp>,
+    rung_at: Option<Timestamp>,
     timer_at: Option<Timestamp>,
     act: Option<Act>,
+    snoozed: bool,
+    merged_into: Option<IncidentId>,
 }
 
 impl Columns {
     fn of(state: State) -> Self {
+        let nothing = Self {
+            word: "",
+            place: Place { pass: 0, step: 0 },
+            ring: state.ring(),
+            since: None,
+            rung_at: None,
+            timer_at: None,
+            act: state.act(),
+            snoozed: false,
+            merged_into: None,
+        };
         match state {
-            State::Triggered { step, ring, left, timer_at } => {
-                Self { word: "triggered", step, ring, left, timer_at: Some(timer_at), act: None }
+            State::Triggered { place, since, rung_at, timer_at, .. } => {
+                Self { word: "triggered", place, since: Some(since), rung_at, timer_at: Some(timer_at), ..nothing }
             }
-            State::Acknowledged { act, ring, timer_at } => {
-                Self { word: "acknowledged", step: 0, ring, left: 0, timer_at: Some(timer_at), act: Some(act) }
+            State::Acknowledged { place, snoozed, timer_at, .. } => {
+                Self { word: "acknowledged", place, snoozed, timer_at, ..nothing }
             }
-            State::Resolved { act, ring } => Self { word: "resolved", step: 0, ring, left: 0, timer_at: None, act: Some(act) },
+            State::Resolved { merged_into, .. } => Self { word: "resolved", merged_into, ..nothing },
         }
+    }
+
+    fn person(&self) -> (Option<UserId>, Option<BotId>) {
+        match self.act.map(|act| act.by) {
+            Some(Agent::Person { user, via }) => (Some(user), via),
+            Some(Agent::Integration(_)) | None => (None, None),
+        }
+    }
+
+    fn source(&self) -> Option<IntegrationId> {
+        match self.act.map(|act| act.by) {
+            Some(Agent::Integration(source)) => Some(source),
+            Some(Agent::Person { .. }) | None => None,
+        }
+    }
+}
+
+fn word(urgency: Urgency) -> &'static str {
+    match urgency {
+        Urgency::High => "high",
+        Urgency::Low => "low",
     }
 }
 
 /// Stores a new incident; `false` when its reference is taken.
 pub(super) async fn insert(tx: &mut Tx<'_>, incident: &Incident) -> Result<bool> {
-    let state = Columns::of(incident.state);
     let rows = tx
         .query(
-            "insert into incidents (id, ref, title, details, links, urgency, opened_by, plan, state, step, ring, rings_left,
-                 timer_at, created_at)
-             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) on conflict (ref) do nothing",
+            "insert into incidents (id, ref, title, details, links, labels, urgency, opened_by, service_id, team_id, reports, plan,
+                 state, step, ring, created_at, timer_at, since_at)
+             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, 'triggered', 0, 0, $13, $13, $13)
+             on conflict (ref) do nothing",
         )
         .bind(incident.id)
         .bind(incident.reference.as_str())
         .bind(&incident.title)
         .bind(incident.details.clone())
         .bind(Json(&incident.links))
-        .bind(if incident.urgency == Urgency::High { "high" } else { "low" })
+        .bind(Json(&incident.labels))
+        .bind(word(incident.urgency))
         .bind(Json(incident.opened_by))
+        .bind(incident.service)
+        .bind(incident.team)
+        .bind(incident.reports)
         .bind(Json(&incident.plan))
-        .bind(state.word)
-        .bind(state.step)
-        .bind(state.ring)
-        .bind(state.left)
-        .bind(state.timer_at)
         .bind(incident.created_at)
         .execute()
         .await?;
+    if rows == 1 {
+        save(tx, incident).await?;
+    }
     Ok(rows == 1)
 }
 
-pub(super) async fn save_state(tx: &mut Tx<'_>, incident: &Incident) -> Result<()> {
+/// Stores what may change of an incident.
+pub(super) async fn save(tx: &mut Tx<'_>, incident: &Incident) -> Result<()> {
     let state = Columns::of(incident.state);
+    let (acted_by, acted_via) = state.person();
     tx.query(
-        "update incidents set state = $2, step = $3, ring = $4, rings_left = $5, timer_at = $6, acted_by = $7, acted_via = $8,
-             acted_at = $9 where id = $1",
+        "update incidents set state = $2, pass = $3, step = $4, ring = $5, since_at = $6, rung_at = $7, timer_at = $8, acted_by = $9,
+             acted_via = $10, acted_source_id = $11, acted_at = $12, snoozed = $13, merged_into_id = $14, title = $15, details = $16,
+             urgency = $17, reports = $18, plan = $19
+         where id = $1",
     )
     .bind(incident.id)
     .bind(state.word)
-    .bind(state.step)
+    .bind(state.place.pass)
+    .bind(state.place.step)
     .bind(state.ring)
-    .bind(state.left)
+    .bind(state.since)
+    .bind(state.rung_at)
     .bind(state.timer_at)
-    .bind(state.act.map(|act| act.by))
-    .bind(state.act.and_then(|act| act.via))
+    .bind(acted_by)
+    .bind(acted_via)
+    .bind(state.source())
     .bind(state.act.map(|act| act.at))
+    .bind(i64::from(state.snoozed))
+    .bind(state.merged_into)
+    .bind(&incident.title)
+    .bind(incident.details.clone())
+    .bind(word(incident.urgency))
+    .bind(incident.reports)
+    .bind(Json(&incident.plan))
     .execute()
     .await?;
     Ok(())
 }
 
+/// Remembers whom an incident rang for or names.
+pub(super) async fn add_responders(tx: &mut Tx<'_>, id: IncidentId, people: &[UserId], now: Timestamp) -> Result<()> {
+    for user in people {
+        tx.query(
+            "insert into incident_responders (incident_id, user_id, since_at) values ($1, $2, $3)
+             on conflict (incident_id, user_id) do nothing",
+        )
+        .bind(id)
+        .bind(*user)
+        .bind(now)
+        .execute()
+        .await?;
+    }
+    Ok(())
+}
+
+/// Whom an incident rang for or names, in the order they came to it.
+pub(super) async fn responders(db: &mut Db<'_>, id: IncidentId) -> Result<Vec<UserId>> {
+    db.query("select user_id from incident_responders where incident_id = $1 order by since_at, user_id").bind(id).all().await
+}
+
 pub(super) async fn find(db: &mut Db<'_>, reference: &Reference) -> Result<Option<Incident>> {
     db.query("select * from incidents where ref = $1").bind(reference.as_str()).optional().await
+}
+
+pub(super) async fn reference(db: &mut Db<'_>, id: IncidentId) -> Result<Option<Reference>> {
+    let found: Option<String> = db.query("select ref from incidents where id = $1").bind(id).optional().await?;
+    found.map(|text| text.parse().map_err(|error| Error::inconsistent("incidents", id, error))).transpose()
 }
 
 /// The incident, locked until the transaction ends.

@@ -1,6 +1,6 @@
 //! What people read on their phones about incidents, built by pure functions.
 
-use super::{Incident, Reference};
+use super::{Incident, State};
 use crate::delivery::Words;
 use crate::text::line;
 
@@ -16,14 +16,25 @@ pub(super) fn in_full(incident: &Incident, words: &Words) -> Option<Words> {
     Some(Words { title: words.title.clone(), body: format!("{}: {}", words.body, line(details, 1000)) })
 }
 
+/// What was done, in a word.
+fn did(state: State) -> &'static str {
+    match state {
+        State::Triggered { .. } => "Re-opened",
+        State::Acknowledged { snoozed: true, .. } => "Snoozed",
+        State::Acknowledged { .. } => "Acknowledged",
+        State::Resolved { merged_into: Some(_), .. } => "Merged",
+        State::Resolved { .. } => "Resolved",
+    }
+}
+
 /// A bot acted in somebody's name.
-pub(super) fn acted_as_you(reference: &Reference, resolved: bool, bot: &str) -> Words {
-    let did = if resolved { "Resolved" } else { "Acknowledged" };
-    Words { title: format!("{did} as you via {}", line(bot, 80)), body: format!("{reference}. Not you? Tap to re-open it.") }
+pub(super) fn acted_as_you(incident: &Incident, bot: &str) -> Words {
+    let title = format!("{} as you via {}", did(incident.state), line(bot, 80));
+    Words { title, body: format!("{}. Not you? Tap to re-open it.", incident.reference) }
 }
 
 /// Nothing left to do on this phone.
-pub(super) fn answered(incident: &Incident, by: &str, resolved: bool) -> Words {
-    let did = if resolved { "Resolved" } else { "Acknowledged" };
-    Words { title: format!("{did} by {by}"), body: format!("{} {}", incident.reference, line(&incident.title, 200)) }
+pub(super) fn answered(incident: &Incident, by: &str) -> Words {
+    let title = format!("{} by {by}", did(incident.state));
+    Words { title, body: format!("{} {}", incident.reference, line(&incident.title, 200)) }
 }

@@ -36,7 +36,7 @@ pub(super) const ROOMS: &[Room] = &[
     Room { name: "delivery",  may: &[GROUND, &["db", "identity", "jobs", "journal", "push"]] },
     Room { name: "approvals", may: &[GROUND, &["db", "delivery", "identity", "jobs", "journal", "push::Category"]] },
     Room { name: "oncall",    may: &[&["clock"]] },
-    Room { name: "paging",    may: &[GROUND, &["db", "delivery", "identity", "jobs", "journal", "push::Category"]] },
+    Room { name: "paging",    may: &[GROUND, &["db", "delivery", "identity", "jobs", "journal", "oncall", "push::Category"]] },
     Room { name: "listening", may: &[GROUND, &["db", "delivery", "identity", "jobs", "journal", "push"]] },
     // Beside `push`: another way out, by the words of a server of our own.
     Room { name: "mail",      may: &[GROUND, &["push"]] },

@@ -81,6 +81,14 @@ pub async fn find_team(db: &mut Db<'_>, name: &Handle) -> db::Result<Option<Team
     store::find(db, name).await
 }
 
+/// The team of that id.
+///
+/// # Errors
+/// Storage errors.
+pub async fn known_team(db: &mut Db<'_>, id: TeamId) -> db::Result<Option<Team>> {
+    store::find_by_id(db, id).await
+}
+
 /// The members who have not left, by handle.
 ///
 /// # Errors

@@ -45,6 +45,10 @@ pub(super) async fn find(db: &mut Db<'_>, name: &crate::identity::Handle) -> Res
     db.query("select * from teams where name = $1").bind(name.as_str()).optional().await
 }
 
+pub(super) async fn find_by_id(db: &mut Db<'_>, id: TeamId) -> Result<Option<Team>> {
+    db.query("select * from teams where id = $1").bind(id).optional().await
+}
+
 pub(super) async fn list(db: &mut Db<'_>) -> Result<Vec<Team>> {
     db.query("select * from teams order by name").all().await
 }

@@ -1,0 +1,156 @@
+-- Who is paged, then who next. The steps are copied into an incident when it begins.
+create table escalation_policies (
+    id blob primary key,
+    name text not null,
+    team_id blob references teams,
+    steps text not null,
+    repeats integer not null,
+    last_resort text not null,
+    created_at integer not null,
+    removed_at integer
+) strict;
+create unique index escalation_policies_name on escalation_policies (name) where removed_at is null;
+
+-- What breaks. Without a policy its team is paged.
+create table services (
+    id blob primary key,
+    name text not null,
+    team_id blob not null references teams,
+    policy_id blob references escalation_policies,
+    settings text not null,
+    created_at integer not null,
+    removed_at integer
+) strict;
+create unique index services_name on services (name) where removed_at is null;
+
+-- How a monitoring system reports that a service breaks. Only a heartbeat has beats.
+create table integrations (
+    id blob primary key,
+    service_id blob not null references services,
+    name text not null,
+    kind text not null check (kind in ('events', 'alertmanager', 'grafana', 'generic', 'heartbeat')),
+    key_sha256 blob not null unique,
+    settings text not null,
+    created_at integer not null,
+    revoked_at integer,
+    beat_at integer,
+    beat_due_at integer,
+    check (kind = 'heartbeat' or (beat_at is null and beat_due_at is null))
+) strict;
+create index integrations_service on integrations (service_id);
+
+-- Who is on call when. hand_over_at: the hand-over whose notices wait.
+create table schedules (
+    id blob primary key,
+    name text not null,
+    team_id blob references teams,
+    zone text not null,
+    layers text not null,
+    created_at integer not null,
+    removed_at integer,
+    hand_over_at integer
+) strict;
+create unique index schedules_name on schedules (name) where removed_at is null;
+
+-- Somebody takes the pager for a while; instead_of_id: only in that person's place.
+create table overrides (
+    id blob primary key,
+    schedule_id blob not null references schedules,
+    user_id blob not null references users,
+    instead_of_id blob references users,
+    from_at integer not null,
+    until_at integer not null,
+    made_by text not null,
+    created_at integer not null,
+    removed_at integer,
+    check (until_at > from_at)
+) strict;
+create index overrides_schedule on overrides (schedule_id, until_at) where removed_at is null;
+
+-- Calendars that are read by an address alone, whose digest this is. Without a schedule it holds all shifts of its owner.
+create table calendar_feeds (
+    id blob primary key,
+    capability_sha256 blob not null unique,
+    user_id blob not null references users,
+    schedule_id blob references schedules,
+    created_at integer not null,
+    revoked_at integer
+) strict;
+create index calendar_feeds_user on calendar_feeds (user_id);
+
+-- How a person wants to be paged; without a row the defaults hold.
+create table paging_rules (
+    user_id blob primary key references users,
+    rules text not null,
+    updated_at integer not null
+) strict;
+
+-- While one lasts nobody is paged about a service, or about any of a team's.
+create table maintenance_windows (
+    id blob primary key,
+    service_id blob references services,
+    team_id blob references teams,
+    from_at integer not null,
+    until_at integer not null,
+    reason text not null,
+    made_by text not null,
+    created_at integer not null,
+    ended_at integer,
+    check (until_at > from_at),
+    check ((service_id is null) <> (team_id is null))
+) strict;
+create index maintenance_windows_until on maintenance_windows (until_at) where ended_at is null;
+
+-- What an integration reports, by its key. suppressed_by: the rule that kept it from paging.
+-- opened: how often it opened lately, for what flaps.
+create table alerts (
+    id blob primary key,
+    integration_id blob not null references integrations,
+    service_id blob not null references services,
+    dedup_key text not null,
+    state text not null check (state in ('open', 'closed')),
+    incident_id blob references incidents on delete cascade,
+    severity text not null check (severity in ('critical', 'error', 'warning', 'info')),
+    summary text not null,
+    source text not null,
+    details text not null,
+    labels text not null,
+    links text not null,
+    reports integer not null,
+    opened integer not null,
+    opened_since integer not null,
+    suppressed_by text,
+    first_at integer not null,
+    last_at integer not null,
+    closed_at integer,
+    check ((state = 'closed') = (closed_at is not null))
+) strict;
+create unique index alerts_open on alerts (integration_id, dedup_key) where state = 'open';
+create index alerts_key on alerts (integration_id, dedup_key, last_at);
+create index alerts_incident on alerts (incident_id);
+create index alerts_service on alerts (service_id, last_at);
+
+-- Everybody an incident rang for or names: who may act on it.
+create table incident_responders (
+    incident_id blob not null references incidents on delete cascade,
+    user_id blob not null references users,
+    since_at integer not null,
+    primary key (incident_id, user_id)
+) strict;
+create index incident_responders_user on incident_responders (user_id, incident_id);
+
+-- pass: how often the plan was walked. since_at: when the step began. rung_at: when it rang last; null before its first ring.
+alter table incidents add column service_id blob references services;
+alter table incidents add column team_id blob references teams;
+alter table incidents add column labels text not null default '{}';
+alter table incidents add column reports integer not null default 0;
+alter table incidents add column pass integer not null default 0;
+alter table incidents add column since_at integer;
+alter table incidents add column rung_at integer;
+alter table incidents add column acted_source_id blob references integrations;
+alter table incidents add column snoozed integer not null default 0 check (snoozed in (0, 1));
+alter table incidents add column merged_into_id blob references incidents on delete set null;
+update incidents set since_at = created_at, rung_at = created_at where state = 'triggered';
+alter table incidents drop column rings_left;
+create index incidents_service on incidents (service_id) where state <> 'resolved';
+create index incidents_merged on incidents (merged_into_id);
