@@ -27,7 +27,7 @@ pub(super) fn message() -> Message {
 
 #[test]
 fn whoever_calls_learns_what_became_of_it() {
-    assert!(LIMIT + session::LEAVE <= Duration::from_secs(13), "the caller gives up after 15 s");
+    assert!(LIMIT + session::LEAVE <= Duration::from_secs(13), "a server's carriers have 14 s");
 }
 
 #[test]

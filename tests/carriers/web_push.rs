@@ -295,6 +295,7 @@ async fn one_browsers_429_is_no_other_browsers() {
 async fn a_subscription_ends_only_when_its_service_says_so() {
     let world = World::new().await;
     let gone = Outcome::Gone { since: None };
+    world.deliver(&world.browser(), "ntf_1.1").await;
     for fault in [status(404, None), status(410, None), Fault::Apple { reason: Apple::VapidPkHashMismatch }] {
         let browser = world.browser();
         world.script(&browser, fault);

@@ -99,14 +99,13 @@ impl<'p, S: AsyncRead + AsyncWrite + Unpin> Talk<'p, S> {
     async fn hello(&mut self, line: &str) -> Result<(), Over> {
         self.forget();
         let fault = self.post.fault(Step::Hello);
-        let mut lines = vec!["localhost".to_owned()];
+        let mut offers = vec!["localhost".to_owned()];
         match &fault {
-            Some(Fault::Offer { extensions }) => lines.extend_from_slice(extensions),
-            _ if !self.secured => lines.push("STARTTLS".to_owned()),
-            _ => lines.extend(self.post.account.as_ref().map(|_| "AUTH PLAIN".to_owned())),
+            Some(Fault::Offer { extensions }) => offers.extend_from_slice(extensions),
+            _ if !self.secured => offers.push("STARTTLS".to_owned()),
+            _ => offers.extend(self.post.account.as_ref().map(|_| "AUTH PLAIN".to_owned())),
         }
-        let lines: String = lines.iter().map(|line| format!("250-{line}\r\n")).collect();
-        self.greeted = self.react(fault, line, &format!("{lines}250 8BITMIME")).await?;
+        self.greeted = self.react(fault, line, &format!("250-{}\r\n250 8BITMIME", offers.join("\r\n250-"))).await?;
         Ok(())
     }
 
@@ -119,12 +118,11 @@ impl<'p, S: AsyncRead + AsyncWrite + Unpin> Talk<'p, S> {
         if words.next().is_none_or(|word| !word.eq_ignore_ascii_case("PLAIN")) {
             return self.say("AUTH …", "504 5.5.4 PLAIN alone").await;
         }
-        let given = match words.next() {
-            Some(given) => given.to_owned(),
-            None => {
-                self.say("AUTH PLAIN", "334 ").await?;
-                self.line(COMMAND_LIMIT).await?.unwrap_or_default()
-            }
+        let given = if let Some(given) = words.next() {
+            given.to_owned()
+        } else {
+            self.say("AUTH PLAIN", "334 ").await?;
+            self.line(COMMAND_LIMIT).await?.unwrap_or_default()
         };
         let expected = b64(format!("\0{user}\0{}", password.expose()));
         if !equal(given.as_bytes(), expected.as_bytes()) {
