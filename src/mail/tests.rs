@@ -46,3 +46,31 @@ fn a_configuration_that_cannot_work_says_which_key() {
     assert!(refusal(&|config| config.password_file = Some("/nowhere/x".into())).starts_with("mail.password_file: "));
     assert!(refusal(&|config| config.ca_file = path()).starts_with("mail.ca_file: "));
 }
+
+#[tokio::test]
+async fn what_waited_for_a_place_goes_back_or_is_late() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let server = MailServer { host: "localhost".into(), port, security: MailSecurity::Plain, user: None };
+    let config = Mail { server, password_file: None, from: "phoneops@example.com".into(), ca_file: None };
+    let mailer = Mailer::new(&config).unwrap().within(session::LEAVE + Duration::from_millis(100));
+    let held = mailer.places.acquire_many(u32::try_from(AT_ONCE).unwrap()).await.unwrap();
+    let (message, ys) = (message(), Target::Mail("ys@example.com".parse().unwrap()));
+    let stuck = mailer.send(&message, &ys, now()).await;
+    assert!(matches!(&stuck, Outcome::Retryable(why) if why.contains("nobody")), "{stuck:?}");
+    let others = async {
+        tokio::task::yield_now().await;
+        mailer.handed.fetch_add(1, Ordering::Relaxed);
+    };
+    let (busy, ()) = tokio::join!(mailer.send(&message, &ys, now()), others);
+    assert_eq!(busy, Outcome::RetryAfter(SOON));
+    let short = Message { expires_at: now().after(Duration::from_millis(5)), ..message };
+    let freeing = async {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+        drop(held);
+    };
+    let (late, ()) = tokio::join!(mailer.send(&short, &ys, now()), freeing);
+    assert_eq!(late, Outcome::Expired);
+    let called = tokio::time::timeout(Duration::from_millis(20), listener.accept()).await;
+    assert!(called.is_err(), "the server was called");
+}
