@@ -51,11 +51,15 @@ pub enum Kind {
     Webhook,
     /// A request that was folded into another may ring by itself now. Subject: an approval.
     ApprovalBell,
+    /// Nobody was paged about a service for a while, and that is over. Subject: a maintenance window.
+    MaintenanceOver,
+    /// Somebody else may have the pager now, or nobody soon. Subject: a schedule.
+    HandOver,
 }
 
 impl Kind {
     /// Every kind, for metrics and tests.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 9] = [
         Self::FailOver,
         Self::FanOut,
         Self::Unreachable,
@@ -63,6 +67,8 @@ impl Kind {
         Self::IncidentTimer,
         Self::Webhook,
         Self::ApprovalBell,
+        Self::MaintenanceOver,
+        Self::HandOver,
     ];
 
     /// Its name in the database and in metrics.
@@ -76,6 +82,8 @@ impl Kind {
             Self::IncidentTimer => "incident_timer",
             Self::Webhook => "webhook",
             Self::ApprovalBell => "approval_bell",
+            Self::MaintenanceOver => "maintenance_over",
+            Self::HandOver => "hand_over",
         }
     }
 

@@ -11,6 +11,7 @@ pub mod escalation;
 mod incident;
 mod listing;
 mod machine;
+pub mod maintenance;
 mod naming;
 mod plan;
 mod reaching;
@@ -20,6 +21,7 @@ mod ringing;
 pub mod schedules;
 mod service;
 pub mod services;
+mod setup;
 mod store;
 mod timeline;
 mod words;
@@ -29,9 +31,11 @@ pub use listing::{Filter, Phase};
 pub use machine::{
     Act, Agent, Effect, Event, Incident, Place, REOPEN_WITHIN, Refusal, SNOOZE_LEAST, SNOOZE_MOST, State, Urgency,
 };
+pub use maintenance::maintenance;
 pub use naming::{NotATo, To};
 pub use plan::{Handed, NobodyNamed, NotATarget, Plan, Step, Target, Tempo};
 pub use reference::Reference;
 pub use service::{Acted, Error, Named, Page, Paged, Paging, Parts, Refused, Settings, View, ViewStep};
+pub use setup::{SetupError, SetupRefused};
 pub use store::forget_before;
 pub use timeline::{Line, Timeline};

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::machine::{Agent, Event, Incident, Refusal, State, Urgency};
 use super::plan::{NobodyNamed, Target, Tempo};
 use super::ringing::{By, apply, open};
-use super::{Reference, To, schedules, services, store};
+use super::{Reference, To, maintenance, schedules, services, store};
 use crate::clock::Clock;
 use crate::db::{self, Db, Store};
 use crate::delivery::{self, Delivery};
@@ -285,7 +285,7 @@ impl Paging {
         gone_on.map_err(|failure| stored(id, failure))
     }
 
-    /// Sets the timers of incidents that lost theirs, which only a buried job can bring about; how many there were.
+    /// Sets the timers of incidents and maintenance windows that lost theirs, which only a buried job can bring about; how many there were.
     ///
     /// # Errors
     /// Storage errors.
@@ -300,7 +300,12 @@ impl Paging {
                         tracing::error!(incident = %id, "an incident had lost its timer; it rings now");
                         queue.enqueue(tx, Kind::IncidentTimer, id.0, now).await?;
                     }
-                    Ok(lost.len())
+                    let unended = maintenance::store::without_end(tx, now.before(OVERDUE)).await?;
+                    for id in &unended {
+                        tracing::error!(window = %id, "a maintenance window had lost its end; it ends now");
+                        queue.enqueue(tx, Kind::MaintenanceOver, id.0, now).await?;
+                    }
+                    Ok(lost.len() + unended.len())
                 })
             })
             .await
@@ -386,7 +391,8 @@ async fn acted(db: &mut Db<'_>, by: Agent) -> Result<Acted, db::Error> {
     })
 }
 
-async fn named(db: &mut Db<'_>, targets: &[Target]) -> Result<Vec<Named>, db::Error> {
+/// Targets by name; without schedules that were removed.
+pub(super) async fn named(db: &mut Db<'_>, targets: &[Target]) -> Result<Vec<Named>, db::Error> {
     let mut names = Vec::new();
     for target in targets {
         names.extend(match target {

@@ -224,7 +224,8 @@ fn paging() -> Vec<Sample> {
         }
         integrations {
             id: INTEGRATION, service_id: SERVICE, name: Text("nightly backup"), kind: Text("heartbeat"), key_sha256: DIGEST,
-            settings: Json("{}"), created_at: Int(NOW), revoked_at: Null, beat_at: Int(NOW), beat_due_at: Int(NOW + MINUTE),
+            previous_key_sha256: DIGEST, previous_key_until: Int(NOW + 60 * MINUTE), settings: Json(r#"{"every_seconds":60}"#),
+            created_at: Int(NOW), revoked_at: Null, beat_at: Int(NOW), beat_due_at: Int(NOW + MINUTE),
         }
         schedules {
             id: schedule.clone(), name: Text("api-nights"), team_id: TEAM, zone: Text("Europe/Paris"), layers: Json("[]"),
