@@ -316,7 +316,7 @@ async fn both(tx: &mut Tx<'_>, from: Reference, into: Reference) -> Result<(Inci
     if from_id == into_id {
         return Err(Refusal::Itself.into());
     }
-    for service in BTreeSet::from_iter([first.service, second.service].into_iter().flatten()) {
+    for service in [first.service, second.service].into_iter().flatten().collect::<BTreeSet<_>>() {
         store::lock_service(tx, service).await?;
     }
     let locked = async |tx: &mut Tx<'_>, id: IncidentId, reference: &Reference| -> Result<Incident, Error> {
