@@ -237,7 +237,7 @@ impl From<identity::Refusal> for Problem {
     fn from(refusal: identity::Refusal) -> Self {
         use identity::Refusal as R;
         let detail = refusal.to_string();
-        let conflict = |code| Self::new(StatusCode::CONFLICT, code, detail);
+        let conflict = |code| Self::new(StatusCode::CONFLICT, code, detail.clone());
         let forbidden = |code| Self::new(StatusCode::FORBIDDEN, code, detail.clone());
         match refusal {
             R::HandleTaken(_) => conflict("handle_taken").about("handle"),
@@ -281,7 +281,7 @@ impl From<approvals::Refused> for Problem {
         use approvals::Refused as R;
         use approvals::policies::Undemanded;
         let detail = refused.to_string();
-        let conflict = |code| Self::new(StatusCode::CONFLICT, code, detail);
+        let conflict = |code| Self::new(StatusCode::CONFLICT, code, detail.clone());
         let forbidden = |code| Self::new(StatusCode::FORBIDDEN, code, detail.clone());
         match refused {
             R::Machine(refusal) => refusal.into(),
@@ -339,7 +339,7 @@ impl From<approvals::policies::Refused> for Problem {
     fn from(refused: approvals::policies::Refused) -> Self {
         use approvals::policies::Refused as R;
         let detail = refused.to_string();
-        let conflict = |code| Self::new(StatusCode::CONFLICT, code, detail);
+        let conflict = |code| Self::new(StatusCode::CONFLICT, code, detail.clone());
         match refused {
             R::Invalid(invalid) => Self::field(invalid.field, invalid.why),
             R::NotFound(_) => Self::not_found(detail),
@@ -436,7 +436,7 @@ impl From<paging::SetupRefused> for Problem {
     fn from(refused: paging::SetupRefused) -> Self {
         use paging::SetupRefused as R;
         let detail = refused.to_string();
-        let conflict = |code| Self::new(StatusCode::CONFLICT, code, detail);
+        let conflict = |code| Self::new(StatusCode::CONFLICT, code, detail.clone());
         match refused {
             R::NotFound(_) => Self::not_found(detail),
             R::NameTaken(_) => conflict("name_taken").about("name"),
