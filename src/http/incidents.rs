@@ -225,7 +225,7 @@ impl ActBody {
     fn new(acted: &Acted, at: Timestamp) -> Self {
         match acted {
             Acted::Person(user, bot) => {
-                Self { by: Some(user.into()), via: bot.as_ref().map(BotName::from), integration: None, at }
+                Self { by: Some((&**user).into()), via: bot.as_deref().map(BotName::from), integration: None, at }
             }
             Acted::Integration(name) => Self { by: None, via: None, integration: Some(name.clone()), at },
         }

@@ -392,9 +392,9 @@ impl From<listening::Refusal> for Problem {
 
 impl Problem {
     /// What an incident refused, with who ended it.
-    fn incident(refusal: paging::Refusal, detail: String) -> Self {
+    fn incident(refusal: &paging::Refusal, detail: &str) -> Self {
         use paging::Refusal as R;
-        let conflict = |code| Self::new(StatusCode::CONFLICT, code, detail.clone());
+        let conflict = |code| Self::new(StatusCode::CONFLICT, code, detail);
         let ended = |problem: Self, act: paging::Act| {
             let problem = problem.with("resolved_at", act.at);
             match act.by {
@@ -403,8 +403,8 @@ impl Problem {
             }
         };
         match refusal {
-            R::Resolved(act) => ended(conflict("incident_resolved"), act),
-            R::TooOld(act) => ended(conflict("incident_too_old"), act),
+            R::Resolved(act) => ended(conflict("incident_resolved"), *act),
+            R::TooOld(act) => ended(conflict("incident_too_old"), *act),
             R::NotYours => conflict("not_acted_for_you"),
             R::NotSnoozed => conflict("not_snoozed"),
             R::Merged(into) => conflict("incident_merged").with("merged_into", into),
@@ -419,7 +419,7 @@ impl From<paging::Refused> for Problem {
         use paging::Refused as R;
         let detail = refused.to_string();
         match refused {
-            R::Machine(refusal) => Self::incident(refusal, detail),
+            R::Machine(refusal) => Self::incident(&refusal, &detail),
             R::NotFound(_) => Self::not_found(detail),
             R::PersonUnknown { field, nobody } => Self::nobody(field, &nobody),
             R::NoSuch { field, .. } | R::SecondService { field } | R::NotAService { field } => Self::field(field, detail),

@@ -3,8 +3,9 @@
 //! **Invariants**
 //! - Acting takes somebody who has to do with the incident: see [`may_act`]. For a bot that is the person it names.
 //! - Doing what is done already changes nothing and is no error.
-//! - Several incidents are locked in the order of their ids.
+//! - Locks are taken in this order: services, incidents, alerts; several of a kind in the order of their ids.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
@@ -307,12 +308,16 @@ async fn merge(
     Ok(())
 }
 
-/// Both incidents, locked in the order of their ids.
+/// Both incidents, locked, and before them their services, whose alerts nobody changes meanwhile.
 async fn both(tx: &mut Tx<'_>, from: Reference, into: Reference) -> Result<(Incident, Incident), Error> {
-    let from_id = store::find(tx.db(), &from).await?.ok_or_else(|| Refused::NotFound(from.clone()))?.id;
-    let into_id = store::find(tx.db(), &into).await?.ok_or_else(|| Refused::NotFound(into.clone()))?.id;
+    let first = store::find(tx.db(), &from).await?.ok_or_else(|| Refused::NotFound(from.clone()))?;
+    let second = store::find(tx.db(), &into).await?.ok_or_else(|| Refused::NotFound(into.clone()))?;
+    let (from_id, into_id) = (first.id, second.id);
     if from_id == into_id {
         return Err(Refusal::Itself.into());
+    }
+    for service in [first.service, second.service].into_iter().flatten().collect::<BTreeSet<_>>() {
+        store::lock_service(tx, service).await?;
     }
     let locked = async |tx: &mut Tx<'_>, id: IncidentId, reference: &Reference| -> Result<Incident, Error> {
         store::lock_by_id(tx, id).await?.ok_or_else(|| Refused::NotFound(reference.clone()).into())

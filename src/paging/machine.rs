@@ -245,7 +245,7 @@ impl Incident {
                 self.while_triggered(Ringing { place, ring, since, rung_at, timer_at }, event, now)
             }
             State::Acknowledged { act, place, ring, snoozed, timer_at } => {
-                self.while_acknowledged(Held { act, place, ring, snoozed, timer_at }, event, now)
+                self.while_acknowledged(&Held { act, place, ring, snoozed, timer_at }, event, now)
             }
             State::Resolved { act, ring, merged_into } => self.while_resolved((act, ring, merged_into), event, now),
         }?;
@@ -293,8 +293,8 @@ impl Incident {
         })
     }
 
-    fn while_acknowledged(&mut self, at: Held, event: Event, now: Timestamp) -> Stepped {
-        let Held { act: held, place, ring, snoozed: put_off, timer_at } = at;
+    fn while_acknowledged(&mut self, at: &Held, event: Event, now: Timestamp) -> Stepped {
+        let Held { act: held, place, ring, snoozed: put_off, timer_at } = *at;
         let stays = (self.state, Vec::new());
         Ok(match event {
             Event::Resolved(act) => resolved(act, ring, None),

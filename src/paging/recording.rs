@@ -109,7 +109,7 @@ fn rang(incident: &Incident, change: &Change) -> Option<(&'static str, Value)> {
     match (change.event(), change.before) {
         (Some(Event::NobodyReachable), Some(State::Triggered { place, .. })) => data["unreached_step"] = json!(place.step),
         (_, Some(State::Acknowledged { snoozed, .. })) => {
-            data["after"] = json!(if snoozed { "snooze" } else { "acknowledgement" })
+            data["after"] = json!(if snoozed { "snooze" } else { "acknowledgement" });
         }
         _ => {}
     }

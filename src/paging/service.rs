@@ -109,7 +109,7 @@ pub enum Named {
 #[derive(Clone, Debug)]
 pub enum Acted {
     /// A person, perhaps through a bot.
-    Person(User, Option<Bot>),
+    Person(Box<User>, Option<Box<Bot>>),
     /// A monitoring system.
     Integration(String),
 }
@@ -384,9 +384,9 @@ async fn acted(db: &mut Db<'_>, by: Agent) -> Result<Acted, db::Error> {
         Agent::Person { user, via } => {
             let bot = match via {
                 None => None,
-                Some(via) => Some(identity::known_bot(db, via).await?),
+                Some(via) => Some(Box::new(identity::known_bot(db, via).await?)),
             };
-            Acted::Person(identity::known_user(db, user).await?, bot)
+            Acted::Person(Box::new(identity::known_user(db, user).await?), bot)
         }
     })
 }

@@ -10,7 +10,7 @@ use super::machine::{Act, Agent, Incident, Place, State, Urgency};
 use super::plan::Plan;
 use crate::clock::Timestamp;
 use crate::db::{self, Db, Error, FromRow, Json, Result, Row, Sql, Tx, among};
-use crate::id::{BotId, IncidentId, IntegrationId, UserId};
+use crate::id::{BotId, IncidentId, IntegrationId, ServiceId, UserId};
 use crate::journal::Actor;
 
 impl FromRow for Incident {
@@ -299,6 +299,13 @@ pub(super) async fn is_responder(db: &mut Db<'_>, id: IncidentId, user: UserId) 
         .bind(user)
         .one()
         .await
+}
+
+/// Locks a service until the transaction ends: whoever changes its alerts holds that lock.
+pub(super) async fn lock_service(tx: &mut Tx<'_>, id: ServiceId) -> Result<()> {
+    let locked = Sql::either("select id from services where id = $1", "select id from services where id = $1 for update");
+    let _: Option<ServiceId> = tx.query(locked).bind(id).optional().await?;
+    Ok(())
 }
 
 /// Lets open alerts belong to another incident; how many.

@@ -274,6 +274,9 @@ impl World {
         self.journal().await;
         let buried = self.db.number("select count(*) from jobs where buried_at is not null").await;
         assert_eq!(buried, 0, "a job was buried");
+        let timerless = "select count(*) from incidents where state <> 'resolved' and timer_at is not null and not exists (
+            select 1 from jobs where kind = 'incident_timer' and subject_id = incidents.id)";
+        assert_eq!(self.db.number(timerless).await, 0, "an incident waits without a timer");
         self.server.stop().await;
     }
 }

@@ -409,7 +409,7 @@ impl Cell {
             Then::RingsOn => Ok(self.rings_on()),
             Then::RingsBy(pass, step, steps) => {
                 let inserted = plan_of(steps, &[EVE]);
-                let plan = self.as_long_as_its_neighbour(inserted, steps.len(), step);
+                let plan = self.as_long_as_its_neighbour(&inserted, steps.len(), step);
                 Ok(self.rings(Incident { plan, ..before.clone() }, place(pass, step)))
             }
             Then::Joins(who, steps, last_resort) => Ok(self.joins(who, plan_of(steps, last_resort))),
@@ -459,7 +459,7 @@ impl Cell {
     }
 
     /// The plan with the step that was put in at `step` lasting as long as the one it was put behind, or in front of.
-    fn as_long_as_its_neighbour(&self, plan: Plan, count: usize, step: u32) -> Plan {
+    fn as_long_as_its_neighbour(&self, plan: &Plan, count: usize, step: u32) -> Plan {
         let lasts = |number: usize| {
             let before = if number < step as usize { number } else { number.saturating_sub(1) };
             self.before.plan.steps()[if number == step as usize { (step as usize).saturating_sub(1) } else { before }]

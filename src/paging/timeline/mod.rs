@@ -14,8 +14,8 @@ use super::service::{Error, Paging, Refused};
 use super::{Reference, schedules, services, store};
 use crate::clock::Timestamp;
 use crate::db::{self, Db};
-use crate::id::EventId;
-use crate::identity::{self, Call, Scope};
+use crate::id::{BotId, EventId, IncidentId, ScheduleId, TeamId, UserId};
+use crate::identity::{self, Call, Handle, Scope};
 use crate::journal::{self, Actor, Happened};
 
 /// Something that happened to an incident.
@@ -126,17 +126,33 @@ const LONGEST_ID: usize = 40;
 
 /// What an id is called. Texts of strangers look like one, too.
 async fn name(db: &mut Db<'_>, id: &str) -> db::Result<Option<String>> {
-    if let Ok(user) = id.parse() {
-        identity::name_of_user(db, user).await
-    } else if let Ok(bot) = id.parse() {
-        identity::name_of_bot(db, bot).await
-    } else if let Ok(team) = id.parse() {
-        Ok(identity::known_team(db, team).await?.map(|team| format!("team {}", team.name.as_str())))
-    } else if let Ok(schedule) = id.parse() {
-        Ok(schedules::known(db, schedule).await?.map(|found| format!("schedule {}", found.name.as_str())))
-    } else if let Ok(incident) = id.parse() {
-        Ok(store::reference(db, incident).await?.map(|reference| reference.to_string()))
-    } else {
-        Ok(None)
+    let called = |kind: &str, name: &Handle| format!("{kind} {}", name.as_str());
+    Ok(match Id::of(id) {
+        None => None,
+        Some(Id::User(user)) => identity::name_of_user(db, user).await?,
+        Some(Id::Bot(bot)) => identity::name_of_bot(db, bot).await?,
+        Some(Id::Team(team)) => identity::known_team(db, team).await?.map(|team| called("team", &team.name)),
+        Some(Id::Schedule(schedule)) => schedules::known(db, schedule).await?.map(|found| called("schedule", &found.name)),
+        Some(Id::Incident(incident)) => store::reference(db, incident).await?.map(|reference| reference.to_string()),
+    })
+}
+
+/// What has a name.
+enum Id {
+    User(UserId),
+    Bot(BotId),
+    Team(TeamId),
+    Schedule(ScheduleId),
+    Incident(IncidentId),
+}
+
+impl Id {
+    fn of(text: &str) -> Option<Self> {
+        let user = text.parse().map(Self::User);
+        let bot = || text.parse().map(Self::Bot);
+        let team = || text.parse().map(Self::Team);
+        let schedule = || text.parse().map(Self::Schedule);
+        let incident = || text.parse().map(Self::Incident);
+        user.or_else(|_| bot()).or_else(|_| team()).or_else(|_| schedule()).or_else(|_| incident()).ok()
     }
 }
