@@ -40,7 +40,7 @@ create table integrations (
 create index integrations_service on integrations (service_id);
 
 -- Who is on call when. holder_id: who was told last that they have the pager. hand_over_at: when it is looked again whether somebody
--- else has it. gaps_told: the beginnings of gaps that its team was told of, and that are not over.
+-- else has it. gaps_told: of which gaps its team was told.
 create table schedules (
     id uuid primary key,
     name text not null,
@@ -52,7 +52,7 @@ create table schedules (
     removed_at bigint,
     holder_id uuid references users,
     hand_over_at bigint,
-    gaps_told jsonb not null default '[]'
+    gaps_told jsonb not null
 );
 create unique index schedules_name on schedules (name) where removed_at is null;
 create index schedules_hand_over on schedules (hand_over_at) where removed_at is null;

@@ -2,11 +2,11 @@
 //!
 //! | who | commands | how they reach the server |
 //! |---|---|---|
-//! | operator | `user`, `bot`, `team`, `policy`, `chat-identity`, `freeze`, `enroll`, `device`, `admin`, `keys`, `journal`, `doctor`, `backup` | the server's Unix socket |
+//! | operator | `user`, `bot`, `team`, `schedule`, `override`, `policy`, `chat-identity`, `freeze`, `enroll`, `device`, `admin`, `keys`, `journal`, `doctor`, `backup` | the server's Unix socket |
 //! | operator | `restore` | the database, which no server may have open |
 //! | bot | `request`, `exec`, `page`, `incident`, `chat-identity code` | HTTP, with a token from the environment |
-//! | bot or operator | `events` | HTTP with a token; without one the Unix socket |
-//! | person | `login`, `logout`, `whoami`; and what an operator and a bot do, but for `request`, `exec`, `backup` | HTTP, with the key of the login |
+//! | bot or operator | `events`, `on-call`, `schedule list`, `schedule show` | HTTP with a token; without one the Unix socket |
+//! | person | `login`, `logout`, `whoami`, `calendar`; and what an operator and a bot do, but for `request`, `exec`, `backup` | HTTP, with the key of the login |
 //! | nobody | `healthcheck`, `openapi`, `completions`, `verify` | HTTP, or not at all |
 //!
 //! **Invariants**
@@ -19,6 +19,7 @@ mod admin;
 mod backup;
 mod bot;
 mod break_glass;
+mod calendar;
 mod chat_identity;
 mod completions;
 mod connect;
@@ -36,9 +37,11 @@ mod journal;
 mod keys;
 mod login;
 mod noun;
+mod on_call;
 mod openapi;
 mod outcome;
 mod output;
+mod overrides;
 mod page;
 mod policy;
 mod qr;
@@ -89,7 +92,10 @@ enum Command {
     BreakGlass(break_glass::BreakGlass),
     Page(page::Page),
     Incident(incident::Command),
+    OnCall(on_call::OnCall),
     Schedule(schedule::Command),
+    Override(overrides::Command),
+    Calendar(calendar::Command),
     Events(events::Events),
     Journal(journal::Command),
     Keys(keys::Command),
@@ -157,7 +163,10 @@ async fn perform(command: Command, out: &mut Out) -> Result<Outcome, Failure> {
         Command::Exec(exec) => Ok(exec.run(out).await),
         Command::Page(page) => page.run(out).await,
         Command::Incident(incident) => incident.run(out).await,
-        Command::Schedule(schedule) => schedule.run(out),
+        Command::OnCall(on_call) => on_call.run(out).await,
+        Command::Schedule(schedule) => schedule.run(out).await,
+        Command::Override(over) => over.run(out).await,
+        Command::Calendar(calendar) => calendar.run(out).await,
         Command::Events(events) => events.run(out).await,
         Command::Journal(journal) => journal.run(out).await,
         Command::Keys(keys) => keys.run(out).await,

@@ -114,10 +114,8 @@ impl OperationOutput for Calendar {
 
     fn operation_response(_: &mut GenContext, _: &mut Operation) -> Option<ApiResponse> {
         let json_schema = schemars::json_schema!({"description": "iCalendar (RFC 5545), UTF-8"});
-        let media = MediaType {
-            schema: Some(SchemaObject { json_schema, external_docs: None, example: None }),
-            ..MediaType::default()
-        };
+        let media =
+            MediaType { schema: Some(SchemaObject { json_schema, external_docs: None, example: None }), ..MediaType::default() };
         Some(ApiResponse {
             description: "The calendar.".into(),
             content: [("text/calendar".to_owned(), media)].into_iter().collect(),

@@ -214,10 +214,7 @@ impl From<Refused> for Problem {
     }
 }
 
-async fn create(
-    Extract(app): Extract<State>,
-    Write(call, body): Write<CreateRequest>,
-) -> Result<Created<ScheduleBody>, Problem> {
+async fn create(Extract(app): Extract<State>, Write(call, body): Write<CreateRequest>) -> Result<Created<ScheduleBody>, Problem> {
     let new = NewSchedule { team: body.team, zone: body.zone, layers: body.layers };
     app.schedules.create(&call, body.name.clone(), new).await?;
     Ok(Created(app.schedules.find(&call, body.name).await?.into()))

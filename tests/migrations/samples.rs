@@ -70,7 +70,7 @@ macro_rules! samples {
 
 /// A sample of every table that a migration does not fill itself, in an order that their foreign keys allow.
 pub(crate) fn all() -> Vec<Sample> {
-    [people(), approvals(), policies(), incidents(), machinery()].into_iter().flatten().collect()
+    [people(), approvals(), policies(), incidents(), schedules(), machinery()].into_iter().flatten().collect()
 }
 
 const USER: Value = Id(1);
@@ -230,6 +230,26 @@ fn incidents() -> Vec<Sample> {
     }
 }
 
+fn schedules() -> Vec<Sample> {
+    let schedule = Id(60);
+    samples! {
+        schedules {
+            id: schedule.clone(), name: Text("nights"), team_id: Null, zone: Text("Europe/Paris"),
+            layers: Json(r#"[{"name":"primary","people":["usr_0199e5d0000070008000000000000001"],"shift":"1 week","first":"2026-11-23T09:00"}]"#),
+            created_at: Int(NOW), changed_at: Int(NOW), removed_at: Null, holder_id: USER, hand_over_at: Int(NOW + MINUTE),
+            gaps_told: Json(r#"{"near":[],"hours":true}"#),
+        }
+        overrides {
+            id: Id(61), schedule_id: schedule.clone(), user_id: USER, instead_of_id: Null, from_at: Int(NOW), until_at: Int(NOW + MINUTE),
+            made_by: Json(r#"{"kind":"operator"}"#), created_at: Int(NOW), removed_at: Null,
+        }
+        calendar_feeds {
+            id: Id(62), capability_sha256: Bytes(0x61, 32), user_id: USER, schedule_id: schedule.clone(), created_at: Int(NOW),
+            revoked_at: Null,
+        }
+    }
+}
+
 fn machinery() -> Vec<Sample> {
     samples! {
         webhooks {
@@ -294,6 +314,8 @@ fn unloved() -> Vec<(&'static str, &'static str, Value)> {
         ("attempts", "urgency", Text("medium")),
         ("push_registrations", "kind", Text("mail")),
         ("jobs", "due_at", Null),
+        ("overrides", "until_at", Int(NOW)),
+        ("overrides", "schedule_id", Id(99)),
         ("absences", "until_at", Int(NOW)),
         ("absences", "delegate_id", USER),
         ("absences", "delegate_id", Id(99)),

@@ -70,6 +70,7 @@ async fn running(config: &Config, client: &Client) -> Vec<Finding> {
     findings.extend(client.get("/v1/policies").await.ok().and_then(|reply| taps(&reply.body)));
     findings.extend(recoveries(client).await);
     findings.extend(client.get("/v1/freezes").await.ok().and_then(|reply| frozen(&reply.body)));
+    findings.extend(super::on_call::examine(client).await);
     findings
 }
 

@@ -248,12 +248,9 @@ async fn on_call(db: &mut Db<'_>, schedules: Vec<Schedule>, at: Timestamp) -> db
     for roster in Roster::load_all(db, schedules, at.before(REACH)).await? {
         let current = roster.stint_at(at, REACH);
         let now = match (current.who, current.why) {
-            (Some(who), Some(why)) => Some(OnDuty {
-                who: roster.person(who)?,
-                why: roster.because(why)?,
-                since: current.since,
-                until: current.until,
-            }),
+            (Some(who), Some(why)) => {
+                Some(OnDuty { who: roster.person(who)?, why: roster.because(why)?, since: current.since, until: current.until })
+            }
             _ => None,
         };
         all.push(OnCall {

@@ -138,7 +138,10 @@ impl Roster {
     }
 
     pub(super) fn person(&self, id: UserId) -> db::Result<User> {
-        self.people.get(&id).cloned().ok_or_else(|| db::Error::inconsistent("schedules", self.schedule.id, format!("{id} is nobody")))
+        self.people
+            .get(&id)
+            .cloned()
+            .ok_or_else(|| db::Error::inconsistent("schedules", self.schedule.id, format!("{id} is nobody")))
     }
 
     pub(super) fn because(&self, why: Why) -> db::Result<Because> {
