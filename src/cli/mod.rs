@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | operator | `user`, `bot`, `team`, `schedule`, `override`, `policy`, `service`, `escalation-policy`, `maintenance`, `apply`, `export`, `chat-identity`, `freeze`, `enroll`, `device`, `admin`, `keys`, `journal`, `doctor`, `backup` | the server's Unix socket |
 //! | operator | `restore` | the database, which no server may have open |
-//! | bot | `request`, `exec`, `page`, `incident`, `chat-identity code` | HTTP, with a token from the environment |
+//! | bot | `request`, `exec`, `page`, `incident`, `deliveries`, `chat-identity code` | HTTP, with a token from the environment |
 //! | bot or operator | `events`, `on-call`, `schedule list`, `schedule show` | HTTP with a token; without one the Unix socket |
 //! | person | `login`, `logout`, `whoami`, `calendar`; and what an operator and a bot do, but for `request`, `exec`, `backup` | HTTP, with the key of the login |
 //! | nobody | `healthcheck`, `openapi`, `completions`, `verify` | HTTP, or not at all |
@@ -24,6 +24,7 @@ mod calendar;
 mod chat_identity;
 mod completions;
 mod connect;
+mod deliveries;
 mod demo;
 mod device;
 mod doctor;
@@ -97,8 +98,10 @@ enum Command {
     BreakGlass(break_glass::BreakGlass),
     Page(page::Page),
     Incident(incident::Command),
+    Ack(incident::Ack),
     Service(service::Command),
     EscalationPolicy(escalation_policy::Command),
+    Deliveries(deliveries::Deliveries),
     Maintenance(maintenance::Command),
     Apply(apply::Apply),
     Export(apply::Export),
@@ -173,8 +176,10 @@ async fn perform(command: Command, out: &mut Out) -> Result<Outcome, Failure> {
         Command::Exec(exec) => Ok(exec.run(out).await),
         Command::Page(page) => page.run(out).await,
         Command::Incident(incident) => incident.run(out).await,
+        Command::Ack(ack) => ack.run(out).await,
         Command::Service(service) => service.run(out).await,
         Command::EscalationPolicy(policy) => policy.run(out).await,
+        Command::Deliveries(deliveries) => deliveries.run(out).await,
         Command::Maintenance(maintenance) => maintenance.run(out).await,
         Command::Apply(apply) => apply.run(out).await,
         Command::Export(export) => export.run(out).await,

@@ -22,6 +22,7 @@ mod events;
 mod freezes;
 mod grants;
 mod health;
+mod incident_acts;
 mod incidents;
 mod input;
 mod integrations;
@@ -138,6 +139,7 @@ fn api() -> ApiRouter<State> {
         .merge(approvals::router())
         .merge(grants::router())
         .merge(incidents::router())
+        .merge(incident_acts::router())
         .merge(services::router())
         .merge(integrations::router())
         .merge(escalation_policies::router())
