@@ -44,7 +44,7 @@ create unique index integrations_name on integrations (service_id, name) where r
 create index integrations_previous_key on integrations (previous_key_sha256) where previous_key_sha256 is not null;
 
 -- Who is on call when. holder_id: who was told last that they have the pager. hand_over_at: when it is looked again whether somebody
--- else has it. gaps_told: the beginnings of gaps that its team was told of, and that are not over.
+-- else has it. gaps_told: of which gaps its team was told.
 create table schedules (
     id uuid primary key,
     name text not null,
@@ -56,7 +56,7 @@ create table schedules (
     removed_at bigint,
     holder_id uuid references users,
     hand_over_at bigint,
-    gaps_told jsonb not null default '[]'
+    gaps_told jsonb not null
 );
 create unique index schedules_name on schedules (name) where removed_at is null;
 create index schedules_hand_over on schedules (hand_over_at) where removed_at is null;

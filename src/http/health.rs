@@ -77,6 +77,7 @@ async fn metrics(Extract(app): Extract<State>) -> Result<impl IntoResponse, Prob
         metrics::gauge!("phoneops_jobs_buried", "kind" => depth.kind).set(buried);
     }
     lanes(&app.delivery).await?;
+    metrics::gauge!("phoneops_schedule_gap_seconds").set(app.schedules.uncovered().await?.as_secs_f64());
     Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], recorder.render()))
 }
 

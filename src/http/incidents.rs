@@ -96,7 +96,7 @@ pub(super) struct IncidentBody {
     #[serde(skip_serializing_if = "Option::is_none")]
     team: Option<Handle>,
     /// What it is about.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     labels: BTreeMap<String, String>,
     /// How often integrations reported it.
     reports: u32,

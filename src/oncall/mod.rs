@@ -25,5 +25,5 @@ mod written;
 pub use hours::{Hours, NotHours, WeekSpan};
 pub use rotation::{Length, NotALength, Rotation};
 pub use schedule::{Covered, Layer, Override, Schedule, Shift, Span, Why};
-pub use stints::{Current, Stint, week_before};
+pub use stints::{Current, Stint};
 pub use written::{NotASchedule, Written, WrittenLayer, WrittenOverride, layered, moment, read, zone};

@@ -106,7 +106,7 @@ pub(super) fn instant(zone: &TimeZone, wall: DateTime) -> Timestamp {
 
 impl<P: Clone + Eq> Layer<P> {
     /// From its first turn until its end.
-    fn life(&self, zone: &TimeZone) -> Option<Span> {
+    pub(super) fn life(&self, zone: &TimeZone) -> Option<Span> {
         let until = self.until.map_or(Timestamp::from_micros(i64::MAX), |until| instant(zone, until));
         Span::new(self.rotation.begins(zone, 0), until)
     }

@@ -2,10 +2,7 @@
 
 use std::time::Duration;
 
-use jiff::Span as CivilSpan;
-use jiff::tz::TimeZone;
-
-use super::schedule::{Covered, Schedule, Span, Why, instant};
+use super::schedule::{Covered, Schedule, Span, Why};
 use crate::clock::Timestamp;
 
 /// One person's time on call, or a gap, between two hand-overs.
@@ -73,6 +70,14 @@ impl<P: Clone + Eq> Schedule<P> {
         });
         Current { who, why, since, until }
     }
+
+    /// Whether nobody is on call during all of `gap` because it is outside the hours of the layers, and not because one has ended or has
+    /// not begun: that is how the schedule was made.
+    #[must_use]
+    pub fn is_outside_hours(&self, gap: Span) -> bool {
+        let lives = self.layers.iter().filter_map(|layer| layer.life(&self.zone));
+        lives.into_iter().any(|life| life.and(gap) == Some(gap)) && self.gaps(gap) == [gap]
+    }
 }
 
 /// What is found by looking further and further, up to `reach`.
@@ -84,14 +89,6 @@ fn further(reach: Duration, find: impl Fn(Duration) -> Option<Timestamp>) -> Opt
             found => return found,
         }
     }
-}
-
-/// The same time of day a week earlier, by the wall clock of `zone`.
-#[must_use]
-pub fn week_before(zone: &TimeZone, at: Timestamp) -> Timestamp {
-    let wall = jiff::Timestamp::from_microsecond(at.as_micros()).map(|at| zone.to_datetime(at));
-    let earlier = wall.and_then(|wall| wall.checked_sub(CivilSpan::new().weeks(1)));
-    earlier.map_or(at, |wall| instant(zone, wall))
 }
 
 #[cfg(test)]
@@ -143,9 +140,12 @@ mod tests {
     }
 
     #[test]
-    fn a_week_before_is_the_same_time_of_day() {
-        let zone = TimeZone::get("Europe/Paris").unwrap();
-        assert_eq!(week_before(&zone, at("2026-10-26T08:00:00Z")), at("2026-10-19T07:00:00Z"));
-        assert_eq!(week_before(&zone, at("2026-11-26T08:00:00Z")), at("2026-11-19T08:00:00Z"));
+    fn hours_leave_time_out_and_the_end_of_a_layer_does_not() {
+        let span = |from: &str, until: &str| Span::new(at(from), at(until)).unwrap();
+        let days = schedule("hours = [\"mon-fri 09:00-18:00\"]\nuntil = \"2026-11-30T09:00\"\n");
+        assert!(days.is_outside_hours(span("2026-11-11T18:00:00Z", "2026-11-12T07:00:00Z")));
+        assert!(!days.is_outside_hours(span("2026-11-11T12:00:00Z", "2026-11-12T07:00:00Z")), "somebody is on call");
+        assert!(!days.is_outside_hours(span("2026-11-30T09:00:00Z", "2026-11-30T10:00:00Z")), "it has ended");
+        assert!(!days.is_outside_hours(span("2026-11-01T18:00:00Z", "2026-11-02T07:00:00Z")), "it has not begun");
     }
 }

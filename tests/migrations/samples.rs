@@ -230,7 +230,8 @@ fn paging() -> Vec<Sample> {
         }
         schedules {
             id: schedule.clone(), name: Text("api-nights"), team_id: TEAM, zone: Text("Europe/Paris"), layers: Json("[]"),
-            created_at: Int(NOW), removed_at: Null, hand_over_at: Int(NOW + MINUTE),
+            created_at: Int(NOW), changed_at: Int(NOW), removed_at: Null, holder_id: USER, hand_over_at: Int(NOW + MINUTE),
+            gaps_told: Json(r#"{"near":[],"hours":true}"#),
         }
         overrides {
             id: Id(55), schedule_id: schedule.clone(), user_id: USER, instead_of_id: Null, from_at: Int(NOW), until_at: Int(NOW + MINUTE),

@@ -63,6 +63,21 @@ const TABLE: &[(&str, &str)] = &[
     ("POST /v1/maintenance", "1 333333 ++ +"),
     ("GET /v1/maintenance", "1 3333+3 ++ +"),
     ("DELETE /v1/maintenance/{mnt}", "1 333333 ++ +"),
+    ("POST /v1/schedules", "1 333333 3+ +"),
+    ("GET /v1/schedules", "1 3333+3 ++ +"),
+    ("GET /v1/schedules/{name}", "1 3333+3 ++ +"),
+    ("PUT /v1/schedules/{name}", "1 333333 3+ +"),
+    ("DELETE /v1/schedules/{name}", "1 333333 3+ +"),
+    ("GET /v1/schedules/{name}/shifts", "1 3333+3 ++ +"),
+    // Members give away the pager of the schedules they are on.
+    ("POST /v1/schedules/{name}/overrides", "1 333333 ++ +"),
+    ("DELETE /v1/schedules/{name}/overrides/{ovr}", "1 333333 ++ +"),
+    ("GET /v1/on-call", "1 3333+3 ++ +"),
+    ("GET /v1/me/shifts", "1 333333 ++ 3"),
+    ("POST /v1/calendar-feeds", "1 333333 ++ 3"),
+    ("GET /v1/calendar-feeds", "1 333333 ++ 3"),
+    ("DELETE /v1/calendar-feeds/{cal}", "1 333333 ++ +"),
+    ("GET /calendar/{capability}", "+ ++++++ ++ +"),
     ("POST /v1/enrollments", "1 333333 3+ +"),
     ("POST /v1/devices/{dev}/challenge", "1 333333 ++ 3"),
     ("POST /v1/devices/{dev}/confirm", "1 333333 ++ 3"),
@@ -189,6 +204,14 @@ mod stories {
             "PUT /v1/escalation-policies/{name}" => json!({"steps": [{"to": ["@nobody"], "escalate_after_minutes": 5}]}),
             "POST /v1/maintenance" => json!({"team": "nowhere", "for_seconds": 60, "reason": "a move"}),
             // Of nobody that is there, so that nothing is made.
+            "POST /v1/schedules" => {
+                let mut schedule = crate::world::nights("@nobody");
+                schedule["name"] = json!("nights");
+                schedule
+            }
+            "PUT /v1/schedules/{name}" => crate::world::nights("@nobody"),
+            "POST /v1/schedules/{name}/overrides" => json!({"user": "@nobody", "for": "60m"}),
+            // Of nobody that is there, so that nothing is made.
             "PUT /v1/policies/{name}" => json!({"require": {"groups": [{"quorum": 1, "teams": ["nowhere"]}]}}),
             "POST /v1/policies/test" => {
                 json!({"action": deploy("api", "production"), "requester": "@nobody", "bot": "heimdall"})
@@ -206,7 +229,7 @@ mod stories {
     /// Ids that parse and that nothing has.
     fn path(template: &str) -> String {
         let mut path = template.replace("{ref}", "P000000").replace("{name}", "nothing");
-        for kind in ["apr", "act", "dev", "pky", "usr", "bot", "grt", "whk", "frz", "cid", "mnt"] {
+        for kind in ["apr", "act", "dev", "pky", "usr", "bot", "grt", "whk", "frz", "cid", "ovr", "cal", "mnt"] {
             path = path.replace(&format!("{{{kind}}}"), &format!("{kind}_{:032x}", 1));
         }
         path
@@ -244,9 +267,11 @@ mod stories {
     }
 
     /// Routes beside those of administrators that a device which recovers its person may not call yet.
-    const OF_THE_ESTABLISHED: [&str; 15] = [
+    const OF_THE_ESTABLISHED: [&str; 17] = [
         "POST /v1/maintenance",
         "DELETE /v1/maintenance/{mnt}",
+        "POST /v1/schedules/{name}/overrides",
+        "DELETE /v1/schedules/{name}/overrides/{ovr}",
         "PUT /v1/me/email",
         "PUT /v1/me/away",
         "DELETE /v1/me/away",

@@ -55,6 +55,12 @@ pub(crate) fn deploy(app: &str, environment: &str) -> Value {
     json!({"type": "deploy", "target": environment, "params": {"app": app}})
 }
 
+/// A schedule of one person who is always on call.
+pub(crate) fn nights(handle: &str) -> Value {
+    let layer = json!({"name": "primary", "people": [handle], "shift": "1 week", "first": "2027-01-11T09:00"});
+    json!({"zone": "Europe/Paris", "layers": [layer]})
+}
+
 pub(crate) struct World {
     pub(crate) db: TestDb,
     pub(crate) clock: Clock,

@@ -75,11 +75,11 @@ impl Change {
         };
         let mut lines = vec![format!("{sign} {noun} {name}")];
         lines.extend(self.keys().into_iter().map(|(key, now, then)| match (now, then) {
-            (None, then) => format!("    {key}: {}", then.unwrap_or_default()),
-            (Some(now), None) => format!("    {key}: {now} → nothing"),
-            (Some(now), Some(then)) => format!("    {key}: {now} → {then}"),
+            (None, then) => indented(&format!("{key}: {}", then.unwrap_or_default())),
+            (Some(now), None) => indented(&format!("{key}: {now} → nothing")),
+            (Some(now), Some(then)) => indented(&format!("{key}: {now} → {then}")),
         }));
-        lines.iter().map(|text| line(text, 400)).collect()
+        lines
     }
 
     /// For programs.
@@ -94,6 +94,10 @@ impl Change {
             self.keys().into_iter().map(|(key, now, then)| json!({"key": key, "now": now, "then": then})).collect();
         json!({"kind": noun.table(), "name": name, "change": change, "keys": keys})
     }
+}
+
+fn indented(text: &str) -> String {
+    format!("    {}", line(text, 400))
 }
 
 /// What a thing says, by key; a list of plain things is one.

@@ -29,6 +29,7 @@ use server::Token;
 ///
 /// Shows what would change and asks. What the file does not mention stays as it is, unless --prune is given. Changes that weaken wait for an
 /// administrator's passkey. A bot's token is printed once, when the bot is made. Keys of services are `phoneops service key`'s.
+#[expect(clippy::struct_excessive_bools, reason = "each is an option of the command")]
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLE)]
 pub(super) struct Apply {
@@ -112,7 +113,7 @@ impl Apply {
         }
         let tokens = make(&client, &file, &changes, out).await?;
         let left = diff(&server::read(&client).await?, &file.house, self.prune);
-        self.report(&changes, &tokens, &left, out)
+        Ok(self.report(&changes, &tokens, &left, out))
     }
 
     fn show(&self, changes: &[Change], now: &House, file: &File, out: &mut Out) {
@@ -121,33 +122,38 @@ impl Apply {
             out.line("No changes");
         }
         if self.prune {
-            let kept = now.team.iter().filter(|team| !file.house.team.iter().any(|named| named.name == team.name));
-            kept.for_each(|team| {
-                out.note(format_args!("Team {} is not in the file and stays: teams are never removed", team.name))
-            });
+            for team in now.team.iter().filter(|team| !file.house.team.iter().any(|named| named.name == team.name)) {
+                out.note(format_args!("Team {} is not in the file and stays: teams are never removed", team.name));
+            }
         }
     }
 
-    fn report(&self, changes: &[Change], tokens: &[Token], left: &[Change], out: &mut Out) -> Result<Outcome, Failure> {
+    fn report(&self, changes: &[Change], tokens: &[Token], left: &[Change], out: &mut Out) -> Outcome {
         if self.json {
             let tokens: Vec<Value> = tokens.iter().map(|made| json!({"bot": made.bot, "token": made.token})).collect();
             out.json(&json!({"changes": changes.iter().map(Change::json).collect::<Vec<_>>(), "tokens": tokens,
                 "not_made": left.iter().map(Change::json).collect::<Vec<_>>()}));
         } else {
-            tokens.iter().for_each(|made| out.line(format_args!("Token of bot {}: {}", made.bot, made.token)));
-            if !tokens.is_empty() {
-                out.note("Keep the tokens now: they are not shown again.");
-            }
+            tell(tokens, out);
         }
         if left.is_empty() {
             if !self.json {
                 out.line(format_args!("Made {}", counted(changes.len())));
             }
-            return Ok(Outcome::Done);
+            return Outcome::Done;
         }
         let names: Vec<_> = left.iter().map(|change| format!("{} {}", change.thing().noun, change.thing().name)).collect();
         out.note(format_args!("Not made, because nobody confirmed it in time or it was changed meanwhile: {}", names.join(", ")));
-        Ok(Outcome::Expired)
+        Outcome::Expired
+    }
+}
+
+fn tell(tokens: &[Token], out: &mut Out) {
+    for made in tokens {
+        out.line(format_args!("Token of bot {}: {}", made.bot, made.token));
+    }
+    if !tokens.is_empty() {
+        out.note("Keep the tokens now: they are not shown again.");
     }
 }
 
@@ -164,7 +170,7 @@ async fn make(client: &Client, file: &File, changes: &[Change], out: &mut Out) -
             Ok(token) => tokens.extend(token),
             Err(failure) => {
                 // What was made stays made, and a token that nobody is told is lost.
-                tokens.iter().for_each(|made: &Token| out.line(format_args!("Token of bot {}: {}", made.bot, made.token)));
+                tell(&tokens, out);
                 return Err(named(file, change, failure));
             }
         }

@@ -72,6 +72,7 @@ async fn running(config: &Config, client: &Client) -> Vec<Finding> {
     findings.extend(client.get("/v1/escalation-policies").await.ok().and_then(|reply| silent(&reply.body)));
     findings.extend(recoveries(client).await);
     findings.extend(client.get("/v1/freezes").await.ok().and_then(|reply| frozen(&reply.body)));
+    findings.extend(super::on_call::examine(client).await);
     findings
 }
 

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::hand_over::{self, By};
-use super::{Error, Refused, Schedule, Schedules, invalid, store};
+use super::{Error, GapsTold, Refused, Schedule, Schedules, invalid, store};
 use crate::clock::Timestamp;
 use crate::db::{self, Db, Tx};
 use crate::id::{ScheduleId, TeamId, UserId};
@@ -130,7 +130,7 @@ async fn write(
         changed_at: now,
         holder: None,
         hand_over_at: None,
-        gaps_told: Vec::new(),
+        gaps_told: GapsTold::default(),
     };
     if store::count(tx.db()).await? >= MAX && store::find_named(tx.db(), &name).await?.is_none() {
         return Err(Refused::TooMany.into());
@@ -143,7 +143,8 @@ async fn write(
         return Err(Refused::Taken(name).into());
     } else {
         let there = store::lock_named(tx, &name).await?.ok_or_else(|| unknown(&name))?;
-        let changed = Schedule { team: new.team, zone: new.zone, layers: new.layers, changed_at: now, ..there };
+        let changed =
+            Schedule { team: new.team, zone: new.zone, layers: new.layers, changed_at: now, gaps_told: new.gaps_told, ..there };
         store::change(tx, &changed).await?;
         ("schedule.changed", changed)
     };

@@ -22,7 +22,7 @@ use crate::id::{ScheduleId, UserId};
 use crate::identity::{self, Call};
 use crate::jobs::{self, Job, Kind};
 use crate::journal::Actor;
-use crate::oncall::{self, Covered, Span, week_before};
+use crate::oncall::{self, Span};
 use crate::paging::service::Parts;
 use crate::push::Category;
 
@@ -122,7 +122,7 @@ pub(super) async fn settle(
     let roster = Roster::load(tx.db(), schedule.clone(), now.before(REACH)).await?;
     let told = hand_over(tx, parts, &mut schedule, &roster, by, now).await?;
     warn(tx, parts, &mut schedule, &roster, now).await?;
-    let due = next_look(&roster, &schedule.gaps_told, now);
+    let due = next_look(&roster, &schedule.gaps_told.near, now);
     let waits = schedule.hand_over_at.is_some_and(|at| at == due && at > now);
     schedule.hand_over_at = Some(due);
     store::handed_over(tx, &schedule).await?;
@@ -160,37 +160,43 @@ async fn hand_over(
     Ok(new)
 }
 
-/// The gaps that begin within a day, or have begun, are told once each to the schedule's team; without one to whoever takes turns.
+/// A gap that begins within a day or has begun.
+struct Near {
+    /// Its true beginning.
+    from: Timestamp,
+    /// Whether the schedule was made so.
+    by_hours: bool,
+}
+
+/// The gaps that are near are told once each to the schedule's team; without one to whoever takes turns.
 async fn warn(tx: &mut Tx<'_>, parts: &Parts, schedule: &mut Schedule, roster: &Roster, now: Timestamp) -> db::Result<()> {
-    let near = gaps_near(roster, now);
-    let mut told_now = Vec::new();
-    for from in near {
-        if !schedule.gaps_told.contains(&from) {
-            let until = roster.stint_at(from.max(now), REACH).until;
-            let data = json!({"name": schedule.name, "from": from, "until": until});
-            record(tx, parts, now, Actor::System, "schedule.gap_found", schedule, data).await?;
-            for user in watchers(tx.db(), schedule, roster).await? {
-                tell(tx, parts, schedule, user, told(roster, now).gap(from, until), now).await?;
-            }
+    let before = std::mem::take(&mut schedule.gaps_told);
+    schedule.gaps_told.hours = before.hours;
+    for Near { from, by_hours } in gaps_near(roster, now) {
+        let known = before.near.contains(&from) || (by_hours && schedule.gaps_told.hours);
+        schedule.gaps_told.near.push(from);
+        schedule.gaps_told.hours |= by_hours;
+        if known {
+            continue;
         }
-        told_now.push(from);
+        let until = roster.stint_at(from.max(now), REACH).until;
+        let data = json!({"name": schedule.name, "from": from, "until": until, "by_hours": by_hours});
+        record(tx, parts, now, Actor::System, "schedule.gap_found", schedule, data).await?;
+        for user in watchers(tx.db(), schedule, roster).await? {
+            tell(tx, parts, schedule, user, told(roster, now).gap(from, until, by_hours), now).await?;
+        }
     }
-    schedule.gaps_told = told_now;
     Ok(())
 }
 
-/// The true beginnings of the gaps that are near. One that the same hours of the week before had too is how the schedule was made, and
-/// nobody needs to hear of it every week.
-fn gaps_near(roster: &Roster, now: Timestamp) -> Vec<Timestamp> {
+fn gaps_near(roster: &Roster, now: Timestamp) -> Vec<Near> {
     // A little more, so that a look a whole day before a gap sees it.
     let Some(near) = Span::new(now, now.after(WARNING + LEAST)) else { return Vec::new() };
-    let usual = |gap: &Span| {
-        let zone = &roster.calculated.zone;
-        let before = Span::new(week_before(zone, gap.from), week_before(zone, gap.until));
-        before.is_some_and(|before| roster.calculated.shifts(before).iter().all(|shift| matches!(shift.covered, Covered::Gap)))
+    let gap = |gap: Span| {
+        let begun = || roster.stint_at(now, REACH).since.unwrap_or(gap.from);
+        Near { from: if gap.from > now { gap.from } else { begun() }, by_hours: roster.calculated.is_outside_hours(gap) }
     };
-    let unusual = roster.gaps(near).into_iter().filter(|gap| !usual(gap));
-    unusual.map(|gap| if gap.from > now { gap.from } else { roster.stint_at(now, REACH).since.unwrap_or(gap.from) }).collect()
+    roster.gaps(near).into_iter().map(gap).collect()
 }
 
 /// Who hears of gaps.

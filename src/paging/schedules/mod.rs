@@ -19,6 +19,8 @@ mod roster;
 mod store;
 mod words;
 
+use serde::{Deserialize, Serialize};
+
 use crate::clock::{Clock, Timestamp};
 use crate::db::{self, Db, Store, Tx};
 use crate::id::{OverrideId, ScheduleId, TeamId, UserId};
@@ -55,8 +57,17 @@ pub struct Schedule {
     holder: Option<UserId>,
     /// When it is looked again whether somebody else has it.
     hand_over_at: Option<Timestamp>,
-    /// The beginnings of gaps that the team was told of, and that are not over.
-    gaps_told: Vec<Timestamp>,
+    /// Which gaps the team was told of.
+    gaps_told: GapsTold,
+}
+
+/// Which gaps the team of a schedule was told of since it was made or changed.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct GapsTold {
+    /// The beginnings of those that are near and not over.
+    near: Vec<Timestamp>,
+    /// Whether they were told that there are hours of every week that nobody covers: they need not hear it every week.
+    hours: bool,
 }
 
 /// Somebody takes the pager for a while.

@@ -3,7 +3,7 @@
 use uuid::Uuid;
 
 use super::feed::CalendarFeed;
-use super::{Override, Schedule};
+use super::{GapsTold, Override, Schedule};
 use crate::clock::Timestamp;
 use crate::db::{self, Db, Error, FromRow, Json, Result, Row, Sql, Tx, among};
 use crate::id::{CalendarFeedId, OverrideId, ScheduleId, UserId};
@@ -25,7 +25,7 @@ impl FromRow for Schedule {
             changed_at: row.get("changed_at")?,
             holder: row.get("holder_id")?,
             hand_over_at: row.get("hand_over_at")?,
-            gaps_told: row.get::<Json<Vec<Timestamp>>>("gaps_told")?.0,
+            gaps_told: row.get::<Json<GapsTold>>("gaps_told")?.0,
         })
     }
 }
@@ -63,8 +63,8 @@ impl FromRow for CalendarFeed {
 pub(super) async fn insert(tx: &mut Tx<'_>, schedule: &Schedule) -> Result<bool> {
     let rows = tx
         .query(
-            "insert into schedules (id, name, team_id, zone, layers, created_at, changed_at) values ($1, $2, $3, $4, $5, $6, $6)
-             on conflict do nothing",
+            "insert into schedules (id, name, team_id, zone, layers, created_at, changed_at, gaps_told)
+             values ($1, $2, $3, $4, $5, $6, $6, $7) on conflict do nothing",
         )
         .bind(schedule.id)
         .bind(schedule.name.as_str())
@@ -72,6 +72,7 @@ pub(super) async fn insert(tx: &mut Tx<'_>, schedule: &Schedule) -> Result<bool>
         .bind(&schedule.zone)
         .bind(Json(&schedule.layers))
         .bind(schedule.created_at)
+        .bind(Json(&schedule.gaps_told))
         .execute()
         .await?;
     Ok(rows == 1)

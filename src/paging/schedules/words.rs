@@ -64,10 +64,11 @@ impl Told<'_> {
     }
 
     /// Nobody will have it.
-    pub(super) fn gap(&self, from: Timestamp, until: Option<Timestamp>) -> Words {
+    pub(super) fn gap(&self, from: Timestamp, until: Option<Timestamp>, by_hours: bool) -> Words {
         let from = if from <= self.now { "Now".into() } else { format!("From {}", self.time(from)) };
         let until = until.map(|at| format!(" until {}", self.time(at))).unwrap_or_default();
-        Words { title: format!("Nobody is on call for {}", self.name), body: format!("{from}{until}{}", self.zone()) }
+        let weekly = if by_hours { ", as every week: its hours leave that out" } else { "" };
+        Words { title: format!("Nobody is on call for {}", self.name), body: format!("{from}{until}{}{weekly}", self.zone()) }
     }
 }
 
@@ -84,6 +85,6 @@ mod tests {
         assert_eq!(on("2026-12-07T08:00:00Z"), "Until Mon 7 Dec 09:00 (Europe/Paris)");
         assert_eq!(told.comes_on(None, Some("Ann")).body, "Until further notice, given by Ann");
         assert_eq!(told.goes_off(Some("ys")).body, "ys has it");
-        assert_eq!(told.gap("2026-11-22T19:00:00Z".parse().unwrap(), None).body, "Now (Europe/Paris)");
+        assert_eq!(told.gap("2026-11-22T19:00:00Z".parse().unwrap(), None, false).body, "Now (Europe/Paris)");
     }
 }

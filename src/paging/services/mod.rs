@@ -122,9 +122,8 @@ impl UrgencyRule {
     pub fn urgency(self, severity: Severity) -> Urgency {
         match self {
             Self::High => Urgency::High,
-            Self::Low => Urgency::Low,
             Self::BySeverity if severity >= Severity::Error => Urgency::High,
-            Self::BySeverity => Urgency::Low,
+            Self::Low | Self::BySeverity => Urgency::Low,
         }
     }
 }

@@ -239,6 +239,7 @@ mod tests {
 
     #[test]
     fn settings_go_with_their_kind() {
+        use IntegrationKind as Kind;
         let refused = |kind, settings| match (NewIntegration { name: "prom".parse().unwrap(), kind, settings }).check() {
             Ok(()) => None,
             Err(SetupRefused::Field { field, .. }) => Some(field),
@@ -246,7 +247,6 @@ mod tests {
         };
         let beats = |every_seconds, grace_seconds| IntegrationSettings::Beats(Beats { every_seconds, grace_seconds });
         let mapping = IntegrationSettings::Mapping(Mapping::default());
-        use IntegrationKind as Kind;
         for kind in [Kind::Events, Kind::Alertmanager, Kind::Grafana] {
             assert_eq!(refused(kind, IntegrationSettings::Nothing), None);
             assert_eq!(refused(kind, mapping.clone()).as_deref(), Some("mapping"));
