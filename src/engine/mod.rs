@@ -26,7 +26,7 @@ use crate::clock::{Clock, Timestamp};
 use crate::db::{self, Engine as Kindred, Store};
 use crate::delivery::Delivery;
 use crate::hub::Hub;
-use crate::id::{ApprovalId, IncidentId, NotificationId, ScheduleId};
+use crate::id::{ApprovalId, IncidentId, MaintenanceWindowId, NotificationId, ScheduleId};
 use crate::identity::Identity;
 use crate::jobs::{self, Handoff, Job, Kind, Queue};
 use crate::journal::{self, Journal};
@@ -250,7 +250,9 @@ impl Worker {
             | Kind::HandOver
             | Kind::FailOver
             | Kind::FanOut
-            | Kind::Unreachable => self.timers.clone(),
+            | Kind::Unreachable
+            | Kind::Withdraw
+            | Kind::MaintenanceOver => self.timers.clone(),
             Kind::Webhook => self.webhooks.clone(),
         }
     }
@@ -322,10 +324,12 @@ impl Engine {
             Kind::FailOver => self.delivery.fail_over(job.clone()).await,
             Kind::FanOut => self.delivery.fan_out(job.clone()).await,
             Kind::Unreachable => self.unreachable(job).await,
+            Kind::Withdraw => self.delivery.withdraw_more(job.clone()).await,
             Kind::ApprovalDeadline => self.approvals.deadline(ApprovalId(job.subject), job.clone()).await,
             Kind::IncidentTimer => self.paging.timer(IncidentId(job.subject), job.clone()).await,
             Kind::Webhook => self.webhooks.deliver(job.clone()).await,
             Kind::ApprovalBell => self.approvals.bell(ApprovalId(job.subject), job.clone()).await,
+            Kind::MaintenanceOver => self.paging.maintenance_over(MaintenanceWindowId(job.subject), job.clone()).await,
             Kind::HandOver => self.schedules.hand_over(ScheduleId(job.subject), job.clone()).await,
         }
     }

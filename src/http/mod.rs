@@ -17,15 +17,19 @@ mod client_address;
 mod devices;
 mod email;
 mod enrollments;
+mod escalation_policies;
 mod events;
 mod freezes;
 mod grants;
 mod health;
+mod incident_acts;
 mod incidents;
 mod input;
+mod integrations;
 mod journal;
 mod keys;
 mod logins;
+mod maintenance;
 mod me;
 mod middleware;
 mod on_call;
@@ -37,6 +41,7 @@ mod problem;
 mod receipts;
 mod schedules;
 pub mod serve;
+mod services;
 mod spec;
 mod teams;
 mod tls;
@@ -134,6 +139,11 @@ fn api() -> ApiRouter<State> {
         .merge(approvals::router())
         .merge(grants::router())
         .merge(incidents::router())
+        .merge(incident_acts::router())
+        .merge(services::router())
+        .merge(integrations::router())
+        .merge(escalation_policies::router())
+        .merge(maintenance::router())
         .merge(schedules::router())
         .merge(on_call::router())
         .merge(calendars::router())

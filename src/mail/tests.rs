@@ -256,7 +256,7 @@ async fn a_server_that_dawdles_over_the_leave_changes_no_outcome() {
     let (accepted, gone, tried) =
         tokio::join!(outcome(dawdling), outcome(Script { rcpt: "550 5.1.1 who?", ..dawdling }), mailer.try_out());
     assert_eq!((accepted, gone, tried), (Outcome::Accepted { id: None }, Outcome::Gone { since: None }, Ok(())));
-    assert!(LIMIT + session::LEAVE <= Duration::from_secs(13), "the caller gives up after 15 s");
+    assert!(LIMIT + session::LEAVE <= Duration::from_secs(13), "a server's carriers have 14 s");
 }
 
 #[tokio::test]
@@ -312,6 +312,29 @@ async fn silence_and_absence_are_retryable() {
     drop((accepted, listener));
     let outcome = mailer.send(&message, &ys, now()).await;
     assert!(matches!(&outcome, Outcome::Retryable(why) if why.contains("refused")), "{outcome:?}");
+}
+
+#[tokio::test]
+async fn what_waited_for_a_place_goes_back_or_is_late() {
+    let server = Server::playing(KIND, false).await;
+    let mailer = server.mailer(MailSecurity::Plain).within(session::LEAVE + Duration::from_millis(100));
+    let held = mailer.places.acquire_many(u32::try_from(AT_ONCE).unwrap()).await.unwrap();
+    let (message, ys) = (message(), ys());
+    let stuck = mailer.send(&message, &ys, now()).await;
+    assert!(matches!(&stuck, Outcome::Retryable(why) if why.contains("nobody")), "{stuck:?}");
+    let others = async {
+        tokio::task::yield_now().await;
+        mailer.handed.fetch_add(1, Ordering::Relaxed);
+    };
+    let (busy, ()) = tokio::join!(mailer.send(&message, &ys, now()), others);
+    assert_eq!(busy, Outcome::RetryAfter(SOON));
+    let short = Message { expires_at: now().after(Duration::from_millis(5)), ..message };
+    let freeing = async {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+        drop(held);
+    };
+    let (late, ()) = tokio::join!(mailer.send(&short, &ys, now()), freeing);
+    assert_eq!((late, server.heard().len()), (Outcome::Expired, 0));
 }
 
 #[tokio::test]

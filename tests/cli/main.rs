@@ -10,3 +10,4 @@ mod on_call;
 mod operation;
 mod paging;
 mod requests;
+mod setup;

@@ -41,7 +41,8 @@ fn carrier(settings: &FcmSettings) -> Result<(Fcm, String), String> {
         ServiceAccount::parse(&json).map_err(|error| format!("fcm.service_account_file: {}: {error}", path.display()))?;
     let ca_pem = settings.ca_file.as_deref().map(std::fs::read).transpose().map_err(|error| format!("fcm.ca_file: {error}"))?;
     let project = account.project().to_owned();
-    let carrier = Fcm::new(FcmConfig { account, endpoint: settings.endpoint.clone(), ca_pem, limits: Limits::default() });
+    let config = FcmConfig { account, endpoint: settings.endpoint.clone(), ca_pem, limits: Limits::default() };
+    let carrier = Fcm::new(config, Clock::system());
     carrier.map(|carrier| (carrier, project)).map_err(|error| error.to_string())
 }
 

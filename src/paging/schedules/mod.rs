@@ -22,7 +22,7 @@ mod words;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::{Clock, Timestamp};
-use crate::db::{self, Db, Store};
+use crate::db::{self, Db, Store, Tx};
 use crate::id::{OverrideId, ScheduleId, TeamId, UserId};
 use crate::identity::{self, Handle, UserRef};
 use crate::journal::Actor;
@@ -216,4 +216,12 @@ pub async fn known(db: &mut Db<'_>, id: ScheduleId) -> db::Result<Option<Schedul
 /// Storage errors.
 pub async fn find(db: &mut Db<'_>, name: &Handle) -> db::Result<Option<Schedule>> {
     store::find_named(db, name).await
+}
+
+/// The schedule of that name, kept from being removed until the transaction ends.
+///
+/// # Errors
+/// Storage errors.
+pub(super) async fn keep(tx: &mut Tx<'_>, name: &Handle) -> db::Result<Option<ScheduleId>> {
+    store::keep(tx, name).await
 }

@@ -225,6 +225,14 @@ pub(super) async fn overrides(db: &mut Db<'_>, id: ScheduleId, from: Timestamp, 
     .await
 }
 
+pub(super) async fn keep(tx: &mut Tx<'_>, name: &Handle) -> Result<Option<ScheduleId>> {
+    const KEEP: Sql = Sql::either(
+        "select id from schedules where name = $1 and removed_at is null",
+        "select id from schedules where name = $1 and removed_at is null for share",
+    );
+    tx.query(KEEP).bind(name.as_str()).optional().await
+}
+
 /// The overrides of these schedules that end after `from`, in the order they were made.
 pub(super) async fn overrides_of(db: &mut Db<'_>, schedules: &[Uuid], from: Timestamp) -> Result<Vec<Override>> {
     const OVERRIDES: Sql = Sql::either(
