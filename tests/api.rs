@@ -34,8 +34,8 @@ mod stories {
         emergencies(&raw, &bot, &phone).await;
         policies(&raw, &bot, &phone).await;
         incidents(&raw, &bot, &phone).await;
-        services(&raw, &phone).await;
         schedules(&raw, &bot, &phone).await;
+        services(&raw, &phone).await;
         the_rest(&raw, &bot, &phone).await;
         let seen: BTreeSet<_> = SEEN.lock().unwrap().iter().cloned().collect();
         let mut missed = BTreeSet::new();
@@ -304,6 +304,34 @@ mod stories {
         assert_eq!(raw.get(As::Bot(bot), &next).await.expect(200).body["incidents"][0]["ref"], reference.as_str());
     }
 
+    /// Schedules, who is on call by them, and a calendar.
+    async fn schedules(raw: &Raw<'_>, bot: &RawBot, phone: &RawPhone) {
+        let admin = As::Phone(phone);
+        let mut nights = nights("@yannick");
+        nights["name"] = json!("nights");
+        raw.post(admin, "/v1/schedules", &nights).await.expect(201);
+        nights.as_object_mut().unwrap().remove("name");
+        for (name, status) in [("nights", 200), ("days", 201)] {
+            nights["layers"][0]["hours"] = json!(["mon-fri 09:00-18:00"]);
+            raw.shot(admin, "PUT", &format!("/v1/schedules/{name}")).json(&nights).fire().await.expect(status);
+        }
+        let swap = json!({"user": "@zoe", "instead_of": "@yannick", "for": "60m"});
+        let over = raw.post(admin, "/v1/schedules/nights/overrides", &swap).await.expect(201).id();
+        raw.get(As::Bot(bot), "/v1/schedules").await.expect(200);
+        raw.get(As::Bot(bot), "/v1/schedules/nights").await.expect(200);
+        raw.get(As::Bot(bot), "/v1/on-call").await.expect(200);
+        raw.get(As::Bot(bot), "/v1/schedules/nights/shifts").await.expect(200);
+        raw.get(admin, "/v1/me/shifts").await.expect(200);
+        let url = raw.post(admin, "/v1/calendar-feeds", &json!({"schedule": "nights"})).await.expect(201).body["url"].clone();
+        let path = url.as_str().unwrap().strip_prefix(raw.issuer()).unwrap().to_owned();
+        raw.get(As::Nobody, &path).await.expect(200);
+        let feed = raw.post(admin, "/v1/calendar-feeds", &json!({})).await.expect(201).id();
+        raw.get(admin, "/v1/calendar-feeds").await.expect(200);
+        raw.delete(admin, &format!("/v1/calendar-feeds/{feed}")).await.expect(204);
+        raw.delete(admin, &format!("/v1/schedules/nights/overrides/{over}")).await.expect(204);
+        raw.delete(admin, "/v1/schedules/nights").await.expect(204);
+    }
+
     /// A service with its policy, its keys and its maintenance, each made twice where a `PUT` does both.
     async fn services(raw: &Raw<'_>, phone: &RawPhone) {
         let admin = As::Phone(phone);
@@ -338,34 +366,6 @@ mod stories {
         raw.delete(admin, &format!("/v1/maintenance/{window}")).await.expect(204);
         raw.delete(admin, "/v1/services/api").await.expect(204);
         raw.delete(admin, "/v1/escalation-policies/api").await.expect(204);
-    }
-
-    /// Schedules, who is on call by them, and a calendar.
-    async fn schedules(raw: &Raw<'_>, bot: &RawBot, phone: &RawPhone) {
-        let admin = As::Phone(phone);
-        let mut nights = nights("@yannick");
-        nights["name"] = json!("nights");
-        raw.post(admin, "/v1/schedules", &nights).await.expect(201);
-        nights.as_object_mut().unwrap().remove("name");
-        for (name, status) in [("nights", 200), ("days", 201)] {
-            nights["layers"][0]["hours"] = json!(["mon-fri 09:00-18:00"]);
-            raw.shot(admin, "PUT", &format!("/v1/schedules/{name}")).json(&nights).fire().await.expect(status);
-        }
-        let swap = json!({"user": "@zoe", "instead_of": "@yannick", "for": "60m"});
-        let over = raw.post(admin, "/v1/schedules/nights/overrides", &swap).await.expect(201).id();
-        raw.get(As::Bot(bot), "/v1/schedules").await.expect(200);
-        raw.get(As::Bot(bot), "/v1/schedules/nights").await.expect(200);
-        raw.get(As::Bot(bot), "/v1/on-call").await.expect(200);
-        raw.get(As::Bot(bot), "/v1/schedules/nights/shifts").await.expect(200);
-        raw.get(admin, "/v1/me/shifts").await.expect(200);
-        let url = raw.post(admin, "/v1/calendar-feeds", &json!({"schedule": "nights"})).await.expect(201).body["url"].clone();
-        let path = url.as_str().unwrap().strip_prefix(raw.issuer()).unwrap().to_owned();
-        raw.get(As::Nobody, &path).await.expect(200);
-        let feed = raw.post(admin, "/v1/calendar-feeds", &json!({})).await.expect(201).id();
-        raw.get(admin, "/v1/calendar-feeds").await.expect(200);
-        raw.delete(admin, &format!("/v1/calendar-feeds/{feed}")).await.expect(204);
-        raw.delete(admin, &format!("/v1/schedules/nights/overrides/{over}")).await.expect(204);
-        raw.delete(admin, "/v1/schedules/nights").await.expect(204);
     }
 
     async fn the_rest(raw: &Raw<'_>, bot: &RawBot, phone: &RawPhone) {

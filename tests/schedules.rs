@@ -17,6 +17,7 @@ world::stories! {
     what_is_wrong_in_a_schedule_is_named
     a_schedule_is_replaced_whole_and_removed
     a_hand_over_whose_job_was_lost_is_found
+    the_pager_goes_from_hand_to_hand_one_at_a_time
 }
 
 /// Stories that begin where clocks change.
@@ -384,5 +385,24 @@ mod stories {
         world.advance(minutes(62)).await;
         bea.expect_push(world, ON).await;
         ann.expect_push(world, OFF).await;
+    }
+    pub(crate) async fn the_pager_goes_from_hand_to_hand_one_at_a_time(world: &World) {
+        let [ann, bea] = [world.newcomer("ann", "Ann Example").await, world.newcomer("bea", "Bea Example").await];
+        make(world, &json!({"zone": "UTC", "layers": [layer(&[&ann, &bea], "2027-01-14T09:00")]})).await;
+        let body = json!({"for": "60m"});
+        let takes = (0..12).map(|number| {
+            let phone = if number % 2 == 0 { &ann.phone } else { &bea.phone };
+            phone.post("/v1/schedules/nights/overrides", &body)
+        });
+        for taken in futures_util::future::join_all(takes).await {
+            assert_eq!(taken.unwrap().status, 201);
+        }
+        let journal = world.journal().await;
+        let handed: Vec<_> = journal.iter().filter(|entry| entry["kind"] == "schedule.handed_over").collect();
+        for pair in handed.windows(2) {
+            assert_eq!(pair[0]["data"]["to"], pair[1]["data"]["from"], "{handed:#?}");
+        }
+        let has_it = on_call(world).await["now"]["who"]["id"].clone();
+        assert_eq!(handed.last().unwrap()["data"]["to"], has_it);
     }
 }

@@ -162,7 +162,7 @@ struct HandedBody {
     /// Who has no device that can be reached.
     unreachable: Vec<Person>,
     /// Who of those that were named belongs to another team than the service, or than whoever handed it on.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     outside: Vec<Person>,
 }
 

@@ -149,7 +149,7 @@ struct PagedBody {
     /// Who has no device that can be reached.
     unreachable: Vec<Person>,
     /// Who of those that were named belongs to another team than the service, or than whoever pages.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     outside: Vec<Person>,
 }
 

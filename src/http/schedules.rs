@@ -42,7 +42,7 @@ pub(super) fn router() -> ApiRouter<State> {
                 })
                 .delete_with(remove, |op| {
                     op.id("deleteSchedule").tag("schedules").summary("Remove a schedule").description(
-                        "For administrators. 409 `schedule_in_use` with `policies` while escalation policies name it.",
+                        "For administrators. 409 `in_use` with `used_by` while escalation policies name it.",
                     )
                 }),
         )
@@ -204,7 +204,7 @@ impl From<Refused> for Problem {
             Refused::NotFound(_) => Self::not_found(detail),
             Refused::Taken(_) => conflict("name_taken"),
             Refused::Invalid { field, why } => Self::field(field, why),
-            Refused::InUse { policies } => conflict("schedule_in_use").with("policies", policies),
+            Refused::InUse { policies } => conflict("in_use").with("used_by", policies),
             Refused::TooMany => conflict("too_many_schedules"),
             Refused::TooManyOverrides => conflict("too_many_overrides"),
             Refused::TooManyFeeds => conflict("too_many_calendars"),

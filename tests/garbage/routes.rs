@@ -88,6 +88,14 @@ pub(crate) async fn good(raw: &Raw<'_>, cast: &Cast) -> Vec<Good> {
         "origin": {"platform": "slack", "workspace": "T1", "room": "C1", "message": "1.2"}});
     let chat = json!({"platform": "slack", "workspace": "T1", "user": "U2"});
     let link = raw.post(As::Bot(bot), "/v1/chat-identities/codes", &chat).await.expect(201).body["code"].clone();
+    let layer = json!({"name": "primary", "people": ["@yannick"], "shift": "1 week", "first": "2027-01-11T09:00",
+        "hours": ["mon-fri 09:00-18:00"], "until": "2028-01-11T09:00"});
+    let schedule = json!({"team": "pagers", "zone": "Europe/Paris", "layers": [layer]});
+    raw.post(As::Operator, "/v1/teams", &json!({"name": "pagers"})).await.expect(201);
+    raw.shot(As::Operator, "PUT", "/v1/schedules/days").json(&schedule).fire().await.expect(201);
+    let mut named = schedule.clone();
+    named["name"] = json!("nights");
+    let taken = json!({"user": "@yannick", "from": "2030-01-01T09:00", "until": "2030-01-02T09:00"});
     raw.post(As::Operator, "/v1/teams", &json!({"name": "paged"})).await.expect(201);
     raw.post(As::Operator, "/v1/services", &json!({"name": "web", "team": "paged"})).await.expect(201);
     let prom = json!({"name": "prom", "kind": "events"});
@@ -105,14 +113,6 @@ pub(crate) async fn good(raw: &Raw<'_>, cast: &Cast) -> Vec<Good> {
     let hook = json!({"name": "hook", "kind": "generic", "mapping": {"summary": "/text", "source": "/host", "dedup_key": "/id",
         "severity": {"at": "/level", "values": {"page": "critical"}}, "action": {"at": "/status", "values": {"ok": "resolve"}},
         "details": ""}});
-    let layer = json!({"name": "primary", "people": ["@yannick"], "shift": "1 week", "first": "2027-01-11T09:00",
-        "hours": ["mon-fri 09:00-18:00"], "until": "2028-01-11T09:00"});
-    let schedule = json!({"team": "pagers", "zone": "Europe/Paris", "layers": [layer]});
-    raw.post(As::Operator, "/v1/teams", &json!({"name": "pagers"})).await.expect(201);
-    raw.shot(As::Operator, "PUT", "/v1/schedules/days").json(&schedule).fire().await.expect(201);
-    let mut named = schedule.clone();
-    named["name"] = json!("nights");
-    let taken = json!({"user": "@yannick", "from": "2030-01-01T09:00", "until": "2030-01-02T09:00"});
     let incident = |verb: &str| format!("/v1/incidents/{reference}/{verb}");
     let route = |who, method, path: &str, body| Good { who, method, path: path.to_owned(), body };
     vec![
@@ -175,6 +175,10 @@ pub(crate) async fn good(raw: &Raw<'_>, cast: &Cast) -> Vec<Good> {
             json!({"handle": "ys", "name": "Ys Example", "role": "member", "email": "ys@example.com"}),
         ),
         route(Who::Operator, "POST", "/v1/teams", json!({"name": "ops"})),
+        route(Who::Operator, "POST", "/v1/schedules", named),
+        route(Who::Operator, "PUT", "/v1/schedules/days", schedule),
+        route(Who::Operator, "POST", "/v1/schedules/days/overrides", taken),
+        route(Who::Phone, "POST", "/v1/calendar-feeds", json!({"schedule": "days"})),
         route(
             Who::Operator,
             "POST",
@@ -198,10 +202,6 @@ pub(crate) async fn good(raw: &Raw<'_>, cast: &Cast) -> Vec<Good> {
             "/v1/maintenance",
             json!({"service": "web", "from": raw.world.clock.now(), "for_seconds": 600, "reason": "a move"}),
         ),
-        route(Who::Operator, "POST", "/v1/schedules", named),
-        route(Who::Operator, "PUT", "/v1/schedules/days", schedule),
-        route(Who::Operator, "POST", "/v1/schedules/days/overrides", taken),
-        route(Who::Phone, "POST", "/v1/calendar-feeds", json!({"schedule": "days"})),
         route(Who::Operator, "PUT", "/v1/policies/prod", policy),
         route(Who::Operator, "POST", "/v1/policies/test", trial),
         route(Who::Operator, "POST", "/v1/bots", json!({"name": "loki", "scopes": ["events:read"]})),

@@ -43,6 +43,21 @@ const TABLE: &[(&str, &str)] = &[
     ("POST /v1/incidents/{ref}/urgency", "1 333+33 ++ 3"),
     ("POST /v1/incidents/{ref}/reopen", "1 333+33 ++ 3"),
     ("POST /v1/incidents/{ref}/not-me", "1 333333 ++ 3"),
+    ("POST /v1/schedules", "1 333333 3+ +"),
+    ("GET /v1/schedules", "1 3333+3 ++ +"),
+    ("GET /v1/schedules/{name}", "1 3333+3 ++ +"),
+    ("PUT /v1/schedules/{name}", "1 333333 3+ +"),
+    ("DELETE /v1/schedules/{name}", "1 333333 3+ +"),
+    ("GET /v1/schedules/{name}/shifts", "1 3333+3 ++ +"),
+    // Members give away the pager of the schedules they are on.
+    ("POST /v1/schedules/{name}/overrides", "1 333333 ++ +"),
+    ("DELETE /v1/schedules/{name}/overrides/{ovr}", "1 333333 ++ +"),
+    ("GET /v1/on-call", "1 3333+3 ++ +"),
+    ("GET /v1/me/shifts", "1 333333 ++ 3"),
+    ("POST /v1/calendar-feeds", "1 333333 ++ 3"),
+    ("GET /v1/calendar-feeds", "1 333333 ++ 3"),
+    ("DELETE /v1/calendar-feeds/{cal}", "1 333333 ++ +"),
+    ("GET /calendar/{capability}", "+ ++++++ ++ +"),
     ("GET /v1/incidents/{ref}/timeline", "1 3333+3 ++ 3"),
     ("POST /v1/me/acknowledge-all", "1 333+33 ++ 3"),
     ("POST /v1/services", "1 333333 3+ +"),
@@ -63,21 +78,6 @@ const TABLE: &[(&str, &str)] = &[
     ("POST /v1/maintenance", "1 333333 ++ +"),
     ("GET /v1/maintenance", "1 3333+3 ++ +"),
     ("DELETE /v1/maintenance/{mnt}", "1 333333 ++ +"),
-    ("POST /v1/schedules", "1 333333 3+ +"),
-    ("GET /v1/schedules", "1 3333+3 ++ +"),
-    ("GET /v1/schedules/{name}", "1 3333+3 ++ +"),
-    ("PUT /v1/schedules/{name}", "1 333333 3+ +"),
-    ("DELETE /v1/schedules/{name}", "1 333333 3+ +"),
-    ("GET /v1/schedules/{name}/shifts", "1 3333+3 ++ +"),
-    // Members give away the pager of the schedules they are on.
-    ("POST /v1/schedules/{name}/overrides", "1 333333 ++ +"),
-    ("DELETE /v1/schedules/{name}/overrides/{ovr}", "1 333333 ++ +"),
-    ("GET /v1/on-call", "1 3333+3 ++ +"),
-    ("GET /v1/me/shifts", "1 333333 ++ 3"),
-    ("POST /v1/calendar-feeds", "1 333333 ++ 3"),
-    ("GET /v1/calendar-feeds", "1 333333 ++ 3"),
-    ("DELETE /v1/calendar-feeds/{cal}", "1 333333 ++ +"),
-    ("GET /calendar/{capability}", "+ ++++++ ++ +"),
     ("POST /v1/enrollments", "1 333333 3+ +"),
     ("POST /v1/devices/{dev}/challenge", "1 333333 ++ 3"),
     ("POST /v1/devices/{dev}/confirm", "1 333333 ++ 3"),
@@ -229,7 +229,7 @@ mod stories {
     /// Ids that parse and that nothing has.
     fn path(template: &str) -> String {
         let mut path = template.replace("{ref}", "P000000").replace("{name}", "nothing");
-        for kind in ["apr", "act", "dev", "pky", "usr", "bot", "grt", "whk", "frz", "cid", "ovr", "cal", "mnt"] {
+        for kind in ["apr", "act", "dev", "pky", "usr", "bot", "grt", "whk", "frz", "cid", "mnt", "ovr", "cal"] {
             path = path.replace(&format!("{{{kind}}}"), &format!("{kind}_{:032x}", 1));
         }
         path
@@ -268,10 +268,10 @@ mod stories {
 
     /// Routes beside those of administrators that a device which recovers its person may not call yet.
     const OF_THE_ESTABLISHED: [&str; 17] = [
-        "POST /v1/maintenance",
-        "DELETE /v1/maintenance/{mnt}",
         "POST /v1/schedules/{name}/overrides",
         "DELETE /v1/schedules/{name}/overrides/{ovr}",
+        "POST /v1/maintenance",
+        "DELETE /v1/maintenance/{mnt}",
         "PUT /v1/me/email",
         "PUT /v1/me/away",
         "DELETE /v1/me/away",

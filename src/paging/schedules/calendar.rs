@@ -30,7 +30,9 @@ const LINE: usize = 75;
 pub(super) fn calendar(name: &str, events: &[Event]) -> String {
     let mut out = String::new();
     let head = ["BEGIN:VCALENDAR", "VERSION:2.0", "PRODID:-//PhoneOps//On call//EN", "CALSCALE:GREGORIAN"];
-    head.iter().for_each(|text| line(&mut out, text));
+    for text in head {
+        line(&mut out, text);
+    }
     line(&mut out, &format!("X-WR-CALNAME:{}", text(name)));
     // RFC 7986 section 5.7.
     line(&mut out, "REFRESH-INTERVAL;VALUE=DURATION:PT1H");

@@ -7,7 +7,7 @@ use super::{Error, GapsTold, Refused, Schedule, Schedules, invalid, store};
 use crate::clock::Timestamp;
 use crate::db::{self, Db, Tx};
 use crate::id::{ScheduleId, TeamId, UserId};
-use crate::identity::{self, Call, Handle, UserRef};
+use crate::identity::{self, Call, Handle, NotAUser, UserRef};
 use crate::journal::{Actor, Entry};
 use crate::oncall::{self, WrittenLayer};
 use crate::paging::service::Parts;
@@ -143,8 +143,9 @@ async fn write(
         return Err(Refused::Taken(name).into());
     } else {
         let there = store::lock_named(tx, &name).await?.ok_or_else(|| unknown(&name))?;
+        let changed_at = there.changed_at.max(now);
         let changed =
-            Schedule { team: new.team, zone: new.zone, layers: new.layers, changed_at: now, gaps_told: new.gaps_told, ..there };
+            Schedule { team: new.team, zone: new.zone, layers: new.layers, changed_at, gaps_told: new.gaps_told, ..there };
         store::change(tx, &changed).await?;
         ("schedule.changed", changed)
     };
@@ -209,7 +210,7 @@ async fn meant(db: &mut Db<'_>, new: &NewSchedule) -> Result<(Option<TeamId>, Ve
 
 /// Somebody who is there, by `@handle` or `usr_…`.
 pub(super) async fn person_meant(db: &mut Db<'_>, text: &str, field: &str) -> Result<UserId, Error> {
-    let who: UserRef = text.parse().map_err(|error| invalid(field, error))?;
+    let who: UserRef = text.parse().map_err(|error: NotAUser| invalid(field, error.to_string()))?;
     let found = identity::active_user(db, &who).await?;
     Ok(found.ok_or_else(|| invalid(field, format!("there is no {who}")))?.id)
 }

@@ -150,13 +150,13 @@ impl From<NotASchedule> for Refused {
     fn from(error: NotASchedule) -> Self {
         match error {
             NotASchedule::Key { key, why } => Self::Invalid { field: key, why },
-            NotASchedule::Toml(error) => invalid("layers", error),
+            NotASchedule::Toml(error) => invalid("layers", error.to_string()),
         }
     }
 }
 
-fn invalid(field: impl Into<String>, why: impl ToString) -> Refused {
-    Refused::Invalid { field: field.into(), why: why.to_string() }
+fn invalid(field: impl Into<String>, why: impl Into<String>) -> Refused {
+    Refused::Invalid { field: field.into(), why: why.into() }
 }
 
 fn names(handles: &[Handle]) -> String {

@@ -156,7 +156,7 @@ impl Schedules {
                 if has_begun { store::end_override(tx, id, now).await } else { store::remove_override(tx, id, now).await }?;
                 let kind = if has_begun { "override.ended" } else { "override.removed" };
                 record(tx, &parts, now, by.actor, kind, &schedule, data(&schedule, &over)).await?;
-                schedule.changed_at = now;
+                schedule.changed_at = schedule.changed_at.max(now);
                 hand_over::settle(tx, &parts, schedule.clone(), &by, now).await?;
                 if over.span.from > now && !by.is(over.user) {
                     let words = told(&roster, now).taken_back(over.span, by.name());
@@ -213,7 +213,8 @@ async fn meant(
         instead_of,
         span: span(new, &zone, now)?,
         made_by: by.actor,
-        created_at: now,
+        // Later ones win, also those of another node, whose clock may be a little behind.
+        created_at: now.max(schedule.changed_at.after(Duration::from_micros(1))),
     })
 }
 
@@ -265,7 +266,7 @@ async fn make(
 ) -> Result<(), Error> {
     store::insert_override(tx, over).await?;
     record(tx, parts, now, by.actor, "override.created", &schedule, data(&schedule, over)).await?;
-    schedule.changed_at = now;
+    schedule.changed_at = over.created_at;
     let has_it = hand_over::settle(tx, parts, schedule.clone(), by, now).await?;
     if !by.is(over.user) && has_it != Some(over.user) {
         let roster = Roster::load(tx.db(), schedule.clone(), now).await?;
