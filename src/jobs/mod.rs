@@ -51,11 +51,15 @@ pub enum Kind {
     Webhook,
     /// A request that was folded into another may ring by itself now. Subject: an approval.
     ApprovalBell,
+    /// What was suppressed may page now, or what was to be quiet is over. Subject: an alert.
+    AlertTimer,
+    /// A heartbeat may be overdue. Subject: an integration.
+    Heartbeat,
 }
 
 impl Kind {
     /// Every kind, for metrics and tests.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 9] = [
         Self::FailOver,
         Self::FanOut,
         Self::Unreachable,
@@ -63,6 +67,8 @@ impl Kind {
         Self::IncidentTimer,
         Self::Webhook,
         Self::ApprovalBell,
+        Self::AlertTimer,
+        Self::Heartbeat,
     ];
 
     /// Its name in the database and in metrics.
@@ -76,6 +82,8 @@ impl Kind {
             Self::IncidentTimer => "incident_timer",
             Self::Webhook => "webhook",
             Self::ApprovalBell => "approval_bell",
+            Self::AlertTimer => "alert_timer",
+            Self::Heartbeat => "heartbeat",
         }
     }
 

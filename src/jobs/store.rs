@@ -51,13 +51,15 @@ pub(super) async fn insert(tx: &mut Tx<'_>, job: &Job, due_at: Timestamp, now: T
 const CLAIM: Sql = Sql::either(
     "update jobs set due_at = $2, lease = lease + 1, tries = tries + 1
      where id in (select id from jobs where buried_at is null and due_at <= $1
-         and kind in ('fail_over', 'fan_out', 'unreachable', 'approval_deadline', 'incident_timer', 'webhook', 'approval_bell')
+         and kind in ('fail_over', 'fan_out', 'unreachable', 'approval_deadline', 'incident_timer', 'webhook', 'approval_bell',
+             'alert_timer', 'heartbeat')
          order by due_at limit $3)
      returning id, kind, subject_id, lease, tries",
     "update jobs set due_at = $2, lease = lease + 1, tries = tries + 1
      where id = any(array(
          select id from jobs where buried_at is null and due_at <= $1
-         and kind in ('fail_over', 'fan_out', 'unreachable', 'approval_deadline', 'incident_timer', 'webhook', 'approval_bell')
+         and kind in ('fail_over', 'fan_out', 'unreachable', 'approval_deadline', 'incident_timer', 'webhook', 'approval_bell',
+             'alert_timer', 'heartbeat')
          order by due_at limit $3 for update skip locked))
      returning id, kind, subject_id, lease, tries",
 );
@@ -69,7 +71,8 @@ pub(super) async fn claim(tx: &mut Tx<'_>, now: Timestamp, lease_ends: Timestamp
 pub(super) async fn next_due(db: &mut Db<'_>) -> Result<Option<Timestamp>> {
     db.query(
         "select min(due_at) as due_at from jobs where buried_at is null
-         and kind in ('fail_over', 'fan_out', 'unreachable', 'approval_deadline', 'incident_timer', 'webhook', 'approval_bell')",
+         and kind in ('fail_over', 'fan_out', 'unreachable', 'approval_deadline', 'incident_timer', 'webhook', 'approval_bell',
+             'alert_timer', 'heartbeat')",
     )
     .one()
     .await

@@ -6,6 +6,7 @@
 //! - Pages fail open: when in doubt it rings again.
 //! - The last step rings for ever; silence is not an outcome.
 
+pub mod alerts;
 pub mod escalation;
 mod machine;
 mod naming;
@@ -19,9 +20,11 @@ pub mod services;
 mod store;
 mod words;
 
+pub use alerts::{Change, Outcome, Report, Signal, Taken};
 pub use machine::{Act, Agent, Effect, Event, Incident, Place, REOPEN_WITHIN, Refusal, State, Urgency};
 pub use naming::{NotATo, To};
 pub use plan::{NobodyNamed, NotATarget, Plan, Step, Target, Tempo};
 pub use reference::Reference;
 pub use service::{Acted, Error, Named, Page, Paged, Paging, Parts, Refused, Settings, View, ViewStep};
+pub use services::{AlertAction, Integration, IntegrationKind, IntegrationSettings, Mapping, Severity};
 pub use store::forget_before;

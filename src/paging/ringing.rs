@@ -232,7 +232,30 @@ pub(super) async fn apply(
     if incident != before {
         store::save(tx, &incident).await?;
         record(tx, parts, &incident, &event, by, now).await?;
+        if let Event::Merged { into, .. } = event {
+            super::alerts::follow(tx, incident.id, into).await?;
+        }
     }
+    let told = perform(tx, parts, &mut incident, effects, by, now).await?;
+    Ok((incident, told))
+}
+
+/// As [`apply`], recorded as whoever reports it says.
+pub(super) async fn apply_as(
+    tx: &mut Tx<'_>,
+    parts: &Parts,
+    incident: Incident,
+    event: Event,
+    by: &By,
+    (kind, data): (&'static str, Value),
+    now: Timestamp,
+) -> Result<(Incident, Told), Error> {
+    let (mut incident, effects) = incident.step(event, now)?;
+    store::save(tx, &incident).await?;
+    let mut entry = Entry { kind, actor: by.actor, subject: incident.id.to_string(), data };
+    entry.data["title"] = json!(incident.title);
+    entry.data["reports"] = json!(incident.reports);
+    parts.journal.append(tx, now, entry).await?;
     let told = perform(tx, parts, &mut incident, effects, by, now).await?;
     Ok((incident, told))
 }

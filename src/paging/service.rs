@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::machine::{Act, Agent, Event, Incident, Refusal, State, Urgency};
 use super::plan::{NobodyNamed, Target, Tempo};
 use super::ringing::{By, acting, apply, open};
-use super::{Reference, To, schedules, services, store};
+use super::{Reference, To, alerts, schedules, services, store};
 use crate::clock::Clock;
 use crate::db::{self, Db, Store};
 use crate::delivery::{self, Delivery};
@@ -17,10 +17,10 @@ use crate::journal::{Actor, Journal};
 
 /// Paging. Cheap to share behind an `Arc`.
 pub struct Paging {
-    store: Store,
-    clock: Clock,
-    settings: Settings,
-    parts: Parts,
+    pub(super) store: Store,
+    pub(super) clock: Clock,
+    pub(super) settings: Settings,
+    pub(super) parts: Parts,
 }
 
 /// How this installation pages.
@@ -324,7 +324,7 @@ impl Paging {
         gone_on.map_err(|failure| stored(id, failure))
     }
 
-    /// Sets the timers of incidents that lost theirs, which only a buried job can bring about; how many there were.
+    /// Sets the timers of incidents, alerts and heartbeats that lost theirs, which only a buried job can bring about; how many there were.
     ///
     /// # Errors
     /// Storage errors.
@@ -339,7 +339,7 @@ impl Paging {
                         tracing::error!(incident = %id, "an incident had lost its timer; it rings now");
                         queue.enqueue(tx, Kind::IncidentTimer, id.0, now).await?;
                     }
-                    Ok(lost.len())
+                    Ok(lost.len() + alerts::mend(tx, &queue, now.before(OVERDUE), now).await?)
                 })
             })
             .await
@@ -399,9 +399,14 @@ impl Paging {
 
 /// A failure where nobody asked who could be refused.
 fn stored(id: IncidentId, failure: Error) -> db::Error {
+    stored_of("incidents", id, failure)
+}
+
+/// As [`stored`], about a row of any table.
+pub(super) fn stored_of(table: &'static str, id: impl std::fmt::Display, failure: Error) -> db::Error {
     match failure {
         Failure::Db(error) => error,
-        other => db::Error::inconsistent("incidents", id, other),
+        other => db::Error::inconsistent(table, id, other),
     }
 }
 

@@ -3,6 +3,7 @@
 //! **Invariants**
 //! - A service always has a team, and without an escalation policy the whole team is paged: no service breaks in silence.
 
+mod integrations;
 mod store;
 
 use serde::{Deserialize, Serialize};
@@ -12,8 +13,13 @@ use super::machine::Urgency;
 use super::plan::{NobodyNamed, Plan, Step, Target, Tempo};
 use crate::clock::Timestamp;
 use crate::db::{self, Db};
-use crate::id::{EscalationPolicyId, IntegrationId, ServiceId, TeamId};
+use crate::id::{EscalationPolicyId, ServiceId, TeamId};
 use crate::identity::Handle;
+
+pub use integrations::{
+    AlertAction, Beats, Integration, IntegrationKind, IntegrationSettings, Mapped, Mapping, NotAKind, NotAPointer, Pointer,
+    integration_by_key, integration_name,
+};
 
 /// A service.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -165,12 +171,4 @@ pub async fn known(db: &mut Db<'_>, id: ServiceId) -> db::Result<Option<Service>
 /// Storage errors.
 pub async fn find(db: &mut Db<'_>, name: &Handle) -> db::Result<Option<Service>> {
     store::find_named(db, name).await
-}
-
-/// What people call an integration: its name and its service's.
-///
-/// # Errors
-/// Storage errors.
-pub async fn integration_name(db: &mut Db<'_>, id: IntegrationId) -> db::Result<String> {
-    store::integration_name(db, id).await
 }

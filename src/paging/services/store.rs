@@ -2,7 +2,7 @@
 
 use super::{Service, Settings};
 use crate::db::{Db, Error, FromRow, Json, Result, Row};
-use crate::id::{IntegrationId, ServiceId};
+use crate::id::ServiceId;
 use crate::identity::Handle;
 
 impl FromRow for Service {
@@ -26,14 +26,4 @@ pub(super) async fn find(db: &mut Db<'_>, id: ServiceId) -> Result<Option<Servic
 
 pub(super) async fn find_named(db: &mut Db<'_>, name: &Handle) -> Result<Option<Service>> {
     db.query("select * from services where name = $1 and removed_at is null").bind(name.as_str()).optional().await
-}
-
-pub(super) async fn integration_name(db: &mut Db<'_>, id: IntegrationId) -> Result<String> {
-    db.query(
-        "select integrations.name || ' (' || services.name || ')' as name
-         from integrations join services on services.id = integrations.service_id where integrations.id = $1",
-    )
-    .bind(id)
-    .one()
-    .await
 }
