@@ -21,6 +21,7 @@ mod freezes;
 mod grants;
 mod health;
 mod incidents;
+mod ingest;
 mod input;
 mod journal;
 mod keys;
@@ -129,6 +130,7 @@ fn api() -> ApiRouter<State> {
         .merge(approvals::router())
         .merge(grants::router())
         .merge(incidents::router())
+        .merge(ingest::router())
         .merge(enrollments::router())
         .merge(logins::router())
         .merge(token::router())

@@ -29,7 +29,10 @@ mod tests {
     #[test]
     fn alerts_agree_when_the_labels_that_are_asked_for_do() {
         let labels = |pairs: &[(&str, &str)]| pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
-        let by = |names: &[&str]| Settings { group_by: Some(names.iter().map(|name| (*name).to_owned()).collect()), ..Settings::default() };
+        let by = |names: &[&str]| Settings {
+            group_by: Some(names.iter().map(|name| (*name).to_owned()).collect()),
+            ..Settings::default()
+        };
         let (one, other) = (labels(&[("env", "prod"), ("host", "a")]), labels(&[("env", "prod"), ("host", "b")]));
         assert_eq!(group(&Settings::default(), &one), None);
         assert_eq!(group(&by(&["env"]), &one), group(&by(&["env"]), &other));

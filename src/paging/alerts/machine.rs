@@ -154,7 +154,7 @@ impl Alert {
             last_at: earlier.map_or(now, |earlier| earlier.last_at.max(now)),
         };
         let flaps = alert.opens(now);
-        let effects = flaps.into_iter().chain([Effect::Page]).collect();
+        let effects = [Effect::Page].into_iter().chain(flaps).collect();
         (alert, effects)
     }
 
@@ -181,7 +181,7 @@ impl Alert {
                 self.hear(report, now);
                 let flaps = if closes_at.is_some() { self.opens(now) } else { None };
                 self.state = State::Open { closes_at: None };
-                flaps.into_iter().chain([self.tell()]).collect()
+                [self.tell()].into_iter().chain(flaps).collect()
             }
             Event::Acknowledged if self.incident.is_some() => vec![Effect::Acknowledge],
             Event::Acknowledged => vec![Effect::Drop],
@@ -211,7 +211,7 @@ impl Alert {
                 self.hear(report, now);
                 self.state = State::Open { closes_at: None };
                 let flaps = self.opens(now);
-                flaps.into_iter().chain([self.tell()]).collect()
+                [self.tell()].into_iter().chain(flaps).collect()
             }
             Event::Acknowledged | Event::Cleared => vec![Effect::Drop],
             Event::Ended(_) | Event::TimerRang => Vec::new(),

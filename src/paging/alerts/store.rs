@@ -122,7 +122,12 @@ pub(super) async fn lock_service(tx: &mut Tx<'_>, id: ServiceId) -> Result<()> {
 }
 
 /// The open incident that alerts of a group began last, since then.
-pub(super) async fn of_group(db: &mut Db<'_>, service: ServiceId, sha256: [u8; 32], since: Timestamp) -> Result<Option<IncidentId>> {
+pub(super) async fn of_group(
+    db: &mut Db<'_>,
+    service: ServiceId,
+    sha256: [u8; 32],
+    since: Timestamp,
+) -> Result<Option<IncidentId>> {
     db.query(
         "select incidents.id from alerts join incidents on incidents.id = alerts.incident_id
          where alerts.service_id = $1 and alerts.group_sha256 = $2 and alerts.paged_at >= $3 and incidents.state <> 'resolved'
@@ -137,7 +142,11 @@ pub(super) async fn of_group(db: &mut Db<'_>, service: ServiceId, sha256: [u8; 3
 
 /// How many other alerts hold an incident open.
 pub(super) async fn others_open(db: &mut Db<'_>, incident: IncidentId, but: AlertId) -> Result<i64> {
-    db.query("select count(*) from alerts where incident_id = $1 and state = 'open' and id <> $2").bind(incident).bind(but).one().await
+    db.query("select count(*) from alerts where incident_id = $1 and state = 'open' and id <> $2")
+        .bind(incident)
+        .bind(but)
+        .one()
+        .await
 }
 
 /// The alerts of an incident that was merged are the other's.
@@ -242,7 +251,12 @@ pub(super) async fn lock_pulse(tx: &mut Tx<'_>, id: IntegrationId) -> Result<Opt
 }
 
 pub(super) async fn beat(tx: &mut Tx<'_>, id: IntegrationId, at: Timestamp, due_at: Timestamp) -> Result<()> {
-    tx.query("update integrations set beat_at = $2, beat_due_at = $3 where id = $1").bind(id).bind(at).bind(due_at).execute().await?;
+    tx.query("update integrations set beat_at = $2, beat_due_at = $3 where id = $1")
+        .bind(id)
+        .bind(at)
+        .bind(due_at)
+        .execute()
+        .await?;
     Ok(())
 }
 

@@ -101,12 +101,8 @@ async fn trigger<'a>(
                 // People ended its incident, and this is when that is learned.
                 store::save(tx, earlier).await?;
             }
-            let new = New {
-                id: AlertId::new(desk.now),
-                integration: desk.integration,
-                service: desk.service.id,
-                key: key.to_owned(),
-            };
+            let new =
+                New { id: AlertId::new(desk.now), integration: desk.integration, service: desk.service.id, key: key.to_owned() };
             let (alert, effects) = Alert::reported(new, report, earlier.as_ref(), desk.now);
             Case { desk, alert, incident: None, notes, action: AlertAction::Trigger }.perform(tx, effects).await
         }
