@@ -26,7 +26,7 @@ use crate::clock::{Clock, Timestamp};
 use crate::db::{self, Engine as Kindred, Store};
 use crate::delivery::Delivery;
 use crate::hub::Hub;
-use crate::id::{AlertId, ApprovalId, IncidentId, IntegrationId, NotificationId};
+use crate::id::{AlertId, ApprovalId, IncidentId, IntegrationId, MaintenanceWindowId, NotificationId};
 use crate::identity::Identity;
 use crate::jobs::{self, Handoff, Job, Kind, Queue};
 use crate::journal::{self, Journal};
@@ -248,7 +248,8 @@ impl Worker {
             | Kind::Heartbeat
             | Kind::FailOver
             | Kind::FanOut
-            | Kind::Unreachable => self.timers.clone(),
+            | Kind::Unreachable
+            | Kind::MaintenanceOver => self.timers.clone(),
             Kind::Webhook => self.webhooks.clone(),
         }
     }
@@ -326,6 +327,7 @@ impl Engine {
             Kind::ApprovalBell => self.approvals.bell(ApprovalId(job.subject), job.clone()).await,
             Kind::AlertTimer => self.paging.alert_timer(AlertId(job.subject), job.clone()).await,
             Kind::Heartbeat => self.paging.heartbeat_timer(IntegrationId(job.subject), job.clone()).await,
+            Kind::MaintenanceOver => self.paging.maintenance_over(MaintenanceWindowId(job.subject), job.clone()).await,
         }
     }
 

@@ -16,6 +16,7 @@ mod client_address;
 mod devices;
 mod email;
 mod enrollments;
+mod escalation_policies;
 mod events;
 mod freezes;
 mod grants;
@@ -23,9 +24,11 @@ mod health;
 mod incidents;
 mod ingest;
 mod input;
+mod integrations;
 mod journal;
 mod keys;
 mod logins;
+mod maintenance;
 mod me;
 mod middleware;
 mod output;
@@ -35,6 +38,7 @@ mod policies;
 mod problem;
 mod receipts;
 pub mod serve;
+mod services;
 mod spec;
 mod teams;
 mod tls;
@@ -131,6 +135,10 @@ fn api() -> ApiRouter<State> {
         .merge(grants::router())
         .merge(incidents::router())
         .merge(ingest::router())
+        .merge(services::router())
+        .merge(integrations::router())
+        .merge(escalation_policies::router())
+        .merge(maintenance::router())
         .merge(enrollments::router())
         .merge(logins::router())
         .merge(token::router())

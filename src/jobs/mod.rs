@@ -55,11 +55,13 @@ pub enum Kind {
     AlertTimer,
     /// A heartbeat may be overdue. Subject: an integration.
     Heartbeat,
+    /// Nobody was paged about a service for a while, and that is over. Subject: a maintenance window.
+    MaintenanceOver,
 }
 
 impl Kind {
     /// Every kind, for metrics and tests.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::FailOver,
         Self::FanOut,
         Self::Unreachable,
@@ -69,6 +71,7 @@ impl Kind {
         Self::ApprovalBell,
         Self::AlertTimer,
         Self::Heartbeat,
+        Self::MaintenanceOver,
     ];
 
     /// Its name in the database and in metrics.
@@ -84,6 +87,7 @@ impl Kind {
             Self::ApprovalBell => "approval_bell",
             Self::AlertTimer => "alert_timer",
             Self::Heartbeat => "heartbeat",
+            Self::MaintenanceOver => "maintenance_over",
         }
     }
 

@@ -9,6 +9,7 @@
 pub mod alerts;
 pub mod escalation;
 mod machine;
+pub mod maintenance;
 mod naming;
 mod plan;
 mod reaching;
@@ -17,14 +18,17 @@ mod ringing;
 pub mod schedules;
 mod service;
 pub mod services;
+mod setup;
 mod store;
 mod words;
 
 pub use alerts::{Change, Outcome, Report, Signal, Taken};
 pub use machine::{Act, Agent, Effect, Event, Incident, Place, REOPEN_WITHIN, Refusal, State, Urgency};
+pub use maintenance::maintenance;
 pub use naming::{NotATo, To};
 pub use plan::{NobodyNamed, NotATarget, Plan, Step, Target, Tempo};
 pub use reference::Reference;
 pub use service::{Acted, Error, Named, Page, Paged, Paging, Parts, Refused, Settings, View, ViewStep};
 pub use services::{AlertAction, Integration, IntegrationKind, IntegrationSettings, Mapping, Severity};
+pub use setup::{SetupError, SetupRefused};
 pub use store::forget_before;

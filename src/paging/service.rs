@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::machine::{Act, Agent, Event, Incident, Refusal, State, Urgency};
 use super::plan::{NobodyNamed, Target, Tempo};
 use super::ringing::{By, acting, apply, open};
-use super::{Reference, To, alerts, schedules, services, store};
+use super::{Reference, To, alerts, maintenance, schedules, services, store};
 use crate::clock::Clock;
 use crate::db::{self, Db, Store};
 use crate::delivery::{self, Delivery};
@@ -324,7 +324,8 @@ impl Paging {
         gone_on.map_err(|failure| stored(id, failure))
     }
 
-    /// Sets the timers of incidents, alerts and heartbeats that lost theirs, which only a buried job can bring about; how many there were.
+    /// Sets the timers of incidents, maintenance windows, alerts and heartbeats that lost theirs, which only a buried job can bring
+    /// about; how many there were.
     ///
     /// # Errors
     /// Storage errors.
@@ -339,7 +340,13 @@ impl Paging {
                         tracing::error!(incident = %id, "an incident had lost its timer; it rings now");
                         queue.enqueue(tx, Kind::IncidentTimer, id.0, now).await?;
                     }
-                    Ok(lost.len() + alerts::mend(tx, &queue, now.before(OVERDUE), now).await?)
+                    let unended = maintenance::store::without_end(tx, now.before(OVERDUE)).await?;
+                    for id in &unended {
+                        tracing::error!(window = %id, "a maintenance window had lost its end; it ends now");
+                        queue.enqueue(tx, Kind::MaintenanceOver, id.0, now).await?;
+                    }
+                    let reported = alerts::mend(tx, &queue, now.before(OVERDUE), now).await?;
+                    Ok(lost.len() + unended.len() + reported)
                 })
             })
             .await
@@ -452,7 +459,8 @@ async fn acted(db: &mut Db<'_>, by: Agent) -> Result<Acted, db::Error> {
     })
 }
 
-async fn named(db: &mut Db<'_>, targets: &[Target]) -> Result<Vec<Named>, db::Error> {
+/// Targets by name; without schedules that were removed.
+pub(super) async fn named(db: &mut Db<'_>, targets: &[Target]) -> Result<Vec<Named>, db::Error> {
     let mut names = Vec::new();
     for target in targets {
         names.extend(match target {

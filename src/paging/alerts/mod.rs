@@ -22,6 +22,7 @@ pub(in crate::paging) use store::{follow, forget_before};
 
 pub use machine::{FLAPS, FLAPS_WITHIN, QUIET, Report};
 
+use super::maintenance::Maintained;
 use super::service::{Error, Paging};
 use super::services::{self, AlertAction, Integration};
 use crate::clock::Timestamp;
@@ -184,6 +185,14 @@ impl Paging {
             .await;
         looked.map_err(|failure| super::service::stored_of("integrations", id, failure))
     }
+}
+
+/// Looks again at what was suppressed, because the maintenance of this is over.
+pub(in crate::paging) async fn wake(tx: &mut Tx<'_>, queue: &Queue, of: Maintained, now: Timestamp) -> db::Result<()> {
+    for id in store::suppressed(tx, of).await? {
+        queue.enqueue(tx, Kind::AlertTimer, id.0, now).await?;
+    }
+    Ok(())
 }
 
 /// Sets the timers of alerts and heartbeats that lost theirs; how many there were.

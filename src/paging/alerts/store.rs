@@ -5,8 +5,8 @@ use uuid::Uuid;
 use super::machine::{Alert, Group, Report, State};
 use crate::clock::Timestamp;
 use crate::db::{self, Db, Error, FromRow, Json, Result, Row, Sql, Tx, among};
-use crate::id::{AlertId, IncidentId, IntegrationId, MaintenanceWindowId, ServiceId};
-use crate::paging::services::Service;
+use crate::id::{AlertId, IncidentId, IntegrationId, ServiceId};
+use crate::paging::maintenance::Maintained;
 
 impl FromRow for Alert {
     fn from_row(row: &Row<'_>) -> Result<Self> {
@@ -169,30 +169,19 @@ impl FromRow for Heir {
     }
 }
 
-/// A time in which nobody is paged about a service.
-pub(super) struct Window {
-    pub(super) id: MaintenanceWindowId,
-    pub(super) until: Timestamp,
-    pub(super) reason: String,
-}
-
-impl FromRow for Window {
-    fn from_row(row: &Row<'_>) -> Result<Self> {
-        Ok(Self { id: row.get("id")?, until: row.get("until_at")?, reason: row.get("reason")? })
-    }
-}
-
-/// The maintenance of a service that lasts longest of those under way.
-pub(super) async fn maintenance(db: &mut Db<'_>, service: &Service, now: Timestamp) -> Result<Option<Window>> {
-    db.query(
-        "select id, until_at, reason from maintenance_windows
-         where (service_id = $1 or team_id = $2) and from_at <= $3 and until_at > $3 and ended_at is null
-         order by until_at desc, id limit 1",
+/// The alerts of a service, or of all services of a team, that wait for the end of maintenance.
+pub(super) async fn suppressed(tx: &mut Tx<'_>, of: Maintained) -> Result<Vec<AlertId>> {
+    let (service, team) = match of {
+        Maintained::Service(service) => (Some(service), None),
+        Maintained::Team(team) => (None, Some(team)),
+    };
+    tx.query(
+        "select alerts.id from alerts join services on services.id = alerts.service_id
+         where alerts.state = 'open' and alerts.incident_id is null and (services.id = $1 or services.team_id = $2)",
     )
-    .bind(service.id)
-    .bind(service.team)
-    .bind(now)
-    .optional()
+    .bind(service)
+    .bind(team)
+    .all()
     .await
 }
 

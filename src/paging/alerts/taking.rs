@@ -3,7 +3,6 @@
 use serde_json::{Value, json};
 
 use super::machine::{Alert, Effect, Event, FLAPS_WITHIN, Group, New, Report, State};
-use super::store::Window;
 use super::{Outcome, Signal, Taken, grouping, store, words};
 use crate::clock::Timestamp;
 use crate::db::{self, Tx};
@@ -11,6 +10,7 @@ use crate::id::{AlertId, IncidentId, IntegrationId, ServiceId};
 use crate::jobs::{self, Job, Kind};
 use crate::journal::{Actor, Entry};
 use crate::paging::machine::{Act, Agent, Event as IncidentEvent, Incident, State as IncidentState, Urgency};
+use crate::paging::maintenance::{MaintenanceWindow, maintenance};
 use crate::paging::ringing::{self, By, Opening};
 use crate::paging::service::{Error, Parts, Settings};
 use crate::paging::services::{self, AlertAction, Service};
@@ -205,7 +205,7 @@ impl<'a> Case<'a> {
     /// Pages, unless a rule says otherwise.
     async fn page(&mut self, tx: &mut Tx<'_>) -> Result<Outcome, Error> {
         let desk = self.desk;
-        if let Some(window) = store::maintenance(tx.db(), &desk.service, desk.now).await? {
+        if let Some(window) = maintenance(tx.db(), &desk.service, desk.now).await? {
             return self.suppress(tx, window).await;
         }
         let group = grouping::group(&desk.service.settings, &self.alert.report.labels);
@@ -257,7 +257,7 @@ impl<'a> Case<'a> {
     async fn update(&mut self, tx: &mut Tx<'_>) -> Result<Outcome, Error> {
         let Some(incident) = self.incident.take() else { return self.page(tx).await };
         let over = matches!(incident.state, IncidentState::Resolved { .. });
-        if over && let Some(window) = store::maintenance(tx.db(), &self.desk.service, self.desk.now).await? {
+        if over && let Some(window) = maintenance(tx.db(), &self.desk.service, self.desk.now).await? {
             return self.suppress(tx, window).await;
         }
         let (kind, outcome) = match over {
@@ -284,7 +284,7 @@ impl<'a> Case<'a> {
     }
 
     /// Keeps it from paging; its timer looks again.
-    async fn suppress(&mut self, tx: &mut Tx<'_>, window: Window) -> Result<Outcome, Error> {
+    async fn suppress(&mut self, tx: &mut Tx<'_>, window: MaintenanceWindow) -> Result<Outcome, Error> {
         self.alert.incident = None;
         self.alert.group = None;
         let rule = words::maintenance(window.id);

@@ -6,7 +6,7 @@
 mod store;
 
 use crate::clock::Timestamp;
-use crate::db::{self, Db};
+use crate::db::{self, Db, Tx};
 use crate::id::{OverrideId, ScheduleId, TeamId, UserId};
 use crate::identity::{self, Handle, UserRef};
 use crate::journal::Actor;
@@ -93,4 +93,12 @@ pub async fn known(db: &mut Db<'_>, id: ScheduleId) -> db::Result<Option<Schedul
 /// Storage errors.
 pub async fn find(db: &mut Db<'_>, name: &Handle) -> db::Result<Option<Schedule>> {
     store::find_named(db, name).await
+}
+
+/// The schedule of that name, kept from being removed until the transaction ends.
+///
+/// # Errors
+/// Storage errors.
+pub(super) async fn keep(tx: &mut Tx<'_>, name: &Handle) -> db::Result<Option<ScheduleId>> {
+    store::keep(tx, name).await
 }

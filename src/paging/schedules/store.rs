@@ -2,7 +2,7 @@
 
 use super::{Override, Schedule};
 use crate::clock::Timestamp;
-use crate::db::{Db, Error, FromRow, Json, Result, Row};
+use crate::db::{Db, Error, FromRow, Json, Result, Row, Sql, Tx};
 use crate::id::{OverrideId, ScheduleId};
 use crate::identity::Handle;
 use crate::journal::Actor;
@@ -57,4 +57,12 @@ pub(super) async fn overrides(db: &mut Db<'_>, id: ScheduleId, from: Timestamp, 
     .bind(until)
     .all()
     .await
+}
+
+pub(super) async fn keep(tx: &mut Tx<'_>, name: &Handle) -> Result<Option<ScheduleId>> {
+    const KEEP: Sql = Sql::either(
+        "select id from schedules where name = $1 and removed_at is null",
+        "select id from schedules where name = $1 and removed_at is null for share",
+    );
+    tx.query(KEEP).bind(name.as_str()).optional().await
 }

@@ -5,6 +5,7 @@
 //! - A key is shown once, to the call that made it, and stored as its digest. A repeated call learns only that it was made.
 //! - Nothing of a service that was removed, or of an integration that was revoked, is found by its key.
 
+mod changing;
 mod mapping;
 pub(super) mod store;
 
@@ -15,6 +16,7 @@ use crate::db::{self, Db};
 use crate::id::{IntegrationId, ServiceId};
 use crate::identity::Handle;
 
+pub use changing::{IntegrationView, MAX_KEY_OVERLAP, NewIntegration};
 pub use mapping::{AlertAction, Mapped, Mapping, NotAPointer, Pointer};
 
 /// How a monitoring system reports that a service breaks.
@@ -100,6 +102,17 @@ pub struct Beats {
     #[serde(default)]
     #[schemars(range(max = 604_800))]
     pub grace_seconds: u32,
+}
+
+impl IntegrationSettings {
+    /// As they are stored; [`IntegrationKind`] says which they are.
+    fn stored(&self) -> serde_json::Value {
+        match self {
+            Self::Nothing => serde_json::json!({}),
+            Self::Mapping(mapping) => serde_json::json!(mapping),
+            Self::Beats(beats) => serde_json::json!(beats),
+        }
+    }
 }
 
 /// The integration with this key, or with this key until its overlap is over; none when it was revoked or its service removed.
