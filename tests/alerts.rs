@@ -14,6 +14,7 @@ world::stories! {
     a_storm_is_one_page
     what_flaps_is_over_once_it_is_quiet
     what_is_maintained_pages_when_it_is_over
+    maintenance_that_ends_early
     a_heart_that_stops
     a_group_of_alertmanager
     people_end_what_an_alert_began
@@ -219,6 +220,22 @@ mod stories {
         assert_eq!(triggered["data"]["suppressed_by"], suppressed[0]["data"]["rule"], "the timeline says why it came so late");
     }
 
+    pub(crate) async fn maintenance_that_ends_early(world: &World) {
+        let yannick = service(world).await;
+        let monitor = Monitor::of(world, "prometheus", "events").await;
+        let (long, longer) =
+            (crate::setting::maintain(world, minutes(60)).await, crate::setting::maintain(world, minutes(90)).await);
+        monitor.says(&event("trigger", "a", "a is down")).await;
+        world.operator.delete(&format!("/v1/maintenance/{longer}")).await.unwrap();
+        yannick.expect_silence(world).await;
+        world.operator.delete(&format!("/v1/maintenance/{long}")).await.unwrap();
+        yannick.expect_push(world, "a is down").await;
+        monitor.says(&event("resolve", "a", "")).await;
+        yannick.expect_push(world, "Resolved by prometheus (api)").await;
+        world.advance(minutes(120)).await;
+        yannick.expect_silence(world).await;
+    }
+
     pub(crate) async fn a_heart_that_stops(world: &World) {
         let yannick = service(world).await;
         let heimdall = world.bot("heimdall").await;
@@ -240,7 +257,7 @@ mod stories {
         world.advance(seconds(299)).await;
         yannick.expect_silence(world).await;
         backup.beats().await;
-        world.db.raw("update integrations set revoked_at = 1 where kind = 'heartbeat'").await;
+        world.operator.delete("/v1/services/api/integrations/backup").await.unwrap();
         world.advance(minutes(10)).await;
         assert_eq!(world.db.number("select count(*) from jobs where kind = 'heartbeat'").await, 0);
     }

@@ -34,6 +34,7 @@ mod stories {
         emergencies(&raw, &bot, &phone).await;
         policies(&raw, &bot, &phone).await;
         incidents(&raw, &bot, &phone).await;
+        alerts(&raw).await;
         the_rest(&raw, &bot, &phone).await;
         let seen: BTreeSet<_> = SEEN.lock().unwrap().iter().cloned().collect();
         let mut missed = BTreeSet::new();
@@ -284,6 +285,33 @@ mod stories {
         let first = raw.get(As::Bot(bot), "/v1/incidents?all=true&limit=2").await.expect(200);
         let next = format!("/v1/incidents?all=true&cursor={}", first.body["next"].as_str().unwrap());
         assert_eq!(raw.get(As::Bot(bot), &next).await.expect(200).body["incidents"][0]["ref"], reference.as_str());
+    }
+
+    /// What monitoring systems send.
+    async fn alerts(raw: &Raw<'_>) {
+        raw.post(As::Operator, "/v1/teams", &json!({"name": "watch"})).await.expect(201);
+        raw.post(As::Operator, "/v1/services", &json!({"name": "watched", "team": "watch"})).await.expect(201);
+        let mut keys = std::collections::BTreeMap::new();
+        for kind in ["events", "alertmanager", "grafana", "generic", "heartbeat"] {
+            let mut body = json!({"name": kind, "kind": kind});
+            if kind == "heartbeat" {
+                body["every_seconds"] = json!(3600);
+            }
+            let made = raw.post(As::Operator, "/v1/services/watched/integrations", &body).await.expect(201);
+            keys.insert(kind, made.body["key"].as_str().unwrap().to_owned());
+        }
+        let event = json!({"routing_key": keys["events"], "event_action": "trigger", "dedup_key": "a",
+            "payload": {"summary": "Down", "source": "db1", "severity": "info"}});
+        raw.post(As::Nobody, "/v2/enqueue", &event).await.expect(202);
+        raw.post(As::Nobody, "/v2/change/enqueue", &event).await.expect(202);
+        raw.post(As::Nobody, "/v2/enqueue", &json!({})).await.expect(400);
+        for (method, kind) in [("POST", "alertmanager"), ("POST", "grafana"), ("PUT", "grafana"), ("POST", "generic")] {
+            let path = format!("/ingest/{}/{kind}", keys[kind]);
+            raw.shot(As::Nobody, method, &path).json(&json!({"groupKey": "g", "alerts": []})).fire().await.expect(202);
+        }
+        for method in ["POST", "GET"] {
+            raw.shot(As::Nobody, method, &format!("/heartbeat/{}", keys["heartbeat"])).fire().await.expect(204);
+        }
     }
 
     async fn the_rest(raw: &Raw<'_>, bot: &RawBot, phone: &RawPhone) {

@@ -3,8 +3,6 @@
 use std::time::Duration;
 
 use phoneops::config::Config;
-use phoneops::db::Engine;
-use phoneops::secret::{random, sha256};
 use phoneops::server::Server;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -21,44 +19,16 @@ pub(crate) async fn service(world: &World) -> Person {
 pub(crate) async fn service_with(world: &World, settings: &Value) -> Person {
     let yannick = world.person("yannick", "Yannick Schutz").await;
     world.team("api", &[&yannick]).await;
-    let id = id(world);
-    let team = "(select id from teams where name = 'api')";
-    world
-        .db
-        .raw(&format!(
-            "insert into services (id, name, team_id, settings, created_at) values ({id}, 'api', {team}, '{settings}', 0)"
-        ))
-        .await;
+    let service = json!({"name": "api", "team": "api", "settings": settings});
+    assert_eq!(world.operator.post("/v1/services", &service).await.expect("a service").status, 201);
     yannick
 }
 
-/// A fresh id as the engine writes it.
-fn id(world: &World) -> String {
-    bytes(world, &random::<16>(), "uuid")
-}
-
-fn bytes(world: &World, bytes: &[u8], kind: &str) -> String {
-    let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-    match (world.db.engine(), kind) {
-        (Engine::Lite, _) => format!("X'{hex}'"),
-        (Engine::Pg, "uuid") => format!("'{hex}'::uuid"),
-        (Engine::Pg, _) => format!("'\\x{hex}'::bytea"),
-    }
-}
-
-/// Maintains the service for so long.
-pub(crate) async fn maintain(world: &World, lasts: Duration) {
-    let (id, now) = (id(world), world.clock.now());
-    let (from, until) = (now.as_micros(), now.after(lasts).as_micros());
-    let by = json!({"kind": "operator"});
-    let service = "(select id from services where name = 'api')";
-    world
-        .db
-        .raw(&format!(
-            "insert into maintenance_windows (id, service_id, from_at, until_at, reason, made_by, created_at)
-             values ({id}, {service}, {from}, {until}, 'an upgrade', '{by}', {from})"
-        ))
-        .await;
+/// Maintains the service for so long; the window.
+pub(crate) async fn maintain(world: &World, lasts: Duration) -> String {
+    let window = json!({"service": "api", "for_seconds": lasts.as_secs(), "reason": "an upgrade"});
+    let planned = world.operator.post("/v1/maintenance", &window).await.expect("a window");
+    planned.body["id"].as_str().expect("an id").to_owned()
 }
 
 /// A monitoring system with a key.
@@ -71,20 +41,13 @@ pub(crate) struct Monitor<'w> {
 impl<'w> Monitor<'w> {
     /// An integration of the service.
     pub(crate) async fn of(world: &'w World, name: &str, kind: &'static str) -> Self {
-        let key: String = random::<16>().iter().map(|byte| format!("{byte:02x}")).collect();
-        let settings = match kind {
-            "heartbeat" => json!({"every_seconds": 60, "grace_seconds": 240}),
-            _ => json!({}),
-        };
-        let (id, sha256) = (id(world), bytes(world, &sha256(key.as_bytes()), "bytes"));
-        let service = "(select id from services where name = 'api')";
-        world
-            .db
-            .raw(&format!(
-                "insert into integrations (id, service_id, name, kind, key_sha256, settings, created_at)
-                 values ({id}, {service}, '{name}', '{kind}', {sha256}, '{settings}', 0)"
-            ))
-            .await;
+        let mut integration = json!({"name": name, "kind": kind});
+        if kind == "heartbeat" {
+            integration["every_seconds"] = json!(60);
+            integration["grace_seconds"] = json!(240);
+        }
+        let made = world.operator.post("/v1/services/api/integrations", &integration).await.expect("an integration");
+        let key = made.body["key"].as_str().expect("a key").to_owned();
         Self { world, key, kind }
     }
 
