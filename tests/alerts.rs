@@ -11,6 +11,7 @@ world::stories! {
     an_alert_pages_once_and_is_over_when_its_source_says_so
     what_comes_back_soon_rings_again_and_later_is_another
     alerts_of_one_group_are_one_incident
+    what_is_worse_than_it_was_is_louder
     a_storm_is_one_page
     what_flaps_is_over_once_it_is_quiet
     what_is_maintained_pages_when_it_is_over
@@ -85,7 +86,7 @@ mod stories {
         monitor.says(&event("acknowledge", "a", "")).await;
         yannick.expect_push(world, "Acknowledged by prometheus (api)").await;
         monitor.says(&event("resolve", "a", "")).await;
-        world.settle().await;
+        yannick.expect_push(world, "Resolved by prometheus (api)").await;
         world.advance(seconds(301)).await;
 
         monitor.says(&event("trigger", "a", "Down for the third time")).await;
@@ -97,27 +98,23 @@ mod stories {
     }
 
     pub(crate) async fn alerts_of_one_group_are_one_incident(world: &World) {
-        let yannick = service_with(world, &json!({"group_by": ["env"], "group_seconds": 600, "urgency": "by_severity"})).await;
+        let yannick = service_with(world, &json!({"group_by": ["env"], "group_seconds": 600})).await;
         let heimdall = world.bot("heimdall").await;
         let monitor = Monitor::of(world, "prometheus", "events").await;
-        let of = |key: &str, env: &str, severity: &str| {
+        let of = |key: &str, env: &str| {
             let mut event = event("trigger", key, &format!("{key} is down"));
-            event["payload"]["severity"] = json!(severity);
             event["payload"]["custom_details"] = json!({"env": env});
             event
         };
-        monitor.says(&of("a", "prod", "warning")).await;
+        monitor.says(&of("a", "prod")).await;
         yannick.expect_push(world, "a is down").await;
         let reference = only_incident(&heimdall).await["ref"].as_str().unwrap().to_owned();
-        assert_eq!(heimdall.incident(&reference).await["urgency"], "low");
-        monitor.says(&of("b", "prod", "warning")).await;
+        monitor.says(&of("b", "prod")).await;
+        monitor.says(&of("c", "prod")).await;
         yannick.expect_silence(world).await;
-        // What is worse than it was makes the whole louder.
-        monitor.says(&of("c", "prod", "critical")).await;
-        yannick.expect_push(world, "c is down").await;
-        assert_eq!(heimdall.incident(&reference).await["urgency"], "high");
+        assert_eq!(heimdall.incident(&reference).await["title"], "c is down");
         yannick.phone.acknowledge(&reference).await.unwrap();
-        monitor.says(&of("d", "test", "warning")).await;
+        monitor.says(&of("d", "test")).await;
         yannick.expect_push(world, "d is down").await;
         monitor.says(&event("resolve", "d", "")).await;
         yannick.expect_push(world, "Resolved by prometheus (api)").await;
@@ -132,15 +129,37 @@ mod stories {
         assert_eq!(world.recorded("alert.resolved").await, 2);
 
         // A group is as old as its incident.
-        monitor.says(&of("e", "prod", "critical")).await;
+        monitor.says(&of("e", "prod")).await;
         yannick.expect_push(world, "e is down").await;
         yannick.phone.acknowledge(only_incident(&heimdall).await["ref"].as_str().unwrap()).await.unwrap();
         world.advance(seconds(601)).await;
-        monitor.says(&of("f", "prod", "critical")).await;
+        monitor.says(&of("f", "prod")).await;
         yannick.expect_push(world, "f is down").await;
         monitor.says(&event("resolve", "f", "")).await;
         yannick.expect_push(world, "Resolved by prometheus (api)").await;
         monitor.says(&event("resolve", "e", "")).await;
+        yannick.expect_push(world, "Resolved by prometheus (api)").await;
+    }
+
+    pub(crate) async fn what_is_worse_than_it_was_is_louder(world: &World) {
+        let yannick = service(world).await;
+        let heimdall = world.bot("heimdall").await;
+        let monitor = Monitor::of(world, "prometheus", "events").await;
+        let of = |severity: &str| {
+            let mut event = event("trigger", "a", severity);
+            event["payload"]["severity"] = json!(severity);
+            event
+        };
+        monitor.says(&of("warning")).await;
+        assert_eq!(only_incident(&heimdall).await["urgency"], "low");
+        world.settle().await;
+        while yannick.phone.next_push(seconds(0)).await.unwrap().is_some() {}
+        monitor.says(&of("critical")).await;
+        yannick.expect_push(world, "critical").await;
+        assert_eq!(only_incident(&heimdall).await["urgency"], "high");
+        monitor.says(&of("info")).await;
+        assert_eq!(only_incident(&heimdall).await["urgency"], "high", "it never gets quieter by itself");
+        monitor.says(&event("resolve", "a", "")).await;
         yannick.expect_push(world, "Resolved by prometheus (api)").await;
     }
 
@@ -311,7 +330,6 @@ mod stories {
         monitor.says(&event("resolve", "a", "")).await;
         yannick.expect_push(world, "Resolved by prometheus (api)").await;
         assert_eq!(world.db.number("select count(*) from alerts where state = 'closed'").await, 3);
-        world.db.raw("update incidents set acted_at = 1").await;
     }
 
     pub(crate) async fn an_alert_of_a_merged_incident(world: &World) {
@@ -349,7 +367,7 @@ mod stories {
         backup.beats().await;
         // What a buried job leaves behind is found.
         world.db.raw("delete from jobs where kind in ('alert_timer', 'heartbeat')").await;
-        world.advance(minutes(3)).await;
+        world.advance(seconds(125)).await;
         yannick.expect_push(world, "a is down").await;
         monitor.says(&event("resolve", "a", "")).await;
         yannick.expect_push(world, "Resolved by prometheus (api)").await;

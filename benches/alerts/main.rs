@@ -60,9 +60,8 @@ async fn main() {
 
     let next = Arc::new(AtomicUsize::new(0));
     let began = Instant::now();
-    let clients: Vec<_> = (0..options.clients)
-        .map(|_| tokio::spawn(send(address, key.clone(), next.clone(), options.alerts)))
-        .collect();
+    let clients: Vec<_> =
+        (0..options.clients).map(|_| tokio::spawn(send(address, key.clone(), next.clone(), options.alerts))).collect();
     let mut waits = Vec::with_capacity(options.alerts);
     for client in clients {
         waits.extend(client.await.expect("every alert is taken"));
@@ -103,7 +102,10 @@ async fn send(address: std::net::SocketAddr, key: String, next: Arc<AtomicUsize>
             "payload": {"summary": format!("host-{number} is down"), "source": format!("host-{number}"), "severity": "critical",
                 "custom_details": {"env": "prod", "rack": number % 40}}})
         .to_string();
-        let head = format!("POST /v2/enqueue HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n", body.len());
+        let head = format!(
+            "POST /v2/enqueue HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
+            body.len()
+        );
         let began = Instant::now();
         stream.write_all(format!("{head}{body}").as_bytes()).await.expect("the server listens");
         let reply = reply(&mut stream).await;
