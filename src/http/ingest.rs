@@ -254,7 +254,7 @@ async fn enqueue(Extract(app): Extract<State>, Sent(body): Sent) -> Result<Accep
 async fn change(Extract(app): Extract<State>, Sent(body): Sent) -> Result<Accepted, EventRefused> {
     let event = events_v2::read_change(&body)?;
     let integration = by_routing_key(&app, &event.routing_key).await?;
-    app.paging.take_change(&integration, event.says).await.map_err(Problem::from)?;
+    app.paging.take_change(&integration, &event.says).await.map_err(Problem::from)?;
     Ok(Accepted::of(None))
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value};
 
 use crate::paging::{AlertAction, Severity};
-use crate::secret::sha256;
+use crate::secret::{b64u, sha256};
 
 /// The longest summary, in characters.
 pub(super) const SUMMARY: usize = 1024;
@@ -113,7 +113,7 @@ pub(super) fn bounded_key(key: String) -> (String, bool) {
     if key.chars().nth(KEY).is_none() {
         return (key, false);
     }
-    (sha256(key.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect(), true)
+    (b64u(sha256(key.as_bytes())), true)
 }
 
 /// How bad something is, and what to note about the word: what nobody understands may be as bad as it gets.

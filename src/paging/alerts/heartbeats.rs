@@ -34,7 +34,7 @@ pub(super) async fn beat(
 ) -> Result<(), Error> {
     let IntegrationSettings::Beats(beats) = &integration.settings else { return Ok(()) };
     let Some(pulse) = store::lock_pulse(tx, integration.id).await?.filter(|pulse| !pulse.revoked) else { return Ok(()) };
-    let due_at = now.after(patience(beats));
+    let due_at = now.after(patience(*beats));
     store::beat(tx, integration.id, now, due_at).await?;
     if pulse.due_at.is_some() {
         return Ok(());
@@ -47,7 +47,7 @@ pub(super) async fn beat(
 }
 
 /// How long silence may last.
-fn patience(beats: &Beats) -> Duration {
+fn patience(beats: Beats) -> Duration {
     Duration::from_secs(u64::from(beats.every_seconds) + u64::from(beats.grace_seconds))
 }
 

@@ -140,7 +140,7 @@ impl Paging {
     ///
     /// # Errors
     /// Storage errors.
-    pub async fn take_change(&self, integration: &Integration, change: Change) -> Result<(), Error> {
+    pub async fn take_change(&self, integration: &Integration, change: &Change) -> Result<(), Error> {
         let (now, journal) = (self.clock.now(), self.parts.journal.clone());
         let entry = words::changed(integration, change);
         self.store.write(move |tx| Box::pin(async move { Ok(journal.append(tx, now, entry).await?) })).await

@@ -227,7 +227,7 @@ impl<'a> Case<'a> {
         let fallback = ringing::fallback(tx.db(), desk.settings).await?;
         let opening = Opening {
             title: words::title(report),
-            details: words::details(&self.alert, desk.now),
+            details: Some(words::details(&self.alert, desk.now)),
             links: report.links.clone(),
             labels: report.labels.clone(),
             urgency: desk.service.settings.urgency.urgency(report.severity),
@@ -260,10 +260,8 @@ impl<'a> Case<'a> {
         if over && let Some(window) = maintenance(tx.db(), &self.desk.service, self.desk.now).await? {
             return self.suppress(tx, window).await;
         }
-        let (kind, outcome) = match over {
-            true => ("incident.reopened", Outcome::Reopened),
-            false => ("incident.retriggered", Outcome::Updated),
-        };
+        let (kind, outcome) =
+            if over { ("incident.reopened", Outcome::Reopened) } else { ("incident.retriggered", Outcome::Updated) };
         let data = words::facts(&self.alert, &self.notes, json!({}));
         self.report(tx, incident, kind, data).await?;
         Ok(outcome)
@@ -272,7 +270,7 @@ impl<'a> Case<'a> {
     async fn report(&self, tx: &mut Tx<'_>, incident: Incident, kind: &'static str, data: Value) -> Result<(), Error> {
         let desk = self.desk;
         let report = &self.alert.report;
-        let event = IncidentEvent::Retriggered { title: words::title(report), details: words::details(&self.alert, desk.now) };
+        let event = IncidentEvent::Retriggered { title: words::title(report), details: Some(words::details(&self.alert, desk.now)) };
         let (incident, _) = ringing::apply_as(tx, desk.parts, incident, event, &desk.by(), (kind, data), desk.now).await?;
         let wanted = desk.service.settings.urgency.urgency(report.severity);
         // It only gets louder by itself: that something less bad was reported too does not make the rest less bad.

@@ -30,7 +30,7 @@ pub(super) fn title(report: &Report) -> String {
 }
 
 /// An incident's details: whether it flaps, how bad it is and where, and what else its integration says.
-pub(super) fn details(alert: &Alert, now: Timestamp) -> Option<String> {
+pub(super) fn details(alert: &Alert, now: Timestamp) -> String {
     let report = &alert.report;
     let mut lines = vec![format!("{} from {}", report.severity.as_str(), line(&report.source, 200))];
     if alert.flaps(now) {
@@ -42,9 +42,9 @@ pub(super) fn details(alert: &Alert, now: Timestamp) -> Option<String> {
     }
     let whole = lines.join("\n");
     if whole.chars().count() <= DETAILS {
-        return Some(whole);
+        return whole;
     }
-    Some(whole.chars().take(DETAILS - 1).chain(['…']).collect())
+    whole.chars().take(DETAILS - 1).chain(['…']).collect()
 }
 
 /// A value as people read it.
@@ -52,7 +52,8 @@ fn plain(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
         Value::Array(items) if items.iter().all(Value::is_string) => {
-            items.iter().filter_map(Value::as_str).map(|item| format!("\n- {item}")).collect()
+            let lines: Vec<_> = std::iter::once("").chain(items.iter().filter_map(Value::as_str)).collect();
+            lines.join("\n- ")
         }
         other => other.to_string(),
     }
@@ -82,7 +83,7 @@ pub(super) fn facts(alert: &Alert, notes: &[String], more: Value) -> Value {
 }
 
 /// The entry of a change that was reported.
-pub(super) fn changed(integration: &Integration, change: Change) -> Entry {
+pub(super) fn changed(integration: &Integration, change: &Change) -> Entry {
     let mut data = json!({
         "integration": integration.id,
         "summary": line(&change.summary, 1024),
