@@ -25,13 +25,13 @@ pub fn read(body: &[u8], mapping: &Mapping) -> Result<Vec<Signal>, Refused> {
 /// The signals of a value.
 pub(super) fn signals(value: Value, notes: Vec<String>, mapping: &Mapping) -> Result<Vec<Signal>, Refused> {
     match value {
-        Value::Object(_) => Ok(vec![one(value, notes, mapping)]),
+        Value::Object(_) => Ok(vec![one(&value, notes, mapping)]),
         Value::Array(items) if !items.is_empty() && items.iter().all(Value::is_object) => {
             let over = items.len().saturating_sub(MOST);
-            let mut signals: Vec<_> = items.into_iter().take(MOST).map(|item| one(item, notes.clone(), mapping)).collect();
+            let mut signals: Vec<_> = items.into_iter().take(MOST).map(|item| one(&item, notes.clone(), mapping)).collect();
             if over > 0 {
                 let rest = json!({"summary": format!("{over} more alerts came in one report"), "severity": "critical"});
-                signals.push(one(rest, vec![format!("a report has at most {MOST} alerts")], &Mapping::default()));
+                signals.push(one(&rest, vec![format!("a report has at most {MOST} alerts")], &Mapping::default()));
             }
             Ok(signals)
         }
@@ -39,19 +39,21 @@ pub(super) fn signals(value: Value, notes: Vec<String>, mapping: &Mapping) -> Re
     }
 }
 
-fn one(value: Value, notes: Vec<String>, mapping: &Mapping) -> Signal {
+fn one(value: &Value, notes: Vec<String>, mapping: &Mapping) -> Signal {
     let at = |names: &[&str]| names.iter().find_map(|name| value.get(*name).and_then(plain));
     let mut heard = Members { all: Map::new(), notes };
-    let action = action(&value, mapping, &mut heard);
-    let severity = mapping.severity.find(&value).unwrap_or_else(|| {
-        let said = mapping.severity.at.find(&value).and_then(plain).or_else(|| at(&SEVERITIES));
+    let action = action(value, mapping, &mut heard);
+    let severity = mapping.severity.find(value).unwrap_or_else(|| {
+        let said = mapping.severity.at.find(value).and_then(plain).or_else(|| at(&SEVERITIES));
         let (severity, note) = severity(said.as_deref());
-        note.into_iter().for_each(|note| heard.note(note));
+        if let Some(note) = note {
+            heard.note(note);
+        }
         severity
     });
-    let source = mapping.source.find(&value).and_then(plain).or_else(|| at(&SOURCES)).unwrap_or_else(|| "unknown".to_owned());
+    let source = mapping.source.find(value).and_then(plain).or_else(|| at(&SOURCES)).unwrap_or_else(|| "unknown".to_owned());
     let source = clipped(&source, SOURCE).0;
-    let summary = mapping.summary.find(&value).and_then(plain).or_else(|| at(&SUMMARIES)).unwrap_or_else(|| {
+    let summary = mapping.summary.find(value).and_then(plain).or_else(|| at(&SUMMARIES)).unwrap_or_else(|| {
         heard.note("no summary");
         format!("An alert from {source}")
     });
@@ -59,15 +61,15 @@ fn one(value: Value, notes: Vec<String>, mapping: &Mapping) -> Signal {
     if cut {
         heard.note(format!("summary had more than {SUMMARY} characters"));
     }
-    let dedup_key = mapping.dedup_key.find(&value).and_then(plain).or_else(|| at(&KEYS)).map(|key| bounded_key(key).0);
-    let mut labelled = labels(&object(&value, "labels"));
+    let dedup_key = mapping.dedup_key.find(value).and_then(plain).or_else(|| at(&KEYS)).map(|key| bounded_key(key).0);
+    let mut labelled = labels(&object(value, "labels"));
     for (name, text) in labels(value.as_object().unwrap_or(&Map::new())) {
         labelled.entry(name).or_insert(text);
     }
     labelled.insert("source".to_owned(), source.clone());
     labelled.insert("severity".to_owned(), severity.as_str().to_owned());
     let links = links(["url", "link", "href", "client_url"].iter().filter_map(|name| value.get(*name).and_then(text)));
-    let report = Report { summary, source, severity, details: details(&value, mapping), labels: labelled, links };
+    let report = Report { summary, source, severity, details: details(value, mapping), labels: labelled, links };
     Signal { action, dedup_key, report, notes: heard.notes }
 }
 
