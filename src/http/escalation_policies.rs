@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::State;
 use super::caller::{Read, Write};
 use super::input::{Path, objects};
-use super::output::{Created, NoContent};
+use super::output::{Created, MadeOrNow, NoContent};
 use super::problem::Problem;
 use crate::clock::Timestamp;
 use crate::id::EscalationPolicyId;
@@ -33,10 +33,10 @@ pub(super) fn router() -> ApiRouter<State> {
         .api_route(
             "/v1/escalation-policies/{name}",
             get_with(find, |op| op.id("getEscalationPolicy").tag("services").summary("One escalation policy"))
-                .put_with(change, |op| {
-                    op.id("changeEscalationPolicy")
+                .put_with(put, |op| {
+                    op.id("putEscalationPolicy")
                         .tag("services")
-                        .summary("Make an escalation policy into something else, for incidents that begin from then on")
+                        .summary("Make an escalation policy, or make it into something else for incidents that begin from then on")
                 })
                 .delete_with(remove, |op| {
                     op.id("removeEscalationPolicy").tag("services").summary("Remove an escalation policy that no service pages by")
@@ -52,9 +52,29 @@ struct ByName {
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Request {
+struct CreateRequest {
     /// Its name, for ever.
     name: Handle,
+    /// Whose it is.
+    #[serde(default)]
+    team: Option<Handle>,
+    /// The steps, in the order they are tried.
+    #[serde(deserialize_with = "objects")]
+    #[schemars(length(min = 1, max = 20))]
+    steps: Vec<StepRequest>,
+    /// How often the steps are walked once more.
+    #[serde(default)]
+    #[schemars(range(max = 20))]
+    repeats: u32,
+    /// Who rings with everybody behind the last step, for ever.
+    #[serde(default)]
+    #[schemars(length(max = 20))]
+    last_resort: Vec<To>,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct PutRequest {
     /// Whose it is.
     #[serde(default)]
     team: Option<Handle>,
@@ -84,11 +104,16 @@ struct StepRequest {
     escalate_after_minutes: u32,
 }
 
-impl From<Request> for NewPolicy {
-    fn from(request: Request) -> Self {
-        let Request { name, team, steps, repeats, last_resort } = request;
-        let step = |StepRequest { to, escalate_after_minutes }| NewStep { to, escalate_after_minutes };
-        Self { name, team, steps: steps.into_iter().map(step).collect(), repeats, last_resort }
+impl From<StepRequest> for NewStep {
+    fn from(StepRequest { to, escalate_after_minutes }: StepRequest) -> Self {
+        Self { to, escalate_after_minutes }
+    }
+}
+
+impl PutRequest {
+    fn named(self, name: Handle) -> NewPolicy {
+        let Self { team, steps, repeats, last_resort } = self;
+        NewPolicy { name, team, steps: steps.into_iter().map(NewStep::from).collect(), repeats, last_resort }
     }
 }
 
@@ -153,8 +178,10 @@ struct List {
     escalation_policies: Vec<PolicyBody>,
 }
 
-async fn create(Extract(app): Extract<State>, Write(call, body): Write<Request>) -> Result<Created<PolicyBody>, Problem> {
-    Ok(Created(app.paging.create_policy(&call, body.into()).await?.into()))
+async fn create(Extract(app): Extract<State>, Write(call, body): Write<CreateRequest>) -> Result<Created<PolicyBody>, Problem> {
+    let CreateRequest { name, team, steps, repeats, last_resort } = body;
+    let new = PutRequest { team, steps, repeats, last_resort }.named(name);
+    Ok(Created(app.paging.create_policy(&call, new).await?.into()))
 }
 
 async fn list(Extract(app): Extract<State>, Read(call): Read) -> Result<Json<List>, Problem> {
@@ -170,12 +197,13 @@ async fn find(
     Ok(Json(app.paging.policy(&call, name).await?.into()))
 }
 
-async fn change(
+async fn put(
     Extract(app): Extract<State>,
     Path(ByName { name }): Path<ByName>,
-    Write(call, body): Write<Request>,
-) -> Result<Json<PolicyBody>, Problem> {
-    Ok(Json(app.paging.change_policy(&call, name, body.into()).await?.into()))
+    Write(call, body): Write<PutRequest>,
+) -> Result<MadeOrNow<PolicyBody>, Problem> {
+    let (view, is_new) = app.paging.put_policy(&call, body.named(name)).await?;
+    Ok(if is_new { MadeOrNow::Made(view.into()) } else { MadeOrNow::Now(view.into()) })
 }
 
 async fn remove(

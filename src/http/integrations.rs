@@ -89,7 +89,7 @@ impl Request {
     fn settings(&mut self) -> Result<IntegrationSettings, Problem> {
         match (self.mapping.take(), self.every_seconds, self.grace_seconds) {
             (Some(_), Some(_), _) => Err(Problem::field("every_seconds", "does not go with `mapping`")),
-            (_, None, Some(_)) => Err(Problem::field("grace_seconds", "goes with `every_seconds`")),
+            (_, None, Some(_)) => Err(Problem::field("every_seconds", "must be there with `grace_seconds`")),
             (Some(mapping), None, None) => Ok(IntegrationSettings::Mapping(mapping)),
             (None, Some(every_seconds), grace) => {
                 Ok(IntegrationSettings::Beats(Beats { every_seconds, grace_seconds: grace.unwrap_or(0) }))

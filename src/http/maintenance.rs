@@ -77,7 +77,7 @@ impl Request {
         let until = match (self.until, self.for_seconds) {
             (Some(until), None) => Until::At(until),
             (None, Some(seconds)) => Until::For(Duration::from_secs(seconds.into())),
-            (None, None) => return Err(Problem::field("until", "either `until` or `for_seconds` must be there")),
+            (None, None) => return Err(Problem::field("for_seconds", "either `until` or `for_seconds` must be there")),
             (Some(_), Some(_)) => return Err(Problem::field("for_seconds", "`until` and `for_seconds` exclude each other")),
         };
         Ok(NewWindow { of, from: self.from, until, reason: text("reason", &self.reason, 500)? })

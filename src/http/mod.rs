@@ -10,6 +10,7 @@ mod approvals;
 mod away;
 mod backup;
 mod bots;
+mod calendars;
 mod caller;
 mod chat_identities;
 mod client_address;
@@ -21,6 +22,7 @@ mod events;
 mod freezes;
 mod grants;
 mod health;
+mod incident_acts;
 mod incidents;
 mod ingest;
 mod input;
@@ -31,12 +33,14 @@ mod logins;
 mod maintenance;
 mod me;
 mod middleware;
+mod on_call;
 mod output;
 mod passkeys;
 mod people;
 mod policies;
 mod problem;
 mod receipts;
+mod schedules;
 pub mod serve;
 mod services;
 mod spec;
@@ -96,6 +100,8 @@ pub struct App {
     pub policies: Arc<crate::approvals::Policies>,
     /// Incidents.
     pub paging: Arc<crate::paging::Paging>,
+    /// Who is on call.
+    pub schedules: Arc<crate::paging::schedules::Schedules>,
     /// Pushes.
     pub delivery: Delivery,
     /// Events.
@@ -135,10 +141,14 @@ fn api() -> ApiRouter<State> {
         .merge(grants::router())
         .merge(incidents::router())
         .merge(ingest::router())
+        .merge(incident_acts::router())
         .merge(services::router())
         .merge(integrations::router())
         .merge(escalation_policies::router())
         .merge(maintenance::router())
+        .merge(schedules::router())
+        .merge(on_call::router())
+        .merge(calendars::router())
         .merge(enrollments::router())
         .merge(logins::router())
         .merge(token::router())

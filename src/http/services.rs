@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::State;
 use super::caller::{Read, Write};
 use super::input::{Path, object};
-use super::output::{Created, NoContent};
+use super::output::{Created, MadeOrNow, NoContent};
 use super::problem::Problem;
 use crate::clock::Timestamp;
 use crate::id::ServiceId;
@@ -27,10 +27,10 @@ pub(super) fn router() -> ApiRouter<State> {
         .api_route(
             "/v1/services/{name}",
             get_with(find, |op| op.id("getService").tag("services").summary("One service"))
-                .put_with(change, |op| {
-                    op.id("changeService")
+                .put_with(put, |op| {
+                    op.id("putService")
                         .tag("services")
-                        .summary("Make a service into something else")
+                        .summary("Make a service, or make it into something else")
                         .description("Incidents that are open keep the plan they began with.")
                 })
                 .delete_with(remove, |op| {
@@ -50,7 +50,7 @@ pub(super) struct ByName {
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Request {
+struct CreateRequest {
     /// Its name, for ever.
     name: Handle,
     /// Whose it is.
@@ -63,10 +63,17 @@ struct Request {
     settings: Settings,
 }
 
-impl From<Request> for NewService {
-    fn from(Request { name, team, policy, settings }: Request) -> Self {
-        Self { name, team, policy, settings }
-    }
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct PutRequest {
+    /// Whose it is.
+    team: Handle,
+    /// Who is paged: an escalation policy; the whole team when there is none.
+    #[serde(default)]
+    policy: Option<Handle>,
+    /// How its alerts become incidents.
+    #[serde(default, deserialize_with = "object")]
+    settings: Settings,
 }
 
 /// A service.
@@ -95,8 +102,9 @@ struct List {
     services: Vec<ServiceBody>,
 }
 
-async fn create(Extract(app): Extract<State>, Write(call, body): Write<Request>) -> Result<Created<ServiceBody>, Problem> {
-    Ok(Created(app.paging.create_service(&call, body.into()).await?.into()))
+async fn create(Extract(app): Extract<State>, Write(call, body): Write<CreateRequest>) -> Result<Created<ServiceBody>, Problem> {
+    let CreateRequest { name, team, policy, settings } = body;
+    Ok(Created(app.paging.create_service(&call, NewService { name, team, policy, settings }).await?.into()))
 }
 
 async fn list(Extract(app): Extract<State>, Read(call): Read) -> Result<Json<List>, Problem> {
@@ -112,12 +120,13 @@ async fn find(
     Ok(Json(app.paging.service(&call, name).await?.into()))
 }
 
-async fn change(
+async fn put(
     Extract(app): Extract<State>,
     Path(ByName { name }): Path<ByName>,
-    Write(call, body): Write<Request>,
-) -> Result<Json<ServiceBody>, Problem> {
-    Ok(Json(app.paging.change_service(&call, name, body.into()).await?.into()))
+    Write(call, PutRequest { team, policy, settings }): Write<PutRequest>,
+) -> Result<MadeOrNow<ServiceBody>, Problem> {
+    let (view, is_new) = app.paging.put_service(&call, NewService { name, team, policy, settings }).await?;
+    Ok(if is_new { MadeOrNow::Made(view.into()) } else { MadeOrNow::Now(view.into()) })
 }
 
 async fn remove(

@@ -45,6 +45,7 @@ fn describe(document: TransformOpenApi<'_>) -> TransformOpenApi<'_> {
         ("grants", "Proof that an action was approved."),
         ("incidents", "Pages, until somebody answers."),
         ("alerts", "What monitoring systems send."),
+        ("schedules", "Who is on call when."),
         ("devices", "Phones: enrolled, signed in, reached."),
         ("passkeys", "What people sign approvals with."),
         ("me", "The person who asks."),

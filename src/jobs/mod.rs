@@ -57,11 +57,13 @@ pub enum Kind {
     Heartbeat,
     /// Nobody was paged about a service for a while, and that is over. Subject: a maintenance window.
     MaintenanceOver,
+    /// Somebody else may have the pager now, or nobody soon. Subject: a schedule.
+    HandOver,
 }
 
 impl Kind {
     /// Every kind, for metrics and tests.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::FailOver,
         Self::FanOut,
         Self::Unreachable,
@@ -72,6 +74,7 @@ impl Kind {
         Self::AlertTimer,
         Self::Heartbeat,
         Self::MaintenanceOver,
+        Self::HandOver,
     ];
 
     /// Its name in the database and in metrics.
@@ -88,6 +91,7 @@ impl Kind {
             Self::AlertTimer => "alert_timer",
             Self::Heartbeat => "heartbeat",
             Self::MaintenanceOver => "maintenance_over",
+            Self::HandOver => "hand_over",
         }
     }
 

@@ -52,14 +52,14 @@ const CLAIM: Sql = Sql::either(
     "update jobs set due_at = $2, lease = lease + 1, tries = tries + 1
      where id in (select id from jobs where buried_at is null and due_at <= $1
          and kind in ('fail_over', 'fan_out', 'unreachable', 'approval_deadline', 'incident_timer', 'webhook', 'approval_bell',
-             'maintenance_over', 'alert_timer', 'heartbeat')
+             'maintenance_over', 'hand_over', 'alert_timer', 'heartbeat')
          order by due_at limit $3)
      returning id, kind, subject_id, lease, tries",
     "update jobs set due_at = $2, lease = lease + 1, tries = tries + 1
      where id = any(array(
          select id from jobs where buried_at is null and due_at <= $1
          and kind in ('fail_over', 'fan_out', 'unreachable', 'approval_deadline', 'incident_timer', 'webhook', 'approval_bell',
-             'maintenance_over', 'alert_timer', 'heartbeat')
+             'maintenance_over', 'hand_over', 'alert_timer', 'heartbeat')
          order by due_at limit $3 for update skip locked))
      returning id, kind, subject_id, lease, tries",
 );
@@ -72,7 +72,7 @@ pub(super) async fn next_due(db: &mut Db<'_>) -> Result<Option<Timestamp>> {
     db.query(
         "select min(due_at) as due_at from jobs where buried_at is null
          and kind in ('fail_over', 'fan_out', 'unreachable', 'approval_deadline', 'incident_timer', 'webhook', 'approval_bell',
-             'maintenance_over', 'alert_timer', 'heartbeat')",
+             'maintenance_over', 'hand_over', 'alert_timer', 'heartbeat')",
     )
     .one()
     .await

@@ -67,7 +67,7 @@ pub(crate) async fn good(raw: &Raw<'_>, cast: &Cast) -> Vec<Good> {
     let asked = raw.ask(bot, "yannick", &action).await;
     let mut answer = phone.prepare(raw, &asked, "deny").await;
     answer["reason"] = json!("not on a Friday");
-    let reference = raw.page(bot, "yannick").await;
+    let (reference, other) = (raw.page(bot, "yannick").await, raw.page(bot, "yannick").await);
     // Nobody listens there, and nothing of this kind is sealed.
     let hook = json!({"url": "http://127.0.0.1:1024/x", "kinds": ["nothing."]});
     let webhook = raw.post(As::Operator, "/v1/webhooks", &hook).await.expect(201).id();
@@ -88,6 +88,23 @@ pub(crate) async fn good(raw: &Raw<'_>, cast: &Cast) -> Vec<Good> {
         "origin": {"platform": "slack", "workspace": "T1", "room": "C1", "message": "1.2"}});
     let chat = json!({"platform": "slack", "workspace": "T1", "user": "U2"});
     let link = raw.post(As::Bot(bot), "/v1/chat-identities/codes", &chat).await.expect(201).body["code"].clone();
+    raw.post(As::Operator, "/v1/teams", &json!({"name": "paged"})).await.expect(201);
+    raw.post(As::Operator, "/v1/services", &json!({"name": "web", "team": "paged"})).await.expect(201);
+    let prom = json!({"name": "prom", "kind": "events"});
+    raw.post(As::Operator, "/v1/services/web/integrations", &prom).await.expect(201);
+    let escalation = json!({"team": "paged", "steps": [{"to": ["@yannick", "team:paged"], "escalate_after_minutes": 5}],
+        "repeats": 2, "last_resort": ["@yannick"]});
+    let named_escalation = {
+        let mut named = escalation.clone();
+        named["name"] = json!("calm");
+        named
+    };
+    raw.shot(As::Operator, "PUT", "/v1/escalation-policies/paged").json(&escalation).fire().await.expect(201);
+    let settings = json!({"urgency": "high", "acknowledgement_seconds": 600, "group_by": ["cluster"], "group_seconds": 60,
+        "reopen_seconds": 60});
+    let hook = json!({"name": "hook", "kind": "generic", "mapping": {"summary": "/text", "source": "/host", "dedup_key": "/id",
+        "severity": {"at": "/level", "values": {"page": "critical"}}, "action": {"at": "/status", "values": {"ok": "resolve"}},
+        "details": ""}});
     let incident = |verb: &str| format!("/v1/incidents/{reference}/{verb}");
     let route = |who, method, path: &str, body| Good { who, method, path: path.to_owned(), body };
     vec![
@@ -100,7 +117,22 @@ pub(crate) async fn good(raw: &Raw<'_>, cast: &Cast) -> Vec<Good> {
         route(Who::Nobody, "POST", &format!("/v1/receipts/{}", "A".repeat(43)), json!({"event": "opened"})),
         route(Who::Bot, "POST", "/v1/incidents", page),
         route(Who::Bot, "POST", &incident("acknowledge"), json!({"actor": "@yannick"})),
+        route(
+            Who::Bot,
+            "POST",
+            &incident("escalate"),
+            json!({"to": ["@yannick"], "message": "I need some help", "actor": "@yannick"}),
+        ),
+        route(Who::Bot, "POST", &incident("reassign"), json!({"to": ["@yannick"], "actor": "@yannick"})),
+        route(Who::Bot, "POST", &incident("responders"), json!({"to": ["@yannick"], "actor": "@yannick"})),
+        route(Who::Bot, "POST", &incident("snooze"), json!({"for_seconds": 600, "actor": "@yannick"})),
+        route(Who::Bot, "POST", &incident("wake"), json!({"actor": "@yannick"})),
+        route(Who::Bot, "POST", &incident("notes"), json!({"text": "the disk is full", "actor": "@yannick"})),
+        route(Who::Bot, "POST", &incident("urgency"), json!({"urgency": "low", "actor": "@yannick"})),
+        route(Who::Phone, "POST", "/v1/me/acknowledge-all", json!({})),
         route(Who::Bot, "POST", &incident("resolve"), json!({"actor": "@yannick"})),
+        route(Who::Bot, "POST", &incident("reopen"), json!({"actor": "@yannick"})),
+        route(Who::Bot, "POST", &incident("merge"), json!({"into": other, "actor": "@yannick"})),
         route(Who::Phone, "POST", &incident("not-me"), json!({})),
         route(Who::Operator, "POST", "/v1/enrollments", json!({"user": "@yannick"})),
         route(Who::Nobody, "POST", "/v1/logins", raw.world.blank_phone().prepare_login("cli", "@yannick", "A laptop").unwrap()),
@@ -135,6 +167,29 @@ pub(crate) async fn good(raw: &Raw<'_>, cast: &Cast) -> Vec<Good> {
             json!({"handle": "ys", "name": "Ys Example", "role": "member", "email": "ys@example.com"}),
         ),
         route(Who::Operator, "POST", "/v1/teams", json!({"name": "ops"})),
+        route(
+            Who::Operator,
+            "POST",
+            "/v1/services",
+            json!({"name": "api", "team": "paged", "policy": "paged", "settings": settings}),
+        ),
+        route(Who::Operator, "PUT", "/v1/services/web", json!({"team": "paged", "policy": "paged", "settings": settings})),
+        route(Who::Operator, "POST", "/v1/services/web/integrations", hook),
+        route(
+            Who::Operator,
+            "POST",
+            "/v1/services/web/integrations",
+            json!({"name": "cron", "kind": "heartbeat", "every_seconds": 60, "grace_seconds": 30}),
+        ),
+        route(Who::Operator, "POST", "/v1/services/web/integrations/prom/rotate", json!({"overlap_seconds": 60})),
+        route(Who::Operator, "POST", "/v1/escalation-policies", named_escalation),
+        route(Who::Operator, "PUT", "/v1/escalation-policies/paged", escalation),
+        route(
+            Who::Operator,
+            "POST",
+            "/v1/maintenance",
+            json!({"service": "web", "from": raw.world.clock.now(), "for_seconds": 600, "reason": "a move"}),
+        ),
         route(Who::Operator, "PUT", "/v1/policies/prod", policy),
         route(Who::Operator, "POST", "/v1/policies/test", trial),
         route(Who::Operator, "POST", "/v1/bots", json!({"name": "loki", "scopes": ["events:read"]})),

@@ -18,7 +18,7 @@ mod store;
 mod taking;
 mod words;
 
-pub(in crate::paging) use store::{follow, forget_before};
+pub(in crate::paging) use store::forget_before;
 
 pub use machine::{FLAPS, FLAPS_WITHIN, QUIET, Report};
 

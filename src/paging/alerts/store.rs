@@ -149,12 +149,6 @@ pub(super) async fn others_open(db: &mut Db<'_>, incident: IncidentId, but: Aler
         .await
 }
 
-/// The alerts of an incident that was merged are the other's.
-pub(in crate::paging) async fn follow(tx: &mut Tx<'_>, from: IncidentId, into: IncidentId) -> Result<()> {
-    tx.query("update alerts set incident_id = $2 where incident_id = $1").bind(from).bind(into).execute().await?;
-    Ok(())
-}
-
 /// The incident that goes on in the place of another.
 pub(super) async fn heir(db: &mut Db<'_>, id: IncidentId) -> Result<Option<IncidentId>> {
     let found: Option<Heir> = db.query("select merged_into_id from incidents where id = $1").bind(id).optional().await?;

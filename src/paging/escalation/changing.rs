@@ -116,48 +116,43 @@ impl Paging {
     /// # Errors
     /// Only administrators may; [`SetupRefused`].
     pub async fn create_policy(&self, call: &Call, new: NewPolicy) -> Result<PolicyView, SetupError> {
-        call.admin()?;
-        new.check()?;
-        let (now, parts, actor, name) = (self.clock.now(), self.parts.clone(), call.actor(None), new.name.clone());
-        let made = call.write(&self.store, now, move |tx| {
-            Box::pin(async move {
-                let policy = new.resolved(tx, now).await?;
-                if !store::insert(tx, &policy).await? {
-                    return Err(SetupRefused::NameTaken(policy.name).into());
-                }
-                let entry = ("escalation_policy.created", policy.id);
-                Ok(setup::record(tx, &parts, now, actor, entry, said(&policy)).await?)
-            })
-        });
-        made.await?;
-        self.policy_view(name).await
+        self.write_policy(call, new, false).await.map(|(view, _)| view)
     }
 
-    /// Makes an escalation policy into something else, for incidents that begin from then on.
+    /// Makes an escalation policy, or makes the one of that name into something else for incidents that begin from then on; whether it
+    /// is new.
     ///
     /// # Errors
     /// Only administrators may; [`SetupRefused`].
-    pub async fn change_policy(&self, call: &Call, name: Handle, new: NewPolicy) -> Result<PolicyView, SetupError> {
+    pub async fn put_policy(&self, call: &Call, new: NewPolicy) -> Result<(PolicyView, bool), SetupError> {
+        self.write_policy(call, new, true).await
+    }
+
+    async fn write_policy(&self, call: &Call, new: NewPolicy, over: bool) -> Result<(PolicyView, bool), SetupError> {
         call.admin()?;
         new.check()?;
-        if new.name != name {
-            return Err(field("name", "is for ever: make another policy").into());
-        }
-        let (now, parts, actor, changed) = (self.clock.now(), self.parts.clone(), call.actor(None), name.clone());
-        let done = call.write(&self.store, now, move |tx| {
+        let (now, parts, actor, name) = (self.clock.now(), self.parts.clone(), call.actor(None), new.name.clone());
+        let written = call.write(&self.store, now, move |tx| {
             Box::pin(async move {
-                let before = store::lock(tx, &changed).await?.ok_or_else(|| none(&changed))?;
-                let EscalationPolicy { id, created_at, .. } = before;
-                let policy = EscalationPolicy { id, created_at, ..new.resolved(tx, now).await? };
-                if policy == before {
-                    return Ok(());
+                let before = if over { store::lock(tx, &new.name).await? } else { None };
+                let policy = new.resolved(tx, now).await?;
+                let Some(EscalationPolicy { id, created_at, .. }) = before else {
+                    if !store::insert(tx, &policy).await? {
+                        return Err(SetupRefused::NameTaken(policy.name).into());
+                    }
+                    setup::record(tx, &parts, now, actor, ("escalation_policy.created", policy.id), said(&policy)).await?;
+                    return Ok(true);
+                };
+                let policy = EscalationPolicy { id, created_at, ..policy };
+                if before.as_ref() != Some(&policy) {
+                    store::update(tx, &policy).await?;
+                    setup::record(tx, &parts, now, actor, ("escalation_policy.changed", id), said(&policy)).await?;
                 }
-                store::update(tx, &policy).await?;
-                Ok(setup::record(tx, &parts, now, actor, ("escalation_policy.changed", id), said(&policy)).await?)
+                Ok::<_, SetupError>(false)
             })
         });
-        done.await?;
-        self.policy_view(name).await
+        let is_new = written.await?;
+        Ok((self.policy_view(name).await?, is_new))
     }
 
     /// Removes an escalation policy. Incidents that began with it go on.

@@ -44,18 +44,6 @@ pub async fn known(db: &mut Db<'_>, id: EscalationPolicyId) -> db::Result<Option
     store::find(db, id).await
 }
 
-/// The policies that name this target, by name: whoever removes it asks.
-///
-/// # Errors
-/// Storage errors.
-pub async fn naming(db: &mut Db<'_>, target: Target) -> db::Result<Vec<Handle>> {
-    let all = store::list(db).await?;
-    let names = |policy: &EscalationPolicy| {
-        policy.steps.iter().flat_map(|step| &step.targets).chain(&policy.last_resort).any(|named| *named == target)
-    };
-    Ok(all.into_iter().filter(names).map(|policy| policy.name).collect())
-}
-
 /// The policy of that name, kept from being removed until the transaction ends.
 ///
 /// # Errors

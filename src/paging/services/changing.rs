@@ -84,49 +84,45 @@ impl Paging {
     /// # Errors
     /// Only administrators may; [`SetupRefused`].
     pub async fn create_service(&self, call: &Call, new: NewService) -> Result<ServiceView, SetupError> {
-        call.admin()?;
-        new.settings.check()?;
-        let (now, parts, actor, name) = (self.clock.now(), self.parts.clone(), call.actor(None), new.name.clone());
-        let made = call.write(&self.store, now, move |tx| {
-            Box::pin(async move {
-                let (team, policy) = named(tx, &new).await?;
-                let (id, NewService { name, settings, .. }) = (ServiceId::new(now), new);
-                let service = Service { id, name, team, policy, settings, created_at: now };
-                if !store::insert(tx, &service).await? {
-                    return Err(SetupRefused::NameTaken(service.name).into());
-                }
-                Ok(setup::record(tx, &parts, now, actor, ("service.created", id), said(&service)).await?)
-            })
-        });
-        made.await?;
-        self.service_view(name).await
+        self.write_service(call, new, false).await.map(|(view, _)| view)
     }
 
-    /// Makes a service into something else. Incidents that are open keep the plan they began with.
+    /// Makes a service, or makes the one of that name into something else; whether it is new. Incidents that are open keep the plan they
+    /// began with.
     ///
     /// # Errors
     /// Only administrators may; [`SetupRefused`].
-    pub async fn change_service(&self, call: &Call, name: Handle, new: NewService) -> Result<ServiceView, SetupError> {
+    pub async fn put_service(&self, call: &Call, new: NewService) -> Result<(ServiceView, bool), SetupError> {
+        self.write_service(call, new, true).await
+    }
+
+    async fn write_service(&self, call: &Call, new: NewService, over: bool) -> Result<(ServiceView, bool), SetupError> {
         call.admin()?;
         new.settings.check()?;
-        if new.name != name {
-            return Err(field("name", "is for ever: make another service").into());
-        }
-        let (now, parts, actor) = (self.clock.now(), self.parts.clone(), call.actor(None));
-        let done = call.write(&self.store, now, move |tx| {
+        let (now, parts, actor, name) = (self.clock.now(), self.parts.clone(), call.actor(None), new.name.clone());
+        let written = call.write(&self.store, now, move |tx| {
             Box::pin(async move {
-                let before = store::lock(tx, &new.name).await?.ok_or_else(|| none(&new.name))?;
+                let before = if over { store::lock(tx, &new.name).await? } else { None };
                 let (team, policy) = named(tx, &new).await?;
-                let service = Service { team, policy, settings: new.settings, ..before.clone() };
-                if service == before {
-                    return Ok(());
+                let NewService { name, settings, .. } = new;
+                let Some(before) = before else {
+                    let service = Service { id: ServiceId::new(now), name, team, policy, settings, created_at: now };
+                    if !store::insert(tx, &service).await? {
+                        return Err(SetupRefused::NameTaken(service.name).into());
+                    }
+                    setup::record(tx, &parts, now, actor, ("service.created", service.id), said(&service)).await?;
+                    return Ok(true);
+                };
+                let service = Service { team, policy, settings, ..before.clone() };
+                if service != before {
+                    store::update(tx, &service).await?;
+                    setup::record(tx, &parts, now, actor, ("service.changed", service.id), said(&service)).await?;
                 }
-                store::update(tx, &service).await?;
-                Ok(setup::record(tx, &parts, now, actor, ("service.changed", service.id), said(&service)).await?)
+                Ok::<_, SetupError>(false)
             })
         });
-        done.await?;
-        self.service_view(name).await
+        let is_new = written.await?;
+        Ok((self.service_view(name).await?, is_new))
     }
 
     /// Removes a service, and with it its integrations and its maintenance. Its open incidents go on.

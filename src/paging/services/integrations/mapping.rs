@@ -7,6 +7,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 
 use super::super::Severity;
+use crate::identity::strict_json;
 
 /// A place in JSON (RFC 6901): `/alert/message`, and nothing for the whole of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -14,7 +15,7 @@ pub struct Pointer(String);
 
 /// A text that is no place in JSON.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("expected a JSON pointer like /alert/message, of at most 200 characters")]
+#[error("expected a JSON pointer like /alert/message, of at most 200 characters and without controls")]
 pub struct NotAPointer;
 
 impl Pointer {
@@ -37,7 +38,8 @@ impl FromStr for Pointer {
     fn from_str(text: &str) -> Result<Self, NotAPointer> {
         // A tilde stands before 0 or 1 (RFC 6901 section 3).
         let escaped = text.split('~').skip(1).all(|rest| rest.starts_with(['0', '1']));
-        let fits = text.chars().count() <= 200 && (text.is_empty() || text.starts_with('/'));
+        let plain = text.chars().count() <= 200 && !text.chars().any(char::is_control);
+        let fits = plain && (text.is_empty() || text.starts_with('/'));
         if fits && escaped { Ok(Self(text.to_owned())) } else { Err(NotAPointer) }
     }
 }
@@ -115,11 +117,22 @@ pub struct Mapping {
     /// What makes reports one alert.
     pub dedup_key: Pointer,
     /// How bad it is.
+    #[serde(deserialize_with = "mapped")]
     pub severity: Mapped<Severity>,
     /// What is asked for; when there is nothing, to trigger.
+    #[serde(deserialize_with = "mapped")]
     pub action: Mapped<AlertAction>,
     /// More of it.
     pub details: Pointer,
+}
+
+/// An object and nothing else, with no member twice: derived code would take an array of its members too, and the last of two texts.
+fn mapped<'de, D: Deserializer<'de>, T: serde::de::DeserializeOwned>(deserializer: D) -> Result<Mapped<T>, D::Error> {
+    use serde::de::Error as _;
+    match strict_json::deserialize(deserializer)? {
+        members @ Value::Object(_) => serde_json::from_value(members).map_err(D::Error::custom),
+        _ => Err(D::Error::custom("expected an object like {\"at\": \"/status\", \"values\": {}}")),
+    }
 }
 
 impl Default for Mapping {
@@ -147,7 +160,7 @@ mod tests {
         for text in ["", "/a", "/a/0", "/a~1b/~0", "/"] {
             assert_eq!(text.parse::<Pointer>().unwrap().as_str(), text);
         }
-        for text in ["a", "a/b", "/a~2", "/a~", &format!("/{}", "a".repeat(200))] {
+        for text in ["a", "a/b", "/a~2", "/a~", "/a\0", &format!("/{}", "a".repeat(200))] {
             assert_eq!(text.parse::<Pointer>(), Err(NotAPointer), "{text}");
         }
     }
