@@ -198,6 +198,7 @@ async fn build(
     let carriers = carriers::all(config, clock, master, store, web_push.clone())?;
     let its = (store.clone(), clock.clone(), journal.clone(), queue.clone());
     let delivery = telling(config, its, master, carriers);
+    delivery.learn_addresses().await?;
     let ground = identity::Ground {
         store: store.clone(),
         clock: clock.clone(),

@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | operator | `user`, `bot`, `team`, `policy`, `service`, `escalation-policy`, `maintenance`, `apply`, `export`, `chat-identity`, `freeze`, `enroll`, `device`, `admin`, `keys`, `journal`, `doctor`, `backup` | the server's Unix socket |
 //! | operator | `restore` | the database, which no server may have open |
-//! | bot | `request`, `exec`, `page`, `incident`, `chat-identity code` | HTTP, with a token from the environment |
+//! | bot | `request`, `exec`, `page`, `incident`, `deliveries`, `chat-identity code` | HTTP, with a token from the environment |
 //! | bot or operator | `events` | HTTP with a token; without one the Unix socket |
 //! | person | `login`, `logout`, `whoami`; and what an operator and a bot do, but for `request`, `exec`, `backup` | HTTP, with the key of the login |
 //! | nobody | `healthcheck`, `openapi`, `completions`, `verify` | HTTP, or not at all |
@@ -23,6 +23,7 @@ mod break_glass;
 mod chat_identity;
 mod completions;
 mod connect;
+mod deliveries;
 mod demo;
 mod device;
 mod doctor;
@@ -97,6 +98,7 @@ enum Command {
     Ack(incident::Ack),
     Service(service::Command),
     EscalationPolicy(escalation_policy::Command),
+    Deliveries(deliveries::Deliveries),
     Schedule(schedule::Command),
     Maintenance(maintenance::Command),
     Apply(apply::Apply),
@@ -171,6 +173,7 @@ async fn perform(command: Command, out: &mut Out) -> Result<Outcome, Failure> {
         Command::Ack(ack) => ack.run(out).await,
         Command::Service(service) => service.run(out).await,
         Command::EscalationPolicy(policy) => policy.run(out).await,
+        Command::Deliveries(deliveries) => deliveries.run(out).await,
         Command::Schedule(schedule) => schedule.run(out),
         Command::Maintenance(maintenance) => maintenance.run(out).await,
         Command::Apply(apply) => apply.run(out).await,

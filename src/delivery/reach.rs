@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::attempts::store as attempts;
 use super::service::Delivery;
 use super::{Lane, store};
+use crate::clock::Timestamp;
 use crate::db::{self, Db};
 use crate::identity::{Call, Failure, Refusal, User, UserRef, active_user, held_passkeys};
 
@@ -25,7 +26,8 @@ pub struct Reach {
 /// Storage errors.
 pub async fn reach(db: &mut Db<'_>, who: &UserRef) -> db::Result<Option<Reach>> {
     let Some(user) = active_user(db, who).await? else { return Ok(None) };
-    let push_devices = store::reachable(db, user.id, None, 1000).await?.len();
+    let (ways, _) = store::reachable(db, user.id, None, 1000).await?;
+    let push_devices = ways.len();
     let passkeys = held_passkeys(db, user.id).await?.len();
     Ok(Some(Reach { user, push_devices, passkeys }))
 }
@@ -52,6 +54,19 @@ impl Delivery {
         let depth =
             |waiting: attempts::Waiting| Depth { lane: waiting.lane, waiting: waiting.count, oldest: waiting.oldest.until(now) };
         Ok(waiting.into_iter().map(depth).collect())
+    }
+
+    /// How old the token is that says to Apple who sends; none where there is none.
+    ///
+    /// # Errors
+    /// Storage errors.
+    pub async fn provider_token_age(&self) -> db::Result<Option<Duration>> {
+        if self.carriers.apns.is_none() {
+            return Ok(None);
+        }
+        let now = self.clock.now();
+        let minted_at: Option<Timestamp> = self.store.look(|db| Box::pin(store::newest_provider_token(db))).await?;
+        Ok(minted_at.map(|at| at.until(now)))
     }
 
     /// As [`reach`], for an administrator.

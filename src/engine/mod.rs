@@ -253,6 +253,7 @@ impl Worker {
             | Kind::FailOver
             | Kind::FanOut
             | Kind::Unreachable
+            | Kind::Withdraw
             | Kind::MaintenanceOver => self.timers.clone(),
             Kind::Webhook => self.webhooks.clone(),
         }
@@ -325,6 +326,7 @@ impl Engine {
             Kind::FailOver => self.delivery.fail_over(job.clone()).await,
             Kind::FanOut => self.delivery.fan_out(job.clone()).await,
             Kind::Unreachable => self.unreachable(job).await,
+            Kind::Withdraw => self.delivery.withdraw_more(job.clone()).await,
             Kind::ApprovalDeadline => self.approvals.deadline(ApprovalId(job.subject), job.clone()).await,
             Kind::IncidentTimer => self.paging.timer(IncidentId(job.subject), job.clone()).await,
             Kind::Webhook => self.webhooks.deliver(job.clone()).await,

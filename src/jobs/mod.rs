@@ -43,6 +43,8 @@ pub enum Kind {
     FanOut,
     /// Nothing is left that could reach a person: whoever asked is told. Subject: a notification.
     Unreachable,
+    /// A subject is still on screens that it was to be taken off. Subject: what was answered.
+    Withdraw,
     /// An approval's time is over. Subject: an approval.
     ApprovalDeadline,
     /// An incident's ring, escalation or acknowledgement time-out is due. Subject: an incident.
@@ -63,10 +65,11 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind, for metrics and tests.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::FailOver,
         Self::FanOut,
         Self::Unreachable,
+        Self::Withdraw,
         Self::ApprovalDeadline,
         Self::IncidentTimer,
         Self::Webhook,
@@ -84,6 +87,7 @@ impl Kind {
             Self::FailOver => "fail_over",
             Self::FanOut => "fan_out",
             Self::Unreachable => "unreachable",
+            Self::Withdraw => "withdraw",
             Self::ApprovalDeadline => "approval_deadline",
             Self::IncidentTimer => "incident_timer",
             Self::Webhook => "webhook",

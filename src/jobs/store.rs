@@ -47,21 +47,27 @@ pub(super) async fn insert(tx: &mut Tx<'_>, job: &Job, due_at: Timestamp, now: T
 }
 
 /// Kinds are named, so that a job of a newer program's kind waits for it and stops nobody.
+macro_rules! known {
+    () => {
+        " and kind in ('fail_over', 'fan_out', 'unreachable', 'withdraw', 'approval_deadline', 'incident_timer', 'webhook',
+             'approval_bell', 'maintenance_over', 'hand_over', 'alert_timer', 'heartbeat')"
+    };
+}
+
 /// On PostgreSQL `skip locked` keeps two nodes from winning one row, and the array from exceeding the limit.
 const CLAIM: Sql = Sql::either(
-    "update jobs set due_at = $2, lease = lease + 1, tries = tries + 1
-     where id in (select id from jobs where buried_at is null and due_at <= $1
-         and kind in ('fail_over', 'fan_out', 'unreachable', 'approval_deadline', 'incident_timer', 'webhook', 'approval_bell',
-             'maintenance_over', 'hand_over', 'alert_timer', 'heartbeat')
-         order by due_at limit $3)
-     returning id, kind, subject_id, lease, tries",
-    "update jobs set due_at = $2, lease = lease + 1, tries = tries + 1
-     where id = any(array(
-         select id from jobs where buried_at is null and due_at <= $1
-         and kind in ('fail_over', 'fan_out', 'unreachable', 'approval_deadline', 'incident_timer', 'webhook', 'approval_bell',
-             'maintenance_over', 'hand_over', 'alert_timer', 'heartbeat')
-         order by due_at limit $3 for update skip locked))
-     returning id, kind, subject_id, lease, tries",
+    concat!(
+        "update jobs set due_at = $2, lease = lease + 1, tries = tries + 1
+         where id in (select id from jobs where buried_at is null and due_at <= $1",
+        known!(),
+        " order by due_at limit $3) returning id, kind, subject_id, lease, tries"
+    ),
+    concat!(
+        "update jobs set due_at = $2, lease = lease + 1, tries = tries + 1
+         where id = any(array(select id from jobs where buried_at is null and due_at <= $1",
+        known!(),
+        " order by due_at limit $3 for update skip locked)) returning id, kind, subject_id, lease, tries"
+    ),
 );
 
 pub(super) async fn claim(tx: &mut Tx<'_>, now: Timestamp, lease_ends: Timestamp, limit: u32) -> Result<Vec<Job>> {
@@ -69,13 +75,7 @@ pub(super) async fn claim(tx: &mut Tx<'_>, now: Timestamp, lease_ends: Timestamp
 }
 
 pub(super) async fn next_due(db: &mut Db<'_>) -> Result<Option<Timestamp>> {
-    db.query(
-        "select min(due_at) as due_at from jobs where buried_at is null
-         and kind in ('fail_over', 'fan_out', 'unreachable', 'approval_deadline', 'incident_timer', 'webhook', 'approval_bell',
-             'maintenance_over', 'hand_over', 'alert_timer', 'heartbeat')",
-    )
-    .one()
-    .await
+    db.query(concat!("select min(due_at) as due_at from jobs where buried_at is null", known!())).one().await
 }
 
 pub(super) async fn delete(tx: &mut Tx<'_>, job: &Job) -> Result<bool> {

@@ -270,7 +270,8 @@ impl<'a> Case<'a> {
     async fn report(&self, tx: &mut Tx<'_>, incident: Incident, kind: &'static str, data: Value) -> Result<(), Error> {
         let desk = self.desk;
         let report = &self.alert.report;
-        let event = IncidentEvent::Retriggered { title: words::title(report), details: Some(words::details(&self.alert, desk.now)) };
+        let event =
+            IncidentEvent::Retriggered { title: words::title(report), details: Some(words::details(&self.alert, desk.now)) };
         let (incident, _) = ringing::apply_as(tx, desk.parts, incident, event, &desk.by(), (kind, data), desk.now).await?;
         let wanted = desk.service.settings.urgency.urgency(report.severity);
         // It only gets louder by itself: that something less bad was reported too does not make the rest less bad.
