@@ -239,7 +239,8 @@ impl<'a> Case<'a> {
         };
         let suppressed = self.alert.suppressed_by.take();
         let facts = words::facts(&self.alert, &self.notes, json!({"suppressed_by": suppressed}));
-        let (incident, _) = ringing::begin(tx, desk.parts, opening, facts, desk.now).await?;
+        // Much may follow from a page: its future is kept off the others'.
+        let (incident, _) = Box::pin(ringing::begin(tx, desk.parts, opening, facts, desk.now)).await?;
         self.alert.incident = Some(incident.id);
         Ok(Outcome::Paged)
     }
@@ -272,12 +273,13 @@ impl<'a> Case<'a> {
         let report = &self.alert.report;
         let event =
             IncidentEvent::Retriggered { title: words::title(report), details: Some(words::details(&self.alert, desk.now)) };
-        let (incident, _) = ringing::apply_as(tx, desk.parts, incident, event, &desk.by(), (kind, data), desk.now).await?;
+        let (incident, _) =
+            Box::pin(ringing::apply_as(tx, desk.parts, incident, event, &desk.by(), (kind, data), desk.now)).await?;
         let wanted = desk.service.settings.urgency.urgency(report.severity);
         // It only gets louder by itself: that something less bad was reported too does not make the rest less bad.
         if (incident.urgency, wanted) == (Urgency::Low, Urgency::High) {
             let louder = IncidentEvent::UrgencyChanged(desk.act(), Urgency::High);
-            ringing::apply(tx, desk.parts, incident, louder, &desk.by(), desk.now).await?;
+            Box::pin(ringing::apply(tx, desk.parts, incident, louder, &desk.by(), desk.now)).await?;
         }
         Ok(())
     }
@@ -297,7 +299,8 @@ impl<'a> Case<'a> {
     async fn acknowledge(&mut self, tx: &mut Tx<'_>) -> Result<Outcome, Error> {
         let desk = self.desk;
         if let Some(incident) = self.incident.take() {
-            ringing::apply(tx, desk.parts, incident, IncidentEvent::Acknowledged(desk.act()), &desk.by(), desk.now).await?;
+            Box::pin(ringing::apply(tx, desk.parts, incident, IncidentEvent::Acknowledged(desk.act()), &desk.by(), desk.now))
+                .await?;
         }
         Ok(Outcome::Acknowledged)
     }
@@ -312,7 +315,7 @@ impl<'a> Case<'a> {
         };
         let left = store::others_open(tx.db(), incident.id, self.alert.id).await?;
         if left == 0 && matches!(incident.opened_by, Actor::Integration { .. }) {
-            ringing::apply(tx, desk.parts, incident, IncidentEvent::Resolved(desk.act()), &desk.by(), desk.now).await?;
+            Box::pin(ringing::apply(tx, desk.parts, incident, IncidentEvent::Resolved(desk.act()), &desk.by(), desk.now)).await?;
         } else {
             self.record(tx, "alert.resolved", json!({"left": left})).await?;
         }
