@@ -36,6 +36,7 @@ mod stories {
         incidents(&raw, &bot, &phone).await;
         schedules(&raw, &bot, &phone).await;
         services(&raw, &phone).await;
+        alerts(&raw).await;
         the_rest(&raw, &bot, &phone).await;
         let seen: BTreeSet<_> = SEEN.lock().unwrap().iter().cloned().collect();
         let mut missed = BTreeSet::new();
@@ -330,6 +331,33 @@ mod stories {
         raw.delete(admin, &format!("/v1/calendar-feeds/{feed}")).await.expect(204);
         raw.delete(admin, &format!("/v1/schedules/nights/overrides/{over}")).await.expect(204);
         raw.delete(admin, "/v1/schedules/nights").await.expect(204);
+    }
+
+    /// What monitoring systems send.
+    async fn alerts(raw: &Raw<'_>) {
+        raw.post(As::Operator, "/v1/teams", &json!({"name": "watch"})).await.expect(201);
+        raw.post(As::Operator, "/v1/services", &json!({"name": "watched", "team": "watch"})).await.expect(201);
+        let mut keys = std::collections::BTreeMap::new();
+        for kind in ["events", "alertmanager", "grafana", "generic", "heartbeat"] {
+            let mut body = json!({"name": kind, "kind": kind});
+            if kind == "heartbeat" {
+                body["every_seconds"] = json!(3600);
+            }
+            let made = raw.post(As::Operator, "/v1/services/watched/integrations", &body).await.expect(201);
+            keys.insert(kind, made.body["key"].as_str().unwrap().to_owned());
+        }
+        let event = json!({"routing_key": keys["events"], "event_action": "trigger", "dedup_key": "a",
+            "payload": {"summary": "Down", "source": "db1", "severity": "info"}});
+        raw.post(As::Nobody, "/v2/enqueue", &event).await.expect(202);
+        raw.post(As::Nobody, "/v2/change/enqueue", &event).await.expect(202);
+        raw.post(As::Nobody, "/v2/enqueue", &json!({})).await.expect(400);
+        for (method, kind) in [("POST", "alertmanager"), ("POST", "grafana"), ("PUT", "grafana"), ("POST", "generic")] {
+            let path = format!("/ingest/{}/{kind}", keys[kind]);
+            raw.shot(As::Nobody, method, &path).json(&json!({"groupKey": "g", "alerts": []})).fire().await.expect(202);
+        }
+        for method in ["POST", "GET"] {
+            raw.shot(As::Nobody, method, &format!("/heartbeat/{}", keys["heartbeat"])).fire().await.expect(204);
+        }
     }
 
     /// A service with its policy, its keys and its maintenance, each made twice where a `PUT` does both.

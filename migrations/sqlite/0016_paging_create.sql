@@ -110,8 +110,9 @@ create table maintenance_windows (
 ) strict;
 create index maintenance_windows_until on maintenance_windows (until_at) where ended_at is null;
 
--- What an integration reports, by its key. suppressed_by: the rule that kept it from paging.
--- opened: how often it opened lately, for what flaps.
+-- What an integration reports, by its key; a row from its beginning to its end. suppressed_by: the rule that kept it from paging.
+-- openings: when it opened lately, for what flaps. closes_at: it was said to be over, and is put off because it flaps.
+-- group_sha256 and paged_at: of those that began an incident which others may join.
 create table alerts (
     id blob primary key,
     integration_id blob not null references integrations,
@@ -126,18 +127,25 @@ create table alerts (
     labels text not null,
     links text not null,
     reports integer not null,
-    opened integer not null,
-    opened_since integer not null,
+    openings text not null,
     suppressed_by text,
+    group_sha256 blob,
+    paged_at integer,
     first_at integer not null,
     last_at integer not null,
+    closes_at integer,
     closed_at integer,
-    check ((state = 'closed') = (closed_at is not null))
+    check ((state = 'closed') = (closed_at is not null)),
+    check (state = 'open' or closes_at is null),
+    check (group_sha256 is null or paged_at is not null)
 ) strict;
 create unique index alerts_open on alerts (integration_id, dedup_key) where state = 'open';
 create index alerts_key on alerts (integration_id, dedup_key, last_at);
 create index alerts_incident on alerts (incident_id);
 create index alerts_service on alerts (service_id, last_at);
+create index alerts_group on alerts (service_id, group_sha256, paged_at) where group_sha256 is not null;
+create index alerts_waiting on alerts (service_id) where state = 'open' and (closes_at is not null or incident_id is null);
+create index alerts_alone on alerts (closed_at) where incident_id is null;
 
 -- Everybody an incident rang for or names: who may act on it.
 create table incident_responders (

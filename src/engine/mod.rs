@@ -26,7 +26,7 @@ use crate::clock::{Clock, Timestamp};
 use crate::db::{self, Engine as Kindred, Store};
 use crate::delivery::Delivery;
 use crate::hub::Hub;
-use crate::id::{ApprovalId, IncidentId, MaintenanceWindowId, NotificationId, ScheduleId};
+use crate::id::{AlertId, ApprovalId, IncidentId, IntegrationId, MaintenanceWindowId, NotificationId, ScheduleId};
 use crate::identity::Identity;
 use crate::jobs::{self, Handoff, Job, Kind, Queue};
 use crate::journal::{self, Journal};
@@ -247,6 +247,8 @@ impl Worker {
             Kind::ApprovalDeadline
             | Kind::ApprovalBell
             | Kind::IncidentTimer
+            | Kind::AlertTimer
+            | Kind::Heartbeat
             | Kind::HandOver
             | Kind::FailOver
             | Kind::FanOut
@@ -329,6 +331,8 @@ impl Engine {
             Kind::IncidentTimer => self.paging.timer(IncidentId(job.subject), job.clone()).await,
             Kind::Webhook => self.webhooks.deliver(job.clone()).await,
             Kind::ApprovalBell => self.approvals.bell(ApprovalId(job.subject), job.clone()).await,
+            Kind::AlertTimer => self.paging.alert_timer(AlertId(job.subject), job.clone()).await,
+            Kind::Heartbeat => self.paging.heartbeat_timer(IntegrationId(job.subject), job.clone()).await,
             Kind::MaintenanceOver => self.paging.maintenance_over(MaintenanceWindowId(job.subject), job.clone()).await,
             Kind::HandOver => self.schedules.hand_over(ScheduleId(job.subject), job.clone()).await,
         }

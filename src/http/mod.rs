@@ -24,6 +24,7 @@ mod grants;
 mod health;
 mod incident_acts;
 mod incidents;
+mod ingest;
 mod input;
 mod integrations;
 mod journal;
@@ -139,6 +140,7 @@ fn api() -> ApiRouter<State> {
         .merge(approvals::router())
         .merge(grants::router())
         .merge(incidents::router())
+        .merge(ingest::router())
         .merge(incident_acts::router())
         .merge(services::router())
         .merge(integrations::router())

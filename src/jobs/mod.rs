@@ -53,6 +53,10 @@ pub enum Kind {
     Webhook,
     /// A request that was folded into another may ring by itself now. Subject: an approval.
     ApprovalBell,
+    /// What was suppressed may page now, or what was to be quiet is over. Subject: an alert.
+    AlertTimer,
+    /// A heartbeat may be overdue. Subject: an integration.
+    Heartbeat,
     /// Nobody was paged about a service for a while, and that is over. Subject: a maintenance window.
     MaintenanceOver,
     /// Somebody else may have the pager now, or nobody soon. Subject: a schedule.
@@ -61,7 +65,7 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind, for metrics and tests.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 12] = [
         Self::FailOver,
         Self::FanOut,
         Self::Unreachable,
@@ -70,6 +74,8 @@ impl Kind {
         Self::IncidentTimer,
         Self::Webhook,
         Self::ApprovalBell,
+        Self::AlertTimer,
+        Self::Heartbeat,
         Self::MaintenanceOver,
         Self::HandOver,
     ];
@@ -86,6 +92,8 @@ impl Kind {
             Self::IncidentTimer => "incident_timer",
             Self::Webhook => "webhook",
             Self::ApprovalBell => "approval_bell",
+            Self::AlertTimer => "alert_timer",
+            Self::Heartbeat => "heartbeat",
             Self::MaintenanceOver => "maintenance_over",
             Self::HandOver => "hand_over",
         }

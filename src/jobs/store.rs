@@ -50,7 +50,7 @@ pub(super) async fn insert(tx: &mut Tx<'_>, job: &Job, due_at: Timestamp, now: T
 macro_rules! known {
     () => {
         " and kind in ('fail_over', 'fan_out', 'unreachable', 'withdraw', 'approval_deadline', 'incident_timer', 'webhook',
-             'approval_bell', 'maintenance_over', 'hand_over')"
+             'approval_bell', 'maintenance_over', 'hand_over', 'alert_timer', 'heartbeat')"
     };
 }
 

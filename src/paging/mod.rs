@@ -7,6 +7,7 @@
 //! - The last step rings for ever; silence is not an outcome.
 
 mod acts;
+pub mod alerts;
 pub mod escalation;
 mod incident;
 mod listing;
@@ -27,6 +28,7 @@ mod timeline;
 mod words;
 
 pub use acts::{Deed, Disowned, Done, Until};
+pub use alerts::{Change, Outcome, Report, Signal, Taken};
 pub use listing::{Filter, Phase};
 pub use machine::{
     Act, Agent, Effect, Event, Incident, Place, REOPEN_WITHIN, Refusal, SNOOZE_LEAST, SNOOZE_MOST, State, Urgency,
@@ -36,6 +38,7 @@ pub use naming::{NotATo, To};
 pub use plan::{Handed, NobodyNamed, NotATarget, Plan, Step, Target, Tempo};
 pub use reference::Reference;
 pub use service::{Acted, Error, Named, Page, Paged, Paging, Parts, Refused, Settings, View, ViewStep};
+pub use services::{AlertAction, Integration, IntegrationKind, IntegrationSettings, Mapping, Severity};
 pub use setup::{SetupError, SetupRefused};
 pub use store::forget_before;
 pub use timeline::{Line, Timeline};

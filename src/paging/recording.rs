@@ -20,6 +20,12 @@ pub(super) enum Cause {
     /// It began; what the journal says of that.
     Opened(Value),
     Event(Event),
+    /// An integration reported it; what the journal says of that.
+    Reported {
+        event: Event,
+        kind: &'static str,
+        data: Value,
+    },
 }
 
 /// A change, and what it was before.
@@ -32,7 +38,7 @@ impl Change {
     pub(super) fn event(&self) -> Option<&Event> {
         match &self.cause {
             Cause::Opened(_) => None,
-            Cause::Event(event) => Some(event),
+            Cause::Event(event) | Cause::Reported { event, .. } => Some(event),
         }
     }
 
@@ -77,6 +83,12 @@ fn acted(act: &Act, mut data: Value) -> Value {
 fn entry(incident: &Incident, change: &Change) -> Option<(&'static str, Value)> {
     let event = match &change.cause {
         Cause::Opened(data) => return Some(("incident.triggered", data.clone())),
+        Cause::Reported { kind, data, .. } => {
+            let mut data = data.clone();
+            data["title"] = json!(incident.title);
+            data["reports"] = json!(incident.reports);
+            return Some((kind, data));
+        }
         Cause::Event(event) => event,
     };
     Some(match event {

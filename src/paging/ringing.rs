@@ -271,6 +271,24 @@ pub(super) async fn apply(
     Ok((incident, told))
 }
 
+/// As [`apply`], for a report of an integration, recorded as that kind and with what it says.
+pub(super) async fn apply_as(
+    tx: &mut Tx<'_>,
+    parts: &Parts,
+    incident: Incident,
+    event: Event,
+    by: &By,
+    (kind, data): (&'static str, Value),
+    now: Timestamp,
+) -> Result<(Incident, Told), Error> {
+    let before = Some(incident.state);
+    let (mut incident, effects) = incident.step(event.clone(), now)?;
+    store::save(tx, &incident).await?;
+    let change = Change { cause: Cause::Reported { event, kind, data }, before };
+    let told = perform(tx, parts, &mut incident, change, effects, by, now).await?;
+    Ok((incident, told))
+}
+
 /// Performs effects and records the change. When nobody of a step can be reached, the next step is rung at once: each turn takes a later
 /// step, so this ends.
 async fn perform(

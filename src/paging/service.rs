@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::machine::{Agent, Event, Incident, Refusal, State, Urgency};
 use super::plan::{NobodyNamed, Target, Tempo};
 use super::ringing::{By, apply, open};
-use super::{Reference, To, maintenance, schedules, services, store};
+use super::{Reference, To, alerts, maintenance, schedules, services, store};
 use crate::clock::Clock;
 use crate::db::{self, Db, Store};
 use crate::delivery::{self, Delivery};
@@ -285,7 +285,8 @@ impl Paging {
         gone_on.map_err(|failure| stored(id, failure))
     }
 
-    /// Sets the timers of incidents and maintenance windows that lost theirs, which only a buried job can bring about; how many there were.
+    /// Sets the timers of incidents, maintenance windows, alerts and heartbeats that lost theirs, which only a buried job can bring
+    /// about; how many there were.
     ///
     /// # Errors
     /// Storage errors.
@@ -305,7 +306,8 @@ impl Paging {
                         tracing::error!(window = %id, "a maintenance window had lost its end; it ends now");
                         queue.enqueue(tx, Kind::MaintenanceOver, id.0, now).await?;
                     }
-                    Ok(lost.len() + unended.len())
+                    let reported = alerts::mend(tx, &queue, now.before(OVERDUE), now).await?;
+                    Ok(lost.len() + unended.len() + reported)
                 })
             })
             .await
@@ -343,9 +345,14 @@ impl Paging {
 
 /// A failure where nobody asked who could be refused.
 fn stored(id: IncidentId, failure: Error) -> db::Error {
+    stored_of("incidents", id, failure)
+}
+
+/// As [`stored`], about a row of any table.
+pub(super) fn stored_of(table: &'static str, id: impl std::fmt::Display, failure: Error) -> db::Error {
     match failure {
         Failure::Db(error) => error,
-        other => db::Error::inconsistent("incidents", id, other),
+        other => db::Error::inconsistent(table, id, other),
     }
 }
 

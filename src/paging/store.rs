@@ -333,14 +333,15 @@ const FORGETTABLE: Sql = Sql::either(
     "select id from incidents where state = 'resolved' and acted_at < $1 order by acted_at limit 100 for update skip locked",
 );
 
-/// Forgets some incidents that were resolved before then; which they were.
+/// Forgets some incidents that were resolved before then, and alerts that never had one; which they were.
 ///
 /// # Errors
 /// Storage errors.
 pub async fn forget_before(tx: &mut Tx<'_>, before: Timestamp) -> Result<Vec<Uuid>> {
-    let ids: Vec<Uuid> = tx.query(FORGETTABLE).bind(before).all().await?;
+    let mut ids: Vec<Uuid> = tx.query(FORGETTABLE).bind(before).all().await?;
     if !ids.is_empty() {
         tx.query(among!("delete from incidents where id in")).bind(db::ids(&ids)).execute().await?;
     }
+    ids.extend(super::alerts::forget_before(tx, before).await?);
     Ok(ids)
 }

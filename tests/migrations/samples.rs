@@ -264,7 +264,8 @@ fn incidents() -> Vec<Sample> {
         alerts {
             id: Id(58), integration_id: INTEGRATION, service_id: SERVICE, dedup_key: Text("db1/disk"), state: Text("closed"),
             incident_id: incident.clone(), severity: Text("critical"), summary: Text("disk full"), source: Text("db1"), details: Json("{}"),
-            labels: Json("{}"), links: Json("[]"), reports: Int(3), opened: Int(1), opened_since: Int(NOW), suppressed_by: Null,
+            labels: Json("{}"), links: Json("[]"), reports: Int(3), openings: Json(r#"["2027-01-15T08:00:00Z"]"#),
+            suppressed_by: Null, group_sha256: DIGEST, paged_at: Int(NOW), closes_at: Null,
             first_at: Int(NOW), last_at: Int(NOW + 1), closed_at: Int(NOW + 1),
         }
         notifications {
@@ -355,6 +356,8 @@ fn unloved() -> Vec<(&'static str, &'static str, Value)> {
         ("alerts", "state", Text("open")),
         ("alerts", "severity", Text("bad")),
         ("alerts", "closed_at", Null),
+        ("alerts", "closes_at", Int(NOW)),
+        ("alerts", "paged_at", Null),
         ("incident_responders", "user_id", Id(99)),
         ("attempts", "state", Text("lost")),
         ("attempts", "channel", Text("pigeon")),

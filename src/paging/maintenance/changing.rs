@@ -12,7 +12,7 @@ use crate::identity::{self, Call, CallRefusal, Caller, Handle, User};
 use crate::jobs::{self, Job, Kind};
 use crate::journal::Actor;
 use crate::paging::setup::{self, SetupError, SetupRefused, field};
-use crate::paging::{Paging, Parts, services};
+use crate::paging::{Paging, Parts, alerts, services};
 
 /// A longer window is a mistake.
 const LONGEST: Duration = Duration::from_hours(90 * 24);
@@ -152,7 +152,7 @@ impl Paging {
                         }
                         end(tx, &parts, &window, Actor::System, now).await?;
                     }
-                    Ok(())
+                    alerts::wake(tx, &parts.queue, window.of, now).await
                 })
             })
             .await
