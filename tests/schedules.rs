@@ -339,7 +339,7 @@ mod stories {
             assert_eq!((refusal.status, refusal.body["field"].as_str()), (400, Some(field)), "{bad}");
         }
         for (bad, field) in [
-            (json!({"user": "@ann"}), "for"),
+            (json!({"user": "@ann"}), "until"),
             (json!({"user": "@ann", "for": "60m", "until": "2027-01-16T00:00"}), "for"),
             (json!({"for": "60m"}), "user"),
             (json!({"user": "@nobody", "for": "60m"}), "user"),

@@ -261,7 +261,7 @@ async fn override_it(
     let until = match (body.until, body.r#for) {
         (Some(until), None) => Until::At(until),
         (None, Some(length)) => Until::For(length),
-        (None, None) => return Err(Problem::field("for", "is missing: say for how long, or `until` when")),
+        (None, None) => return Err(Problem::field("until", "is missing: say until when, or `for` how long")),
         (Some(_), Some(_)) => return Err(Problem::field("for", "is there beside `until`: say one of them")),
     };
     let new = NewOverride { user: body.user, instead_of: body.instead_of, from: body.from, until };

@@ -95,7 +95,7 @@ pub(crate) async fn good(raw: &Raw<'_>, cast: &Cast) -> Vec<Good> {
     raw.shot(As::Operator, "PUT", "/v1/schedules/days").json(&schedule).fire().await.expect(201);
     let mut named = schedule.clone();
     named["name"] = json!("nights");
-    let taken = json!({"user": "@yannick", "from": "2030-01-01T09:00", "until": "2030-01-02T09:00"});
+    let taken = json!({"user": "@yannick", "from": "2027-02-01T09:00", "until": "2027-02-02T09:00"});
     raw.post(As::Operator, "/v1/teams", &json!({"name": "paged"})).await.expect(201);
     raw.post(As::Operator, "/v1/services", &json!({"name": "web", "team": "paged"})).await.expect(201);
     let prom = json!({"name": "prom", "kind": "events"});
