@@ -45,6 +45,7 @@ mod qr;
 mod reply;
 mod request;
 mod restore;
+mod rules;
 mod schedule;
 mod serve;
 mod team;
@@ -90,6 +91,7 @@ enum Command {
     Page(page::Page),
     Incident(incident::Command),
     Schedule(schedule::Command),
+    Rules(rules::Command),
     Events(events::Events),
     Journal(journal::Command),
     Keys(keys::Command),
@@ -158,6 +160,7 @@ async fn perform(command: Command, out: &mut Out) -> Result<Outcome, Failure> {
         Command::Page(page) => page.run(out).await,
         Command::Incident(incident) => incident.run(out).await,
         Command::Schedule(schedule) => schedule.run(out),
+        Command::Rules(rules) => rules.run(out).await,
         Command::Events(events) => events.run(out).await,
         Command::Journal(journal) => journal.run(out).await,
         Command::Keys(keys) => keys.run(out).await,

@@ -26,7 +26,7 @@ use crate::clock::{Clock, Timestamp};
 use crate::db::{self, Engine as Kindred, Store};
 use crate::delivery::Delivery;
 use crate::hub::Hub;
-use crate::id::{ApprovalId, IncidentId, NotificationId};
+use crate::id::{ApprovalId, BundleId, IncidentId, NotificationId};
 use crate::identity::Identity;
 use crate::jobs::{self, Handoff, Job, Kind, Queue};
 use crate::journal::{self, Journal};
@@ -244,6 +244,7 @@ impl Worker {
             Kind::ApprovalDeadline
             | Kind::ApprovalBell
             | Kind::IncidentTimer
+            | Kind::Bundle
             | Kind::FailOver
             | Kind::FanOut
             | Kind::Unreachable => self.timers.clone(),
@@ -320,6 +321,7 @@ impl Engine {
             Kind::Unreachable => self.unreachable(job).await,
             Kind::ApprovalDeadline => self.approvals.deadline(ApprovalId(job.subject), job.clone()).await,
             Kind::IncidentTimer => self.paging.timer(IncidentId(job.subject), job.clone()).await,
+            Kind::Bundle => self.paging.bundle(BundleId(job.subject), job.clone()).await,
             Kind::Webhook => self.webhooks.deliver(job.clone()).await,
             Kind::ApprovalBell => self.approvals.bell(ApprovalId(job.subject), job.clone()).await,
         }

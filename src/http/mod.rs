@@ -28,6 +28,7 @@ mod logins;
 mod me;
 mod middleware;
 mod output;
+mod paging_rules;
 mod passkeys;
 mod people;
 mod policies;
@@ -139,6 +140,7 @@ fn api() -> ApiRouter<State> {
         .merge(freezes::router())
         .merge(teams::router())
         .merge(me::router())
+        .merge(paging_rules::router())
         .merge(away::router())
         .merge(email::router())
         .merge(users::router())

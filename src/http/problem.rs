@@ -424,6 +424,8 @@ impl From<paging::Refused> for Problem {
             R::NoSuch { field, .. } | R::SecondService { field } | R::NotAService { field } => Self::field(field, detail),
             R::NobodyNamed => Self::field("to", detail),
             R::ActorMissing | R::ActorNotTaken => Self::field("actor", detail),
+            R::UserUnknown(_) => Self::not_found(detail),
+            R::Rules(invalid) => Self::field(invalid.field, invalid.why),
         }
     }
 }

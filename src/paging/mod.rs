@@ -6,13 +6,17 @@
 //! - Pages fail open: when in doubt it rings again.
 //! - The last step rings for ever; silence is not an outcome.
 
+mod bundles;
+mod calling;
 pub mod escalation;
 mod machine;
 mod naming;
 mod plan;
 mod reaching;
+pub mod readiness;
 mod reference;
 mod ringing;
+pub mod rules;
 pub mod schedules;
 mod service;
 pub mod services;

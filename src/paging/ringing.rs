@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::machine::{Act, Agent, Effect, Event, Incident, State, Urgency};
 use super::plan::{Plan, Step, Target};
 use super::service::{Error, Page, Paged, Parts, Refused, Settings};
-use super::{Reference, To, reaching, schedules, services, store, words};
+use super::{Reference, To, bundles, calling, schedules, services, store, words};
 use crate::clock::Timestamp;
 use crate::db::{self, Db, Tx};
 use crate::delivery::{Content, Notice};
@@ -281,7 +281,8 @@ fn entry(incident: &Incident, event: &Event) -> Option<(&'static str, Value)> {
     })
 }
 
-/// Performs effects. When nobody of a step can be reached, the next step is rung at once: each turn takes a later step, so this ends.
+/// Performs effects. When nobody of a step can be reached, the next step is rung at once; when all have quiet hours, it is put off. Each
+/// turn takes a later step or none, so this ends.
 async fn perform(
     tx: &mut Tx<'_>,
     parts: &Parts,
@@ -292,69 +293,44 @@ async fn perform(
 ) -> Result<Told, Error> {
     let mut told = Told::default();
     loop {
-        let mut silent = false;
+        let mut silence = None;
+        // Who was asked to look as well and cannot be reached ends no step: those it rings are there.
+        let is_a_step = effects.iter().any(|effect| matches!(effect, Effect::WakeAt(_)));
         for effect in effects {
             match effect {
-                Effect::Ring { targets, ring, .. } => {
-                    let rung = ring_at(tx, parts, incident, &targets, ring, now).await?;
-                    silent = rung.rung.is_empty();
-                    told.rung.extend(rung.rung);
-                    told.unreachable.extend(rung.unreachable);
+                Effect::Ring { targets, ring, since, rung_at } => {
+                    let ring = calling::Ring { targets, number: ring, since, before: rung_at };
+                    let rung = calling::ring(tx, parts, incident, &ring, now).await?;
+                    silence = rung.silence.filter(|_| is_a_step);
+                    told.rung.extend(rung.told.rung);
+                    told.unreachable.extend(rung.told.unreachable);
                 }
-                Effect::WakeAt(at) => parts.queue.enqueue(tx, Kind::IncidentTimer, incident.id.0, at).await?,
+                Effect::WakeAt(at) => {
+                    let urgent = incident.urgency == Urgency::High;
+                    parts.queue.enqueue_as(tx, Kind::IncidentTimer, incident.id.0, at, urgent).await?;
+                }
                 Effect::TellActor { user, via } => tell_actor(tx, parts, incident, user, via, now).await?,
                 Effect::Withdraw => withdraw(tx, parts, incident, by, now).await?,
             }
         }
         let (hub, id) = (parts.hub.clone(), incident.id.0);
         tx.after_commit(move || hub.wake(id));
-        if !silent {
-            return Ok(told);
-        }
+        let Some(event) = silence else { return Ok(told) };
         let before = incident.state;
-        let (next, more) = incident.clone().step(Event::NobodyReachable, now)?;
+        let (next, more) = incident.clone().step(event.clone(), now)?;
         if next.state == before {
             return Ok(told);
         }
         *incident = next;
         store::save(tx, incident).await?;
         let system = By { actor: Actor::System, device: None };
-        record(tx, parts, incident, &Event::NobodyReachable, &system, now).await?;
+        record(tx, parts, incident, &event, &system, now).await?;
         effects = more;
     }
 }
 
-async fn ring_at(
-    tx: &mut Tx<'_>,
-    parts: &Parts,
-    incident: &Incident,
-    targets: &[Target],
-    ring: u32,
-    now: Timestamp,
-) -> Result<Told, Error> {
-    let people = reaching::people(tx.db(), targets, now).await?;
-    store::add_responders(tx, incident.id, &people, now).await?;
-    let opened_by = opener(tx.db(), incident.opened_by).await?;
-    let words = words::ringing(incident, ring, &opened_by);
-    let high = incident.urgency == Urgency::High;
-    let full = words::in_full(incident, &words);
-    let content = Content { high, full, ..content(incident, Category::Page, words) };
-    let mut told = Told::default();
-    for user in people {
-        // A ring is of no use once the next one has rung.
-        let expires_at = now.after(incident.plan.ring_every());
-        let notice = Notice { user, subject: incident.id.0, round: ring, content: content.clone(), expires_at, replaces: None };
-        if parts.delivery.notify(tx, notice, now).await? == 0 {
-            told.unreachable.insert(user);
-        } else {
-            told.rung.insert(user);
-        }
-    }
-    Ok(told)
-}
-
 /// The name of who reported an incident.
-async fn opener(db: &mut Db<'_>, actor: Actor) -> Result<String, db::Error> {
+pub(super) async fn opener(db: &mut Db<'_>, actor: Actor) -> Result<String, db::Error> {
     Ok(match actor {
         Actor::User { user, .. } => identity::known_user(db, user).await?.name.as_str().to_owned(),
         Actor::Bot { bot, user } => {
@@ -397,6 +373,7 @@ const ACTED_LIFE: std::time::Duration = std::time::Duration::from_secs(24 * 3600
 
 async fn withdraw(tx: &mut Tx<'_>, parts: &Parts, incident: &Incident, by: &By, now: Timestamp) -> Result<(), Error> {
     let Some(act) = incident.state.act() else { return Ok(()) };
+    bundles::left(tx, parts, incident.id, by.device, now).await?;
     let name = match act.by {
         Agent::Person { user, .. } => identity::known_user(tx.db(), user).await?.name.as_str().to_owned(),
         Agent::Integration(integration) => services::integration_name(tx.db(), integration).await?,
@@ -406,7 +383,7 @@ async fn withdraw(tx: &mut Tx<'_>, parts: &Parts, incident: &Incident, by: &By, 
     Ok(())
 }
 
-fn content(incident: &Incident, category: Category, words: crate::delivery::Words) -> Content {
+pub(super) fn content(incident: &Incident, category: Category, words: crate::delivery::Words) -> Content {
     Content {
         category,
         high: category == Category::Page || category == Category::Acted,
