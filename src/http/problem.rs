@@ -419,12 +419,11 @@ impl From<paging::Refused> for Problem {
         let detail = refused.to_string();
         match refused {
             R::Machine(refusal) => Self::incident(refusal, detail),
-            R::NotFound(_) => Self::not_found(detail),
+            R::NotFound(_) | R::UserUnknown(_) => Self::not_found(detail),
             R::PersonUnknown { field, nobody } => Self::nobody(field, &nobody),
             R::NoSuch { field, .. } | R::SecondService { field } | R::NotAService { field } => Self::field(field, detail),
             R::NobodyNamed => Self::field("to", detail),
             R::ActorMissing | R::ActorNotTaken => Self::field("actor", detail),
-            R::UserUnknown(_) => Self::not_found(detail),
             R::Rules(invalid) => Self::field(invalid.field, invalid.why),
         }
     }

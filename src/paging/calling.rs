@@ -59,7 +59,13 @@ enum Share {
 const MAIL_LIFE: Duration = Duration::from_hours(1);
 
 /// Rings.
-pub(super) async fn ring(tx: &mut Tx<'_>, parts: &Parts, incident: &Incident, ring: &Ring, now: Timestamp) -> Result<Rung, Error> {
+pub(super) async fn ring(
+    tx: &mut Tx<'_>,
+    parts: &Parts,
+    incident: &Incident,
+    ring: &Ring,
+    now: Timestamp,
+) -> Result<Rung, Error> {
     let mut people = reaching::people(tx.db(), &ring.targets, now).await?;
     store::add_responders(tx, incident.id, &people, now).await?;
     people.sort_unstable();
@@ -75,7 +81,11 @@ pub(super) async fn ring(tx: &mut Tx<'_>, parts: &Parts, incident: &Incident, ri
             Share::Told(due, lasts) => {
                 let notice = Notice { user, round: ring.number, expires_at: now.after(lasts), ..letter.clone() };
                 let there = tell(tx, parts, incident, due, notice, now).await? || ring.before.is_some() && due.push.is_none();
-                if there { told.rung.insert(user) } else { told.unreachable.insert(user) };
+                if there {
+                    told.rung.insert(user)
+                } else {
+                    told.unreachable.insert(user)
+                };
             }
         }
     }
@@ -153,7 +163,14 @@ async fn letter(db: &mut Db<'_>, incident: &Incident, ring: u32) -> Result<Notic
 }
 
 /// Tells one person; whether there is a way to them.
-async fn tell(tx: &mut Tx<'_>, parts: &Parts, incident: &Incident, due: Due, notice: Notice, now: Timestamp) -> Result<bool, Error> {
+async fn tell(
+    tx: &mut Tx<'_>,
+    parts: &Parts,
+    incident: &Incident,
+    due: Due,
+    notice: Notice,
+    now: Timestamp,
+) -> Result<bool, Error> {
     let mut there = false;
     if let Some(loudness) = due.push {
         let mut notice = notice.clone();

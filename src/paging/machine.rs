@@ -390,7 +390,12 @@ impl Incident {
         })
     }
 
-    fn while_resolved(&mut self, (over, ring, merged_into): (Act, u32, Option<IncidentId>), event: Event, now: Timestamp) -> Stepped {
+    fn while_resolved(
+        &mut self,
+        (over, ring, merged_into): (Act, u32, Option<IncidentId>),
+        event: Event,
+        now: Timestamp,
+    ) -> Stepped {
         let stays = (self.state, Vec::new());
         match (event, merged_into) {
             (Event::Resolved(_) | Event::TimerRang | Event::NobodyReachable | Event::AllQuiet { .. }, _) => Ok(stays),

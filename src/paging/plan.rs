@@ -98,19 +98,8 @@ pub struct NobodyNamed;
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Stored {
-    Now {
-        steps: Vec<Step>,
-        repeats: u32,
-        last_resort: Vec<Target>,
-        ring_seconds: u32,
-        acknowledgement_seconds: Option<u32>,
-    },
-    Before {
-        steps: Vec<Vec<UserId>>,
-        rings: u32,
-        ring_seconds: u32,
-        acknowledgement_seconds: u32,
-    },
+    Now { steps: Vec<Step>, repeats: u32, last_resort: Vec<Target>, ring_seconds: u32, acknowledgement_seconds: Option<u32> },
+    Before { steps: Vec<Vec<UserId>>, rings: u32, ring_seconds: u32, acknowledgement_seconds: u32 },
 }
 
 impl TryFrom<Stored> for Plan {
@@ -139,10 +128,8 @@ impl Plan {
     /// # Errors
     /// [`NobodyNamed`] when nobody is named anywhere.
     pub fn new(steps: Vec<Step>, repeats: u32, last_resort: Vec<Target>, tempo: Tempo) -> Result<Self, NobodyNamed> {
-        let made = steps.into_iter().map(|step| Step {
-            targets: each_once(step.targets),
-            escalate_after: step.escalate_after.max(1),
-        });
+        let made =
+            steps.into_iter().map(|step| Step { targets: each_once(step.targets), escalate_after: step.escalate_after.max(1) });
         let mut steps: Vec<_> = made.filter(|step| !step.targets.is_empty()).collect();
         let (last_resort, ring_seconds) = (each_once(last_resort), tempo.ring_seconds.max(1));
         if steps.is_empty() {

@@ -237,7 +237,14 @@ pub(super) async fn apply(
     Ok((incident, told))
 }
 
-async fn record(tx: &mut Tx<'_>, parts: &Parts, incident: &Incident, event: &Event, by: &By, now: Timestamp) -> Result<(), Error> {
+async fn record(
+    tx: &mut Tx<'_>,
+    parts: &Parts,
+    incident: &Incident,
+    event: &Event,
+    by: &By,
+    now: Timestamp,
+) -> Result<(), Error> {
     let Some((kind, data)) = entry(incident, event) else { return Ok(()) };
     let entry = Entry { kind, actor: by.actor, subject: incident.id.to_string(), data };
     Ok(parts.journal.append(tx, now, entry).await?)

@@ -1,7 +1,7 @@
 //! The SQL of escalation policies.
 
-use super::EscalationPolicy;
 use super::super::plan::{Step, Target};
+use super::EscalationPolicy;
 use crate::db::{Db, Error, FromRow, Json, Result, Row};
 use crate::id::EscalationPolicyId;
 

@@ -216,9 +216,10 @@ impl QuietHours {
         }
         match Hours::parse(self.hours.iter().map(String::as_str)) {
             Ok(_) => Ok(()),
-            Err((at, _)) => {
-                invalid(format!("quiet_hours.hours[{at}]"), "are not hours like \"mon-fri 22:00-07:00\" or \"sat 00:00 - mon 07:00\"")
-            }
+            Err((at, _)) => invalid(
+                format!("quiet_hours.hours[{at}]"),
+                "are not hours like \"mon-fri 22:00-07:00\" or \"sat 00:00 - mon 07:00\"",
+            ),
         }
     }
 }

@@ -44,7 +44,8 @@ impl Paging {
             .write(&self.store, now, move |tx| {
                 Box::pin(async move {
                     store::put(tx, user, &kept, now).await?;
-                    let entry = Entry { kind: "user.paging_rules", actor, subject: user.to_string(), data: json!({"rules": kept}) };
+                    let entry =
+                        Entry { kind: "user.paging_rules", actor, subject: user.to_string(), data: json!({"rules": kept}) };
                     Ok(journal.append(tx, now, entry).await?)
                 })
             })

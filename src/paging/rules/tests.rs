@@ -38,7 +38,8 @@ fn the_defaults_ring_until_somebody_answers_and_tell_once_what_can_wait() {
 
 #[test]
 fn ways_come_after_their_minutes_and_are_repeated_as_often_as_it_says() {
-    let ways = |ways: serde_json::Value, repeat: u32| rules(serde_json::json!({"high": {"ways": ways, "repeat_minutes": repeat}}));
+    let ways =
+        |ways: serde_json::Value, repeat: u32| rules(serde_json::json!({"high": {"ways": ways, "repeat_minutes": repeat}}));
     let patient = ways(serde_json::json!([{"way": "push"}, {"after_minutes": 3, "way": "loud"}]), 0);
     assert_eq!(rings(&patient, Urgency::High, 6).join(" "), "Q Q Q L L L");
     let seldom = ways(serde_json::json!([{"way": "loud"}]), 3);
@@ -57,7 +58,8 @@ fn nothing_is_missed_between_rings_that_are_far_apart() {
 
 #[test]
 fn every_way_that_has_begun_was_due_exactly_once_however_the_rings_fall() {
-    let rules = rules(serde_json::json!({"low": {"ways": [{"after_minutes": 1, "way": "push"}, {"after_minutes": 4, "way": "email"},
+    let rules =
+        rules(serde_json::json!({"low": {"ways": [{"after_minutes": 1, "way": "push"}, {"after_minutes": 4, "way": "email"},
         {"after_minutes": 9, "way": "loud"}], "once": true}}));
     for step in 1..20_u32 {
         let (mut pushes, mut emails, mut before) = (0, 0, None);
@@ -89,7 +91,10 @@ fn quiet_hours_are_by_the_wall_clock_and_only_for_what_can_wait() {
         ..Rules::default()
     };
     let now = at("2026-11-23T20:00:00Z");
-    assert!(quiet_until(&always, Urgency::Low, now).is_some_and(|until| until > now), "somebody who is always quiet is asked again");
+    assert!(
+        quiet_until(&always, Urgency::Low, now).is_some_and(|until| until > now),
+        "somebody who is always quiet is asked again"
+    );
 }
 
 #[test]
