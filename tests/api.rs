@@ -14,7 +14,7 @@ mod stories {
 
     use crate::world::contract::{OPERATIONS, SEEN};
     use crate::world::raw::{As, Raw, RawBot, RawPhone};
-    use crate::world::{World, deploy};
+    use crate::world::{World, deploy, minutes};
 
     /// Statuses of success that the document promises and this walk cannot bring about, with the reason.
     const NOT_WALKED: &[&str] = &[
@@ -275,14 +275,30 @@ mod stories {
     async fn incidents(raw: &Raw<'_>, bot: &RawBot, phone: &RawPhone) {
         let page = json!({"title": "Down", "to": ["@yannick"], "details": "all of it", "urgency": "low",
             "links": ["https://ops.example/"], "actor": "@yannick"});
+        let other = raw.page(bot, "yannick").await;
         let reference = raw.post(As::Bot(bot), "/v1/incidents", &page).await.expect(201).body["ref"].as_str().unwrap().to_owned();
         let path = format!("/v1/incidents/{reference}");
         raw.get(As::Bot(bot), &path).await.expect(200);
         raw.get(As::Bot(bot), &format!("{path}/deliveries")).await.expect(200);
         raw.post(As::Bot(bot), &format!("{path}/acknowledge"), &json!({"actor": "@yannick"})).await.expect(200);
-        raw.post(As::Phone(phone), &format!("{path}/not-me"), &json!({})).await.expect(204);
-        raw.post(As::Phone(phone), &format!("{path}/acknowledge"), &json!({})).await.expect(200);
-        raw.post(As::Phone(phone), &format!("{path}/resolve"), &json!({})).await.expect(200);
+        raw.post(As::Phone(phone), &format!("{path}/not-me"), &json!({})).await.expect(200);
+        for (act, body) in [
+            ("acknowledge", json!({})),
+            ("escalate", json!({"message": "I need some help"})),
+            ("reassign", json!({"to": ["@yannick"]})),
+            ("responders", json!({"to": ["@yannick"]})),
+            ("snooze", json!({"until": raw.world.clock.now().after(minutes(5))})),
+            ("wake", json!({})),
+            ("urgency", json!({"urgency": "high"})),
+            ("resolve", json!({})),
+            ("reopen", json!({})),
+        ] {
+            raw.post(As::Phone(phone), &format!("{path}/{act}"), &body).await.expect(200);
+        }
+        raw.post(As::Phone(phone), &format!("{path}/notes"), &json!({"text": "the disk is full"})).await.expect(204);
+        raw.post(As::Phone(phone), "/v1/me/acknowledge-all", &json!({})).await.expect(200);
+        raw.post(As::Phone(phone), &format!("{path}/merge"), &json!({"into": other})).await.expect(200);
+        raw.get(As::Phone(phone), &format!("{path}/timeline?limit=2")).await.expect(200);
         raw.page(bot, "yannick").await;
         raw.page(bot, "yannick").await;
         let first = raw.get(As::Bot(bot), "/v1/incidents?all=true&limit=2").await.expect(200);

@@ -20,6 +20,7 @@ mod events;
 mod freezes;
 mod grants;
 mod health;
+mod incident_acts;
 mod incidents;
 mod input;
 mod journal;
@@ -130,6 +131,7 @@ fn api() -> ApiRouter<State> {
         .merge(approvals::router())
         .merge(grants::router())
         .merge(incidents::router())
+        .merge(incident_acts::router())
         .merge(enrollments::router())
         .merge(logins::router())
         .merge(token::router())

@@ -409,6 +409,7 @@ impl Problem {
             R::NotSnoozed => conflict("not_snoozed"),
             R::Merged(into) => conflict("incident_merged").with("merged_into", into),
             R::Itself => Self::field("into", detail),
+            R::NotASnooze => Self::field("until", detail),
         }
     }
 }
@@ -423,6 +424,9 @@ impl From<paging::Refused> for Problem {
             R::PersonUnknown { field, nobody } => Self::nobody(field, &nobody),
             R::NoSuch { field, .. } | R::SecondService { field } | R::NotAService { field } => Self::field(field, detail),
             R::NobodyNamed => Self::field("to", detail),
+            R::NotAResponder(_) => Self::new(StatusCode::FORBIDDEN, "not_a_responder", detail),
+            R::IntoResolved(_) => Self::new(StatusCode::CONFLICT, "incident_resolved", detail),
+            R::NobodysOwn => Self::field("mine", detail),
             R::ActorMissing | R::ActorNotTaken => Self::field("actor", detail),
             R::Rules(invalid) => Self::field(invalid.field, invalid.why),
         }

@@ -13,7 +13,7 @@ use serde_json::json;
 use super::bundles::{self, Fold};
 use super::machine::{Event, Incident, State, Urgency};
 use super::plan::Target;
-use super::ringing::{Told, content, opener};
+use super::ringing::{Told, content};
 use super::rules::{self, Due, Facts, Loudness, Rules};
 use super::service::{Error, Parts};
 use super::{reaching, services, store, words};
@@ -64,13 +64,14 @@ pub(super) async fn ring(
     parts: &Parts,
     incident: &Incident,
     ring: &Ring,
+    said: &words::Ringing,
     now: Timestamp,
 ) -> Result<Rung, Error> {
     let mut people = reaching::people(tx.db(), &ring.targets, now).await?;
     store::add_responders(tx, incident.id, &people, now).await?;
     people.sort_unstable();
     let shares = shares(tx.db(), incident, ring, &people, now).await?;
-    let letter = letter(tx.db(), incident, ring.number).await?;
+    let letter = letter(incident, ring.number, said);
     let (mut told, mut waits, mut quiet) = (Told::default(), false, None);
     for (user, share) in shares {
         match share {
@@ -153,13 +154,12 @@ fn share(rules: &Rules, incident: &Incident, ring: &Ring, names: &Names, now: Ti
 }
 
 /// What everybody is told, but for whom, when and how loud.
-async fn letter(db: &mut Db<'_>, incident: &Incident, ring: u32) -> Result<Notice, db::Error> {
-    let opened_by = opener(db, incident.opened_by).await?;
-    let words = words::ringing(incident, ring, &opened_by);
+fn letter(incident: &Incident, ring: u32, said: &words::Ringing) -> Notice {
+    let words = words::ringing(incident, ring, said);
     let full = words::in_full(incident, &words);
     let content = Content { full, ..content(incident, Category::Page, words) };
     let (user, expires_at) = (UserId(uuid::Uuid::nil()), incident.created_at);
-    Ok(Notice { user, subject: incident.id.0, round: ring, content, expires_at, replaces: None })
+    Notice { user, subject: incident.id.0, round: ring, content, expires_at, replaces: None }
 }
 
 /// Tells one person; whether there is a way to them.

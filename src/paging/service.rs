@@ -2,9 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::machine::{Act, Agent, Event, Incident, Refusal, State, Urgency};
+use super::machine::{Agent, Event, Incident, Refusal, State, Urgency};
 use super::plan::{NobodyNamed, Target, Tempo};
-use super::ringing::{By, acting, apply, open};
+use super::ringing::{By, apply, open};
 use super::rules::Invalid;
 use super::{Reference, To, bundles, schedules, services, store};
 use crate::clock::{Clock, Timestamp};
@@ -63,6 +63,8 @@ pub struct Paged {
     pub paged: Vec<UserId>,
     /// Who has no device that can be reached.
     pub unreachable: Vec<UserId>,
+    /// Who of those that were named belongs to another team.
+    pub outside: Vec<UserId>,
 }
 
 /// An incident with the names of those involved.
@@ -153,6 +155,15 @@ pub enum Refused {
     /// Nobody was named to page, and there is no fallback person either.
     #[error("nobody to page: say who in `to`")]
     NobodyNamed,
+    /// Whoever acts has nothing to do with the incident.
+    #[error("only who {0} rings for or names, who opened it, members of its team and administrators may act on it")]
+    NotAResponder(Reference),
+    /// What is over cannot go on in another's place.
+    #[error("{0} is resolved: merge into an incident that is open")]
+    IntoResolved(Reference),
+    /// Only people have incidents of their own.
+    #[error("is for people on their own device")]
+    NobodysOwn,
     /// A bot did not say for whom it acts.
     #[error("a bot acts for a person: say who in `actor`")]
     ActorMissing,
@@ -229,56 +240,6 @@ impl Paging {
         let (now, parts, settings, call_copy) = (self.clock.now(), self.parts.clone(), self.settings.clone(), call.clone());
         call.write(&self.store, now, move |tx| Box::pin(async move { open(tx, &parts, &settings, &call_copy, page, now).await }))
             .await
-    }
-
-    /// Takes an incident. Doing what is done already is no error.
-    ///
-    /// # Errors
-    /// When there is none, or it is resolved.
-    pub async fn acknowledge(&self, call: &Call, reference: Reference, actor: Option<Who>) -> Result<(), Error> {
-        self.act(call, reference, actor, Event::Acknowledged).await
-    }
-
-    /// Ends an incident. Doing what is done already is no error.
-    ///
-    /// # Errors
-    /// When there is none.
-    pub async fn resolve(&self, call: &Call, reference: Reference, actor: Option<Who>) -> Result<(), Error> {
-        self.act(call, reference, actor, Event::Resolved).await
-    }
-
-    async fn act(&self, call: &Call, reference: Reference, actor: Option<Who>, event: fn(Act) -> Event) -> Result<(), Error> {
-        call.person_or_bot(Scope::IncidentsWrite)?;
-        let (now, parts, call_copy) = (self.clock.now(), self.parts.clone(), call.clone());
-        call.write(&self.store, now, move |tx| {
-            Box::pin(async move {
-                let who = acting(tx.db(), &call_copy, actor.as_ref()).await?;
-                let incident = store::lock(tx, &reference).await?.ok_or(Refused::NotFound(reference))?;
-                let act = Act { by: Agent::Person { user: who.user, via: who.via }, at: now };
-                apply(tx, &parts, incident, event(act), &who.by(&call_copy), now).await?;
-                crate::crash_point!("act-written");
-                Ok(())
-            })
-        })
-        .await
-    }
-
-    /// The caller says that a bot acted in their name without them: the incident rings again.
-    ///
-    /// # Errors
-    /// When there is none, or nobody acted in their name.
-    pub async fn disown(&self, call: &Call, reference: Reference) -> Result<(), Error> {
-        let person = call.person()?.clone();
-        let (now, parts, actor) = (self.clock.now(), self.parts.clone(), call.actor(None));
-        call.write(&self.store, now, move |tx| {
-            Box::pin(async move {
-                let incident = store::lock(tx, &reference).await?.ok_or(Refused::NotFound(reference))?;
-                let by = By { actor, device: Some(person.device.id) };
-                apply(tx, &parts, incident, Event::Disowned { by: person.user.id }, &by, now).await?;
-                Ok(())
-            })
-        })
-        .await
     }
 
     /// An incident's timer rang.
@@ -419,28 +380,6 @@ impl Paging {
             })
             .await
     }
-
-    /// The incidents of a page of the list, the newest first, and whether there are more.
-    ///
-    /// # Errors
-    /// When the caller may not see them.
-    pub async fn list(&self, call: &Call, all: bool, before: Option<IncidentId>, limit: u32) -> Result<(Vec<View>, bool), Error> {
-        call.person_or_bot(Scope::IncidentsRead)?;
-        self.store
-            .scan(move |db| {
-                Box::pin(async move {
-                    let mut incidents = store::list(db, all, before, limit.saturating_add(1)).await?;
-                    let more = incidents.len() > limit as usize;
-                    incidents.truncate(limit as usize);
-                    let mut views = Vec::with_capacity(incidents.len());
-                    for incident in incidents {
-                        views.push(view(db, incident).await?);
-                    }
-                    Ok((views, more))
-                })
-            })
-            .await
-    }
 }
 
 /// The next step of an incident, when it rings at nobody any more who may be reached. `rung` is the ring that came to nothing, and
@@ -474,7 +413,7 @@ fn stored(id: IncidentId, failure: Error) -> db::Error {
     }
 }
 
-async fn view(db: &mut Db<'_>, incident: Incident) -> Result<View, db::Error> {
+pub(super) async fn view(db: &mut Db<'_>, incident: Incident) -> Result<View, db::Error> {
     let mut steps = Vec::new();
     for step in incident.plan.steps() {
         steps.push(ViewStep { targets: named(db, &step.targets).await?, escalate_after: Some(step.escalate_after) });

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use uuid::Uuid;
 
 use super::Reference;
+use super::listing::{Asked, Phase};
 use super::machine::{Act, Agent, Incident, Place, State, Urgency};
 use super::plan::Plan;
 use crate::clock::Timestamp;
@@ -252,16 +253,79 @@ pub(super) async fn without_timer(db: &mut Db<'_>, since: Timestamp, limit: u32)
     .await
 }
 
-/// Open incidents, or all, the newest first.
-pub(super) async fn list(db: &mut Db<'_>, all: bool, before: Option<IncidentId>, limit: u32) -> Result<Vec<Incident>> {
-    // Ids ascend with time, so they are the cursor as well.
-    let before = before.map_or(uuid::Uuid::max(), |id| id.0);
-    let sql = if all {
-        "select * from incidents where id < $1 order by id desc limit $2"
-    } else {
-        "select * from incidents where id < $1 and state <> 'resolved' order by id desc limit $2"
+/// Where nothing is asked, the parameter is null. `$2` is the states that are asked for.
+const LIST: Sql = Sql::either(
+    "select * from incidents where id < $1 and state in (select value from json_each($2))
+       and ($3 is null or id in (select incident_id from incident_responders where user_id = $3))
+       and ($4 is null or service_id = $4) and ($5 is null or team_id = $5) and ($6 is null or urgency = $6)
+     order by id desc limit $7",
+    "select * from incidents where id < $1 and state in (select jsonb_array_elements_text($2))
+       and ($3::uuid is null or id in (select incident_id from incident_responders where user_id = $3))
+       and ($4::uuid is null or service_id = $4) and ($5::uuid is null or team_id = $5) and ($6::text is null or urgency = $6)
+     order by id desc limit $7",
+);
+
+/// The incidents that are asked for, the newest first.
+pub(super) async fn list(db: &mut Db<'_>, asked: &Asked, before: Option<IncidentId>, limit: u32) -> Result<Vec<Incident>> {
+    let states: &[&str] = match asked.phase {
+        Phase::Triggered => &["triggered"],
+        Phase::Acknowledged => &["acknowledged"],
+        Phase::Resolved => &["resolved"],
+        Phase::Open => &["triggered", "acknowledged"],
+        Phase::Any => &["triggered", "acknowledged", "resolved"],
     };
-    db.query(sql).bind(before).bind(limit).all().await
+    // Ids ascend with time, so they are the cursor as well.
+    db.query(LIST)
+        .bind(before.map_or(uuid::Uuid::max(), |id| id.0))
+        .bind(Json(states))
+        .bind(asked.user)
+        .bind(asked.service)
+        .bind(asked.team)
+        .bind(asked.urgency.map(word))
+        .bind(limit)
+        .all()
+        .await
+}
+
+/// The incidents that ring and rang for this person, in the order of their ids.
+pub(super) async fn ringing_for(db: &mut Db<'_>, user: UserId, limit: u32) -> Result<Vec<IncidentId>> {
+    db.query(
+        "select id from incidents where state = 'triggered'
+             and id in (select incident_id from incident_responders where user_id = $1)
+         order by id limit $2",
+    )
+    .bind(user)
+    .bind(limit)
+    .all()
+    .await
+}
+
+/// Whether an incident rang for somebody.
+pub(super) async fn is_responder(db: &mut Db<'_>, id: IncidentId, user: UserId) -> Result<bool> {
+    db.query("select exists (select 1 from incident_responders where incident_id = $1 and user_id = $2) as is_one")
+        .bind(id)
+        .bind(user)
+        .one()
+        .await
+}
+
+/// Lets open alerts belong to another incident; how many.
+pub(super) async fn move_alerts(tx: &mut Tx<'_>, from: IncidentId, into: IncidentId) -> Result<u64> {
+    tx.query("update alerts set incident_id = $2 where incident_id = $1 and state = 'open'").bind(from).bind(into).execute().await
+}
+
+/// Lets whoever may act on one incident act on another.
+pub(super) async fn copy_responders(tx: &mut Tx<'_>, from: IncidentId, into: IncidentId) -> Result<()> {
+    tx.query(
+        "insert into incident_responders (incident_id, user_id, since_at)
+         select $2, user_id, since_at from incident_responders where incident_id = $1
+         on conflict (incident_id, user_id) do nothing",
+    )
+    .bind(from)
+    .bind(into)
+    .execute()
+    .await?;
+    Ok(())
 }
 
 const FORGETTABLE: Sql = Sql::either(

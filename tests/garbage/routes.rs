@@ -67,7 +67,7 @@ pub(crate) async fn good(raw: &Raw<'_>, cast: &Cast) -> Vec<Good> {
     let asked = raw.ask(bot, "yannick", &action).await;
     let mut answer = phone.prepare(raw, &asked, "deny").await;
     answer["reason"] = json!("not on a Friday");
-    let reference = raw.page(bot, "yannick").await;
+    let (reference, other) = (raw.page(bot, "yannick").await, raw.page(bot, "yannick").await);
     // Nobody listens there, and nothing of this kind is sealed.
     let hook = json!({"url": "http://127.0.0.1:1024/x", "kinds": ["nothing."]});
     let webhook = raw.post(As::Operator, "/v1/webhooks", &hook).await.expect(201).id();
@@ -100,7 +100,22 @@ pub(crate) async fn good(raw: &Raw<'_>, cast: &Cast) -> Vec<Good> {
         route(Who::Nobody, "POST", &format!("/v1/receipts/{}", "A".repeat(43)), json!({"event": "opened"})),
         route(Who::Bot, "POST", "/v1/incidents", page),
         route(Who::Bot, "POST", &incident("acknowledge"), json!({"actor": "@yannick"})),
+        route(
+            Who::Bot,
+            "POST",
+            &incident("escalate"),
+            json!({"to": ["@yannick"], "message": "I need some help", "actor": "@yannick"}),
+        ),
+        route(Who::Bot, "POST", &incident("reassign"), json!({"to": ["@yannick"], "actor": "@yannick"})),
+        route(Who::Bot, "POST", &incident("responders"), json!({"to": ["@yannick"], "actor": "@yannick"})),
+        route(Who::Bot, "POST", &incident("snooze"), json!({"for_seconds": 600, "actor": "@yannick"})),
+        route(Who::Bot, "POST", &incident("wake"), json!({"actor": "@yannick"})),
+        route(Who::Bot, "POST", &incident("notes"), json!({"text": "the disk is full", "actor": "@yannick"})),
+        route(Who::Bot, "POST", &incident("urgency"), json!({"urgency": "low", "actor": "@yannick"})),
+        route(Who::Phone, "POST", "/v1/me/acknowledge-all", json!({})),
         route(Who::Bot, "POST", &incident("resolve"), json!({"actor": "@yannick"})),
+        route(Who::Bot, "POST", &incident("reopen"), json!({"actor": "@yannick"})),
+        route(Who::Bot, "POST", &incident("merge"), json!({"into": other, "actor": "@yannick"})),
         route(Who::Phone, "POST", &incident("not-me"), json!({})),
         route(Who::Operator, "POST", "/v1/enrollments", json!({"user": "@yannick"})),
         route(Who::Nobody, "POST", "/v1/logins", raw.world.blank_phone().prepare_login("cli", "@yannick", "A laptop").unwrap()),

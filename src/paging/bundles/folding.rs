@@ -13,7 +13,7 @@ use crate::identity;
 use crate::jobs::Kind as Job;
 use crate::journal::{Actor, Entry};
 use crate::paging::service::Parts;
-use crate::paging::{Incident, ringing, store as incidents, words};
+use crate::paging::{Incident, recording, ringing, store as incidents, words};
 use crate::push::Category;
 
 /// A push that is not repeated waits so long for a phone that is off.
@@ -188,9 +188,10 @@ async fn told(tx: &mut Tx<'_>, bundle: &mut Bundle, now: Timestamp) -> Result<()
 async fn by_itself(tx: &mut Tx<'_>, parts: &Parts, bundle: &mut Bundle, now: Timestamp) -> Result<()> {
     if let Some(id) = store::uncounted(tx.db(), bundle).await? {
         let incident = incidents::known(tx.db(), id).await?;
-        let opened_by = ringing::opener(tx.db(), incident.opened_by).await?;
+        let opened_by = recording::opener(tx.db(), incident.opened_by).await?;
+        let said = words::Ringing { opened_by, why: None };
         let ring = incident.state.ring();
-        let words = words::ringing(&incident, ring, &opened_by);
+        let words = words::ringing(&incident, ring, &said);
         let content = Content { high: false, ..ringing::content(&incident, Category::Page, words) };
         let expires_at = now.after(TOLD_ONCE);
         let notice = Notice { user: bundle.user, subject: id.0, round: ring, content, expires_at, replaces: None };
