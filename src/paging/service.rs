@@ -272,19 +272,23 @@ impl Paging {
     /// # Errors
     /// Storage errors.
     pub async fn unreachable(&self, id: IncidentId, rung: u32, job: Job) -> Result<(), db::Error> {
-        let (now, parts) = (self.clock.now(), self.parts.clone());
-        let gone_on: Result<(), Error> = self
-            .store
-            .for_workers()
+        // It may be about incidents that were told together: each goes on in a transaction of its own, for what rings next is locked
+        // behind its incident. The job comes last, and doing this twice is harmless.
+        let (store, bundle) = (self.store.for_workers(), BundleId(id.0));
+        let together: db::Result<Vec<IncidentId>> = store.look(move |db| Box::pin(bundles::members_of(db, bundle))).await;
+        let now = self.clock.now();
+        for member in together? {
+            let parts = self.parts.clone();
+            let gone_on: Result<(), Error> =
+                store.write(move |tx| Box::pin(async move { go_on(tx, &parts, member, None, Some(bundle), now).await })).await;
+            gone_on.map_err(|failure| stored(member, failure))?;
+        }
+        let parts = self.parts.clone();
+        let gone_on: Result<(), Error> = store
             .write(move |tx| {
                 Box::pin(async move {
                     if !jobs::complete(tx, &job).await? {
                         return Ok(());
-                    }
-                    // It may be about incidents that were told together.
-                    let bundle = BundleId(id.0);
-                    for together in bundles::members_of(tx.db(), bundle).await? {
-                        go_on(tx, &parts, together, None, Some(bundle), now).await?;
                     }
                     go_on(tx, &parts, id, Some(rung), None, now).await
                 })
