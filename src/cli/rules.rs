@@ -27,16 +27,16 @@ enum Act {
     #[command(after_help = "Example:\n  phoneops rules show --user @yannick")]
     Show(Show),
     /// Say what comes when, for incidents of one urgency: push, loud or email, after so many minutes
-    #[command(after_help = "Examples:\n  phoneops rules set high loud email:5\n  phoneops rules set low push:10 --once")]
+    #[command(after_help = "Example:\n  phoneops rules set high loud email:5\n  phoneops rules set low push:10 --once")]
     Set(Set),
     /// Say when nothing of low urgency is to be told, or --none
     #[command(
-        after_help = "Examples:\n  phoneops rules quiet \"mon-sun 22:00-07:00\" --zone Europe/Paris\n  phoneops rules quiet --none"
+        after_help = "Example:\n  phoneops rules quiet \"mon-sun 22:00-07:00\" --zone Europe/Paris\n  phoneops rules quiet --none"
     )]
     Quiet(Quiet),
     /// Be paged only for what fits, or for --everything; further filters are added with --or
     #[command(
-        after_help = "Examples:\n  phoneops rules only --service api --label env=production\n  phoneops rules only --everything"
+        after_help = "Example:\n  phoneops rules only --service api --label env=production\n  phoneops rules only --everything"
     )]
     Only(Filter),
 }
