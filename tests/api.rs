@@ -34,6 +34,7 @@ mod stories {
         emergencies(&raw, &bot, &phone).await;
         policies(&raw, &bot, &phone).await;
         incidents(&raw, &bot, &phone).await;
+        services(&raw, &phone).await;
         the_rest(&raw, &bot, &phone).await;
         let seen: BTreeSet<_> = SEEN.lock().unwrap().iter().cloned().collect();
         let mut missed = BTreeSet::new();
@@ -304,6 +305,42 @@ mod stories {
         let first = raw.get(As::Bot(bot), "/v1/incidents?all=true&limit=2").await.expect(200);
         let next = format!("/v1/incidents?all=true&cursor={}", first.body["next"].as_str().unwrap());
         assert_eq!(raw.get(As::Bot(bot), &next).await.expect(200).body["incidents"][0]["ref"], reference.as_str());
+    }
+
+    /// A service with its policy, its keys and its maintenance, each made twice where a `PUT` does both.
+    async fn services(raw: &Raw<'_>, phone: &RawPhone) {
+        let admin = As::Phone(phone);
+        let put = |path: &'static str, body: serde_json::Value| raw.shot(admin, "PUT", path).json(&body).fire();
+        raw.post(admin, "/v1/teams", &json!({"name": "api"})).await.expect(201);
+        let steps = json!([{"to": ["@yannick", "team:api"], "escalate_after_minutes": 5}]);
+        raw.post(admin, "/v1/escalation-policies", &json!({"name": "api", "steps": steps})).await.expect(201);
+        raw.post(admin, "/v1/services", &json!({"name": "api", "team": "api", "policy": "api"})).await.expect(201);
+        for status in [201, 200] {
+            let policy = json!({"team": "api", "steps": steps, "repeats": 1, "last_resort": ["@yannick"]});
+            put("/v1/escalation-policies/web", policy).await.expect(status);
+            put("/v1/services/web", json!({"team": "api", "settings": {"group_by": ["cluster"]}})).await.expect(status);
+        }
+        for path in ["/v1/escalation-policies", "/v1/escalation-policies/api", "/v1/services", "/v1/services/api"] {
+            raw.get(admin, path).await.expect(200);
+        }
+        let keys = "/v1/services/api/integrations";
+        let kinds = [
+            json!({"name": "prom", "kind": "events"}),
+            json!({"name": "hook", "kind": "generic", "mapping": {"summary": "/text", "action": {"at": "/status"}}}),
+            json!({"name": "cron", "kind": "heartbeat", "every_seconds": 60}),
+        ];
+        for body in kinds {
+            raw.post(admin, keys, &body).await.expect(201);
+        }
+        raw.post(admin, &format!("{keys}/prom/rotate"), &json!({})).await.expect(200);
+        raw.get(admin, keys).await.expect(200);
+        raw.delete(admin, &format!("{keys}/prom")).await.expect(204);
+        let window = json!({"service": "api", "for_seconds": 600, "reason": "a move"});
+        let window = raw.post(admin, "/v1/maintenance", &window).await.expect(201).id();
+        raw.get(admin, "/v1/maintenance?all=true").await.expect(200);
+        raw.delete(admin, &format!("/v1/maintenance/{window}")).await.expect(204);
+        raw.delete(admin, "/v1/services/api").await.expect(204);
+        raw.delete(admin, "/v1/escalation-policies/api").await.expect(204);
     }
 
     async fn the_rest(raw: &Raw<'_>, bot: &RawBot, phone: &RawPhone) {

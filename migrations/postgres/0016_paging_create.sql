@@ -23,23 +23,28 @@ create table services (
 );
 create unique index services_name on services (name) where removed_at is null;
 
--- How a monitoring system reports that a service breaks. Only a heartbeat has beats.
+-- How a monitoring system reports that a service breaks. Only a heartbeat has beats. A key that was replaced works until then.
 create table integrations (
     id uuid primary key,
     service_id uuid not null references services,
     name text not null,
     kind text not null check (kind in ('events', 'alertmanager', 'grafana', 'generic', 'heartbeat')),
     key_sha256 bytea not null unique,
+    previous_key_sha256 bytea,
+    previous_key_until bigint,
     settings jsonb not null,
     created_at bigint not null,
     revoked_at bigint,
     beat_at bigint,
     beat_due_at bigint,
+    check ((previous_key_sha256 is null) = (previous_key_until is null)),
     check (kind = 'heartbeat' or (beat_at is null and beat_due_at is null))
 );
-create index integrations_service on integrations (service_id);
+create unique index integrations_name on integrations (service_id, name) where revoked_at is null;
+create index integrations_previous_key on integrations (previous_key_sha256) where previous_key_sha256 is not null;
 
--- Who is on call when. hand_over_at: the hand-over whose notices wait.
+-- Who is on call when. holder_id: who was told last that they have the pager. hand_over_at: when it is looked again whether somebody
+-- else has it. gaps_told: the beginnings of gaps that its team was told of, and that are not over.
 create table schedules (
     id uuid primary key,
     name text not null,
@@ -47,10 +52,14 @@ create table schedules (
     zone text not null,
     layers jsonb not null,
     created_at bigint not null,
+    changed_at bigint not null,
     removed_at bigint,
-    hand_over_at bigint
+    holder_id uuid references users,
+    hand_over_at bigint,
+    gaps_told jsonb not null default '[]'
 );
 create unique index schedules_name on schedules (name) where removed_at is null;
+create index schedules_hand_over on schedules (hand_over_at) where removed_at is null;
 
 -- Somebody takes the pager for a while; instead_of_id: only in that person's place.
 create table overrides (

@@ -49,7 +49,8 @@ pub async fn last_heard(db: &mut Db<'_>, people: &[UserId]) -> db::Result<HashMa
 /// Storage errors.
 pub async fn reach(db: &mut Db<'_>, who: &UserRef) -> db::Result<Option<Reach>> {
     let Some(user) = active_user(db, who).await? else { return Ok(None) };
-    let push_devices = store::reachable(db, user.id, None, 1000).await?.len();
+    let (ways, _) = store::reachable(db, user.id, None, 1000).await?;
+    let push_devices = ways.len();
     let passkeys = held_passkeys(db, user.id).await?.len();
     let heard_at = last_heard(db, &[user.id]).await?.remove(&user.id);
     Ok(Some(Reach { user, push_devices, passkeys, heard_at }))
@@ -77,6 +78,19 @@ impl Delivery {
         let depth =
             |waiting: attempts::Waiting| Depth { lane: waiting.lane, waiting: waiting.count, oldest: waiting.oldest.until(now) };
         Ok(waiting.into_iter().map(depth).collect())
+    }
+
+    /// How old the token is that says to Apple who sends; none where there is none.
+    ///
+    /// # Errors
+    /// Storage errors.
+    pub async fn provider_token_age(&self) -> db::Result<Option<Duration>> {
+        if self.carriers.apns.is_none() {
+            return Ok(None);
+        }
+        let now = self.clock.now();
+        let minted_at: Option<Timestamp> = self.store.look(|db| Box::pin(store::newest_provider_token(db))).await?;
+        Ok(minted_at.map(|at| at.until(now)))
     }
 
     /// As [`reach`], for an administrator.

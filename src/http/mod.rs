@@ -10,12 +10,14 @@ mod approvals;
 mod away;
 mod backup;
 mod bots;
+mod calendars;
 mod caller;
 mod chat_identities;
 mod client_address;
 mod devices;
 mod email;
 mod enrollments;
+mod escalation_policies;
 mod events;
 mod freezes;
 mod grants;
@@ -23,11 +25,14 @@ mod health;
 mod incident_acts;
 mod incidents;
 mod input;
+mod integrations;
 mod journal;
 mod keys;
 mod logins;
+mod maintenance;
 mod me;
 mod middleware;
+mod on_call;
 mod output;
 mod paging_rules;
 mod passkeys;
@@ -35,7 +40,9 @@ mod people;
 mod policies;
 mod problem;
 mod receipts;
+mod schedules;
 pub mod serve;
+mod services;
 mod spec;
 mod teams;
 mod tls;
@@ -93,6 +100,8 @@ pub struct App {
     pub policies: Arc<crate::approvals::Policies>,
     /// Incidents.
     pub paging: Arc<crate::paging::Paging>,
+    /// Who is on call.
+    pub schedules: Arc<crate::paging::schedules::Schedules>,
     /// Pushes.
     pub delivery: Delivery,
     /// Events.
@@ -132,6 +141,13 @@ fn api() -> ApiRouter<State> {
         .merge(grants::router())
         .merge(incidents::router())
         .merge(incident_acts::router())
+        .merge(services::router())
+        .merge(integrations::router())
+        .merge(escalation_policies::router())
+        .merge(maintenance::router())
+        .merge(schedules::router())
+        .merge(on_call::router())
+        .merge(calendars::router())
         .merge(enrollments::router())
         .merge(logins::router())
         .merge(token::router())

@@ -432,3 +432,19 @@ impl From<paging::Refused> for Problem {
         }
     }
 }
+
+impl From<paging::SetupRefused> for Problem {
+    fn from(refused: paging::SetupRefused) -> Self {
+        use paging::SetupRefused as R;
+        let detail = refused.to_string();
+        let conflict = |code| Self::new(StatusCode::CONFLICT, code, detail.clone());
+        match refused {
+            R::NotFound(_) => Self::not_found(detail),
+            R::NameTaken(_) => conflict("name_taken").about("name"),
+            R::Field { field, .. } => Self::field(field, detail),
+            R::PersonUnknown { field, nobody } => Self::nobody(field, &nobody),
+            R::InUse(by) => conflict("in_use").with("used_by", by),
+            R::Over => conflict("maintenance_over"),
+        }
+    }
+}

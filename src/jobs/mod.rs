@@ -45,6 +45,8 @@ pub enum Kind {
     FanOut,
     /// Nothing is left that could reach a person: whoever asked is told. Subject: a notification.
     Unreachable,
+    /// A subject is still on screens that it was to be taken off. Subject: what was answered.
+    Withdraw,
     /// An approval's time is over. Subject: an approval.
     ApprovalDeadline,
     /// An incident's ring, escalation or acknowledgement time-out is due. Subject: an incident.
@@ -55,19 +57,26 @@ pub enum Kind {
     Bundle,
     /// A request that was folded into another may ring by itself now. Subject: an approval.
     ApprovalBell,
+    /// Nobody was paged about a service for a while, and that is over. Subject: a maintenance window.
+    MaintenanceOver,
+    /// Somebody else may have the pager now, or nobody soon. Subject: a schedule.
+    HandOver,
 }
 
 impl Kind {
     /// Every kind, for metrics and tests.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 11] = [
         Self::FailOver,
         Self::FanOut,
         Self::Unreachable,
+        Self::Withdraw,
         Self::ApprovalDeadline,
         Self::IncidentTimer,
         Self::Webhook,
         Self::Bundle,
         Self::ApprovalBell,
+        Self::MaintenanceOver,
+        Self::HandOver,
     ];
 
     /// Its name in the database and in metrics.
@@ -77,11 +86,14 @@ impl Kind {
             Self::FailOver => "fail_over",
             Self::FanOut => "fan_out",
             Self::Unreachable => "unreachable",
+            Self::Withdraw => "withdraw",
             Self::ApprovalDeadline => "approval_deadline",
             Self::IncidentTimer => "incident_timer",
             Self::Webhook => "webhook",
             Self::Bundle => "bundle",
             Self::ApprovalBell => "approval_bell",
+            Self::MaintenanceOver => "maintenance_over",
+            Self::HandOver => "hand_over",
         }
     }
 
@@ -90,7 +102,12 @@ impl Kind {
     pub fn is_urgent(self) -> bool {
         match self {
             Self::FailOver | Self::FanOut | Self::Unreachable | Self::IncidentTimer | Self::Bundle => true,
-            Self::ApprovalDeadline | Self::Webhook | Self::ApprovalBell => false,
+            Self::ApprovalDeadline
+            | Self::Webhook
+            | Self::ApprovalBell
+            | Self::Withdraw
+            | Self::MaintenanceOver
+            | Self::HandOver => false,
         }
     }
 

@@ -54,8 +54,8 @@ macro_rules! due {
         concat!(
             "select id, due_at from jobs where buried_at is null and urgent = ",
             $urgent,
-            " and kind in ('fail_over', 'fan_out', 'unreachable', 'approval_deadline', 'incident_timer', 'webhook', 'bundle',
-                 'approval_bell')",
+            " and kind in ('fail_over', 'fan_out', 'unreachable', 'withdraw', 'approval_deadline', 'incident_timer', 'webhook', 'bundle',
+                 'approval_bell', 'maintenance_over', 'hand_over')",
             $due,
             " order by due_at limit "
         )

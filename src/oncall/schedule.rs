@@ -24,7 +24,8 @@ impl Span {
     }
 
     /// What is in both.
-    pub(super) fn and(self, other: Self) -> Option<Self> {
+    #[must_use]
+    pub fn and(self, other: Self) -> Option<Self> {
         Self::new(self.from.max(other.from), self.until.min(other.until))
     }
 

@@ -13,6 +13,7 @@ pub mod escalation;
 mod incident;
 mod listing;
 mod machine;
+pub mod maintenance;
 mod naming;
 mod plan;
 mod reaching;
@@ -24,6 +25,7 @@ pub mod rules;
 pub mod schedules;
 mod service;
 pub mod services;
+mod setup;
 mod store;
 mod timeline;
 mod words;
@@ -33,9 +35,11 @@ pub use listing::{Filter, Phase};
 pub use machine::{
     Act, Agent, Effect, Event, Incident, Place, REOPEN_WITHIN, Refusal, SNOOZE_LEAST, SNOOZE_MOST, State, Urgency,
 };
+pub use maintenance::maintenance;
 pub use naming::{NotATo, To};
 pub use plan::{Handed, NobodyNamed, NotATarget, Plan, Step, Target, Tempo};
 pub use reference::Reference;
 pub use service::{Acted, Error, Named, Page, Paged, Paging, Parts, Refused, Settings, View, ViewStep};
+pub use setup::{SetupError, SetupRefused};
 pub use store::forget_before;
 pub use timeline::{Line, Timeline};

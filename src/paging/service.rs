@@ -6,7 +6,7 @@ use super::machine::{Agent, Event, Incident, Refusal, State, Urgency};
 use super::plan::{NobodyNamed, Target, Tempo};
 use super::ringing::{By, apply, open};
 use super::rules::Invalid;
-use super::{Reference, To, bundles, schedules, services, store};
+use super::{Reference, To, bundles, maintenance, schedules, services, store};
 use crate::clock::{Clock, Timestamp};
 use crate::db::{self, Db, Store, Tx};
 use crate::delivery::{self, Delivery};
@@ -297,8 +297,8 @@ impl Paging {
         gone_on.map_err(|failure| stored(id, failure))
     }
 
-    /// Sets the timers of incidents that lost theirs, and of what is told together, which only a buried job can bring about; how many
-    /// there were, of each at most a thousand at once.
+    /// Sets the timers of incidents and maintenance windows that lost theirs, and of what is told together, which only a buried job can
+    /// bring about; how many there were, of incidents and of what is told together at most a thousand at once.
     ///
     /// # Errors
     /// Storage errors.
@@ -316,9 +316,6 @@ impl Paging {
             .await;
         let (timers, pushes) = lost?;
         let count = timers.len() + pushes.len();
-        if count == 0 {
-            return Ok(0);
-        }
         self.store
             .for_workers()
             .write(move |tx| {
@@ -331,7 +328,12 @@ impl Paging {
                         tracing::error!(bundle = %id, "incidents that are told together had lost their next push; it is written now");
                         queue.enqueue(tx, Kind::Bundle, id.0, now).await?;
                     }
-                    Ok(count)
+                    let unended = maintenance::store::without_end(tx, since).await?;
+                    for id in &unended {
+                        tracing::error!(window = %id, "a maintenance window had lost its end; it ends now");
+                        queue.enqueue(tx, Kind::MaintenanceOver, id.0, now).await?;
+                    }
+                    Ok(count + unended.len())
                 })
             })
             .await
@@ -459,7 +461,8 @@ async fn acted(db: &mut Db<'_>, by: Agent) -> Result<Acted, db::Error> {
     })
 }
 
-async fn named(db: &mut Db<'_>, targets: &[Target]) -> Result<Vec<Named>, db::Error> {
+/// Targets by name; without schedules that were removed.
+pub(super) async fn named(db: &mut Db<'_>, targets: &[Target]) -> Result<Vec<Named>, db::Error> {
     let mut names = Vec::new();
     for target in targets {
         names.extend(match target {

@@ -9,3 +9,4 @@ mod login;
 mod operation;
 mod paging;
 mod requests;
+mod setup;

@@ -53,6 +53,35 @@ async fn a_page_rings_until_somebody_ends_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn how_far_each_push_came_is_shown() {
+    let house = House::open().await;
+    let (yannick, token) = (house.yannick().await, house.heimdall().await);
+    let paged = house.bot(&token, &["page", "@yannick", "Disk full"]).await;
+    let reference = paged.stdout.lines().next().unwrap().rsplit(' ').next().unwrap().to_owned();
+    // The phone says by itself what it shows.
+    assert!(yannick.next_push(Duration::from_secs(10)).await.unwrap().is_some(), "{}", house.log());
+    let delivered = house.bot(&token, &["deliveries", &reference.to_lowercase()]).await;
+    let row = "  Yannick Schutz  ring 1  Yannick's phone (web_push)  displayed  accepted after ";
+    assert!(
+        delivered.code == Some(0) && delivered.stdout.contains(row) && delivered.stdout.contains(", displayed after "),
+        "{delivered:?}"
+    );
+    let all = house.bot(&token, &["deliveries", &reference, "--json"]).await.json();
+    assert_eq!(
+        (&all[0]["state"], &all[0]["to"]["handle"], all.as_array().unwrap().len()),
+        (&"displayed".into(), &"yannick".into(), 1)
+    );
+    house.bot(&token, &["deliveries", "X1"]).await.fails(2, "expected a reference like P7K3M2X, or an approval like apr_");
+    house.bot(&token, &["deliveries", "P000000"]).await.fails(1, "there is no incident P000000");
+
+    let request = ["request", "deploy", "production", "--for", "@yannick", "--json"];
+    let asked = house.bot(&token, &request).await.json();
+    assert!(yannick.next_push(Duration::from_secs(10)).await.unwrap().is_some(), "{}", house.log());
+    let delivered = house.bot(&token, &["deliveries", asked["id"].as_str().unwrap()]).await;
+    assert!(delivered.code == Some(0) && delivered.stdout.contains(row), "{delivered:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_phone_that_was_faster_is_named() {
     let house = House::open().await;
     let (yannick, token) = (house.yannick().await, house.heimdall().await);

@@ -88,6 +88,23 @@ pub(crate) async fn good(raw: &Raw<'_>, cast: &Cast) -> Vec<Good> {
         "origin": {"platform": "slack", "workspace": "T1", "room": "C1", "message": "1.2"}});
     let chat = json!({"platform": "slack", "workspace": "T1", "user": "U2"});
     let link = raw.post(As::Bot(bot), "/v1/chat-identities/codes", &chat).await.expect(201).body["code"].clone();
+    raw.post(As::Operator, "/v1/teams", &json!({"name": "paged"})).await.expect(201);
+    raw.post(As::Operator, "/v1/services", &json!({"name": "web", "team": "paged"})).await.expect(201);
+    let prom = json!({"name": "prom", "kind": "events"});
+    raw.post(As::Operator, "/v1/services/web/integrations", &prom).await.expect(201);
+    let escalation = json!({"team": "paged", "steps": [{"to": ["@yannick", "team:paged"], "escalate_after_minutes": 5}],
+        "repeats": 2, "last_resort": ["@yannick"]});
+    let named_escalation = {
+        let mut named = escalation.clone();
+        named["name"] = json!("calm");
+        named
+    };
+    raw.shot(As::Operator, "PUT", "/v1/escalation-policies/paged").json(&escalation).fire().await.expect(201);
+    let settings = json!({"urgency": "high", "acknowledgement_seconds": 600, "group_by": ["cluster"], "group_seconds": 60,
+        "reopen_seconds": 60});
+    let hook = json!({"name": "hook", "kind": "generic", "mapping": {"summary": "/text", "source": "/host", "dedup_key": "/id",
+        "severity": {"at": "/level", "values": {"page": "critical"}}, "action": {"at": "/status", "values": {"ok": "resolve"}},
+        "details": ""}});
     let incident = |verb: &str| format!("/v1/incidents/{reference}/{verb}");
     let route = |who, method, path: &str, body| Good { who, method, path: path.to_owned(), body };
     vec![
@@ -159,6 +176,29 @@ pub(crate) async fn good(raw: &Raw<'_>, cast: &Cast) -> Vec<Good> {
             json!({"handle": "ys", "name": "Ys Example", "role": "member", "email": "ys@example.com"}),
         ),
         route(Who::Operator, "POST", "/v1/teams", json!({"name": "ops"})),
+        route(
+            Who::Operator,
+            "POST",
+            "/v1/services",
+            json!({"name": "api", "team": "paged", "policy": "paged", "settings": settings}),
+        ),
+        route(Who::Operator, "PUT", "/v1/services/web", json!({"team": "paged", "policy": "paged", "settings": settings})),
+        route(Who::Operator, "POST", "/v1/services/web/integrations", hook),
+        route(
+            Who::Operator,
+            "POST",
+            "/v1/services/web/integrations",
+            json!({"name": "cron", "kind": "heartbeat", "every_seconds": 60, "grace_seconds": 30}),
+        ),
+        route(Who::Operator, "POST", "/v1/services/web/integrations/prom/rotate", json!({"overlap_seconds": 60})),
+        route(Who::Operator, "POST", "/v1/escalation-policies", named_escalation),
+        route(Who::Operator, "PUT", "/v1/escalation-policies/paged", escalation),
+        route(
+            Who::Operator,
+            "POST",
+            "/v1/maintenance",
+            json!({"service": "web", "from": raw.world.clock.now(), "for_seconds": 600, "reason": "a move"}),
+        ),
         route(Who::Operator, "PUT", "/v1/policies/prod", policy),
         route(Who::Operator, "POST", "/v1/policies/test", trial),
         route(Who::Operator, "POST", "/v1/bots", json!({"name": "loki", "scopes": ["events:read"]})),

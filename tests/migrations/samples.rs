@@ -114,7 +114,7 @@ fn people() -> Vec<Sample> {
         provider_tokens { name: Text("apns/DEF123GHIJ/ABC123DEFG"), token_sealed: Bytes(7, 60), minted_at: Int(NOW) }
         push_registrations {
             device_id: DEVICE, address_sealed: Bytes(0x5e, 180), registered_at: Int(NOW), retired_at: Null, kind: Text("apns"),
-            heard_at: Int(NOW),
+            heard_at: Int(NOW), address_mac: DIGEST,
         }
         passkeys {
             id: PASSKEY, user_id: USER, device_id: DEVICE, name: Text("iCloud"), credential_id: Bytes(0xc1, 20),
@@ -225,7 +225,8 @@ fn paging() -> Vec<Sample> {
         }
         integrations {
             id: INTEGRATION, service_id: SERVICE, name: Text("nightly backup"), kind: Text("heartbeat"), key_sha256: DIGEST,
-            settings: Json("{}"), created_at: Int(NOW), revoked_at: Null, beat_at: Int(NOW), beat_due_at: Int(NOW + MINUTE),
+            previous_key_sha256: DIGEST, previous_key_until: Int(NOW + 60 * MINUTE), settings: Json(r#"{"every_seconds":60}"#),
+            created_at: Int(NOW), revoked_at: Null, beat_at: Int(NOW), beat_due_at: Int(NOW + MINUTE),
         }
         schedules {
             id: schedule.clone(), name: Text("api-nights"), team_id: TEAM, zone: Text("Europe/Paris"), layers: Json("[]"),
@@ -279,7 +280,11 @@ fn incidents() -> Vec<Sample> {
             id: Id(34), notification_id: notification.clone(), device_id: DEVICE, channel: Text("apns"), urgency: Text("high"),
             step: Int(1), state: Text("accepted"), detail: Text("201"), created_at: Int(NOW), finished_at: Int(NOW + 1),
             due_at: Int(NOW), lease: Int(1), tries: Int(0), route_down_at: Int(NOW), received_at: Int(NOW + 2),
-            displayed_at: Int(NOW + 3), opened_at: Int(NOW + 4),
+            displayed_at: Int(NOW + 3), opened_at: Int(NOW + 4), registered_at: Int(NOW), asked: Int(1), unsure_at: Int(NOW + 1),
+        }
+        withdrawals {
+            subject_id: incident.clone(), content: Json(r#"{"title":"Resolved by Ys Example"}"#), answered_on: DEVICE,
+            created_at: Int(NOW), expires_at: Int(NOW + 60 * MINUTE), user_id: USER, device_id: DEVICE,
         }
     }
 }
@@ -360,6 +365,8 @@ fn unloved() -> Vec<(&'static str, &'static str, Value)> {
         ("attempts", "channel", Text("mail")),
         ("attempts", "urgency", Text("medium")),
         ("push_registrations", "kind", Text("mail")),
+        ("withdrawals", "user_id", Null),
+        ("withdrawals", "user_id", Id(99)),
         ("jobs", "due_at", Null),
         ("jobs", "urgent", Int(2)),
         ("bundles", "kind", Text("flood")),

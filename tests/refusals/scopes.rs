@@ -45,6 +45,24 @@ const TABLE: &[(&str, &str)] = &[
     ("POST /v1/incidents/{ref}/not-me", "1 333333 ++ 3"),
     ("GET /v1/incidents/{ref}/timeline", "1 3333+3 ++ 3"),
     ("POST /v1/me/acknowledge-all", "1 333+33 ++ 3"),
+    ("POST /v1/services", "1 333333 3+ +"),
+    ("GET /v1/services", "1 3333+3 ++ +"),
+    ("GET /v1/services/{name}", "1 3333+3 ++ +"),
+    ("PUT /v1/services/{name}", "1 333333 3+ +"),
+    ("DELETE /v1/services/{name}", "1 333333 3+ +"),
+    ("POST /v1/services/{name}/integrations", "1 333333 3+ +"),
+    ("GET /v1/services/{name}/integrations", "1 333333 3+ +"),
+    ("DELETE /v1/services/{name}/integrations/{name}", "1 333333 3+ +"),
+    ("POST /v1/services/{name}/integrations/{name}/rotate", "1 333333 3+ +"),
+    ("POST /v1/escalation-policies", "1 333333 3+ +"),
+    ("GET /v1/escalation-policies", "1 3333+3 ++ +"),
+    ("GET /v1/escalation-policies/{name}", "1 3333+3 ++ +"),
+    ("PUT /v1/escalation-policies/{name}", "1 333333 3+ +"),
+    ("DELETE /v1/escalation-policies/{name}", "1 333333 3+ +"),
+    // A member of the team may.
+    ("POST /v1/maintenance", "1 333333 ++ +"),
+    ("GET /v1/maintenance", "1 3333+3 ++ +"),
+    ("DELETE /v1/maintenance/{mnt}", "1 333333 ++ +"),
     ("POST /v1/enrollments", "1 333333 3+ +"),
     ("POST /v1/devices/{dev}/challenge", "1 333333 ++ 3"),
     ("POST /v1/devices/{dev}/confirm", "1 333333 ++ 3"),
@@ -166,6 +184,14 @@ mod stories {
             }
             "PUT /v1/me/email" | "PUT /v1/users/{usr}/email" => json!({"email": "ys@example.com"}),
             "POST /v1/teams" => json!({"name": "ops"}),
+            "POST /v1/services" => json!({"name": "api", "team": "nowhere"}),
+            "PUT /v1/services/{name}" => json!({"team": "nowhere"}),
+            "POST /v1/services/{name}/integrations" => json!({"name": "prom", "kind": "events"}),
+            "POST /v1/escalation-policies" => {
+                json!({"name": "api", "steps": [{"to": ["@nobody"], "escalate_after_minutes": 5}]})
+            }
+            "PUT /v1/escalation-policies/{name}" => json!({"steps": [{"to": ["@nobody"], "escalate_after_minutes": 5}]}),
+            "POST /v1/maintenance" => json!({"team": "nowhere", "for_seconds": 60, "reason": "a move"}),
             // Of nobody that is there, so that nothing is made.
             "PUT /v1/policies/{name}" => json!({"require": {"groups": [{"quorum": 1, "teams": ["nowhere"]}]}}),
             "POST /v1/policies/test" => {
@@ -184,7 +210,7 @@ mod stories {
     /// Ids that parse and that nothing has.
     fn path(template: &str) -> String {
         let mut path = template.replace("{ref}", "P000000").replace("{name}", "nothing");
-        for kind in ["apr", "act", "dev", "pky", "usr", "bot", "grt", "whk", "frz", "cid"] {
+        for kind in ["apr", "act", "dev", "pky", "usr", "bot", "grt", "whk", "frz", "cid", "mnt"] {
             path = path.replace(&format!("{{{kind}}}"), &format!("{kind}_{:032x}", 1));
         }
         path
@@ -222,8 +248,10 @@ mod stories {
     }
 
     /// Routes beside those of administrators that a device which recovers its person may not call yet.
-    const OF_THE_ESTABLISHED: [&str; 14] = [
+    const OF_THE_ESTABLISHED: [&str; 16] = [
         "PUT /v1/me/paging-rules",
+        "POST /v1/maintenance",
+        "DELETE /v1/maintenance/{mnt}",
         "PUT /v1/me/email",
         "PUT /v1/me/away",
         "DELETE /v1/me/away",

@@ -29,6 +29,7 @@ const RECOVERY: &str = "recovery";
 const FREEZES: &str = "freezes";
 const ROUTES: &str = "routes";
 const READINESS: &str = "readiness";
+const ESCALATION: &str = "escalation";
 
 /// As `/readyz` sees it: beyond this, deadlines do not mean the same on both sides.
 const MAX_SKEW: Duration = Duration::from_secs(2);
@@ -69,6 +70,7 @@ async fn running(config: &Config, client: &Client) -> Vec<Finding> {
     };
     findings.push(fallback(config, found));
     findings.extend(client.get("/v1/policies").await.ok().and_then(|reply| taps(&reply.body)));
+    findings.extend(client.get("/v1/escalation-policies").await.ok().and_then(|reply| silent(&reply.body)));
     findings.extend(recoveries(client).await);
     findings.extend(client.get("/v1/readiness").await.ok().map(|reply| readiness(&reply.body)));
     findings.extend(client.get("/v1/freezes").await.ok().and_then(|reply| frozen(&reply.body)));
@@ -138,6 +140,18 @@ fn taps(body: &serde_json::Value) -> Option<Finding> {
     let why =
         || format!("{} takes a tap, which is for low risk only: ask for a code or a passkey where it matters", names.join(", "));
     (!names.is_empty()).then(|| warn(POLICIES, why()))
+}
+
+/// Whom escalation policies name and would not reach now.
+fn silent(body: &serde_json::Value) -> Option<Finding> {
+    let policies = body["escalation_policies"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let of = |policy: &serde_json::Value| {
+        let name = line(policy["name"].as_str().unwrap_or_default(), 80);
+        let warnings = policy["warnings"].as_array().cloned().unwrap_or_default();
+        warnings.into_iter().filter_map(move |text| Some(format!("{name}: {}", line(text.as_str()?, 200)))).collect::<Vec<_>>()
+    };
+    let all: Vec<_> = policies.iter().flat_map(of).collect();
+    (!all.is_empty()).then(|| warn(ESCALATION, format!("{}; a page goes on to the next step there", all.join("; "))))
 }
 
 /// What a person has to be reached on and to approve with.
