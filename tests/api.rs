@@ -67,6 +67,10 @@ mod stories {
         second.sign_in(raw).await;
         let passkey = second.make_passkey(raw).await;
         raw.get(As::Phone(&second), "/v1/me").await.expect(200);
+        let rules = raw.get(As::Phone(&second), "/v1/me/paging-rules").await.expect(200).body;
+        raw.shot(As::Phone(&second), "PUT", "/v1/me/paging-rules").json(&rules).fire().await.expect(200);
+        raw.get(admin, "/v1/users/@ys/paging-rules").await.expect(200);
+        raw.get(admin, "/v1/readiness").await.expect(200);
         raw.get(As::Phone(&second), "/v1/passkeys").await.expect(200);
         raw.get(As::Phone(&second), "/v1/devices").await.expect(200);
         let keys = json!({"p256dh": second.p256dh(), "auth": b64u([7; 16])});

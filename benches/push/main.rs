@@ -125,7 +125,7 @@ fn compare(options: &Options) -> Result<(), Failure> {
         for sender in senders {
             match sender {
                 Ok((name, run)) => {
-                    measure(name, &run, connections, |connections| peer.task(folder.path(), options, *kind, connections))?
+                    measure(name, &run, connections, |connections| peer.task(folder.path(), options, *kind, connections))?;
                 }
                 Err(why) => println!("{why}"),
             }

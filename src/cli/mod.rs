@@ -52,6 +52,7 @@ mod qr;
 mod reply;
 mod request;
 mod restore;
+mod rules;
 mod schedule;
 mod serve;
 mod service;
@@ -106,6 +107,7 @@ enum Command {
     Schedule(schedule::Command),
     Override(overrides::Command),
     Calendar(calendar::Command),
+    Rules(rules::Command),
     Maintenance(maintenance::Command),
     Apply(apply::Apply),
     Export(apply::Export),
@@ -182,6 +184,7 @@ async fn perform(command: Command, out: &mut Out) -> Result<Outcome, Failure> {
         Command::Deliveries(deliveries) => deliveries.run(out).await,
         Command::OnCall(on_call) => on_call.run(out).await,
         Command::Schedule(schedule) => schedule.run(out).await,
+        Command::Rules(rules) => rules.run(out).await,
         Command::Override(over) => over.run(out).await,
         Command::Calendar(calendar) => calendar.run(out).await,
         Command::Maintenance(maintenance) => maintenance.run(out).await,

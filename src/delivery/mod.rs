@@ -47,7 +47,7 @@ pub use channel::{Channel, Lane, Reached, Signals};
 pub use circuit::{Circuits, Open};
 pub use failover::{Unreached, may_reach_somebody};
 pub use provider_tokens::SharedTokens;
-pub use reach::{Depth, Reach, reach};
+pub use reach::{Depth, READY_WITHIN, Reach, is_ready, last_heard, reach};
 pub use receipt::{Delivered, Receipt};
 pub use registration::{Carriers, Registration};
 pub use service::{Content, Delivery, Notice, Words};

@@ -11,7 +11,7 @@ use super::registration::Carriers;
 use super::{Capabilities, Circuits, Signals, store};
 use crate::clock::{Clock, Timestamp};
 use crate::config::Privacy;
-use crate::db::{Result, Store, Tx};
+use crate::db::{Db, Result, Store, Tx};
 use crate::id::{DeviceId, NotificationId, UserId};
 use crate::identity::{Call, Failure, Refusal};
 use crate::jobs::{Kind, Queue};
@@ -106,7 +106,8 @@ impl Delivery {
     /// Storage errors.
     pub async fn notify(&self, tx: &mut Tx<'_>, notice: Notice, now: Timestamp) -> Result<usize> {
         let (mut ways, more) = self.ways(tx.db(), notice.user, None).await?;
-        if !notice.content.rings() {
+        // A page that can wait goes by e-mail too, where there is nothing else.
+        if !notice.content.rings() && notice.content.category != Category::Page {
             ways.retain(|way| way.device.is_some());
         }
         let ways = plan::first(&ways);
@@ -115,6 +116,42 @@ impl Delivery {
         }
         self.begin(tx, &notice, &ways, more, now).await?;
         Ok(ways.len())
+    }
+
+    /// Tells a person by e-mail, at once and without following it; on how many ways, which is one or none. `beside` says that a push was
+    /// written too: whoever has no device was told by e-mail then already.
+    ///
+    /// # Errors
+    /// Storage errors.
+    pub async fn mail(&self, tx: &mut Tx<'_>, notice: Notice, beside: bool, now: Timestamp) -> Result<usize> {
+        let (mut ways, _) = self.ways(tx.db(), notice.user, None).await?;
+        if beside && ways.iter().all(|way| way.device.is_none()) {
+            return Ok(0);
+        }
+        ways.retain(|way| way.device.is_none());
+        self.begin(tx, &notice, &ways, None, now).await?;
+        Ok(ways.len())
+    }
+
+    /// Shows something in the place of what the person was first told of this round, without ringing anew; on how many devices.
+    ///
+    /// # Errors
+    /// Storage errors.
+    pub async fn update(&self, tx: &mut Tx<'_>, notice: Notice, now: Timestamp) -> Result<usize> {
+        let replaces = store::first_told(tx.db(), notice.user, notice.subject, notice.round).await?;
+        let (mut ways, more) = self.ways(tx.db(), notice.user, None).await?;
+        ways.retain(|way| way.device.is_some());
+        self.begin(tx, &Notice { replaces, ..notice }, &ways, more, now).await?;
+        Ok(ways.len())
+    }
+
+    /// Whether there is any way to a person.
+    ///
+    /// # Errors
+    /// Storage errors.
+    pub async fn can_reach(&self, db: &mut Db<'_>, user: UserId) -> Result<bool> {
+        let (ways, more) = self.ways(db, user, None).await?;
+        Ok(!ways.is_empty() || more.is_some())
     }
 
     /// Rings the caller's own devices, to see that it arrives; on how many that is tried.

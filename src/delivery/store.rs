@@ -150,6 +150,57 @@ pub(super) async fn find(db: &mut Db<'_>, id: NotificationId) -> Result<Option<R
     db.query("select * from notifications where id = $1").bind(id).optional().await
 }
 
+/// What a person was first told of a round, whose place on the screen what follows takes.
+pub(super) async fn first_told(db: &mut Db<'_>, user: UserId, subject: Uuid, round: u32) -> Result<Option<NotificationId>> {
+    db.query(
+        "select id from notifications where subject_id = $2 and user_id = $1 and round = $3 and replaces_id is null
+         order by created_at limit 1",
+    )
+    .bind(user)
+    .bind(subject)
+    .bind(round)
+    .optional()
+    .await
+}
+
+/// Remembers that a device said that a push came, at most once in so long.
+pub(super) async fn heard(tx: &mut Tx<'_>, device: DeviceId, now: Timestamp, unless_since: Timestamp) -> Result<()> {
+    tx.query("update push_registrations set heard_at = $2 where device_id = $1 and (heard_at is null or heard_at < $3)")
+        .bind(device)
+        .bind(now)
+        .bind(unless_since)
+        .execute()
+        .await?;
+    Ok(())
+}
+
+/// When one of a person's devices last said that a push came, of those a push can be sent to.
+pub(super) struct LastHeard(pub(super) UserId, pub(super) Timestamp);
+
+impl FromRow for LastHeard {
+    fn from_row(row: &Row<'_>) -> Result<Self> {
+        Ok(Self(row.get("user_id")?, row.get("heard_at")?))
+    }
+}
+
+pub(super) async fn last_heard(db: &mut Db<'_>, people: &[Uuid]) -> Result<Vec<LastHeard>> {
+    db.query(Sql::either(
+        "select devices.user_id, max(heard_at) as heard_at from devices
+         join push_registrations on push_registrations.device_id = devices.id
+         where devices.revoked_at is null and retired_at is null and heard_at is not null
+             and devices.user_id in (select unhex(value) from json_each($1))
+         group by devices.user_id",
+        "select devices.user_id, max(heard_at) as heard_at from devices
+         join push_registrations on push_registrations.device_id = devices.id
+         where devices.revoked_at is null and retired_at is null and heard_at is not null
+             and devices.user_id in (select value::uuid from jsonb_array_elements_text($1))
+         group by devices.user_id",
+    ))
+    .bind(db::ids(people))
+    .all()
+    .await
+}
+
 pub(super) async fn set_unreachable(tx: &mut Tx<'_>, id: NotificationId, now: Timestamp) -> Result<()> {
     tx.query("update notifications set unreachable_at = $2 where id = $1").bind(id).bind(now).execute().await?;
     Ok(())

@@ -26,7 +26,7 @@ use crate::clock::{Clock, Timestamp};
 use crate::db::{self, Engine as Kindred, Store};
 use crate::delivery::Delivery;
 use crate::hub::Hub;
-use crate::id::{AlertId, ApprovalId, IncidentId, IntegrationId, MaintenanceWindowId, NotificationId, ScheduleId};
+use crate::id::{AlertId, ApprovalId, BundleId, IncidentId, IntegrationId, MaintenanceWindowId, NotificationId, ScheduleId};
 use crate::identity::Identity;
 use crate::jobs::{self, Handoff, Job, Kind, Queue};
 use crate::journal::{self, Journal};
@@ -249,6 +249,7 @@ impl Worker {
             | Kind::IncidentTimer
             | Kind::AlertTimer
             | Kind::Heartbeat
+            | Kind::Bundle
             | Kind::HandOver
             | Kind::FailOver
             | Kind::FanOut
@@ -329,6 +330,7 @@ impl Engine {
             Kind::Withdraw => self.delivery.withdraw_more(job.clone()).await,
             Kind::ApprovalDeadline => self.approvals.deadline(ApprovalId(job.subject), job.clone()).await,
             Kind::IncidentTimer => self.paging.timer(IncidentId(job.subject), job.clone()).await,
+            Kind::Bundle => self.paging.bundle(BundleId(job.subject), job.clone()).await,
             Kind::Webhook => self.webhooks.deliver(job.clone()).await,
             Kind::ApprovalBell => self.approvals.bell(ApprovalId(job.subject), job.clone()).await,
             Kind::AlertTimer => self.paging.alert_timer(AlertId(job.subject), job.clone()).await,

@@ -78,6 +78,8 @@ async fn metrics(Extract(app): Extract<State>) -> Result<impl IntoResponse, Prob
     }
     lanes(&app.delivery).await?;
     metrics::gauge!("phoneops_schedule_gap_seconds").set(app.schedules.uncovered().await?.as_secs_f64());
+    let not_ready = u32::try_from(app.paging.not_ready().await?).unwrap_or(u32::MAX);
+    metrics::gauge!("phoneops_responders_not_ready").set(f64::from(not_ready));
     Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], recorder.render()))
 }
 

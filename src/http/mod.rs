@@ -35,6 +35,7 @@ mod me;
 mod middleware;
 mod on_call;
 mod output;
+mod paging_rules;
 mod passkeys;
 mod people;
 mod policies;
@@ -159,6 +160,7 @@ fn api() -> ApiRouter<State> {
         .merge(freezes::router())
         .merge(teams::router())
         .merge(me::router())
+        .merge(paging_rules::router())
         .merge(away::router())
         .merge(email::router())
         .merge(users::router())

@@ -420,7 +420,7 @@ impl From<paging::Refused> for Problem {
         let detail = refused.to_string();
         match refused {
             R::Machine(refusal) => Self::incident(&refusal, &detail),
-            R::NotFound(_) => Self::not_found(detail),
+            R::NotFound(_) | R::UserUnknown(_) => Self::not_found(detail),
             R::PersonUnknown { field, nobody } => Self::nobody(field, &nobody),
             R::NoSuch { field, .. } | R::SecondService { field } | R::NotAService { field } => Self::field(field, detail),
             R::NobodyNamed => Self::field("to", detail),
@@ -428,6 +428,7 @@ impl From<paging::Refused> for Problem {
             R::IntoResolved(_) => Self::new(StatusCode::CONFLICT, "incident_resolved", detail),
             R::NobodysOwn => Self::field("mine", detail),
             R::ActorMissing | R::ActorNotTaken => Self::field("actor", detail),
+            R::Rules(invalid) => Self::field(invalid.field, invalid.why),
         }
     }
 }

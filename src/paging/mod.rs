@@ -8,6 +8,8 @@
 
 mod acts;
 pub mod alerts;
+mod bundles;
+mod calling;
 pub mod escalation;
 mod incident;
 mod listing;
@@ -16,9 +18,11 @@ pub mod maintenance;
 mod naming;
 mod plan;
 mod reaching;
+pub mod readiness;
 mod recording;
 mod reference;
 mod ringing;
+pub mod rules;
 pub mod schedules;
 mod service;
 pub mod services;

@@ -58,6 +58,9 @@ pub(super) async fn record(
     now: Timestamp,
 ) -> Result<(), Error> {
     let Some((kind, mut data)) = entry(incident, change) else { return Ok(()) };
+    if is_nothing(incident, change, told) {
+        return Ok(());
+    }
     if let Some(ring) = told.ring {
         data["ring"] = json!(ring);
         data["paged"] = json!(told.rung);
@@ -65,6 +68,15 @@ pub(super) async fn record(
     }
     let entry = Entry { kind, actor: by.actor, subject: incident.id.to_string(), data };
     Ok(parts.journal.append_as(tx, id, now, entry).await?)
+}
+
+/// Whether an incident rang on at its step and nothing was due for anybody: they were told, or will be.
+fn is_nothing(incident: &Incident, change: &Change, told: &Told) -> bool {
+    let rang_on = match (change.event(), change.before, incident.state) {
+        (Some(Event::TimerRang), Some(State::Triggered { place, .. }), State::Triggered { place: now, .. }) => place == now,
+        _ => false,
+    };
+    rang_on && told.ring.is_some() && told.rung.is_empty() && told.unreachable.is_empty()
 }
 
 /// `data`, and whose act it was.

@@ -8,7 +8,7 @@ use super::machine::{Agent, Effect, Event, Incident, Urgency};
 use super::plan::{Plan, Step, Target};
 use super::recording::{Cause, Change, record, said};
 use super::service::{Error, Page, Paged, Parts, Refused, Settings};
-use super::{Reference, To, reaching, schedules, services, store, words};
+use super::{Reference, To, bundles, calling, reaching, schedules, services, store, words};
 use crate::clock::Timestamp;
 use crate::db::{self, Db, Tx};
 use crate::delivery::{Content, Notice};
@@ -289,8 +289,8 @@ pub(super) async fn apply_as(
     Ok((incident, told))
 }
 
-/// Performs effects and records the change. When nobody of a step can be reached, the next step is rung at once: each turn takes a later
-/// step, so this ends.
+/// Performs effects and records the change. When nobody of a step can be reached, the next step is rung at once; when all have quiet
+/// hours, it is put off. Each turn takes a later step or none, so this ends.
 async fn perform(
     tx: &mut Tx<'_>,
     parts: &Parts,
@@ -303,29 +303,27 @@ async fn perform(
     let mut told = Told::default();
     let system = By { actor: Actor::System, device: None };
     loop {
-        let whose = if matches!(change.cause, Cause::Event(Event::NobodyReachable)) { &system } else { by };
+        let is_ours = matches!(change.cause, Cause::Event(Event::NobodyReachable | Event::AllQuiet { .. }));
+        let whose = if is_ours { &system } else { by };
         let id = EventId::new(now);
-        let turn = carry_out(tx, parts, incident, &change, effects, by, now).await?;
+        let (turn, silence) = carry_out(tx, parts, incident, &change, effects, by, now).await?;
         record(tx, parts, incident, (id, &change, &turn), whose, now).await?;
-        let silent = turn.ring.is_some() && turn.rung.is_empty() && change.rings_all();
         told.rung.extend(turn.rung);
         told.unreachable.extend(turn.unreachable);
         told.ring = turn.ring.or(told.ring);
-        if !silent {
-            return Ok(told);
-        }
+        let Some(event) = silence.filter(|_| change.rings_all()) else { return Ok(told) };
         let before = incident.state;
-        let (next, more) = incident.clone().step(Event::NobodyReachable, now)?;
+        let (next, more) = incident.clone().step(event.clone(), now)?;
         if next.state == before {
             return Ok(told);
         }
         *incident = next;
         store::save(tx, incident).await?;
-        (change, effects) = (Change { cause: Cause::Event(Event::NobodyReachable), before: Some(before) }, more);
+        (change, effects) = (Change { cause: Cause::Event(event), before: Some(before) }, more);
     }
 }
 
-/// Performs the effects of one change; whom it rang.
+/// Performs the effects of one change; whom it rang, and what the incident has to hear when that was nobody.
 async fn carry_out(
     tx: &mut Tx<'_>,
     parts: &Parts,
@@ -334,16 +332,20 @@ async fn carry_out(
     effects: Vec<Effect>,
     by: &By,
     now: Timestamp,
-) -> Result<Told, Error> {
-    let mut told = Told::default();
+) -> Result<(Told, Option<Event>), Error> {
+    let (mut told, mut silence) = (Told::default(), None);
     for effect in effects {
         match effect {
-            Effect::Ring { targets, ring, .. } => {
+            Effect::Ring { targets, ring, since, rung_at } => {
                 let said = said(tx.db(), incident, change).await?;
-                told = ring_at(tx, parts, incident, &targets, (ring, &said), now).await?;
-                told.ring = Some(ring);
+                let ring = calling::Ring { targets, number: ring, since, before: rung_at };
+                let rung = calling::ring(tx, parts, incident, &ring, &said, now).await?;
+                (told, silence) = (Told { ring: Some(ring.number), ..rung.told }, rung.silence);
             }
-            Effect::WakeAt(at) => parts.queue.enqueue(tx, Kind::IncidentTimer, incident.id.0, at).await?,
+            Effect::WakeAt(at) => {
+                let urgent = incident.urgency == Urgency::High;
+                parts.queue.enqueue_as(tx, Kind::IncidentTimer, incident.id.0, at, urgent).await?;
+            }
             Effect::TellActor { user, via } => {
                 let deed = change.event().map_or("Paged", words::deed);
                 tell_actor(tx, parts, incident, (user, via), deed, now).await?;
@@ -353,35 +355,7 @@ async fn carry_out(
     }
     let (hub, id) = (parts.hub.clone(), incident.id.0);
     tx.after_commit(move || hub.wake(id));
-    Ok(told)
-}
-
-async fn ring_at(
-    tx: &mut Tx<'_>,
-    parts: &Parts,
-    incident: &Incident,
-    targets: &[Target],
-    (ring, said): (u32, &words::Ringing),
-    now: Timestamp,
-) -> Result<Told, Error> {
-    let people = reaching::people(tx.db(), targets, now).await?;
-    store::add_responders(tx, incident.id, &people, now).await?;
-    let words = words::ringing(incident, ring, said);
-    let high = incident.urgency == Urgency::High;
-    let full = words::in_full(incident, &words);
-    let content = Content { high, full, ..content(incident, Category::Page, words) };
-    let mut told = Told::default();
-    for user in people {
-        // A ring is of no use once the next one has rung.
-        let expires_at = now.after(incident.plan.ring_every());
-        let notice = Notice { user, subject: incident.id.0, round: ring, content: content.clone(), expires_at, replaces: None };
-        if parts.delivery.notify(tx, notice, now).await? == 0 {
-            told.unreachable.insert(user);
-        } else {
-            told.rung.insert(user);
-        }
-    }
-    Ok(told)
+    Ok((told, silence))
 }
 
 /// Tells a person that a bot did something in their name.
@@ -413,6 +387,7 @@ const ACTED_LIFE: std::time::Duration = std::time::Duration::from_secs(24 * 3600
 
 async fn withdraw(tx: &mut Tx<'_>, parts: &Parts, incident: &Incident, by: &By, now: Timestamp) -> Result<(), Error> {
     let Some(act) = incident.state.act() else { return Ok(()) };
+    bundles::left(tx, parts, incident.id, by.device, now).await?;
     let name = match act.by {
         Agent::Person { user, .. } => identity::known_user(tx.db(), user).await?.name.as_str().to_owned(),
         Agent::Integration(integration) => services::integration_name(tx.db(), integration).await?,
@@ -422,7 +397,7 @@ async fn withdraw(tx: &mut Tx<'_>, parts: &Parts, incident: &Incident, by: &By, 
     Ok(())
 }
 
-fn content(incident: &Incident, category: Category, words: crate::delivery::Words) -> Content {
+pub(super) fn content(incident: &Incident, category: Category, words: crate::delivery::Words) -> Content {
     Content {
         category,
         high: category == Category::Page || category == Category::Acted,

@@ -5,12 +5,13 @@ use serde::{Deserialize, Serialize};
 use super::machine::{Agent, Event, Incident, Refusal, State, Urgency};
 use super::plan::{NobodyNamed, Target, Tempo};
 use super::ringing::{By, apply, open};
-use super::{Reference, To, alerts, maintenance, schedules, services, store};
-use crate::clock::Clock;
-use crate::db::{self, Db, Store};
+use super::rules::Invalid;
+use super::{Reference, To, alerts, bundles, maintenance, schedules, services, store};
+use crate::clock::{Clock, Timestamp};
+use crate::db::{self, Db, Store, Tx};
 use crate::delivery::{self, Delivery};
 use crate::hub::Hub;
-use crate::id::{IncidentId, UserId};
+use crate::id::{BundleId, IncidentId, UserId};
 use crate::identity::{self, Bot, Call, Failure, Handle, Nobody, Scope, User, UserRef, Who};
 use crate::jobs::{self, Job, Kind, Queue};
 use crate::journal::{Actor, Journal};
@@ -166,6 +167,12 @@ pub enum Refused {
     /// A bot did not say for whom it acts.
     #[error("a bot acts for a person: say who in `actor`")]
     ActorMissing,
+    /// No such person.
+    #[error("there is no user {0}")]
+    UserUnknown(String),
+    /// Paging rules that cannot be.
+    #[error("{}", .0.why)]
+    Rules(Invalid),
     /// A person named somebody else.
     #[error("`actor` is for bots: on your own device you act as yourself")]
     ActorNotTaken,
@@ -207,6 +214,9 @@ pub struct Parts {
 
 /// A timer this late is lost, not slow.
 const OVERDUE: std::time::Duration = std::time::Duration::from_secs(30);
+
+/// So many that were lost are mended at once.
+const MENDED: u32 = 1000;
 
 impl Settings {
     pub(super) fn tempo(&self) -> Tempo {
@@ -262,52 +272,88 @@ impl Paging {
     /// # Errors
     /// Storage errors.
     pub async fn unreachable(&self, id: IncidentId, rung: u32, job: Job) -> Result<(), db::Error> {
-        let (now, parts) = (self.clock.now(), self.parts.clone());
-        let gone_on: Result<(), Error> = self
-            .store
-            .for_workers()
+        // It may be about incidents that were told together: each goes on in a transaction of its own, for what rings next is locked
+        // behind its incident. The job comes last, and doing this twice is harmless.
+        let (store, bundle) = (self.store.for_workers(), BundleId(id.0));
+        let together: db::Result<Vec<IncidentId>> = store.look(move |db| Box::pin(bundles::members_of(db, bundle))).await;
+        let now = self.clock.now();
+        for member in together? {
+            let parts = self.parts.clone();
+            let gone_on: Result<(), Error> =
+                store.write(move |tx| Box::pin(async move { go_on(tx, &parts, member, None, Some(bundle), now).await })).await;
+            gone_on.map_err(|failure| stored(member, failure))?;
+        }
+        let parts = self.parts.clone();
+        let gone_on: Result<(), Error> = store
             .write(move |tx| {
                 Box::pin(async move {
                     if !jobs::complete(tx, &job).await? {
                         return Ok(());
                     }
-                    let Some(incident) = store::lock_by_id(tx, id).await? else { return Ok(()) };
-                    let rings = matches!(incident.state, State::Triggered { ring, .. } if ring == rung);
-                    if !rings || delivery::may_reach_somebody(tx.db(), id.0, rung).await? {
-                        return Ok(());
-                    }
-                    let by = By { actor: Actor::System, device: None };
-                    apply(tx, &parts, incident, Event::NobodyReachable, &by, now).await?;
-                    Ok(())
+                    go_on(tx, &parts, id, Some(rung), None, now).await
                 })
             })
             .await;
         gone_on.map_err(|failure| stored(id, failure))
     }
 
-    /// Sets the timers of incidents, maintenance windows, alerts and heartbeats that lost theirs, which only a buried job can bring
-    /// about; how many there were.
+    /// Sets the timers of incidents, maintenance windows, alerts and heartbeats that lost theirs, and of what is told together, which
+    /// only a buried job can bring about; how many there were, of incidents and of what is told together at most a thousand at once.
     ///
     /// # Errors
     /// Storage errors.
     pub async fn mend(&self) -> Result<usize, db::Error> {
         let (now, queue) = (self.clock.now(), self.parts.queue.clone());
+        let since = now.before(OVERDUE);
+        let lost: db::Result<(Vec<IncidentId>, Vec<BundleId>)> = self
+            .store
+            .scan(move |db| {
+                Box::pin(async move {
+                    let timers = store::without_timer(db, since, MENDED).await?;
+                    Ok((timers, bundles::store::without_job(db, since, MENDED).await?))
+                })
+            })
+            .await;
+        let (timers, pushes) = lost?;
+        let count = timers.len() + pushes.len();
         self.store
             .for_workers()
             .write(move |tx| {
                 Box::pin(async move {
-                    let lost = store::without_timer(tx, now.before(OVERDUE)).await?;
-                    for id in &lost {
+                    for id in timers {
                         tracing::error!(incident = %id, "an incident had lost its timer; it rings now");
                         queue.enqueue(tx, Kind::IncidentTimer, id.0, now).await?;
                     }
-                    let unended = maintenance::store::without_end(tx, now.before(OVERDUE)).await?;
+                    for id in pushes {
+                        tracing::error!(bundle = %id, "incidents that are told together had lost their next push; it is written now");
+                        queue.enqueue(tx, Kind::Bundle, id.0, now).await?;
+                    }
+                    let unended = maintenance::store::without_end(tx, since).await?;
                     for id in &unended {
                         tracing::error!(window = %id, "a maintenance window had lost its end; it ends now");
                         queue.enqueue(tx, Kind::MaintenanceOver, id.0, now).await?;
                     }
-                    let reported = alerts::mend(tx, &queue, now.before(OVERDUE), now).await?;
-                    Ok(lost.len() + unended.len() + reported)
+                    let reported = alerts::mend(tx, &queue, since, now).await?;
+                    Ok(count + unended.len() + reported)
+                })
+            })
+            .await
+    }
+
+    /// The next push about incidents that are told together is due.
+    ///
+    /// # Errors
+    /// Storage errors.
+    pub async fn bundle(&self, id: BundleId, job: Job) -> Result<(), db::Error> {
+        let (now, parts) = (self.clock.now(), self.parts.clone());
+        self.store
+            .for_workers()
+            .write(move |tx| {
+                Box::pin(async move {
+                    if !jobs::complete(tx, &job).await? {
+                        return Ok(());
+                    }
+                    bundles::due(tx, &parts, id, now).await
                 })
             })
             .await
@@ -341,6 +387,29 @@ impl Paging {
             })
             .await
     }
+}
+
+/// The next step of an incident, when it rings at nobody any more who may be reached. `rung` is the ring that came to nothing, and
+/// `bundle` what it came to nothing in.
+async fn go_on(
+    tx: &mut Tx<'_>,
+    parts: &Parts,
+    id: IncidentId,
+    rung: Option<u32>,
+    bundle: Option<BundleId>,
+    now: Timestamp,
+) -> Result<(), Error> {
+    let Some(incident) = store::lock_by_id(tx, id).await? else { return Ok(()) };
+    let State::Triggered { ring, .. } = incident.state else { return Ok(()) };
+    let is_another = rung.is_some_and(|rung| rung != ring);
+    let may_hear = is_another
+        || bundles::store::is_in_another(tx.db(), id, bundle).await?
+        || delivery::may_reach_somebody(tx.db(), id.0, ring).await?;
+    if !may_hear {
+        let by = By { actor: Actor::System, device: None };
+        apply(tx, parts, incident, Event::NobodyReachable, &by, now).await?;
+    }
+    Ok(())
 }
 
 /// A failure where nobody asked who could be refused.

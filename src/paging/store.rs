@@ -218,6 +218,12 @@ pub(super) async fn reference(db: &mut Db<'_>, id: IncidentId) -> Result<Option<
     found.map(|text| text.parse().map_err(|error| Error::inconsistent("incidents", id, error))).transpose()
 }
 
+/// The incident of that id, which somebody refers to.
+pub(super) async fn known(db: &mut Db<'_>, id: IncidentId) -> Result<Incident> {
+    let found: Option<Incident> = db.query("select * from incidents where id = $1").bind(id).optional().await?;
+    found.ok_or_else(|| Error::inconsistent("incidents", id, "referred to and not there"))
+}
+
 /// The incident, locked until the transaction ends.
 pub(super) async fn lock(tx: &mut Tx<'_>, reference: &Reference) -> Result<Option<Incident>> {
     tx.query(Sql::either("select * from incidents where ref = $1", "select * from incidents where ref = $1 for update"))
@@ -234,13 +240,15 @@ pub(super) async fn lock_by_id(tx: &mut Tx<'_>, id: IncidentId) -> Result<Option
         .await
 }
 
-/// Open incidents whose timer is overdue since before `since` and has no live job: what a buried job leaves behind.
-pub(super) async fn without_timer(tx: &mut Tx<'_>, since: Timestamp) -> Result<Vec<IncidentId>> {
-    tx.query(
+/// Open incidents whose timer is overdue since before `since` and has no live job, the longest first: what a buried job leaves behind.
+pub(super) async fn without_timer(db: &mut Db<'_>, since: Timestamp, limit: u32) -> Result<Vec<IncidentId>> {
+    db.query(
         "select id from incidents where state <> 'resolved' and timer_at < $1 and not exists (
-             select 1 from jobs where subject_id = incidents.id and kind = 'incident_timer' and buried_at is null)",
+             select 1 from jobs where subject_id = incidents.id and kind = 'incident_timer' and buried_at is null)
+         order by timer_at limit $2",
     )
     .bind(since)
+    .bind(limit)
     .all()
     .await
 }

@@ -104,6 +104,26 @@ pub(super) fn answered(incident: &Incident, by: &str) -> Words {
     Words { title, body: format!("{} {}", incident.reference, line(&incident.title, 200)) }
 }
 
+/// Urgent incidents of a team, told together.
+pub(super) fn storm(count: u32, team: &str, newest: &[String]) -> Words {
+    Words { title: format!("{count} incidents on {team}"), body: listed(count, newest) }
+}
+
+/// What can wait, told together.
+pub(super) fn low(count: u32, newest: &[String]) -> Words {
+    Words { title: format!("{count} low-urgency incidents"), body: listed(count, newest) }
+}
+
+/// The newest by their titles, and how many more there are.
+fn listed(count: u32, newest: &[String]) -> String {
+    let named: Vec<_> = newest.iter().map(|title| line(title, 60)).collect();
+    let named = named.join("; ");
+    match count.saturating_sub(u32::try_from(newest.len()).unwrap_or(u32::MAX)) {
+        0 => named,
+        more => format!("{named}; and {more} more"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -158,6 +158,15 @@ pub(crate) async fn good(raw: &Raw<'_>, cast: &Cast) -> Vec<Good> {
         route(Who::Phone, "POST", "/v1/passkeys/challenge", json!({})),
         route(Who::Phone, "POST", "/v1/passkeys", passkey),
         route(Who::Phone, "POST", "/v1/me/test-page", json!({})),
+        route(
+            Who::Phone,
+            "PUT",
+            "/v1/me/paging-rules",
+            json!({"high": {"ways": [{"after_minutes": 0, "way": "loud"}], "repeat_minutes": 2, "once": false},
+                "low": {"ways": [{"after_minutes": 10, "way": "push"}], "once": true},
+                "quiet_hours": {"zone": "Europe/Paris", "hours": ["mon-fri 22:00-07:00"]},
+                "only": [{"teams": ["ops"], "services": ["api"], "urgency": "high", "labels": {"env": "production"}}]}),
+        ),
         route(Who::Phone, "PUT", "/v1/me/email", json!({"email": "yannick@example.com"})),
         route(Who::Operator, "PUT", "/v1/users/@yannick/email", json!({"email": "yannick@example.com"})),
         route(

@@ -114,7 +114,7 @@ fn people() -> Vec<Sample> {
         provider_tokens { name: Text("apns/DEF123GHIJ/ABC123DEFG"), token_sealed: Bytes(7, 60), minted_at: Int(NOW) }
         push_registrations {
             device_id: DEVICE, address_sealed: Bytes(0x5e, 180), registered_at: Int(NOW), retired_at: Null, kind: Text("apns"),
-            address_mac: DIGEST,
+            heard_at: Int(NOW), address_mac: DIGEST,
         }
         passkeys {
             id: PASSKEY, user_id: USER, device_id: DEVICE, name: Text("iCloud"), credential_id: Bytes(0xc1, 20),
@@ -260,7 +260,12 @@ fn incidents() -> Vec<Sample> {
             service_id: SERVICE, team_id: TEAM, labels: Json(r#"{"env":"production"}"#), reports: Int(2), pass: Int(0),
             since_at: Int(NOW), rung_at: Int(NOW), acted_source_id: Null, snoozed: Int(0), merged_into_id: Null,
         }
-        incident_responders { incident_id: incident.clone(), user_id: USER, since_at: Int(NOW) }
+        incident_responders { incident_id: incident.clone(), user_id: USER, since_at: Int(NOW), rung_at: Int(NOW) }
+        bundles {
+            id: Id(59), user_id: USER, kind: Text("storm"), group_id: TEAM, round: Int(1), rung_at: Int(NOW), told_at: Int(NOW + 1),
+            due_at: Int(NOW + MINUTE),
+        }
+        bundle_incidents { bundle_id: Id(59), incident_id: incident.clone(), folded_at: Int(NOW), counted_at: Int(NOW + 1) }
         alerts {
             id: Id(58), integration_id: INTEGRATION, service_id: SERVICE, dedup_key: Text("db1/disk"), state: Text("closed"),
             incident_id: incident.clone(), severity: Text("critical"), summary: Text("disk full"), source: Text("db1"), details: Json("{}"),
@@ -295,7 +300,7 @@ fn machinery() -> Vec<Sample> {
         }
         jobs {
             id: Id(48), kind: Text("fail_over"), subject_id: Id(33), due_at: Int(NOW), lease: Int(1), tries: Int(1), created_at: Int(NOW),
-            last_error: Text("503"), buried_at: Null,
+            last_error: Text("503"), buried_at: Null, urgent: Int(1),
         }
         journal {
             id: Id(49), seq: Null, at: Int(NOW), kind: Text("approval.requested"), actor: Json(r#"{"kind":"system"}"#),
@@ -367,6 +372,8 @@ fn unloved() -> Vec<(&'static str, &'static str, Value)> {
         ("withdrawals", "user_id", Null),
         ("withdrawals", "user_id", Id(99)),
         ("jobs", "due_at", Null),
+        ("jobs", "urgent", Int(2)),
+        ("bundles", "kind", Text("flood")),
         ("absences", "until_at", Int(NOW)),
         ("absences", "delegate_id", USER),
         ("absences", "delegate_id", Id(99)),

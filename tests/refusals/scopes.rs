@@ -104,6 +104,10 @@ const TABLE: &[(&str, &str)] = &[
     ("DELETE /v1/passkeys/{pky}", "1 333333 ++ 3"),
     ("GET /v1/me", "1 333333 ++ 3"),
     ("POST /v1/me/test-page", "1 333333 ++ 3"),
+    ("GET /v1/me/paging-rules", "1 333333 ++ 3"),
+    ("PUT /v1/me/paging-rules", "1 333333 ++ 3"),
+    ("GET /v1/users/{usr}/paging-rules", "1 333333 3+ +"),
+    ("GET /v1/readiness", "1 333333 3+ +"),
     ("PUT /v1/me/away", "1 333333 ++ 3"),
     ("DELETE /v1/me/away", "1 333333 ++ 3"),
     ("POST /v1/users", "1 333333 3+ +"),
@@ -275,7 +279,8 @@ mod stories {
     }
 
     /// Routes beside those of administrators that a device which recovers its person may not call yet.
-    const OF_THE_ESTABLISHED: [&str; 17] = [
+    const OF_THE_ESTABLISHED: [&str; 18] = [
+        "PUT /v1/me/paging-rules",
         "POST /v1/schedules/{name}/overrides",
         "DELETE /v1/schedules/{name}/overrides/{ovr}",
         "POST /v1/maintenance",

@@ -331,6 +331,7 @@ pub(in crate::delivery) async fn waiting(db: &mut Db<'_>) -> Result<Vec<Waiting>
 
 /// An attempt whose phone has said how far it came, and how often it said so before: the times are those of now.
 pub(in crate::delivery) struct Heard {
+    pub(in crate::delivery) device: Option<DeviceId>,
     pub(in crate::delivery) channel: String,
     pub(in crate::delivery) urgency: String,
     pub(in crate::delivery) created_at: Timestamp,
@@ -342,6 +343,7 @@ pub(in crate::delivery) struct Heard {
 impl FromRow for Heard {
     fn from_row(row: &Row<'_>) -> Result<Self> {
         Ok(Self {
+            device: row.get("device_id")?,
             channel: row.get("channel")?,
             urgency: row.get("urgency")?,
             created_at: row.get("created_at")?,
@@ -365,7 +367,7 @@ pub(in crate::delivery) async fn heard(
              displayed_at = case when $2 >= 2 then coalesce(displayed_at, $3) else displayed_at end,
              opened_at = case when $2 >= 3 then coalesce(opened_at, $3) else opened_at end
          where id = $1 and created_at >= $4
-         returning channel, urgency, created_at, received_at, displayed_at, opened_at",
+         returning device_id, channel, urgency, created_at, received_at, displayed_at, opened_at",
     )
     .bind(attempt)
     .bind(reached)
