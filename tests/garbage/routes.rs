@@ -88,34 +88,7 @@ pub(crate) async fn good(raw: &Raw<'_>, cast: &Cast) -> Vec<Good> {
         "origin": {"platform": "slack", "workspace": "T1", "room": "C1", "message": "1.2"}});
     let chat = json!({"platform": "slack", "workspace": "T1", "user": "U2"});
     let link = raw.post(As::Bot(bot), "/v1/chat-identities/codes", &chat).await.expect(201).body["code"].clone();
-    let layer = json!({"name": "primary", "people": ["@yannick"], "shift": "1 week", "first": "2027-01-11T09:00",
-        "hours": ["mon-fri 09:00-18:00"], "until": "2028-01-11T09:00"});
-    let schedule = json!({"team": "pagers", "zone": "Europe/Paris", "layers": [layer]});
-    raw.post(As::Operator, "/v1/teams", &json!({"name": "pagers"})).await.expect(201);
-    raw.shot(As::Operator, "PUT", "/v1/schedules/days").json(&schedule).fire().await.expect(201);
-    let mut named = schedule.clone();
-    named["name"] = json!("nights");
-    let taken = json!({"user": "@yannick", "from": "2027-02-01T09:00", "until": "2027-02-02T09:00"});
-    raw.post(As::Operator, "/v1/teams", &json!({"name": "paged"})).await.expect(201);
-    raw.post(As::Operator, "/v1/services", &json!({"name": "web", "team": "paged"})).await.expect(201);
-    let prom = json!({"name": "prom", "kind": "events"});
-    raw.post(As::Operator, "/v1/services/web/integrations", &prom).await.expect(201);
-    let escalation = json!({"team": "paged", "steps": [{"to": ["@yannick", "team:paged"], "escalate_after_minutes": 5}],
-        "repeats": 2, "last_resort": ["@yannick"]});
-    let named_escalation = {
-        let mut named = escalation.clone();
-        named["name"] = json!("calm");
-        named
-    };
-    raw.shot(As::Operator, "PUT", "/v1/escalation-policies/paged").json(&escalation).fire().await.expect(201);
-    let settings = json!({"urgency": "high", "acknowledgement_seconds": 600, "group_by": ["cluster"], "group_seconds": 60,
-        "reopen_seconds": 60});
-    let hook = json!({"name": "hook", "kind": "generic", "mapping": {"summary": "/text", "source": "/host", "dedup_key": "/id",
-        "severity": {"at": "/level", "values": {"page": "critical"}}, "action": {"at": "/status", "values": {"ok": "resolve"}},
-        "details": ""}});
-    let incident = |verb: &str| format!("/v1/incidents/{reference}/{verb}");
-    let route = |who, method, path: &str, body| Good { who, method, path: path.to_owned(), body };
-    vec![
+    let mut all = vec![
         route(Who::Bot, "POST", "/v1/approvals", ask),
         route(Who::Phone, "POST", &format!("/v1/approvals/{asked}/challenge"), json!({"verdict": "approve"})),
         route(Who::Phone, "POST", &format!("/v1/approvals/{asked}/answers"), answer),
@@ -124,6 +97,61 @@ pub(crate) async fn good(raw: &Raw<'_>, cast: &Cast) -> Vec<Good> {
         route(Who::Operator, "POST", "/v1/keys/rotate", json!({})),
         route(Who::Nobody, "POST", &format!("/v1/receipts/{}", "A".repeat(43)), json!({"event": "opened"})),
         route(Who::Bot, "POST", "/v1/incidents", page),
+        route(Who::Operator, "POST", "/v1/enrollments", json!({"user": "@yannick"})),
+        route(Who::Nobody, "POST", "/v1/logins", raw.world.blank_phone().prepare_login("cli", "@yannick", "A laptop").unwrap()),
+        route(Who::Nobody, "POST", "/v1/enrollments/claim", blank.claim(&raw.code("yannick").await)),
+        route(
+            Who::Phone,
+            "PUT",
+            &format!("/v1/devices/{}/push", phone.device),
+            json!({"kind": "web_push", "endpoint": "https://push.example/x", "keys": keys}),
+        ),
+        route(Who::Phone, "POST", &format!("/v1/devices/{}/challenge", waiting.device), json!({})),
+        route(Who::Phone, "POST", &format!("/v1/devices/{}/confirm", waiting.device), confirmation),
+        route(Who::Phone, "POST", &format!("/v1/devices/{}/reject", waiting.device), json!({})),
+        route(Who::Operator, "POST", "/v1/users/@yannick/recover", json!({})),
+        route(Who::Phone, "POST", "/v1/passkeys/challenge", json!({})),
+        route(Who::Phone, "POST", "/v1/passkeys", passkey),
+        route(Who::Phone, "POST", "/v1/me/test-page", json!({})),
+        route(Who::Phone, "PUT", "/v1/me/email", json!({"email": "yannick@example.com"})),
+        route(Who::Operator, "PUT", "/v1/users/@yannick/email", json!({"email": "yannick@example.com"})),
+        route(
+            Who::Bot,
+            "POST",
+            "/v1/chat-identities/codes",
+            json!({"platform": "slack", "workspace": "T1", "user": "U1", "name": "yannick"}),
+        ),
+        route(Who::Phone, "POST", "/v1/chat-identities/look-up", json!({"code": link})),
+        route(Who::Phone, "POST", "/v1/chat-identities", json!({"code": link})),
+        route(
+            Who::Operator,
+            "POST",
+            "/v1/users",
+            json!({"handle": "ys", "name": "Ys Example", "role": "member", "email": "ys@example.com"}),
+        ),
+        route(Who::Operator, "POST", "/v1/teams", json!({"name": "ops"})),
+        route(Who::Operator, "PUT", "/v1/policies/prod", policy),
+        route(Who::Operator, "POST", "/v1/policies/test", trial),
+        route(Who::Operator, "POST", "/v1/bots", json!({"name": "loki", "scopes": ["events:read"]})),
+        route(Who::Operator, "POST", "/v1/webhooks", json!({"url": "https://hooks.example.com/x", "kinds": ["approval."]})),
+        route(Who::Operator, "POST", &format!("/v1/webhooks/{webhook}/rotate"), json!({"overlap": 60})),
+        route(Who::Operator, "POST", &format!("/v1/webhooks/{webhook}/enable"), json!({})),
+        route(Who::Operator, "POST", &format!("/v1/webhooks/{webhook}/test"), json!({})),
+    ];
+    all.extend(acts(&reference, &other));
+    all.extend(schedules(raw).await);
+    all.extend(services(raw).await);
+    all
+}
+
+fn route(who: Who, method: &'static str, path: &str, body: Value) -> Good {
+    Good { who, method, path: path.to_owned(), body }
+}
+
+/// What is done to an incident.
+fn acts(reference: &str, other: &str) -> Vec<Good> {
+    let incident = |verb: &str| format!("/v1/incidents/{reference}/{verb}");
+    vec![
         route(Who::Bot, "POST", &incident("acknowledge"), json!({"actor": "@yannick"})),
         route(
             Who::Bot,
@@ -142,22 +170,6 @@ pub(crate) async fn good(raw: &Raw<'_>, cast: &Cast) -> Vec<Good> {
         route(Who::Bot, "POST", &incident("reopen"), json!({"actor": "@yannick"})),
         route(Who::Bot, "POST", &incident("merge"), json!({"into": other, "actor": "@yannick"})),
         route(Who::Phone, "POST", &incident("not-me"), json!({})),
-        route(Who::Operator, "POST", "/v1/enrollments", json!({"user": "@yannick"})),
-        route(Who::Nobody, "POST", "/v1/logins", raw.world.blank_phone().prepare_login("cli", "@yannick", "A laptop").unwrap()),
-        route(Who::Nobody, "POST", "/v1/enrollments/claim", blank.claim(&raw.code("yannick").await)),
-        route(
-            Who::Phone,
-            "PUT",
-            &format!("/v1/devices/{}/push", phone.device),
-            json!({"kind": "web_push", "endpoint": "https://push.example/x", "keys": keys}),
-        ),
-        route(Who::Phone, "POST", &format!("/v1/devices/{}/challenge", waiting.device), json!({})),
-        route(Who::Phone, "POST", &format!("/v1/devices/{}/confirm", waiting.device), confirmation),
-        route(Who::Phone, "POST", &format!("/v1/devices/{}/reject", waiting.device), json!({})),
-        route(Who::Operator, "POST", "/v1/users/@yannick/recover", json!({})),
-        route(Who::Phone, "POST", "/v1/passkeys/challenge", json!({})),
-        route(Who::Phone, "POST", "/v1/passkeys", passkey),
-        route(Who::Phone, "POST", "/v1/me/test-page", json!({})),
         route(
             Who::Phone,
             "PUT",
@@ -167,27 +179,47 @@ pub(crate) async fn good(raw: &Raw<'_>, cast: &Cast) -> Vec<Good> {
                 "quiet_hours": {"zone": "Europe/Paris", "hours": ["mon-fri 22:00-07:00"]},
                 "only": [{"teams": ["ops"], "services": ["api"], "urgency": "high", "labels": {"env": "production"}}]}),
         ),
-        route(Who::Phone, "PUT", "/v1/me/email", json!({"email": "yannick@example.com"})),
-        route(Who::Operator, "PUT", "/v1/users/@yannick/email", json!({"email": "yannick@example.com"})),
-        route(
-            Who::Bot,
-            "POST",
-            "/v1/chat-identities/codes",
-            json!({"platform": "slack", "workspace": "T1", "user": "U1", "name": "yannick"}),
-        ),
-        route(Who::Phone, "POST", "/v1/chat-identities/look-up", json!({"code": link})),
-        route(Who::Phone, "POST", "/v1/chat-identities", json!({"code": link})),
-        route(
-            Who::Operator,
-            "POST",
-            "/v1/users",
-            json!({"handle": "ys", "name": "Ys Example", "role": "member", "email": "ys@example.com"}),
-        ),
-        route(Who::Operator, "POST", "/v1/teams", json!({"name": "ops"})),
+    ]
+}
+
+/// Who is on call when.
+async fn schedules(raw: &Raw<'_>) -> Vec<Good> {
+    let layer = json!({"name": "primary", "people": ["@yannick"], "shift": "1 week", "first": "2027-01-11T09:00",
+        "hours": ["mon-fri 09:00-18:00"], "until": "2028-01-11T09:00"});
+    let schedule = json!({"team": "pagers", "zone": "Europe/Paris", "layers": [layer]});
+    raw.post(As::Operator, "/v1/teams", &json!({"name": "pagers"})).await.expect(201);
+    raw.shot(As::Operator, "PUT", "/v1/schedules/days").json(&schedule).fire().await.expect(201);
+    let mut named = schedule.clone();
+    named["name"] = json!("nights");
+    let taken = json!({"user": "@yannick", "from": "2027-02-01T09:00", "until": "2027-02-02T09:00"});
+    vec![
         route(Who::Operator, "POST", "/v1/schedules", named),
         route(Who::Operator, "PUT", "/v1/schedules/days", schedule),
         route(Who::Operator, "POST", "/v1/schedules/days/overrides", taken),
         route(Who::Phone, "POST", "/v1/calendar-feeds", json!({"schedule": "days"})),
+    ]
+}
+
+/// What breaks, and who is paged.
+async fn services(raw: &Raw<'_>) -> Vec<Good> {
+    raw.post(As::Operator, "/v1/teams", &json!({"name": "paged"})).await.expect(201);
+    raw.post(As::Operator, "/v1/services", &json!({"name": "web", "team": "paged"})).await.expect(201);
+    let prom = json!({"name": "prom", "kind": "events"});
+    raw.post(As::Operator, "/v1/services/web/integrations", &prom).await.expect(201);
+    let escalation = json!({"team": "paged", "steps": [{"to": ["@yannick", "team:paged"], "escalate_after_minutes": 5}],
+        "repeats": 2, "last_resort": ["@yannick"]});
+    let named_escalation = {
+        let mut named = escalation.clone();
+        named["name"] = json!("calm");
+        named
+    };
+    raw.shot(As::Operator, "PUT", "/v1/escalation-policies/paged").json(&escalation).fire().await.expect(201);
+    let settings = json!({"urgency": "high", "acknowledgement_seconds": 600, "group_by": ["cluster"], "group_seconds": 60,
+        "reopen_seconds": 60});
+    let hook = json!({"name": "hook", "kind": "generic", "mapping": {"summary": "/text", "source": "/host", "dedup_key": "/id",
+        "severity": {"at": "/level", "values": {"page": "critical"}}, "action": {"at": "/status", "values": {"ok": "resolve"}},
+        "details": ""}});
+    vec![
         route(
             Who::Operator,
             "POST",
@@ -211,13 +243,6 @@ pub(crate) async fn good(raw: &Raw<'_>, cast: &Cast) -> Vec<Good> {
             "/v1/maintenance",
             json!({"service": "web", "from": raw.world.clock.now(), "for_seconds": 600, "reason": "a move"}),
         ),
-        route(Who::Operator, "PUT", "/v1/policies/prod", policy),
-        route(Who::Operator, "POST", "/v1/policies/test", trial),
-        route(Who::Operator, "POST", "/v1/bots", json!({"name": "loki", "scopes": ["events:read"]})),
-        route(Who::Operator, "POST", "/v1/webhooks", json!({"url": "https://hooks.example.com/x", "kinds": ["approval."]})),
-        route(Who::Operator, "POST", &format!("/v1/webhooks/{webhook}/rotate"), json!({"overlap": 60})),
-        route(Who::Operator, "POST", &format!("/v1/webhooks/{webhook}/enable"), json!({})),
-        route(Who::Operator, "POST", &format!("/v1/webhooks/{webhook}/test"), json!({})),
     ]
 }
 
