@@ -2,6 +2,8 @@
 
 #![expect(unused_macros, unused_imports, reason = "there is one engine here")]
 
+#[path = "nodes/escalating.rs"]
+mod escalating;
 mod support;
 mod world;
 
@@ -471,6 +473,11 @@ mod postgres {
     #[test]
     fn a_grants_proof_is_used_once() {
         run(Engine::Pg, a_proof_of_a_bound_grant_is_used_once);
+    }
+
+    #[test]
+    fn every_step_of_a_page_rings_once_though_nodes_die() {
+        run(Engine::Pg, crate::escalating::every_step_rings_once);
     }
 
     #[test]

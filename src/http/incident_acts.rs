@@ -255,7 +255,8 @@ async fn snooze(
     let until = match (body.for_seconds, body.until) {
         (Some(seconds), None) => Until::For(Duration::from_secs(seconds.into())),
         (None, Some(until)) => Until::At(until),
-        (Some(_), Some(_)) | (None, None) => return Err(Problem::field("until", "say either `for_seconds` or `until`")),
+        (Some(_), Some(_)) => return Err(Problem::field("until", "say either `for_seconds` or `until`")),
+        (None, None) => return Err(Problem::field("for_seconds", "say for how long, or `until` when")),
     };
     acted(&app, &call, r#ref, body.actor, Deed::Snooze(until)).await
 }

@@ -1,7 +1,5 @@
 //! What comes in a path or a query, with problems that name the parameter.
 
-use std::fmt;
-use std::marker::PhantomData;
 use std::time::Duration;
 
 use aide::OperationInput;
@@ -10,13 +8,13 @@ use aide::openapi::Operation;
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use schemars::JsonSchema;
-use serde::de::value::MapAccessDeserializer;
-use serde::de::{DeserializeOwned, MapAccess, Visitor};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 use super::problem::Problem;
 use super::{MAX_WAIT, State};
+pub(super) use crate::identity::members::{object, objects, optional_object};
 use crate::identity::strict_json;
 
 /// Parameters of the path. What does not parse is not there.
@@ -101,35 +99,6 @@ pub(super) fn name(field: &str, value: &str) -> Result<String, Problem> {
         None => Ok(name),
         Some(c) => Err(Problem::field(field, format!("must not hold the character U+{:04X}", u32::from(c)))),
     }
-}
-
-/// Reads a struct out of an object and nothing else: derived code would take an array of its fields too, which no document says.
-pub(super) fn object<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<T, D::Error> {
-    struct Members<T>(PhantomData<T>);
-    impl<'de, T: Deserialize<'de>> Visitor<'de> for Members<T> {
-        type Value = T;
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("an object")
-        }
-        fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<T, A::Error> {
-            T::deserialize(MapAccessDeserializer::new(map))
-        }
-    }
-    deserializer.deserialize_map(Members(PhantomData))
-}
-
-#[derive(Deserialize)]
-#[serde(bound = "T: Deserialize<'de>")]
-struct Present<T>(#[serde(deserialize_with = "object")] T);
-
-/// As [`object`], when there is one.
-pub(super) fn optional_object<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
-    Ok(Option::<Present<T>>::deserialize(deserializer)?.map(|Present(value)| value))
-}
-
-/// As [`object`], a list of them.
-pub(super) fn objects<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Vec<T>, D::Error> {
-    Ok(Vec::<Present<T>>::deserialize(deserializer)?.into_iter().map(|Present(value)| value).collect())
 }
 
 /// JSON that is passed on as it was sent, read strictly, when there is some.

@@ -24,6 +24,7 @@ pub mod handle;
 pub mod issuer;
 pub mod jws;
 mod keys;
+pub mod members;
 mod model;
 pub mod once;
 mod passkeys;

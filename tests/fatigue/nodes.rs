@@ -8,17 +8,14 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::Duration;
 
 use futures_util::future::{join, join_all};
-use phoneops::clock::Clock;
-use phoneops::config::Config;
 use phoneops::db::Engine;
 use phoneops::secret::random;
-use phoneops::server::Server;
 use phoneops::sim::authenticator::Misbehaviour;
 use serde_json::json;
-use tokio::runtime::Runtime;
 
 use crate::support::dice::Dice;
 use crate::support::{TestDb, run};
+use crate::world::mortal::Node;
 use crate::world::raw::{As, Raw, RawBot, RawPhone};
 use crate::world::{World, seconds};
 
@@ -39,54 +36,6 @@ fn budgets() -> [(&'static str, String); 2] {
         ("PHONEOPS_APPROVALS_PUSHES_PER_APPROVER_PER_HOUR", PER_APPROVER.to_string()),
         ("PHONEOPS_APPROVALS_PUSHES_PER_REQUESTER_PER_HOUR", PER_REQUESTER.to_string()),
     ]
-}
-
-/// A node on a runtime of its own, so that it can die in the middle of anything: its tasks are dropped where they wait, and PostgreSQL
-/// sees connections break.
-struct Node {
-    base: String,
-    runtime: Option<Runtime>,
-}
-
-impl Node {
-    fn start(world: &World) -> Self {
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
-        listener.set_nonblocking(true).expect("a socket");
-        let base = format!("http://localhost:{}", listener.local_addr().expect("an address").port());
-        let data = tempfile::tempdir().expect("a temporary directory");
-        let settings = [
-            ("PHONEOPS_PUBLIC_URL", world.server.issuer().to_owned()),
-            ("PHONEOPS_DATA_DIR", data.path().display().to_string()),
-            ("PHONEOPS_MASTER_KEY_FILE", world.server.socket().with_file_name("master.key").display().to_string()),
-            ("PHONEOPS_WEB_PUSH_ALLOW_PRIVATE_NETWORKS", "true".to_owned()),
-            ("PHONEOPS_DATABASE_CONNECTIONS", "4".to_owned()),
-            ("PHONEOPS_DATABASE_URL", world.db.url().expect("PostgreSQL")),
-        ];
-        let settings = settings.into_iter().chain(budgets()).map(|(key, value)| (key.to_owned(), value));
-        let config = Config::load(None, settings).expect("the settings are valid");
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
-        let clock: Clock = world.clock.clone();
-        runtime.spawn(async move {
-            let listener = tokio::net::TcpListener::from_std(listener).expect("a socket");
-            // One that is killed while it starts has not started.
-            let server = Server::start(&config, clock, listener, None).await.expect("the node starts");
-            std::future::pending::<()>().await;
-            drop((server, data));
-        });
-        Self { base, runtime: Some(runtime) }
-    }
-
-    fn kill(&mut self) {
-        if let Some(runtime) = self.runtime.take() {
-            runtime.shutdown_background();
-        }
-    }
-}
-
-impl Drop for Node {
-    fn drop(&mut self) {
-        self.kill();
-    }
 }
 
 /// Whoever is there, and what they do.
@@ -205,7 +154,7 @@ async fn nothing_rings_more_than_it_may(db: TestDb) {
 }
 
 async fn live(world: &World, cast: &Cast<'_>, operations: u64, dice: &mut Dice) {
-    let mut nodes = [Node::start(world), Node::start(world)];
+    let mut nodes = [Node::start(world, &budgets()), Node::start(world, &budgets())];
     let (over, ticks) = (Arc::new(AtomicBool::new(false)), AtomicI64::new(0));
     let ticking = async {
         // No two things are done at quite the same time, and what a dead node left is looked for though the clock stands.
@@ -227,7 +176,7 @@ async fn live(world: &World, cast: &Cast<'_>, operations: u64, dice: &mut Dice) 
                 if let Some(doomed) = doomed {
                     tokio::time::sleep(patience).await;
                     nodes[doomed].kill();
-                    nodes[doomed] = Node::start(world);
+                    nodes[doomed] = Node::start(world, &budgets());
                 }
             };
             let performing = join_all(deeds.into_iter().map(|(deed, base)| async move { cast.perform(deed, &base).await }));

@@ -8,6 +8,7 @@
 #![allow(dead_code, unused_imports, unused_macros, reason = "every test program uses a part of it")]
 
 pub(crate) mod contract;
+pub(crate) mod mortal;
 pub(crate) mod raw;
 
 use std::sync::Mutex;

@@ -25,7 +25,6 @@ mod delegation;
 mod glob;
 mod index;
 mod order;
-mod read;
 mod requirement;
 mod set;
 #[cfg(test)]
@@ -36,7 +35,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::action::canonical;
-use crate::identity::{Handle, UserRef};
+use crate::identity::{Handle, UserRef, members};
 use crate::secret::{b64u, tagged_sha256};
 use crate::text::is_deceptive;
 use glob::Glob;
@@ -85,14 +84,14 @@ pub struct Match {
     pub targets: Option<Vec<String>>,
     /// For each named param: patterns, integers or booleans, one of which must match. An action whose param is missing, a list, a map or
     /// of a kind that none of them is of is refused, unless `{"absent": …}` says what a missing one means.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty", deserialize_with = "read::params")]
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty", deserialize_with = "members::by_name")]
     pub params: BTreeMap<String, Vec<Accepted>>,
     /// Names of bots.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 64))]
     pub bots: Option<Vec<Handle>>,
     /// Rooms in chat. An action that was asked for nowhere matches none.
-    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "read::optional_objects")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "members::optional_objects")]
     #[schemars(length(min = 1, max = 64))]
     pub rooms: Option<Vec<Room>>,
 }
@@ -108,7 +107,7 @@ pub enum Accepted {
     /// A text that matches this pattern.
     Text(String),
     /// What it means that the param is missing.
-    Absent(#[serde(deserialize_with = "read::object")] Absent),
+    Absent(#[serde(deserialize_with = "members::object")] Absent),
 }
 
 /// What it means that an action has no such param. Without this it is refused.
@@ -140,7 +139,7 @@ pub struct Require {
     #[serde(default)]
     pub requester: bool,
     /// Who else must approve. The first is asked; another only after nobody answered, and then either is enough.
-    #[serde(default, deserialize_with = "read::objects")]
+    #[serde(default, deserialize_with = "members::objects")]
     #[schemars(length(max = 5))]
     pub groups: Vec<Group>,
     /// The least factor an approval needs.

@@ -28,7 +28,7 @@ use serde::{Deserialize, Serialize};
 
 use super::machine::Urgency;
 use crate::clock::Timestamp;
-use crate::identity::Handle;
+use crate::identity::{Handle, members};
 use crate::oncall::Hours;
 
 /// A person's paging rules.
@@ -36,14 +36,16 @@ use crate::oncall::Hours;
 #[serde(default, deny_unknown_fields)]
 pub struct Rules {
     /// For incidents that wake people. Has a push at once.
+    #[serde(deserialize_with = "members::object")]
     pub high: Urge,
     /// For incidents that can wait for the morning.
+    #[serde(deserialize_with = "members::object")]
     pub low: Urge,
     /// When nothing of low urgency is told; none when it is left out.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "members::optional_object")]
     pub quiet_hours: Option<QuietHours>,
     /// Page me only for what any of these fits; for everything when there are none.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "members::objects")]
     #[schemars(length(max = 20))]
     pub only: Vec<Only>,
 }
@@ -54,6 +56,7 @@ pub struct Rules {
 pub struct Urge {
     /// What, and when; 1 to 10.
     #[schemars(length(min = 1, max = 10))]
+    #[serde(deserialize_with = "members::objects")]
     pub ways: Vec<After>,
     /// Minutes from one push to its repetition, until somebody acknowledges; 0 repeats it at every ring of the incident.
     #[serde(default)]
@@ -116,7 +119,7 @@ pub struct Only {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub urgency: Option<Urgency>,
     /// With all of these labels.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(skip_serializing_if = "BTreeMap::is_empty", deserialize_with = "members::by_name")]
     #[schemars(length(max = 20))]
     pub labels: BTreeMap<String, String>,
 }
@@ -234,8 +237,13 @@ impl Only {
                 return invalid(format!("{field}.{name}"), "may be at most 50");
             }
         }
-        if self.labels.len() > 20 || self.labels.iter().any(|(name, value)| name.len() > 200 || value.len() > 1000) {
-            return invalid(format!("{field}.labels"), "may be at most 20, of at most 200 and 1000 bytes");
+        if self.labels.len() > 20
+            || self
+                .labels
+                .iter()
+                .any(|(name, value)| name.len() > 200 || value.len() > 1000 || name.contains('\0') || value.contains('\0'))
+        {
+            return invalid(format!("{field}.labels"), "may be at most 20, of at most 200 and 1000 bytes, without U+0000");
         }
         Ok(())
     }

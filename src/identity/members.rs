@@ -1,4 +1,4 @@
-//! Reading policies as they are documented: objects as objects, and no name twice. Derived code would also take an array of a struct's
+//! Reading structs as they are documented: objects as objects, and no name twice. Derived code would also take an array of a struct's
 //! fields, and the last of two members of one name.
 
 use std::collections::BTreeMap;
@@ -8,8 +8,6 @@ use std::marker::PhantomData;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Error, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
-
-use super::Accepted;
 
 struct Object<T>(T);
 
@@ -30,44 +28,59 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
 }
 
 /// One object.
-pub(super) fn object<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<T, D::Error> {
+///
+/// # Errors
+/// When it is none, or its struct does not fit.
+pub fn object<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<T, D::Error> {
     Object::deserialize(deserializer).map(|Object(one)| one)
 }
 
+/// As [`object`], when there is one.
+///
+/// # Errors
+/// As [`object`].
+pub fn optional_object<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
+    Ok(Option::<Object<T>>::deserialize(deserializer)?.map(|Object(one)| one))
+}
+
 /// A list of objects.
-pub(super) fn objects<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Vec<T>, D::Error> {
-    let read = Vec::<Object<T>>::deserialize(deserializer)?;
-    Ok(read.into_iter().map(|Object(one)| one).collect())
+///
+/// # Errors
+/// As [`object`].
+pub fn objects<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Vec<T>, D::Error> {
+    Ok(Vec::<Object<T>>::deserialize(deserializer)?.into_iter().map(|Object(one)| one).collect())
 }
 
 /// As [`objects`], when there is one.
-pub(super) fn optional_objects<'de, D, T>(deserializer: D) -> Result<Option<Vec<T>>, D::Error>
-where
-    D: Deserializer<'de>,
-    T: Deserialize<'de>,
-{
+///
+/// # Errors
+/// As [`object`].
+pub fn optional_objects<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<Vec<T>>, D::Error> {
     let read = Option::<Vec<Object<T>>>::deserialize(deserializer)?;
     Ok(read.map(|list| list.into_iter().map(|Object(one)| one).collect()))
 }
 
-/// What params may be, each named once.
-pub(super) fn params<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<String, Vec<Accepted>>, D::Error> {
-    struct Params;
-    impl<'de> Visitor<'de> for Params {
-        type Value = BTreeMap<String, Vec<Accepted>>;
+/// Values by name, each named once.
+///
+/// # Errors
+/// When a name is there twice, or a value does not fit.
+pub fn by_name<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<BTreeMap<String, T>, D::Error> {
+    struct Named<T>(PhantomData<T>);
+    impl<'de, T: Deserialize<'de>> Visitor<'de> for Named<T> {
+        type Value = BTreeMap<String, T>;
         fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
             f.write_str("an object")
         }
         fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-            let mut params = BTreeMap::new();
+            let mut all = BTreeMap::new();
             while let Some(name) = map.next_key::<String>()? {
-                if params.contains_key(&name) {
+                if all.contains_key(&name) {
                     return Err(A::Error::custom(format!("duplicate name `{name}`")));
                 }
-                params.insert(name, map.next_value()?);
+                all.insert(name, map.next_value()?);
             }
-            Ok(params)
+            Ok(all)
         }
     }
-    deserializer.deserialize_map(Params)
+    deserializer.deserialize_map(Named(PhantomData))
 }
