@@ -194,7 +194,15 @@ impl Ringing {
     }
 }
 
-/// Whether a round of a subject rang at somebody who may still be reached.
+/// The last round of a subject that paged anybody; none when nobody was.
+///
+/// # Errors
+/// Storage errors.
+pub async fn last_page(db: &mut Db<'_>, subject: Uuid) -> db::Result<Option<u32>> {
+    store::last_page(db, subject).await
+}
+
+/// Whether a round of a subject paged somebody who may still be reached.
 ///
 /// # Errors
 /// Storage errors.

@@ -216,13 +216,26 @@ pub(super) async fn may_reach(db: &mut Db<'_>, subject: Uuid, round: u32) -> Res
     let reached: i64 = db
         .query(
             "select count(*) from notifications where subject_id = $1 and round = $2 and unreachable_at is null
-                 and replaces_id is null",
+                 and replaces_id is null and content ->> 'category' = 'page'",
         )
         .bind(subject)
         .bind(round)
         .one()
         .await?;
     Ok(reached > 0)
+}
+
+/// The last round of a subject that paged anybody.
+pub(super) async fn last_page(db: &mut Db<'_>, subject: Uuid) -> Result<Option<u32>> {
+    let rounds: Vec<u32> = db
+        .query(
+            "select round from notifications where subject_id = $1 and replaces_id is null and content ->> 'category' = 'page'
+             order by round desc limit 1",
+        )
+        .bind(subject)
+        .all()
+        .await?;
+    Ok(rounds.first().copied())
 }
 
 // The token that says to a push service who sends.

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use super::Refused;
 use super::lenient;
-use super::members::{Members, SOURCE, SUMMARY, clipped, labels, links, text};
+use super::members::{Members, SOURCE, SUMMARY, bounded_details, clipped, labels, links, text};
 use crate::paging::{AlertAction, Change, Report, Signal};
 use crate::secret::Secret;
 
@@ -121,7 +121,12 @@ fn report(payload: &mut Members, event: &Members, client: Option<String>, action
     }
     labelled.insert("source".to_owned(), source.clone());
     labelled.insert("severity".to_owned(), severity.as_str().to_owned());
-    Report { summary, source, severity, details: Value::Object(details), labels: labelled, links: links(linked(event)) }
+    let mut cut = Vec::new();
+    let details = Value::Object(bounded_details(details, &mut cut));
+    if !quiet {
+        cut.into_iter().for_each(|note| payload.note(note));
+    }
+    Report { summary, source, severity, details, labels: labelled, links: links(linked(event)) }
 }
 
 /// The details, and what else says something.

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::members::{self, Members, SOURCE, SUMMARY, bounded_key, clipped, labels, links, severity, text};
+use super::members::{self, Members, SOURCE, SUMMARY, bounded_details, bounded_key, clipped, labels, links, severity, text};
 use super::{MOST, Refused, lenient};
 use crate::paging::{AlertAction, Mapping, Report, Signal};
 
@@ -69,7 +69,8 @@ fn one(value: &Value, notes: Vec<String>, mapping: &Mapping) -> Signal {
     labelled.insert("source".to_owned(), source.clone());
     labelled.insert("severity".to_owned(), severity.as_str().to_owned());
     let links = links(["url", "link", "href", "client_url"].iter().filter_map(|name| value.get(*name).and_then(text)));
-    let report = Report { summary, source, severity, details: details(value, mapping), labels: labelled, links };
+    let details = Value::Object(bounded_details(details(value, mapping), &mut heard.notes));
+    let report = Report { summary, source, severity, details, labels: labelled, links };
     Signal { action, dedup_key, report, notes: heard.notes }
 }
 
@@ -96,11 +97,11 @@ fn action(value: &Value, mapping: &Mapping, heard: &mut Members) -> AlertAction 
 }
 
 /// What the mapping says, and else the whole.
-fn details(value: &Value, mapping: &Mapping) -> Value {
+fn details(value: &Value, mapping: &Mapping) -> Map<String, Value> {
     match mapping.details.find(value) {
-        Some(Value::Object(details)) => Value::Object(details.clone()),
-        Some(Value::Null) | None => value.clone(),
-        Some(other) => json!({"details": other}),
+        Some(Value::Object(details)) => details.clone(),
+        Some(Value::Null) | None => value.as_object().cloned().unwrap_or_default(),
+        Some(other) => Map::from_iter([("details".to_owned(), other.clone())]),
     }
 }
 

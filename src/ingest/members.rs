@@ -21,6 +21,10 @@ const LABELS: usize = 60;
 const LINK: usize = 2000;
 /// More links help nobody.
 const LINKS: usize = 20;
+/// The longest of the details, in characters; no phone shows more.
+const DETAIL: usize = 4_000;
+/// All details together, in bytes.
+const DETAILS: usize = 16 * 1024;
 /// More notes say nothing.
 const NOTES: usize = 20;
 
@@ -106,6 +110,30 @@ pub(super) fn clipped(text: &str, max: usize) -> (String, bool) {
         return (text.to_owned(), false);
     }
     (text.chars().take(max.saturating_sub(1)).chain(['…']).collect(), true)
+}
+
+/// Details within bounds: what is long is cut, and what is beyond all bounds left out; the note says so.
+pub(super) fn bounded_details(details: Map<String, Value>, notes: &mut Vec<String>) -> Map<String, Value> {
+    let (mut left, mut whole) = (DETAILS, true);
+    let mut kept = Map::new();
+    for (name, value) in details {
+        let text = value.to_string();
+        let (value, cut) = match text.chars().nth(DETAIL) {
+            None => (value, false),
+            Some(_) => (Value::String(clipped(value.as_str().unwrap_or(&text), DETAIL).0), true),
+        };
+        let size = name.len() + if cut { DETAIL } else { text.len() };
+        let fits = size <= left;
+        whole &= fits && !cut;
+        if fits {
+            left -= size;
+            kept.insert(name, value);
+        }
+    }
+    if !whole && notes.len() < NOTES {
+        notes.push("the details were too long and are cut".to_owned());
+    }
+    kept
 }
 
 /// A key, and whether its digest stands for it.

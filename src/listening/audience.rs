@@ -112,10 +112,14 @@ fn about(entry: &Sealed) -> Option<Uuid> {
     })
 }
 
+/// Facts that are somebody's own words, which name nobody.
+const WORDS: [&str; 6] = ["title", "summary", "source", "message", "text", "reason"];
+
 /// The people that an entry names: as actor, as subject, or as one of its facts.
 fn named(entry: &Sealed) -> BTreeSet<UserId> {
-    let facts = entry.data.as_object().into_iter().flat_map(|facts| facts.values());
-    let listed = facts.flat_map(|fact| match fact {
+    let facts = entry.data.as_object().into_iter().flatten();
+    let ours = facts.filter(|(name, _)| !WORDS.contains(&name.as_str())).map(|(_, fact)| fact);
+    let listed = ours.flat_map(|fact| match fact {
         Value::Array(items) => items.iter().collect(),
         fact => vec![fact],
     });

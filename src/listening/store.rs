@@ -27,13 +27,15 @@ const PARTIES: Sql = Sql::either(
          where subject_id in (select id from asked)
      union all select approval_id, user_id, null, null from doorbells where approval_id in (select id from asked)
      union all select id, requester_id, bot_id, null from approvals where id in (select id from asked)
-     union all select id, acted_by, acted_via, opened_by from incidents where id in (select id from asked)",
+     union all select id, acted_by, acted_via, opened_by from incidents where id in (select id from asked)
+     union all select incident_id, user_id, null, null from incident_responders where incident_id in (select id from asked)",
     "with asked as (select value::uuid as id from jsonb_array_elements_text($1))
      select distinct subject_id, user_id, null::uuid as bot_id, null::jsonb as opened_by from notifications
          where subject_id in (select id from asked)
      union all select approval_id, user_id, null, null from doorbells where approval_id in (select id from asked)
      union all select id, requester_id, bot_id, null from approvals where id in (select id from asked)
-     union all select id, acted_by, acted_via, opened_by from incidents where id in (select id from asked)",
+     union all select id, acted_by, acted_via, opened_by from incidents where id in (select id from asked)
+     union all select incident_id, user_id, null, null from incident_responders where incident_id in (select id from asked)",
 );
 
 /// Who has to do with these approvals and incidents: who asked, who was told, who acted.

@@ -17,7 +17,7 @@ use super::machine::{Act, Agent, Event, Incident, Refusal, State, Urgency};
 use super::plan::Target;
 use super::ringing::{Acting, By, Told, acting, apply, outside, targets, tell_actor};
 use super::service::{Error, Paging, Parts, Refused};
-use super::{Reference, To, reaching, store};
+use super::{Reference, To, bundles, reaching, store};
 use crate::clock::Timestamp;
 use crate::db::{Db, Tx};
 use crate::id::{IncidentId, UserId};
@@ -187,13 +187,19 @@ impl Doer {
 }
 
 async fn acknowledge_all(tx: &mut Tx<'_>, parts: &Parts, doer: &Doer, now: Timestamp) -> Result<Vec<Reference>, Error> {
-    let mut taken = Vec::new();
+    // All that is changed is locked first, and in the order in which rings lock it: incidents, and then what tells of them together.
+    let mut ringing = Vec::new();
     for id in store::ringing_for(tx.db(), doer.who.user, AT_ONCE).await? {
         let Some(incident) = store::lock_by_id(tx, id).await? else { continue };
         // Somebody may have ended it meanwhile.
         if let State::Triggered { .. } = incident.state {
-            taken.push(apply(tx, parts, incident, Event::Acknowledged(doer.act(now)), &doer.by, now).await?.0.reference);
+            ringing.push(incident);
         }
+    }
+    bundles::lock_all(tx, ringing.iter().map(|incident| incident.id)).await?;
+    let mut taken = Vec::new();
+    for incident in ringing {
+        taken.push(apply(tx, parts, incident, Event::Acknowledged(doer.act(now)), &doer.by, now).await?.0.reference);
     }
     Ok(taken)
 }
@@ -346,7 +352,12 @@ async fn absorb(
     let data =
         json!({"by": doer.who.user, "via": doer.who.via, "incident": incident.id, "ref": incident.reference, "alerts": alerts});
     let entry = Entry { kind: "incident.absorbed", actor: doer.by.actor, subject: target.id.to_string(), data };
-    Ok(parts.journal.append(tx, now, entry).await?)
+    parts.journal.append(tx, now, entry).await?;
+    if (incident.urgency, target.urgency) == (Urgency::High, Urgency::Low) {
+        // What could not wait does not wait in the place of what could.
+        apply(tx, parts, target, Event::UrgencyChanged(doer.act(now), Urgency::High), &doer.by, now).await?;
+    }
+    Ok(())
 }
 
 async fn disown(

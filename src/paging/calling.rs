@@ -193,6 +193,8 @@ async fn push(tx: &mut Tx<'_>, parts: &Parts, incident: &Incident, notice: Notic
         }
         let fold = match incident.urgency {
             Urgency::High => bundles::storm(tx, parts, incident, (notice.user, team), now).await?,
+            // Whoever wants it loud has it as it comes.
+            Urgency::Low if notice.content.high => Fold::Alone,
             Urgency::Low => bundles::gather(tx, parts, incident, notice.user, now).await?,
         };
         if fold == Fold::Told {

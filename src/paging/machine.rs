@@ -320,6 +320,13 @@ impl Incident {
                 let state = State::Acknowledged { act: held, place, ring, snoozed: put_off, timer_at };
                 self.join(act, 0, targets, (state, ring), now)
             }
+            // Whoever put off what could wait, or took it, has not heard that it cannot any more.
+            Event::UrgencyChanged(act, Urgency::High)
+                if self.urgency == Urgency::Low && (put_off || matches!(act.by, Agent::Integration(_))) =>
+            {
+                self.urgency = Urgency::High;
+                also_told(act, self.again(ring, now))
+            }
             Event::UrgencyChanged(act, urgency) => self.as_urgent_as(act, urgency, None, now),
             Event::Retriggered { title, details } => {
                 self.report(title, details);

@@ -6,7 +6,7 @@ use super::machine::{Agent, Event, Incident, Refusal, State, Urgency};
 use super::plan::{NobodyNamed, Target, Tempo};
 use super::ringing::{By, apply, open};
 use super::rules::Invalid;
-use super::{Reference, To, alerts, bundles, maintenance, schedules, services, store};
+use super::{Reference, To, alerts, bundles, maintenance, reaching, schedules, services, store};
 use crate::clock::{Clock, Timestamp};
 use crate::db::{self, Db, Store, Tx};
 use crate::delivery::{self, Delivery};
@@ -400,12 +400,15 @@ async fn go_on(
     now: Timestamp,
 ) -> Result<(), Error> {
     let Some(incident) = store::lock_by_id(tx, id).await? else { return Ok(()) };
-    let State::Triggered { ring, .. } = incident.state else { return Ok(()) };
-    let is_another = rung.is_some_and(|rung| rung != ring);
-    let may_hear = is_another
-        || bundles::store::is_in_another(tx.db(), id, bundle).await?
-        || delivery::may_reach_somebody(tx.db(), id.0, ring).await?;
-    if !may_hear {
+    let State::Triggered { ring, place, .. } = incident.state else { return Ok(()) };
+    // Not every ring tells everybody: what came to nothing is of the past only if somebody was told since.
+    let last = delivery::last_page(tx.db(), id.0).await?.unwrap_or(ring);
+    if rung.is_some_and(|rung| rung < last) || delivery::may_reach_somebody(tx.db(), id.0, last).await? {
+        return Ok(());
+    }
+    let people = reaching::people(tx.db(), &incident.plan.targets(place.step), now).await?;
+    let elsewhere = bundles::store::heard_in_another(tx.db(), id, bundle).await?;
+    if !elsewhere.iter().any(|user| people.contains(user)) {
         let by = By { actor: Actor::System, device: None };
         apply(tx, parts, incident, Event::NobodyReachable, &by, now).await?;
     }

@@ -226,7 +226,7 @@ pub(super) async fn known(db: &mut Db<'_>, id: IncidentId) -> Result<Incident> {
 
 /// The incident, locked until the transaction ends.
 pub(super) async fn lock(tx: &mut Tx<'_>, reference: &Reference) -> Result<Option<Incident>> {
-    tx.query(Sql::either("select * from incidents where ref = $1", "select * from incidents where ref = $1 for update"))
+    tx.query(Sql::either("select * from incidents where ref = $1", "select * from incidents where ref = $1 for no key update"))
         .bind(reference.as_str())
         .optional()
         .await
@@ -234,7 +234,7 @@ pub(super) async fn lock(tx: &mut Tx<'_>, reference: &Reference) -> Result<Optio
 
 /// As [`lock`], by id.
 pub(super) async fn lock_by_id(tx: &mut Tx<'_>, id: IncidentId) -> Result<Option<Incident>> {
-    tx.query(Sql::either("select * from incidents where id = $1", "select * from incidents where id = $1 for update"))
+    tx.query(Sql::either("select * from incidents where id = $1", "select * from incidents where id = $1 for no key update"))
         .bind(id)
         .optional()
         .await
@@ -311,7 +311,7 @@ pub(super) async fn is_responder(db: &mut Db<'_>, id: IncidentId, user: UserId) 
 
 /// Locks a service until the transaction ends: whoever changes its alerts holds that lock.
 pub(super) async fn lock_service(tx: &mut Tx<'_>, id: ServiceId) -> Result<()> {
-    let locked = Sql::either("select id from services where id = $1", "select id from services where id = $1 for update");
+    let locked = Sql::either("select id from services where id = $1", "select id from services where id = $1 for no key update");
     let _: Option<ServiceId> = tx.query(locked).bind(id).optional().await?;
     Ok(())
 }

@@ -148,6 +148,20 @@ async fn wait(tx: &mut Tx<'_>, parts: &Parts, bundle: &mut Bundle, then: Timesta
     parts.queue.enqueue_as(tx, Job::Bundle, bundle.id.0, then, bundle.kind == Kind::Storm).await
 }
 
+/// Locks all that tells of these incidents together, in the one order, until the transaction ends.
+pub(in crate::paging) async fn lock_all(tx: &mut Tx<'_>, incidents: impl Iterator<Item = IncidentId>) -> Result<()> {
+    let mut bundles = Vec::new();
+    for incident in incidents {
+        bundles.extend(store::all_holding(tx.db(), incident).await?);
+    }
+    bundles.sort_by_key(|bundle| (bundle.user, bundle.kind.as_str(), bundle.group));
+    bundles.dedup_by_key(|bundle| bundle.id);
+    for bundle in bundles {
+        store::lock_by_id(tx, bundle.id).await?;
+    }
+    Ok(())
+}
+
 /// Writes the push that counts them: a new ring that lasts so long, or only another count where the last one stands.
 async fn tell(
     tx: &mut Tx<'_>,

@@ -22,7 +22,7 @@ pub(super) mod store;
 #[cfg(test)]
 mod tests;
 
-pub(super) use folding::{due, gather, left, members_of, storm};
+pub(super) use folding::{due, gather, left, lock_all, members_of, storm};
 
 use std::time::Duration;
 

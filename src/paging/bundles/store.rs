@@ -191,15 +191,30 @@ pub(super) async fn holding(db: &mut Db<'_>, incident: IncidentId) -> Result<Vec
     .await
 }
 
-/// Whether a person may hear of an incident by a bundle other than that one.
-pub(in crate::paging) async fn is_in_another(db: &mut Db<'_>, incident: IncidentId, than: Option<BundleId>) -> Result<bool> {
-    let others: i64 = db
-        .query("select count(*) from bundle_incidents where incident_id = $1 and bundle_id <> $2")
+/// The bundles that hold an incident.
+pub(super) async fn all_holding(db: &mut Db<'_>, incident: IncidentId) -> Result<Vec<Bundle>> {
+    db.query("select bundles.* from bundle_incidents join bundles on bundles.id = bundle_id where incident_id = $1")
         .bind(incident)
-        .bind(than.map_or(Uuid::nil(), |id| id.0))
-        .one()
-        .await?;
-    Ok(others > 0)
+        .all()
+        .await
+}
+
+/// Who may still hear of an incident by a bundle other than that one: its next push is due, or its last may yet come.
+pub(in crate::paging) async fn heard_in_another(
+    db: &mut Db<'_>,
+    incident: IncidentId,
+    than: Option<BundleId>,
+) -> Result<Vec<UserId>> {
+    db.query(
+        "select bundles.user_id from bundle_incidents join bundles on bundles.id = bundle_id
+         where incident_id = $1 and bundle_id <> $2 and (bundles.due_at is not null or exists (
+             select 1 from notifications where subject_id = bundles.id and notifications.round = bundles.round
+                 and replaces_id is null and unreachable_at is null))",
+    )
+    .bind(incident)
+    .bind(than.map_or(Uuid::nil(), |id| id.0))
+    .all()
+    .await
 }
 
 /// The urgent incidents of a team that rang a person by themselves since then and still ring, that one apart.

@@ -64,7 +64,7 @@ impl Schedules {
     /// # Errors
     /// When the caller is not a person; [`Refused::NotFound`], [`Refused::TooManyFeeds`].
     pub async fn add_feed(&self, call: &Call, schedule: Option<Handle>) -> Result<(FeedView, Option<Secret>), Error> {
-        let user = call.person()?.user.id;
+        let user = call.established()?.user.id;
         let (now, journal, actor) = (self.clock.now(), self.parts.journal.clone(), call.actor(None));
         let (capability, id) = (b64u(random::<32>()), CalendarFeedId::new(now));
         let sha256 = digest(&capability);
