@@ -124,7 +124,9 @@ fn report(payload: &mut Members, event: &Members, client: Option<String>, action
     let mut cut = Vec::new();
     let details = Value::Object(bounded_details(details, &mut cut));
     if !quiet {
-        cut.into_iter().for_each(|note| payload.note(note));
+        for note in cut {
+            payload.note(note);
+        }
     }
     Report { summary, source, severity, details, labels: labelled, links: links(linked(event)) }
 }
