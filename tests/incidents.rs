@@ -81,8 +81,10 @@ mod stories {
 
     /// A schedule of a day each from the story's beginning, 2027-01-15T08:00:00Z.
     async fn schedule(world: &World, name: &str, layers: &Value) {
+        let told = json!({"near": [], "hours": false});
         let sql = format!(
-            "insert into schedules (id, name, zone, layers, created_at, changed_at) values ({{id}}, '{name}', 'UTC', '{layers}', 0, 0)"
+            "insert into schedules (id, name, zone, layers, created_at, changed_at, gaps_told)
+             values ({{id}}, '{name}', 'UTC', '{layers}', 0, 0, '{told}')"
         );
         insert(world, &sql, &[("id", format!("0199e5d00000700080000000000000{:02x}", name.len()))]).await;
     }

@@ -21,7 +21,12 @@ use crate::world::{World, minutes, seconds};
 const STEPS: [&str; 3] = ["ann", "bea", "cyd"];
 
 /// Pages in a round.
-const TOGETHER: usize = 4;
+const TOGETHER: usize = 1;
+
+/// Twice in a step.
+fn tempo() -> [(&'static str, String); 1] {
+    [("PHONEOPS_PAGING_RING_SECONDS", "150".to_owned())]
+}
 
 /// The steps of a policy that is walked twice, and the last resort behind them.
 const WALK: [(u64, u64); 7] = [(0, 0), (0, 1), (0, 2), (1, 0), (1, 1), (1, 2), (1, 3)];
@@ -38,7 +43,9 @@ pub(crate) async fn every_step_rings_once(db: TestDb) {
     let push_url = format!("http://{}/", push.local_addr().expect("an address"));
     let router = axum::Router::new().fallback(async || axum::http::StatusCode::CREATED);
     tokio::spawn(async move { axum::serve(push, router).await });
-    let world = World::start(db).await;
+    let tempo = tempo();
+    let settings: Vec<_> = tempo.iter().map(|(key, value)| (*key, value.as_str())).collect();
+    let world = World::start_with(db, &settings).await;
     let paged = {
         let raw = Raw::new(&world);
         let bot = house(&raw, &push_url).await;
@@ -85,7 +92,7 @@ async fn page(raw: &Raw<'_>, bot: &RawBot, base: &str, key: &str) -> String {
 
 /// Whatever was said to be paged.
 async fn live(world: &World, raw: &Raw<'_>, bot: &RawBot, rounds: u64, dice: &mut Dice) -> Vec<String> {
-    let mut nodes = [Node::start(world, &[]), Node::start(world, &[])];
+    let mut nodes = [Node::start(world, &tempo()), Node::start(world, &tempo())];
     let over = AtomicBool::new(false);
     let ticking = async {
         // What a dead node left is looked for though the clock stands.
@@ -107,7 +114,7 @@ async fn live(world: &World, raw: &Raw<'_>, bot: &RawBot, rounds: u64, dice: &mu
             let killing = async {
                 tokio::time::sleep(patience).await;
                 nodes[doomed].kill();
-                nodes[doomed] = Node::start(world, &[]);
+                nodes[doomed] = Node::start(world, &tempo());
             };
             let paging = join_all(asked.iter().map(|(base, key)| page(raw, bot, base, key)));
             let turning = world.advance(seconds(dice.below(200)));

@@ -636,8 +636,22 @@ fn what_could_wait_and_then_cannot_rings_at_once_unless_somebody_has_it() {
                 assert_eq!((there, ring, since), (place, RUNG + 1, now), "{given:?}");
                 assert!(matches!(effects[..], [Effect::Ring { .. }, Effect::WakeAt(_)]), "{given:?}: {effects:?}");
             }
+            (State::Acknowledged { snoozed: true, .. }, State::Triggered { ring, .. }) => assert_eq!(ring, RUNG + 1, "{given:?}"),
             _ => assert_eq!((after.state, effects), (before, Vec::new()), "{given:?}"),
         }
+    }
+}
+
+#[test]
+fn what_monitoring_says_cannot_wait_any_more_rings_whoever_took_it() {
+    let now = at(TIMER - 30);
+    let by = Agent::Integration(IntegrationId(Uuid::from_u128(300)));
+    let louder = Event::UrgencyChanged(Act { by, at: now }, Urgency::High);
+    for given in [Has, HeldForEver, Snoozed] {
+        let quiet = Incident { urgency: Urgency::Low, ..given.incident() };
+        let (after, effects) = quiet.step(louder.clone(), now).expect("no refusal");
+        assert!(matches!(after.state, State::Triggered { ring, .. } if ring == RUNG + 1), "{given:?}: {:?}", after.state);
+        assert!(effects.iter().any(|effect| matches!(effect, Effect::Ring { .. })), "{given:?}");
     }
 }
 
