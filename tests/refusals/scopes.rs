@@ -279,7 +279,8 @@ mod stories {
     }
 
     /// Routes beside those of administrators that a device which recovers its person may not call yet.
-    const OF_THE_ESTABLISHED: [&str; 18] = [
+    const OF_THE_ESTABLISHED: [&str; 19] = [
+        "POST /v1/calendar-feeds",
         "PUT /v1/me/paging-rules",
         "POST /v1/schedules/{name}/overrides",
         "DELETE /v1/schedules/{name}/overrides/{ovr}",
