@@ -104,7 +104,7 @@ pub(in crate::paging) async fn left(
     answered_on: Option<DeviceId>,
     now: Timestamp,
 ) -> Result<()> {
-    for id in store::holding(tx.db(), incident).await? {
+    for Bundle { id, .. } in store::holding(tx.db(), incident).await? {
         let Some(mut bundle) = store::lock_by_id(tx, id).await? else { continue };
         let size = store::size(tx.db(), &bundle).await?;
         if size.open > 0 {
@@ -152,7 +152,7 @@ async fn wait(tx: &mut Tx<'_>, parts: &Parts, bundle: &mut Bundle, then: Timesta
 pub(in crate::paging) async fn lock_all(tx: &mut Tx<'_>, incidents: impl Iterator<Item = IncidentId>) -> Result<()> {
     let mut bundles = Vec::new();
     for incident in incidents {
-        bundles.extend(store::all_holding(tx.db(), incident).await?);
+        bundles.extend(store::holding(tx.db(), incident).await?);
     }
     bundles.sort_by_key(|bundle| (bundle.user, bundle.kind.as_str(), bundle.group));
     bundles.dedup_by_key(|bundle| bundle.id);

@@ -181,22 +181,14 @@ pub(super) async fn empty(tx: &mut Tx<'_>, id: BundleId) -> Result<()> {
 }
 
 /// The bundles that hold an incident, in the order in which they are locked.
-pub(super) async fn holding(db: &mut Db<'_>, incident: IncidentId) -> Result<Vec<BundleId>> {
+pub(super) async fn holding(db: &mut Db<'_>, incident: IncidentId) -> Result<Vec<Bundle>> {
     db.query(
-        "select bundles.id from bundle_incidents join bundles on bundles.id = bundle_id where incident_id = $1
+        "select bundles.* from bundle_incidents join bundles on bundles.id = bundle_id where incident_id = $1
          order by bundles.user_id, bundles.kind, bundles.group_id",
     )
     .bind(incident)
     .all()
     .await
-}
-
-/// The bundles that hold an incident.
-pub(super) async fn all_holding(db: &mut Db<'_>, incident: IncidentId) -> Result<Vec<Bundle>> {
-    db.query("select bundles.* from bundle_incidents join bundles on bundles.id = bundle_id where incident_id = $1")
-        .bind(incident)
-        .all()
-        .await
 }
 
 /// Who may still hear of an incident by a bundle other than that one: its next push is due, or its last may yet come.
