@@ -105,8 +105,9 @@ function follow(go) {
 
 /** @param {Live} live */
 function offline(live) {
-  strip.hidden = live.online;
-  if (!live.online) strip.textContent = t.offline(live.waiting ? ago(live.waiting.at) : "");
+  const said = live.online ? live.problem : live.waiting ? t.offline(ago(live.waiting.at)) : t.offlineNothing;
+  strip.hidden = said === "";
+  strip.textContent = said;
 }
 
 /** Script addresses that are not texts of strangers (Trusted Types). */

@@ -2,7 +2,7 @@
 
 import { keep, kept } from "./db.js";
 import { badge } from "./push.js";
-import { call } from "./session.js";
+import { Problem, Unreachable, call } from "./session.js";
 import { listen } from "./stream.js";
 
 /**
@@ -21,6 +21,8 @@ export class Live extends EventTarget {
   /** @type {Waiting | null} */
   waiting = null;
   online = true;
+  /** Why the server does not say what waits; empty when it does. */
+  problem = "";
   #stop = new AbortController();
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #due;
@@ -95,9 +97,11 @@ export class Live extends EventTarget {
       this.online = true;
       await keep("waiting", this.waiting);
       await badge(this.count());
+      this.problem = "";
     } catch (failure) {
-      this.online = false;
-      if (/** @type {{ status?: number }} */ (failure).status === 401) this.#say("ended");
+      if (failure instanceof Unreachable) this.online = false;
+      else if (failure instanceof Problem && failure.code === "invalid_grant") this.#say("ended");
+      else this.problem = failure instanceof Error ? failure.message : String(failure);
     }
     this.#say("change");
   }

@@ -23,7 +23,7 @@ export async function listen(to) {
         pause = 500;
       });
     } catch (failure) {
-      if (failure instanceof Problem && failure.status === 401) {
+      if (failure instanceof Problem && failure.code === "invalid_grant") {
         to.ended(failure);
         return;
       }

@@ -8,6 +8,7 @@ export const t = {
   busy: "One moment…",
   again: "Try again",
   offline: (/** @type {string} */ since) => `Offline. This is what was known ${since}; answers wait until you are back.`,
+  offlineNothing: "Offline. Nothing is known yet.",
   notSent: "Not sent: you are offline.",
   openFailed: "This cannot be shown.",
   ended: "This device is not enrolled any more. Enrol it again with a new code.",
