@@ -51,7 +51,7 @@ pub struct Config {
     /// Connections to PostgreSQL for requests.
     pub database_connections: u32,
     /// Seconds after which the jobs of a node that died are done by another, or by itself once it runs again. 3 to 300. A push may take
-    /// 18: with less than that here, a slow push service is asked twice.
+    /// seven tenths of it, and 14 at most: with less than the default a slow push service has less time.
     pub job_lease_seconds: u32,
     /// Seconds in which a break-glass can be denied before it opens. 60 to 86400.
     pub break_glass_wait_seconds: u32,

@@ -139,6 +139,8 @@ ids! {
     IntegrationId = "int";
     /// Something an integration reported.
     AlertId = "alt";
+    /// Incidents that one person is told of together.
+    BundleId = "bun";
     /// Who is paged, then who next.
     EscalationPolicyId = "esc";
     /// Who is on call when.

@@ -13,6 +13,7 @@ pub mod http;
 pub mod hub;
 pub mod id;
 pub mod identity;
+pub mod ingest;
 pub mod jobs;
 pub mod journal;
 pub mod listening;

@@ -26,7 +26,7 @@ use crate::identity::{self, BoundElsewhere, Identity, IssuerKeys, Purpose, Relyi
 use crate::jobs::Queue;
 use crate::journal::Journal;
 use crate::listening::{Listening, Webhooks};
-use crate::paging::{self, Paging};
+use crate::paging::{self, Paging, schedules::Schedules};
 use crate::push::fcm::{self, ServiceAccountInvalid};
 use crate::push::web_push::SetupError;
 use crate::push::{apns, webhook};
@@ -198,6 +198,7 @@ async fn build(
     let carriers = carriers::all(config, clock, master, store, web_push.clone())?;
     let its = (store.clone(), clock.clone(), journal.clone(), queue.clone());
     let delivery = telling(config, its, master, carriers);
+    delivery.learn_addresses().await?;
     let ground = identity::Ground {
         store: store.clone(),
         clock: clock.clone(),
@@ -226,6 +227,7 @@ async fn build(
     };
     let approvals = Arc::new(Approvals::new(ground, relying_party(config)?, keys));
     let parts = paging::Parts { journal: journal.clone(), queue: queue.clone(), delivery: delivery.clone(), hub: hub.clone() };
+    let schedules = Arc::new(Schedules::new(store.clone(), clock.clone(), parts.clone(), issuer.clone()));
     let paging = Arc::new(Paging::new(store.clone(), clock.clone(), settings(config)?, parts));
     let listening = Listening::new(store.clone(), clock.clone(), hub.clone());
     let webhooks = Arc::new(Webhooks {
@@ -246,6 +248,7 @@ async fn build(
         identity: identity.clone(),
         approvals: approvals.clone(),
         paging: paging.clone(),
+        schedules: schedules.clone(),
         delivery: delivery.clone(),
         listening: listening.clone(),
         webhooks: webhooks.clone(),
@@ -266,6 +269,7 @@ async fn build(
         approvals,
         policies,
         paging,
+        schedules,
         delivery,
         listening,
         webhooks,

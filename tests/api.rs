@@ -14,7 +14,7 @@ mod stories {
 
     use crate::world::contract::{OPERATIONS, SEEN};
     use crate::world::raw::{As, Raw, RawBot, RawPhone};
-    use crate::world::{World, deploy};
+    use crate::world::{World, deploy, minutes, nights};
 
     /// Statuses of success that the document promises and this walk cannot bring about, with the reason.
     const NOT_WALKED: &[&str] = &[
@@ -34,6 +34,9 @@ mod stories {
         emergencies(&raw, &bot, &phone).await;
         policies(&raw, &bot, &phone).await;
         incidents(&raw, &bot, &phone).await;
+        schedules(&raw, &bot, &phone).await;
+        services(&raw, &phone).await;
+        alerts(&raw).await;
         the_rest(&raw, &bot, &phone).await;
         let seen: BTreeSet<_> = SEEN.lock().unwrap().iter().cloned().collect();
         let mut missed = BTreeSet::new();
@@ -64,6 +67,10 @@ mod stories {
         second.sign_in(raw).await;
         let passkey = second.make_passkey(raw).await;
         raw.get(As::Phone(&second), "/v1/me").await.expect(200);
+        let rules = raw.get(As::Phone(&second), "/v1/me/paging-rules").await.expect(200).body;
+        raw.shot(As::Phone(&second), "PUT", "/v1/me/paging-rules").json(&rules).fire().await.expect(200);
+        raw.get(admin, "/v1/users/@ys/paging-rules").await.expect(200);
+        raw.get(admin, "/v1/readiness").await.expect(200);
         raw.get(As::Phone(&second), "/v1/passkeys").await.expect(200);
         raw.get(As::Phone(&second), "/v1/devices").await.expect(200);
         let keys = json!({"p256dh": second.p256dh(), "auth": b64u([7; 16])});
@@ -271,19 +278,126 @@ mod stories {
     async fn incidents(raw: &Raw<'_>, bot: &RawBot, phone: &RawPhone) {
         let page = json!({"title": "Down", "to": ["@yannick"], "details": "all of it", "urgency": "low",
             "links": ["https://ops.example/"], "actor": "@yannick"});
+        let other = raw.page(bot, "yannick").await;
         let reference = raw.post(As::Bot(bot), "/v1/incidents", &page).await.expect(201).body["ref"].as_str().unwrap().to_owned();
         let path = format!("/v1/incidents/{reference}");
         raw.get(As::Bot(bot), &path).await.expect(200);
         raw.get(As::Bot(bot), &format!("{path}/deliveries")).await.expect(200);
         raw.post(As::Bot(bot), &format!("{path}/acknowledge"), &json!({"actor": "@yannick"})).await.expect(200);
-        raw.post(As::Phone(phone), &format!("{path}/not-me"), &json!({})).await.expect(204);
-        raw.post(As::Phone(phone), &format!("{path}/acknowledge"), &json!({})).await.expect(200);
-        raw.post(As::Phone(phone), &format!("{path}/resolve"), &json!({})).await.expect(200);
+        raw.post(As::Phone(phone), &format!("{path}/not-me"), &json!({})).await.expect(200);
+        for (act, body) in [
+            ("acknowledge", json!({})),
+            ("escalate", json!({"message": "I need some help"})),
+            ("reassign", json!({"to": ["@yannick"]})),
+            ("responders", json!({"to": ["@yannick"]})),
+            ("snooze", json!({"until": raw.world.clock.now().after(minutes(5))})),
+            ("wake", json!({})),
+            ("urgency", json!({"urgency": "high"})),
+            ("resolve", json!({})),
+            ("reopen", json!({})),
+        ] {
+            raw.post(As::Phone(phone), &format!("{path}/{act}"), &body).await.expect(200);
+        }
+        raw.post(As::Phone(phone), &format!("{path}/notes"), &json!({"text": "the disk is full"})).await.expect(204);
+        raw.post(As::Phone(phone), "/v1/me/acknowledge-all", &json!({})).await.expect(200);
+        raw.post(As::Phone(phone), &format!("{path}/merge"), &json!({"into": other})).await.expect(200);
+        raw.get(As::Phone(phone), &format!("{path}/timeline?limit=2")).await.expect(200);
         raw.page(bot, "yannick").await;
         raw.page(bot, "yannick").await;
         let first = raw.get(As::Bot(bot), "/v1/incidents?all=true&limit=2").await.expect(200);
         let next = format!("/v1/incidents?all=true&cursor={}", first.body["next"].as_str().unwrap());
         assert_eq!(raw.get(As::Bot(bot), &next).await.expect(200).body["incidents"][0]["ref"], reference.as_str());
+    }
+
+    /// Schedules, who is on call by them, and a calendar.
+    async fn schedules(raw: &Raw<'_>, bot: &RawBot, phone: &RawPhone) {
+        let admin = As::Phone(phone);
+        let mut nights = nights("@yannick");
+        nights["name"] = json!("nights");
+        raw.post(admin, "/v1/schedules", &nights).await.expect(201);
+        nights.as_object_mut().unwrap().remove("name");
+        for (name, status) in [("nights", 200), ("days", 201)] {
+            nights["layers"][0]["hours"] = json!(["mon-fri 09:00-18:00"]);
+            raw.shot(admin, "PUT", &format!("/v1/schedules/{name}")).json(&nights).fire().await.expect(status);
+        }
+        let swap = json!({"user": "@zoe", "instead_of": "@yannick", "for": "60m"});
+        let over = raw.post(admin, "/v1/schedules/nights/overrides", &swap).await.expect(201).id();
+        raw.get(As::Bot(bot), "/v1/schedules").await.expect(200);
+        raw.get(As::Bot(bot), "/v1/schedules/nights").await.expect(200);
+        raw.get(As::Bot(bot), "/v1/on-call").await.expect(200);
+        raw.get(As::Bot(bot), "/v1/schedules/nights/shifts").await.expect(200);
+        raw.get(admin, "/v1/me/shifts").await.expect(200);
+        let url = raw.post(admin, "/v1/calendar-feeds", &json!({"schedule": "nights"})).await.expect(201).body["url"].clone();
+        let path = url.as_str().unwrap().strip_prefix(raw.issuer()).unwrap().to_owned();
+        raw.get(As::Nobody, &path).await.expect(200);
+        let feed = raw.post(admin, "/v1/calendar-feeds", &json!({})).await.expect(201).id();
+        raw.get(admin, "/v1/calendar-feeds").await.expect(200);
+        raw.delete(admin, &format!("/v1/calendar-feeds/{feed}")).await.expect(204);
+        raw.delete(admin, &format!("/v1/schedules/nights/overrides/{over}")).await.expect(204);
+        raw.delete(admin, "/v1/schedules/nights").await.expect(204);
+    }
+
+    /// What monitoring systems send.
+    async fn alerts(raw: &Raw<'_>) {
+        raw.post(As::Operator, "/v1/teams", &json!({"name": "watch"})).await.expect(201);
+        raw.post(As::Operator, "/v1/services", &json!({"name": "watched", "team": "watch"})).await.expect(201);
+        let mut keys = std::collections::BTreeMap::new();
+        for kind in ["events", "alertmanager", "grafana", "generic", "heartbeat"] {
+            let mut body = json!({"name": kind, "kind": kind});
+            if kind == "heartbeat" {
+                body["every_seconds"] = json!(3600);
+            }
+            let made = raw.post(As::Operator, "/v1/services/watched/integrations", &body).await.expect(201);
+            keys.insert(kind, made.body["key"].as_str().unwrap().to_owned());
+        }
+        let event = json!({"routing_key": keys["events"], "event_action": "trigger", "dedup_key": "a",
+            "payload": {"summary": "Down", "source": "db1", "severity": "info"}});
+        raw.post(As::Nobody, "/v2/enqueue", &event).await.expect(202);
+        raw.post(As::Nobody, "/v2/change/enqueue", &event).await.expect(202);
+        raw.post(As::Nobody, "/v2/enqueue", &json!({})).await.expect(400);
+        for (method, kind) in [("POST", "alertmanager"), ("POST", "grafana"), ("PUT", "grafana"), ("POST", "generic")] {
+            let path = format!("/ingest/{}/{kind}", keys[kind]);
+            raw.shot(As::Nobody, method, &path).json(&json!({"groupKey": "g", "alerts": []})).fire().await.expect(202);
+        }
+        for method in ["POST", "GET"] {
+            raw.shot(As::Nobody, method, &format!("/heartbeat/{}", keys["heartbeat"])).fire().await.expect(204);
+        }
+    }
+
+    /// A service with its policy, its keys and its maintenance, each made twice where a `PUT` does both.
+    async fn services(raw: &Raw<'_>, phone: &RawPhone) {
+        let admin = As::Phone(phone);
+        let put = |path: &'static str, body: serde_json::Value| raw.shot(admin, "PUT", path).json(&body).fire();
+        raw.post(admin, "/v1/teams", &json!({"name": "api"})).await.expect(201);
+        let steps = json!([{"to": ["@yannick", "team:api"], "escalate_after_minutes": 5}]);
+        raw.post(admin, "/v1/escalation-policies", &json!({"name": "api", "steps": steps})).await.expect(201);
+        raw.post(admin, "/v1/services", &json!({"name": "api", "team": "api", "policy": "api"})).await.expect(201);
+        for status in [201, 200] {
+            let policy = json!({"team": "api", "steps": steps, "repeats": 1, "last_resort": ["@yannick"]});
+            put("/v1/escalation-policies/web", policy).await.expect(status);
+            put("/v1/services/web", json!({"team": "api", "settings": {"group_by": ["cluster"]}})).await.expect(status);
+        }
+        for path in ["/v1/escalation-policies", "/v1/escalation-policies/api", "/v1/services", "/v1/services/api"] {
+            raw.get(admin, path).await.expect(200);
+        }
+        let keys = "/v1/services/api/integrations";
+        let kinds = [
+            json!({"name": "prom", "kind": "events"}),
+            json!({"name": "hook", "kind": "generic", "mapping": {"summary": "/text", "action": {"at": "/status"}}}),
+            json!({"name": "cron", "kind": "heartbeat", "every_seconds": 60}),
+        ];
+        for body in kinds {
+            raw.post(admin, keys, &body).await.expect(201);
+        }
+        raw.post(admin, &format!("{keys}/prom/rotate"), &json!({})).await.expect(200);
+        raw.get(admin, keys).await.expect(200);
+        raw.delete(admin, &format!("{keys}/prom")).await.expect(204);
+        let window = json!({"service": "api", "for_seconds": 600, "reason": "a move"});
+        let window = raw.post(admin, "/v1/maintenance", &window).await.expect(201).id();
+        raw.get(admin, "/v1/maintenance?all=true").await.expect(200);
+        raw.delete(admin, &format!("/v1/maintenance/{window}")).await.expect(204);
+        raw.delete(admin, "/v1/services/api").await.expect(204);
+        raw.delete(admin, "/v1/escalation-policies/api").await.expect(204);
     }
 
     async fn the_rest(raw: &Raw<'_>, bot: &RawBot, phone: &RawPhone) {

@@ -6,5 +6,9 @@ mod support;
 mod apns;
 #[path = "carriers/fcm.rs"]
 mod fcm;
+#[path = "carriers/mail.rs"]
+mod mail;
 #[path = "carriers/provider_tokens.rs"]
 mod provider_tokens;
+#[path = "carriers/web_push.rs"]
+mod web_push;

@@ -4,6 +4,10 @@
 mod house;
 #[path = "delivery/natively.rs"]
 mod natively;
+#[path = "delivery/registrations.rs"]
+mod registrations;
+#[path = "delivery/screens.rs"]
+mod screens;
 mod support;
 #[path = "delivery/ways.rs"]
 mod ways;
@@ -19,6 +23,7 @@ world::stories! {
     an_approval_is_not_sent_after_its_deadline
     gone_retires_the_registration_that_was_tried
     gone_leaves_a_registration_that_was_made_meanwhile
+    an_address_is_the_device_s_that_registered_it_last
     a_page_whose_push_makes_no_sense_goes_on_to_the_next_person
     a_page_whose_timer_is_buried_rings_again_once_it_can
 }
@@ -263,6 +268,8 @@ mod stories {
         world.advance(minutes(5)).await;
         assert_eq!(arrived(world, "Approval needed"), tried, "not after the deadline");
         assert_eq!(heimdall.approval(&asked).await["state"], "expired");
+        // A push service that did not say yes may have sent it all the same: the phone hears that nothing is left to do.
+        yannick.expect_push(world, "Expired").await;
     }
 
     /// A push service that answers when the test says so.
@@ -343,15 +350,40 @@ mod stories {
         assert_eq!(held.path, "/old");
         service.register(&raw, &phone, "new").await;
         held.answer("410 Gone").await;
-        world.settle().await;
-        assert_eq!(registered(world).await, 1, "the new address was never said to be gone");
-
-        world.clock.advance(seconds(60));
         let again = service.push().await;
-        assert_eq!(again.path, "/new", "the next ring reaches the phone");
+        assert_eq!(again.path, "/new", "it rings there at once");
         again.answer("201 Created").await;
         world.settle().await;
+        assert_eq!(registered(world).await, 1, "the new address was never said to be gone");
+        assert_eq!(world.recorded("person.unreachable").await, 0, "nor judged by the old one");
         resolve(&raw, &phone, &reference).await;
+    }
+
+    pub(crate) async fn an_address_is_the_device_s_that_registered_it_last(world: &World) {
+        let raw = Raw::new(world);
+        let (bot, phone, service) = cast(&raw).await;
+        let other = raw.person("ys", "member").await;
+        service.register(&raw, &phone, "handed-on").await;
+        service.register(&raw, &other, "handed-on").await;
+        assert_eq!((registered(world).await, world.recorded("device.push_retired").await), (1, 1));
+        let told = world.journal().await.into_iter().find(|entry| entry["kind"] == "device.push_retired").unwrap();
+        assert_eq!((&told["subject"], &told["data"]["registered_by"]), (&json!(phone.device), &json!(other.device)));
+
+        // Whoever had the phone before is not rung on it.
+        let approval = raw.ask(&bot, "yannick", &deploy("api", "production")).await;
+        world.settle().await;
+        let reference = raw.page(&bot, "ys").await;
+        service.push().await.answer("201 Created").await;
+        world.settle().await;
+        let told = world.db.number("select count(*) from attempts where state = 'accepted'").await;
+        assert_eq!((told, world.recorded("person.unreachable").await), (1, 1), "the page, and no approval");
+        resolve(&raw, &other, &reference).await;
+        raw.delete(As::Bot(&bot), &format!("/v1/approvals/{approval}")).await.expect(204);
+
+        // Both at once: one has it, whichever.
+        tokio::join!(service.register(&raw, &phone, "both"), service.register(&raw, &other, "both"));
+        assert_eq!((registered(world).await, world.recorded("device.push_retired").await), (1, 2));
+        world.settle().await;
     }
 
     /// What an operator does with a buried job once it was seen.

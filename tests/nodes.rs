@@ -46,6 +46,26 @@ mod postgres {
         (base, server, data)
     }
 
+    async fn what_is_acknowledged_on_another_node_rings_nowhere(db: TestDb) {
+        let world = World::start(db).await;
+        let (base, node, _data) = another(&world).await;
+        let yannick = world.person("yannick", "Yannick Schutz").await;
+        {
+            let raw = Raw::new(&world);
+            let bot = raw.able_bot("heimdall").await;
+            let reference = raw.page(&bot, "yannick").await;
+            yannick.expect_push(&world, "All your apps are down").await;
+            let path = format!("/v1/incidents/{reference}/acknowledge");
+            let shot = raw.shot(As::Bot(&bot), "POST", &path).json(&json!({"actor": "@yannick"}));
+            shot.at(&base).fire().await.expect(200);
+            yannick.expect_pushes(&world, &["Acknowledged as you via heimdall", "Acknowledged by Yannick Schutz"]).await;
+            world.advance(seconds(600)).await;
+            yannick.expect_silence(&world).await;
+        }
+        node.stop().await;
+        world.end().await;
+    }
+
     async fn a_long_poll_on_another_node_wakes_soon(db: TestDb) {
         let world = World::start(db).await;
         let (base, node, _data) = another(&world).await;
@@ -426,6 +446,11 @@ mod postgres {
     #[test]
     fn a_quorum_is_reached_once() {
         run(Engine::Pg, a_quorum_gathers_on_three_nodes);
+    }
+
+    #[test]
+    fn an_acknowledgement_stops_it_on_every_node() {
+        run(Engine::Pg, what_is_acknowledged_on_another_node_rings_nowhere);
     }
 
     #[test]

@@ -19,11 +19,13 @@ mod idle;
 mod listeners;
 mod load;
 mod loops;
+mod pages;
 mod policy;
 mod process;
 mod push;
 mod raw;
 mod report;
+mod restart;
 mod server;
 mod start;
 mod world;
@@ -63,6 +65,9 @@ struct Options {
     /// Listeners of the listeners section; each takes a file descriptor here and one in the server (`ulimit -n`).
     #[arg(long, default_value_t = 20_000)]
     listeners: usize,
+    /// Timers of the restart section.
+    #[arg(long, default_value_t = 1_000_000)]
+    timers: u32,
     /// On which database; `PostgreSQL` is at `PHONEOPS_BENCH_POSTGRES`, in a database that is made for the run.
     #[arg(long, value_enum, default_value_t = On::All)]
     engine: On,
@@ -96,6 +101,10 @@ enum Section {
     Page,
     /// From trigger to push service.
     Push,
+    /// The same at 1, 100 and 1,000 pages a second, alone and while another carrier hangs.
+    Pages,
+    /// A restart with a million timers.
+    Restart,
     /// Which policy rules; two of three people sign.
     Policy,
     /// Long polls that wait.
@@ -171,6 +180,13 @@ async fn on_engine(options: &Options, database: Option<&world::Database>, report
     let of_people = [Section::Approve, Section::Page, Section::Push, Section::Policy];
     if of_people.into_iter().any(|section| options.wants(section)) {
         with_people(engine, database, options, report).await?;
+    }
+    if options.wants(Section::Pages) {
+        pages::measure(engine, database, options, report).await?;
+    }
+    // Last on PostgreSQL, where the sections share a database: it makes a million rows.
+    if options.wants(Section::Restart) {
+        restart::measure(engine, database, options, report).await?;
     }
     if options.wants(Section::Idle) && database.is_none() {
         idle::measure(options.polls, report).await?;

@@ -26,6 +26,14 @@ pub(crate) fn resident(pid: u32) -> Result<u64, Failure> {
     Ok(kib * 1024)
 }
 
+/// The most memory that a process has had resident, bytes.
+pub(crate) fn peak(pid: u32) -> Result<u64, Failure> {
+    let text = fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:")).ok_or("/proc/pid/status has no VmHWM")?;
+    let kib: u64 = line.trim().trim_end_matches("kB").trim().parse()?;
+    Ok(kib * 1024)
+}
+
 /// The machine's load average over the last minute.
 pub(crate) fn load_average() -> f64 {
     let text = fs::read_to_string("/proc/loadavg").unwrap_or_default();

@@ -17,7 +17,18 @@ type Marks = Arc<Mutex<HashMap<String, (Timestamp, Timestamp)>>>;
 
 /// Pages at a rate; each is resolved at once so that it rings once.
 pub(crate) async fn measure(engine: &str, world: &World, options: &Options, report: &mut Report) -> Result<(), Failure> {
-    report.section(format!("{engine}: trigger to push service, {} pages/s", options.push_rate));
+    at_rate(engine, world, options.push_rate, options, report).await
+}
+
+/// As [`measure`], so many a second.
+pub(crate) async fn at_rate(
+    engine: &str,
+    world: &World,
+    rate: u32,
+    options: &Options,
+    report: &mut Report,
+) -> Result<(), Failure> {
+    report.section(format!("{engine}: trigger to push service, {rate} pages/s"));
     let marks = Marks::default();
     let (people, bot, clock, seen) = (world.people.clone(), world.bot.clone(), world.clock.clone(), marks.clone());
     let one = move |client: usize, laps: load::Laps| {
@@ -33,7 +44,7 @@ pub(crate) async fn measure(engine: &str, world: &World, options: &Options, repo
             Ok(laps)
         }
     };
-    let pages = load::open(options.clients, options.push_rate, options.span(), Arc::new(|| ()), one).await?;
+    let pages = load::open(options.clients, rate, options.span(), Arc::new(|| ()), one).await?;
     world.server.quiet().await?;
     let marks = std::mem::take(&mut *marks.lock().unwrap_or_else(PoisonError::into_inner));
     let (mut from_reply, mut from_request, mut early) = (Times::default(), Times::default(), 0);

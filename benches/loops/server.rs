@@ -60,6 +60,15 @@ pub(crate) struct Running {
 impl Running {
     /// Starts one on a free port, with its data in `data_dir`, and waits until it is ready.
     pub(crate) async fn start(data_dir: &Path, database_url: Option<&str>) -> Result<Self, Failure> {
+        Self::start_with(data_dir, database_url, &[]).await
+    }
+
+    /// With further settings, as the environment gives them.
+    pub(crate) async fn start_with(
+        data_dir: &Path,
+        database_url: Option<&str>,
+        settings: &[(&str, &str)],
+    ) -> Result<Self, Failure> {
         // Taken and given back: nobody else asks for this very port in the meantime.
         let address = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?;
         let issuer = format!("http://localhost:{}", address.port());
@@ -75,6 +84,7 @@ impl Running {
             .env("PHONEOPS_APPROVALS_PUSHES_PER_REQUESTER_PER_HOUR", "1000000")
             .env("PHONEOPS_WEB_PUSH_ALLOW_PRIVATE_NETWORKS", "true")
             .env("PHONEOPS_WEB_PUSH_SUBJECT", "mailto:ops@phoneops.example")
+            .envs(settings.iter().copied())
             .stdin(Stdio::piped());
         if let Some(url) = database_url {
             command.env("PHONEOPS_DATABASE_URL", url);

@@ -63,14 +63,23 @@ pub(crate) struct World {
     pub(crate) bot_token: Secret,
     pub(crate) push_service: PushService,
     http: reqwest::Client,
-    _data: TempDir,
+    pub(crate) data: TempDir,
 }
 
 impl World {
     /// `people` people, each with a phone that has a passkey and takes pushes, and a bot with every scope.
     pub(crate) async fn start(database: Option<&Database>, people: usize) -> Result<Self, Failure> {
+        Self::start_with(database, people, &[]).await
+    }
+
+    /// With further settings, as the environment gives them.
+    pub(crate) async fn start_with(
+        database: Option<&Database>,
+        people: usize,
+        settings: &[(&str, &str)],
+    ) -> Result<Self, Failure> {
         let data = directory()?;
-        let server = Running::start(data.path(), database.map(|database| database.url.as_str())).await?;
+        let server = Running::start_with(data.path(), database.map(|database| database.url.as_str()), settings).await?;
         let clock = Clock::system();
         let push_service = PushService::start(clock.clone()).await?;
         let operator = Client::local(&server.socket)?;
@@ -84,7 +93,7 @@ impl World {
         let made = operator.post("/v1/bots", &json!({"name": "heimdall", "scopes": scopes})).await?;
         let bot_token = Secret::new(made.body["token"].as_str().ok_or("a bot without a token")?.to_owned());
         let bot = Client::bot(&server.issuer, bot_token.clone())?;
-        Ok(Self { server, clock, people: Arc::new(enrolled), bot, bot_token, push_service, http, _data: data })
+        Ok(Self { server, clock, people: Arc::new(enrolled), bot, bot_token, push_service, http, data })
     }
 
     /// An administrator, who can confirm what weakens.

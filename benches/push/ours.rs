@@ -1,4 +1,4 @@
-//! Our carrier, as the server has it.
+//! Our carriers, as the server has them.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -6,10 +6,12 @@ use std::time::{Duration, Instant};
 
 use phoneops::clock::Clock;
 use phoneops::push::apns::{Apns, ApnsConfig, DeviceToken, LocalTokens, Minter};
-use phoneops::push::{Carrier as _, Category, Message, Outcome, Sound, Target, Urgency};
+use phoneops::push::web_push::{VapidKeyPair, WebPush, WebPushConfig};
+use phoneops::push::{Carrier, Category, Message, Outcome, Sound, Target, Urgency};
+use phoneops::secret::{b64u, random};
 use serde_json::json;
 
-use crate::{DEVICE, Failure, Measured, Task, process};
+use crate::{DEVICE, Failure, Kind, Measured, Task, process};
 
 pub(crate) fn run() -> Result<(), Failure> {
     let task: Task = serde_json::from_str(&std::env::var("PUSH_BENCH_TASK")?)?;
@@ -21,15 +23,10 @@ pub(crate) fn run() -> Result<(), Failure> {
 
 async fn measure(task: &Task) -> Result<Measured, Failure> {
     let clock = Clock::system();
-    let minter = Minter::new(&std::fs::read(&task.key_file)?, &task.key_id, &task.team_id)?;
-    let config = ApnsConfig {
-        endpoint: format!("https://localhost:{}", task.port).parse()?,
-        topic: task.topic.clone(),
-        critical_alerts: false,
-        ca_pem: Some(std::fs::read(&task.ca_file)?),
-        connections: task.connections,
+    let carrier: Arc<dyn Carrier> = match task.kind {
+        Kind::Apns => Arc::new(apns(task, &clock)?),
+        Kind::WebPush => Arc::new(web_push(task)?),
     };
-    let carrier = Arc::new(Apns::new(&config, Arc::new(LocalTokens::new(minter)), clock.clone())?);
     // Connections, tables of header compression, the allocator.
     send(&carrier, &clock, task, task.pushes / 10 + task.at_once).await?;
     let (began, before) = (Instant::now(), process::cpu(std::process::id())?);
@@ -38,12 +35,46 @@ async fn measure(task: &Task) -> Result<Measured, Failure> {
     Ok(Measured { pushes: task.pushes, wall_seconds: began.elapsed().as_secs_f64(), cpu_seconds: used.as_secs_f64() })
 }
 
-async fn send(carrier: &Arc<Apns>, clock: &Clock, task: &Task, pushes: usize) -> Result<(), Failure> {
+fn apns(task: &Task, clock: &Clock) -> Result<Apns, Failure> {
+    let minter = Minter::new(&std::fs::read(&task.key_file)?, &task.key_id, &task.team_id)?;
+    let config = ApnsConfig {
+        endpoint: format!("https://localhost:{}", task.port).parse()?,
+        topic: task.topic.clone(),
+        critical_alerts: false,
+        ca_pem: Some(std::fs::read(&task.ca_file)?),
+        connections: task.connections,
+    };
+    Ok(Apns::new(&config, Arc::new(LocalTokens::new(minter)), clock.clone())?)
+}
+
+fn web_push(task: &Task) -> Result<WebPush, Failure> {
+    Ok(WebPush::new(WebPushConfig {
+        vapid_private_key: VapidKeyPair::generate().private,
+        subject: "mailto:ops@example.com".to_owned(),
+        allow_private_networks: true,
+        ca_pem: Some(std::fs::read(&task.ca_file)?),
+    })?)
+}
+
+/// To whom one of those that send at once sends: with Web Push to a browser of its own.
+fn target(task: &Task) -> Result<Target, Failure> {
+    Ok(match task.kind {
+        Kind::Apns => Target::Apns(DeviceToken::try_from(DEVICE.to_owned())?),
+        Kind::WebPush => {
+            let keys = json!({"p256dh": VapidKeyPair::generate().public, "auth": b64u(random::<16>())});
+            let endpoint = format!("https://localhost:{}/push/{}", task.port, b64u(random::<20>()));
+            Target::WebPush(serde_json::from_value(json!({"endpoint": endpoint, "keys": keys}))?)
+        }
+    })
+}
+
+async fn send(carrier: &Arc<dyn Carrier>, clock: &Clock, task: &Task, pushes: usize) -> Result<(), Failure> {
     let left = Arc::new(AtomicUsize::new(pushes));
-    let senders = (0..task.at_once).map(|_| {
+    let mut senders = Vec::with_capacity(task.at_once);
+    for _ in 0..task.at_once {
         let (carrier, clock, left, message) = (carrier.clone(), clock.clone(), left.clone(), message(clock, &task.body));
-        tokio::spawn(async move {
-            let target = Target::Apns(DeviceToken::try_from(DEVICE.to_owned())?);
+        let target = target(task)?;
+        senders.push(tokio::spawn(async move {
             while left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).is_ok() {
                 let outcome = carrier.send(&message, &target, clock.now()).await;
                 if !matches!(outcome, Outcome::Accepted { .. }) {
@@ -51,9 +82,9 @@ async fn send(carrier: &Arc<Apns>, clock: &Clock, task: &Task, pushes: usize) ->
                 }
             }
             Ok::<(), Failure>(())
-        })
-    });
-    for sender in senders.collect::<Vec<_>>() {
+        }));
+    }
+    for sender in senders {
         sender.await??;
     }
     Ok(())

@@ -1,4 +1,4 @@
-//! Whom everything is sent to: HTTP/2 over TLS, 200 to everything, in a process of its own that ends with its parent.
+//! Whom everything is sent to: HTTP/2 or HTTP/1.1 over TLS, takes everything, in a process of its own that ends with its parent.
 
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::Path;
@@ -8,7 +8,11 @@ use std::sync::Arc;
 use bytes::Bytes;
 use h2::RecvStream;
 use h2::server::SendResponse;
-use http::{Request, Response};
+use http::{Request, Response, StatusCode};
+use http_body_util::{BodyExt as _, Empty};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
 use phoneops::clock::Clock;
 use phoneops::push::apns::Minter;
 use tokio::net::{TcpListener, TcpStream};
@@ -17,7 +21,7 @@ use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::crypto::aws_lc_rs;
 use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 
-use crate::{Failure, MARK, Options, Task};
+use crate::{Failure, Kind, MARK, Options, Task};
 
 /// What an alert with this text has around it brings the payload to 1 KB.
 const BODY_BYTES: usize = 560;
@@ -50,9 +54,10 @@ impl Running {
         Ok(Self { child, port: line.trim().parse()?, token: token.text().expose().to_owned() })
     }
 
-    pub(crate) fn task(&self, folder: &Path, options: &Options, connections: usize) -> Result<Task, Failure> {
+    pub(crate) fn task(&self, folder: &Path, options: &Options, kind: Kind, connections: usize) -> Result<Task, Failure> {
         let path = |name: &str| folder.join(name).to_str().map(str::to_owned).ok_or("a path that is no text");
         Ok(Task {
+            kind,
             port: self.port,
             ca_file: path("ca.pem")?,
             key_file: path("key.p8")?,
@@ -84,7 +89,7 @@ pub(crate) fn run() -> Result<(), Failure> {
         .with_safe_default_protocol_versions()?
         .with_no_client_auth()
         .with_single_cert(vec![made.cert.der().clone()], key)?;
-    config.alpn_protocols = vec![b"h2".to_vec()];
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0"))?;
     println!("{}", listener.local_addr()?.port());
@@ -104,6 +109,10 @@ async fn accept(listener: TcpListener, acceptor: TlsAcceptor) {
 async fn serve(acceptor: TlsAcceptor, tcp: TcpStream) -> Result<(), Failure> {
     tcp.set_nodelay(true)?;
     let tls = acceptor.accept(tcp).await?;
+    if tls.get_ref().1.alpn_protocol() != Some(b"h2") {
+        let serving = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(tls), service_fn(answer_old));
+        return Ok(serving.await?);
+    }
     let mut builder = h2::server::Builder::new();
     builder.max_concurrent_streams(1_000).initial_connection_window_size(1 << 20);
     let mut connection = builder.handshake(tls).await?;
@@ -119,10 +128,22 @@ async fn answer(request: Request<RecvStream>, mut respond: SendResponse<Bytes>) 
     while let Some(chunk) = body.data().await {
         body.flow_control().release_capacity(chunk?.len())?;
     }
-    let mut answer = Response::builder();
+    let mut answer = Response::builder().status(status(head.uri.path()));
     if let Some(id) = head.headers.get("apns-id") {
         answer = answer.header("apns-id", id);
     }
     respond.send_response(answer.body(())?, true)?;
     Ok(())
+}
+
+/// The same over HTTP/1.1.
+async fn answer_old(request: Request<Incoming>) -> Result<Response<Empty<Bytes>>, Failure> {
+    let (head, body) = request.into_parts();
+    body.collect().await?;
+    Ok(Response::builder().status(status(head.uri.path())).body(Empty::new())?)
+}
+
+/// Apple's 200, and a push service's 201.
+fn status(path: &str) -> StatusCode {
+    if path.starts_with("/3/") { StatusCode::OK } else { StatusCode::CREATED }
 }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use crate::{Failure, MARK, Measured, Task};
+use crate::{Failure, Kind, MARK, Measured, Task};
 
 /// How a sender is run, under the name it is shown by.
 pub(crate) type Sender = (&'static str, Run);
@@ -20,8 +20,15 @@ pub(crate) fn ours() -> Result<Result<Sender, String>, Failure> {
 }
 
 /// Whoever is there; and why not, of the others.
-pub(crate) fn others() -> Vec<Result<Sender, String>> {
-    vec![go().map_err(|why| format!("Go net/http: {why}")), node().map_err(|why| format!("@parse/node-apn: {why}"))]
+pub(crate) fn others(kind: Kind) -> Vec<Result<Sender, String>> {
+    let node_apn = || node("@parse/node-apn", "8.1.0", "sender.mjs").map(|run| ("@parse/node-apn 8.1", run));
+    let web_push = || node("web-push", "3.6.7", "web_push.mjs").map(|run| ("web-push 3.6 (npm)", run));
+    match kind {
+        Kind::Apns => {
+            vec![go().map_err(|why| format!("Go net/http: {why}")), node_apn().map_err(|why| format!("@parse/node-apn: {why}"))]
+        }
+        Kind::WebPush => vec![web_push().map_err(|why| format!("web-push: {why}"))],
+    }
 }
 
 fn source(name: &str) -> PathBuf {
@@ -41,16 +48,17 @@ fn go() -> Result<Sender, Failure> {
     Ok(("Go net/http", Run { program, arguments: Vec::new() }))
 }
 
-/// The sender that most Node services use.
-fn node() -> Result<Sender, Failure> {
+/// A sender that Node services use.
+fn node(package: &str, version: &str, script: &str) -> Result<Run, Failure> {
     let folder = target("bench-npm");
     std::fs::create_dir_all(&folder)?;
-    if !folder.join("node_modules/@parse/node-apn").exists() {
-        done(Command::new("npm").args(["install", "--no-audit", "--no-fund", "@parse/node-apn@8.1.0"]).current_dir(&folder))?;
+    if !folder.join("node_modules").join(package).exists() {
+        let wanted = format!("{package}@{version}");
+        done(Command::new("npm").args(["install", "--no-audit", "--no-fund", &wanted]).current_dir(&folder))?;
     }
-    let script = folder.join("sender.mjs");
-    std::fs::copy(source("sender.mjs"), &script)?;
-    Ok(("@parse/node-apn 8.1", Run { program: "node".into(), arguments: vec![script] }))
+    let copy = folder.join(script);
+    std::fs::copy(source(script), &copy)?;
+    Ok(Run { program: "node".into(), arguments: vec![copy] })
 }
 
 fn done(command: &mut Command) -> Result<(), Failure> {

@@ -1,7 +1,8 @@
-"""Stands in for a push server and for Google, and has libraries of PyPI read what arrives: http_ece decrypts, PyJWT verifies.
+"""Stands in for a push server and for Google, and has libraries of PyPI read what arrives: http_ece decrypts, PyJWT verifies. What comes to
+Apple is asked of the simulator.
 
 usage: push.py prepare FOLDER      makes FOLDER/fcm.json, an account whose access tokens are got here
-       push.py PHONE_FILE FOLDER
+       push.py PHONE_FILE FOLDER APPLE_ADMIN_URL APPLE_KEY_FILE KEY_ID TEAM_ID
 """
 
 import base64
@@ -12,14 +13,16 @@ import queue
 import socket
 import sys
 import threading
+import time
 import urllib.parse
+import urllib.request
 
 import http_ece
 import jwt
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-from phone import Phone, b64u
+from phone import Phone, b64u, read
 
 PEM, PKCS8, PLAIN = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
 
@@ -117,10 +120,34 @@ def fcm(phone: Phone, account: dict) -> None:
     print(f"FCM: PyJWT verifies the assertion of {claims['iss']}; {len(body)} bytes, {message['data']['title']!r}")
 
 
+def apns(phone: Phone, admin: str, key_file: str, key_id: str, team: str) -> None:
+    def ask(path: str, body: dict | None = None):
+        data = None if body is None else json.dumps(body).encode()
+        return read(urllib.request.Request(admin + path, data, {"Content-Type": "application/json"}))
+
+    device = ask("/devices", {})["token"]
+    phone.call("PUT", f"/v1/devices/{phone.device}/push", {"kind": "apns", "token": device})
+    for seen in range(3):
+        phone.call("POST", "/v1/me/test-page", {})
+        arrived = ask(f"/devices/{device}/notifications?after={seen}&wait=20")["notifications"]
+        assert arrived and arrived[0]["payload"]["data"]["kind"] == "test", arrived
+    [seen] = ask("/admin/tokens")["tokens"]
+    token = ask("/admin/tokens/" + urllib.parse.quote(seen["digest"]))["token"]
+    with open(key_file, "rb") as file:
+        key = serialization.load_pem_private_key(file.read(), None).public_key()
+    checks = {"algorithms": ["ES256"], "issuer": team, "options": {"require": ["iss", "iat"]}}
+    claims = jwt.decode(token, key, **checks)
+    assert set(claims) == {"iss", "iat"} and isinstance(claims["iat"], int), claims
+    assert abs(time.time() - claims["iat"]) < 120, "seconds, and made just now"
+    assert jwt.get_unverified_header(token).items() >= {"alg": "ES256", "kid": key_id}.items()
+    assert refuses(token, key, **checks)
+    print(f"APNs: PyJWT verifies the one provider token of three pushes, key {key_id}, team {claims['iss']}")
+
+
 if sys.argv[1] == "prepare":
     prepare(sys.argv[2])
 else:
-    phone, folder = Phone.load(sys.argv[1]), sys.argv[2]
+    phone, folder, *apple = Phone.load(sys.argv[1]), *sys.argv[2:]
     with open(f"{folder}/fcm.json", encoding="utf-8") as file:
         account = json.load(file)
     port = urllib.parse.urlsplit(account["token_uri"]).port
@@ -128,3 +155,4 @@ else:
     threading.Thread(target=server.serve_forever, daemon=True).start()
     web_push(phone, port)
     fcm(phone, account)
+    apns(phone, *apple)

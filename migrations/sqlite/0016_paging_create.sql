@@ -23,23 +23,28 @@ create table services (
 ) strict;
 create unique index services_name on services (name) where removed_at is null;
 
--- How a monitoring system reports that a service breaks. Only a heartbeat has beats.
+-- How a monitoring system reports that a service breaks. Only a heartbeat has beats. A key that was replaced works until then.
 create table integrations (
     id blob primary key,
     service_id blob not null references services,
     name text not null,
     kind text not null check (kind in ('events', 'alertmanager', 'grafana', 'generic', 'heartbeat')),
     key_sha256 blob not null unique,
+    previous_key_sha256 blob,
+    previous_key_until integer,
     settings text not null,
     created_at integer not null,
     revoked_at integer,
     beat_at integer,
     beat_due_at integer,
+    check ((previous_key_sha256 is null) = (previous_key_until is null)),
     check (kind = 'heartbeat' or (beat_at is null and beat_due_at is null))
 ) strict;
-create index integrations_service on integrations (service_id);
+create unique index integrations_name on integrations (service_id, name) where revoked_at is null;
+create index integrations_previous_key on integrations (previous_key_sha256) where previous_key_sha256 is not null;
 
--- Who is on call when. hand_over_at: the hand-over whose notices wait.
+-- Who is on call when. holder_id: who was told last that they have the pager. hand_over_at: when it is looked again whether somebody
+-- else has it. gaps_told: of which gaps its team was told.
 create table schedules (
     id blob primary key,
     name text not null,
@@ -47,10 +52,14 @@ create table schedules (
     zone text not null,
     layers text not null,
     created_at integer not null,
+    changed_at integer not null,
     removed_at integer,
-    hand_over_at integer
+    holder_id blob references users,
+    hand_over_at integer,
+    gaps_told text not null
 ) strict;
 create unique index schedules_name on schedules (name) where removed_at is null;
+create index schedules_hand_over on schedules (hand_over_at) where removed_at is null;
 
 -- Somebody takes the pager for a while; instead_of_id: only in that person's place.
 create table overrides (
@@ -101,8 +110,9 @@ create table maintenance_windows (
 ) strict;
 create index maintenance_windows_until on maintenance_windows (until_at) where ended_at is null;
 
--- What an integration reports, by its key. suppressed_by: the rule that kept it from paging.
--- opened: how often it opened lately, for what flaps.
+-- What an integration reports, by its key; a row from its beginning to its end. suppressed_by: the rule that kept it from paging.
+-- openings: when it opened lately, for what flaps. closes_at: it was said to be over, and is put off because it flaps.
+-- group_sha256 and paged_at: of those that began an incident which others may join.
 create table alerts (
     id blob primary key,
     integration_id blob not null references integrations,
@@ -117,18 +127,25 @@ create table alerts (
     labels text not null,
     links text not null,
     reports integer not null,
-    opened integer not null,
-    opened_since integer not null,
+    openings text not null,
     suppressed_by text,
+    group_sha256 blob,
+    paged_at integer,
     first_at integer not null,
     last_at integer not null,
+    closes_at integer,
     closed_at integer,
-    check ((state = 'closed') = (closed_at is not null))
+    check ((state = 'closed') = (closed_at is not null)),
+    check (state = 'open' or closes_at is null),
+    check (group_sha256 is null or paged_at is not null)
 ) strict;
 create unique index alerts_open on alerts (integration_id, dedup_key) where state = 'open';
 create index alerts_key on alerts (integration_id, dedup_key, last_at);
 create index alerts_incident on alerts (incident_id);
 create index alerts_service on alerts (service_id, last_at);
+create index alerts_group on alerts (service_id, group_sha256, paged_at) where group_sha256 is not null;
+create index alerts_waiting on alerts (service_id) where state = 'open' and (closes_at is not null or incident_id is null);
+create index alerts_alone on alerts (closed_at) where incident_id is null;
 
 -- Everybody an incident rang for or names: who may act on it.
 create table incident_responders (

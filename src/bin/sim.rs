@@ -1,4 +1,4 @@
-//! Simulators to run by hand: a Web Push service, and a phone that keeps its keys in a file.
+//! Simulators to run by hand: push services, a mail server, and a phone that keeps its keys in a file.
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write as _};
@@ -10,10 +10,12 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 use phoneops::clock::Clock;
+use phoneops::secret::{Secret, b64u, random};
 use phoneops::sim::apns::{self, Apns, Environment};
 use phoneops::sim::fcm::{self, Fcm};
 use phoneops::sim::phone::{self, Error, Factor, Lock, Phone, Provider, Push, Verdict};
 use phoneops::sim::push_service::PushService;
+use phoneops::sim::smtp::{self, Smtp};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
@@ -96,6 +98,36 @@ enum Command {
         /// The Firebase project.
         #[arg(long, default_value = "phoneops-sim")]
         project: String,
+    },
+    /// Run a mail server: STARTTLS on one port, TLS from the first byte on another, and every way it fails.
+    ///
+    /// Writes its certificate authority and the user's password, which are new each time, into a folder.
+    #[command(
+        after_help = "Example:\n  sim smtp --listen 127.0.0.1:9730 --tls 127.0.0.1:9732 --admin 127.0.0.1:9731 --out sim-smtp\n  \
+        PHONEOPS_MAIL_SERVER=smtps://phoneops@localhost:9732 PHONEOPS_MAIL_PASSWORD_FILE=sim-smtp/password \\\n    \
+        PHONEOPS_MAIL_CA_FILE=sim-smtp/authority.pem PHONEOPS_MAIL_FROM=phoneops@example.com phoneops serve\n  \
+        curl --json '{\"fault\":{\"kind\":\"answer\",\"at\":\"rcpt\",\"reply\":\"450 4.2.1 busy\"},\"times\":3}' \\\n    \
+        http://127.0.0.1:9731/admin/faults\n  curl 'http://127.0.0.1:9731/letters?wait=25'"
+    )]
+    Smtp {
+        /// Where clients connect to in the clear, for STARTTLS.
+        #[arg(long, default_value = "127.0.0.1:9730")]
+        listen: SocketAddr,
+        /// Where they connect to with TLS.
+        #[arg(long, default_value = "127.0.0.1:9732")]
+        tls: SocketAddr,
+        /// Where tests and readers do, without TLS.
+        #[arg(long, default_value = "127.0.0.1:9731")]
+        admin: SocketAddr,
+        /// The folder for `password` and `authority.pem`.
+        #[arg(long, default_value = "sim-smtp")]
+        out: PathBuf,
+        /// By which other names clients reach it, beside `localhost`.
+        #[arg(long = "name")]
+        names: Vec<String>,
+        /// The one user who may send.
+        #[arg(long, default_value = "phoneops")]
+        user: String,
     },
     /// Be a phone.
     #[command(arg_required_else_help = true, after_help = "Example:\n  sim phone --state phone.json inbox")]
@@ -256,6 +288,10 @@ async fn main() -> ExitCode {
             let settings = fcm::Settings { listen, admin, names, project, ..fcm::Settings::default() };
             be_google(settings, &out).await
         }
+        Command::Smtp { listen, tls, admin, out, names, user } => {
+            let account = Some((user, Secret::new(b64u(random::<16>()))));
+            be_post(smtp::Settings { listen, listen_tls: tls, admin, names, account }, &out).await
+        }
         Command::Phone { state, act } => be_phone(&state, act).await,
     };
     match done {
@@ -318,6 +354,23 @@ async fn be_google(settings: fcm::Settings, out: &Path) -> Result<(), Failure> {
     println!("service account and certificate authority in {}", out.display());
     tokio::signal::ctrl_c().await?;
     fcm.stop().await;
+    Ok(())
+}
+
+async fn be_post(settings: smtp::Settings, out: &Path) -> Result<(), Failure> {
+    let password = settings.account.as_ref().map(|(_, password)| password.clone());
+    let smtp = Smtp::with(settings, Clock::system()).await?;
+    fs::create_dir_all(out)?;
+    write_private(&out.join("password"), password.as_ref().map_or("", Secret::expose))?;
+    fs::write(out.join("authority.pem"), smtp.authority())?;
+    let (clear, tls) = (smtp.address().port(), smtp.tls_address().port());
+    println!(
+        "mail at smtps://localhost:{tls}, and with STARTTLS at smtp://localhost:{clear} (admin API at {})",
+        smtp.admin_url()
+    );
+    println!("password and certificate authority in {}", out.display());
+    tokio::signal::ctrl_c().await?;
+    smtp.stop().await;
     Ok(())
 }
 

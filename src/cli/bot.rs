@@ -8,7 +8,7 @@ use super::connect::Operator;
 use super::device::used;
 use super::noun::{List, tell};
 use super::reply::read;
-use super::{Failure, Out, Outcome};
+use super::{Failure, Out, Outcome, time};
 use crate::client::Client;
 use crate::id::BotId;
 use crate::identity::{Handle, Scope};
@@ -155,21 +155,8 @@ fn row(bot: Bot) -> Vec<String> {
     [bot.name, bot.id, bot.scopes.join(","), used(bot.last_used_at)].into_iter().chain(until).collect()
 }
 
-/// Seconds of `90s`, `30m`, `1h` or `7d`; a number alone is seconds.
 fn overlap(text: &str) -> Result<u32, String> {
-    let (digits, unit) = match text.strip_suffix(['s', 'm', 'h', 'd']) {
-        Some(digits) => (digits, &text[digits.len()..]),
-        None => (text, "s"),
-    };
-    let seconds = match unit {
-        "m" => 60,
-        "h" => 3_600,
-        "d" => 86_400,
-        _ => 1,
-    };
-    let all = digits.bytes().all(|digit| digit.is_ascii_digit());
-    let time = digits.parse::<u32>().ok().filter(|_| all).and_then(|count| count.checked_mul(seconds));
-    time.filter(|seconds| *seconds <= 604_800).ok_or_else(|| "expected a time like 90s, 30m, 1h or 7d, at most 7d".into())
+    time::seconds(text, 7)
 }
 
 fn bots(body: &Value) -> Result<Vec<Bot>, Failure> {
@@ -195,19 +182,4 @@ async fn identify(client: &Client, bot: &str) -> Result<String, Failure> {
     let known = bots(&client.get("/v1/bots").await?.body)?;
     let found = known.into_iter().find(|bot| bot.name == name.as_str());
     found.map(|bot| bot.id).ok_or_else(|| Failure::Other(format!("there is no bot {name}")))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_overlap_is_a_time_of_at_most_a_week() {
-        for (text, seconds) in [("0", 0), ("90", 90), ("90s", 90), ("30m", 1_800), ("1h", 3_600), ("7d", 604_800)] {
-            assert_eq!(overlap(text), Ok(seconds), "{text}");
-        }
-        for text in ["", "h", "8d", "604801", "1w", "-1h", "+1h", "1.5h", "1 h", "99999999d"] {
-            assert!(overlap(text).is_err(), "{text}");
-        }
-    }
 }

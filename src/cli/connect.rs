@@ -146,6 +146,22 @@ impl At {
     }
 }
 
+/// For commands that only look: as the bot of the environment, or else as the operator or the person who is signed in.
+#[derive(Clone, Debug, Args)]
+pub(super) struct Anybody {
+    #[command(flatten)]
+    at: At,
+    #[command(flatten)]
+    operator: Operator,
+}
+
+impl Anybody {
+    /// A client.
+    pub(super) fn connect(&self) -> Result<Client, Failure> {
+        if has_token() { self.at.bot() } else { self.operator.connect() }
+    }
+}
+
 /// Whether the environment says which bot calls.
 pub(super) fn has_token() -> bool {
     ["PHONEOPS_TOKEN", "PHONEOPS_TOKEN_FILE"]

@@ -2,11 +2,11 @@
 //!
 //! | who | commands | how they reach the server |
 //! |---|---|---|
-//! | operator | `user`, `bot`, `team`, `policy`, `chat-identity`, `freeze`, `enroll`, `device`, `admin`, `keys`, `journal`, `doctor`, `backup` | the server's Unix socket |
+//! | operator | `user`, `bot`, `team`, `schedule`, `override`, `policy`, `service`, `escalation-policy`, `maintenance`, `apply`, `export`, `chat-identity`, `freeze`, `enroll`, `device`, `admin`, `keys`, `journal`, `doctor`, `backup` | the server's Unix socket |
 //! | operator | `restore` | the database, which no server may have open |
-//! | bot | `request`, `exec`, `page`, `incident`, `chat-identity code` | HTTP, with a token from the environment |
-//! | bot or operator | `events` | HTTP with a token; without one the Unix socket |
-//! | person | `login`, `logout`, `whoami`; and what an operator and a bot do, but for `request`, `exec`, `backup` | HTTP, with the key of the login |
+//! | bot | `request`, `exec`, `page`, `incident`, `deliveries`, `chat-identity code` | HTTP, with a token from the environment |
+//! | bot or operator | `events`, `on-call`, `schedule list`, `schedule show` | HTTP with a token; without one the Unix socket |
+//! | person | `login`, `logout`, `whoami`, `calendar`; and what an operator and a bot do, but for `request`, `exec`, `backup` | HTTP, with the key of the login |
 //! | nobody | `healthcheck`, `openapi`, `completions`, `verify` | HTTP, or not at all |
 //!
 //! **Invariants**
@@ -16,16 +16,20 @@
 //! - An output that nobody reads any more changes no outcome.
 
 mod admin;
+mod apply;
 mod backup;
 mod bot;
 mod break_glass;
+mod calendar;
 mod chat_identity;
 mod completions;
 mod connect;
+mod deliveries;
 mod demo;
 mod device;
 mod doctor;
 mod enroll;
+mod escalation_policy;
 mod events;
 mod exec;
 mod freeze;
@@ -35,20 +39,26 @@ mod interrupt;
 mod journal;
 mod keys;
 mod login;
+mod maintenance;
 mod noun;
+mod on_call;
 mod openapi;
 mod outcome;
 mod output;
+mod overrides;
 mod page;
 mod policy;
 mod qr;
 mod reply;
 mod request;
 mod restore;
+mod rules;
 mod schedule;
 mod serve;
+mod service;
 mod team;
 mod telemetry;
+mod time;
 mod user;
 mod verify;
 mod words;
@@ -89,7 +99,18 @@ enum Command {
     BreakGlass(break_glass::BreakGlass),
     Page(page::Page),
     Incident(incident::Command),
+    Ack(incident::Ack),
+    Service(service::Command),
+    EscalationPolicy(escalation_policy::Command),
+    Deliveries(deliveries::Deliveries),
+    OnCall(on_call::OnCall),
     Schedule(schedule::Command),
+    Override(overrides::Command),
+    Calendar(calendar::Command),
+    Rules(rules::Command),
+    Maintenance(maintenance::Command),
+    Apply(apply::Apply),
+    Export(apply::Export),
     Events(events::Events),
     Journal(journal::Command),
     Keys(keys::Command),
@@ -157,7 +178,18 @@ async fn perform(command: Command, out: &mut Out) -> Result<Outcome, Failure> {
         Command::Exec(exec) => Ok(exec.run(out).await),
         Command::Page(page) => page.run(out).await,
         Command::Incident(incident) => incident.run(out).await,
-        Command::Schedule(schedule) => schedule.run(out),
+        Command::Ack(ack) => ack.run(out).await,
+        Command::Service(service) => service.run(out).await,
+        Command::EscalationPolicy(policy) => policy.run(out).await,
+        Command::Deliveries(deliveries) => deliveries.run(out).await,
+        Command::OnCall(on_call) => on_call.run(out).await,
+        Command::Schedule(schedule) => schedule.run(out).await,
+        Command::Rules(rules) => rules.run(out).await,
+        Command::Override(over) => over.run(out).await,
+        Command::Calendar(calendar) => calendar.run(out).await,
+        Command::Maintenance(maintenance) => maintenance.run(out).await,
+        Command::Apply(apply) => apply.run(out).await,
+        Command::Export(export) => export.run(out).await,
         Command::Events(events) => events.run(out).await,
         Command::Journal(journal) => journal.run(out).await,
         Command::Keys(keys) => keys.run(out).await,

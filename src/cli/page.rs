@@ -9,6 +9,7 @@ use super::reply::{Person, read};
 use super::words::names;
 use super::{Failure, Out, Outcome};
 use crate::identity::Who;
+use crate::paging::To;
 
 /// Page people: their phones ring until somebody acknowledges
 ///
@@ -19,9 +20,9 @@ use crate::identity::Who;
 pub(super) struct Page {
     #[command(flatten)]
     at: At,
-    /// Who: @handle, usr_… or platform:workspace:user, several with commas
-    #[arg(value_name = "@USER[,@USER…]", value_delimiter = ',', required = true)]
-    to: Vec<Who>,
+    /// Who: @handle, usr_…, platform:workspace:user, team:NAME, schedule:NAME or one service:NAME, several with commas
+    #[arg(value_name = "@USER[,team:NAME…]", value_delimiter = ',', required = true)]
+    to: Vec<To>,
     /// What is wrong, in a line
     title: String,
     /// More of it
@@ -42,11 +43,20 @@ pub(super) struct Page {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Urgency {
+pub(super) enum Urgency {
     /// Wakes people
     High,
     /// Can wait for the morning
     Low,
+}
+
+impl Urgency {
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::High => "high",
+            Self::Low => "low",
+        }
+    }
 }
 
 /// What a page answers.
@@ -55,14 +65,13 @@ struct Paged {
     r#ref: String,
     paged: Vec<Person>,
     unreachable: Vec<Person>,
+    #[serde(default)]
+    outside: Vec<Person>,
 }
 
 impl Page {
     pub(super) async fn run(self, out: &mut Out) -> Result<Outcome, Failure> {
-        let urgency = match self.urgency {
-            Urgency::High => "high",
-            Urgency::Low => "low",
-        };
+        let urgency = self.urgency.as_str();
         let mut body = json!({"to": self.to, "title": self.title, "links": self.links, "urgency": urgency});
         if let Some(details) = &self.details {
             body["details"] = json!(details);
@@ -90,7 +99,11 @@ fn sentences(paged: &Paged) -> Vec<String> {
         [] => None,
         people => Some(format!("Unreachable, with no phone that rings: {}", names(people))),
     };
-    [first].into_iter().chain(unreachable).collect()
+    let outside = match paged.outside.as_slice() {
+        [] => None,
+        people => Some(format!("Of another team: {}", names(people))),
+    };
+    [first].into_iter().chain(unreachable).chain(outside).collect()
 }
 
 #[cfg(test)]
@@ -102,7 +115,13 @@ mod tests {
         let person = |name: &str| Person { id: "usr_1".into(), handle: "zoe".into(), name: name.into() };
         let said = |paged: &[&str], unreachable: &[&str]| {
             let people = |names: &[&str]| names.iter().map(|name| person(name)).collect();
-            sentences(&Paged { r#ref: "P7K3M2X".into(), paged: people(paged), unreachable: people(unreachable) }).join(" | ")
+            sentences(&Paged {
+                r#ref: "P7K3M2X".into(),
+                paged: people(paged),
+                unreachable: people(unreachable),
+                outside: Vec::new(),
+            })
+            .join(" | ")
         };
         assert_eq!(said(&["Yannick Schutz"], &[]), "Paged Yannick Schutz: Incident P7K3M2X");
         assert_eq!(

@@ -28,12 +28,22 @@ pub(super) struct BotName {
 /// Who acknowledged or resolved an incident.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub(super) struct Act {
-    /// The person.
-    pub(super) by: Person,
+    /// The person; none when it was a monitoring system.
+    pub(super) by: Option<Person>,
+    /// The monitoring system, by the name of its integration.
+    pub(super) integration: Option<String>,
     /// The bot that said so in their name.
     pub(super) via: Option<BotName>,
     /// When.
     pub(super) at: Timestamp,
+}
+
+impl Act {
+    /// What whoever did it is called.
+    pub(super) fn name(&self) -> String {
+        let name = self.by.as_ref().map(|person| person.name.as_str()).or(self.integration.as_deref());
+        crate::text::line(name.unwrap_or_default(), 80)
+    }
 }
 
 /// Reads a body.

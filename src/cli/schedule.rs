@@ -1,5 +1,8 @@
 //! `phoneops schedule`: who is on call when.
 
+mod calendar;
+mod kept;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -14,7 +17,9 @@ use crate::clock::{Clock, Timestamp};
 use crate::oncall::{self, Covered, Schedule, Shift, Span, Why};
 use crate::text::line;
 
-/// See who would be on call when, before anybody has to be
+pub(super) use kept::zone;
+
+/// See who is on call when, and change it
 #[derive(Debug, Args)]
 #[command(arg_required_else_help = true)]
 pub(super) struct Command {
@@ -23,7 +28,7 @@ pub(super) struct Command {
 }
 
 const EXAMPLE: &str = "Example:\n  phoneops schedule preview ops.toml --from 2026-12-21 --days 14\n\n\
-The file:\n  zone = \"Europe/Paris\"\n  [[layers]]\n  name = \"primary\"\n  people = [\"@yannick\", \"@ys\"]\n  \
+The file:\n  zone = \"Europe/Paris\"\n  team = \"api\"                          # may be absent\n  [[layers]]\n  name = \"primary\"\n  people = [\"@yannick\", \"@ys\"]\n  \
 shift = \"1 week\"                     # or \"1 day\", \"12 hours\"\n  first = \"2026-11-23T09:00\"           # also the hand-over's time, and day\n  \
 hours = [\"mon-fri 09:00-18:00\"]      # always, when absent\n  [[overrides]]\n  who = \"@ann\"\n  from = \"2026-12-24T18:00\"\n  \
 until = \"2026-12-25T18:00\"\n  instead_of = \"@ys\"                   # whoever it is, when absent";
@@ -35,6 +40,21 @@ enum Act {
     /// Hand-overs are by the wall clock of the schedule's zone, so that they stay at their time when clocks change.
     #[command(after_help = EXAMPLE)]
     Preview(Preview),
+    /// List the schedules
+    #[command(after_help = "Example:\n  phoneops schedule list")]
+    List(kept::List),
+    /// Show who is on call, day by day, and where nobody is
+    #[command(after_help = "Example:\n  phoneops schedule show api-nights --from 2026-12-21 --days 14")]
+    Show(kept::Show),
+    /// Make the schedule that a file describes; whoever is on call by it is told
+    #[command(after_help = "Example:\n  phoneops schedule create api-nights nights.toml --team api")]
+    Create(kept::Create),
+    /// Replace a schedule by what a file describes; its overrides stay
+    #[command(after_help = "Example:\n  phoneops schedule edit api-nights -f nights.toml")]
+    Edit(kept::Edit),
+    /// Remove a schedule that no escalation policy names
+    #[command(after_help = "Example:\n  phoneops schedule remove api-nights")]
+    Remove(kept::Remove),
 }
 
 #[derive(Debug, Args)]
@@ -53,9 +73,15 @@ struct Preview {
 }
 
 impl Command {
-    pub(super) fn run(self, out: &mut Out) -> Result<Outcome, Failure> {
-        let Act::Preview(preview) = self.act;
-        preview.run(out)
+    pub(super) async fn run(self, out: &mut Out) -> Result<Outcome, Failure> {
+        match self.act {
+            Act::Preview(preview) => preview.run(out),
+            Act::List(list) => list.run(out).await,
+            Act::Show(show) => show.run(out).await,
+            Act::Create(create) => create.run(out).await,
+            Act::Edit(edit) => edit.run(out).await,
+            Act::Remove(remove) => remove.run(out).await,
+        }
     }
 }
 
@@ -90,7 +116,7 @@ fn days(zone: &TimeZone, from: Date, days: u16) -> Option<Span> {
     Span::new(midnight(from)?, midnight(from.checked_add(jiff::Span::new().days(days)).ok()?)?)
 }
 
-fn wall(zone: &TimeZone, at: Timestamp) -> jiff::civil::DateTime {
+pub(super) fn wall(zone: &TimeZone, at: Timestamp) -> jiff::civil::DateTime {
     zone.to_datetime(jiff::Timestamp::from_microsecond(at.as_micros()).unwrap_or(jiff::Timestamp::MAX))
 }
 

@@ -46,6 +46,10 @@ pub(super) fn install_metrics() -> Result<PrometheusHandle, Failure> {
     describe_gauge!("phoneops_push_waiting", "Attempts that wait or are under way, by carrier and urgency.");
     describe_gauge!("phoneops_push_oldest_seconds", "For how long the oldest of them has, by carrier and urgency.");
     describe_gauge!("phoneops_routes_down", "Routes that this node leaves alone because they fail, by carrier.");
+    describe_gauge!(
+        "phoneops_provider_token_age_seconds",
+        "How old the token is that says to a push service who sends, by carrier."
+    );
     describe_counter!("phoneops_jobs_total", "Jobs performed, by kind and result.");
     describe_gauge!("phoneops_jobs_live", "Jobs that wait or are under way, by kind.");
     describe_gauge!("phoneops_jobs_buried", "Jobs that were given up and need somebody to look, by kind.");

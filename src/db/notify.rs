@@ -18,6 +18,7 @@ impl Store {
     /// When the connection is lost.
     pub async fn listen(&self, heard: impl Fn(Uuid) + Send) -> Result<()> {
         let Backend::Pg { workers, .. } = &self.backend else { return std::future::pending().await };
+        // Beside the turns that others take: it is held for ever.
         let mut listener = PgListener::connect_with(&workers.pool).await?;
         listener.listen(CHANNEL).await?;
         loop {
@@ -32,6 +33,7 @@ impl Store {
     /// Storage errors.
     pub async fn notify(&self, subjects: &[Uuid]) -> Result<()> {
         let Backend::Pg { workers, .. } = &self.backend else { return Ok(()) };
+        let _turn = workers.turn().await?;
         for some in subjects.chunks(A_MESSAGE) {
             let payload = some.iter().map(|subject| subject.simple().to_string()).collect::<Vec<_>>().join(",");
             sqlx::query("select pg_notify($1, $2)").bind(CHANNEL).bind(payload).execute(&workers.pool).await?;

@@ -8,7 +8,7 @@ use rusqlite::Connection;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use tokio::sync::mpsc;
 
-use super::admission::{Lane, QUEUE};
+use super::admission::{Lane, PATIENCE, QUEUE};
 use super::error::die_of_io_error;
 use super::read::Readers;
 use super::write::{LiteWork, lite_writer};
@@ -24,7 +24,10 @@ const CHECKPOINT_PAGES: i32 = 1000;
 pub(super) const STATEMENTS: usize = 256;
 
 /// PostgreSQL connections that are reserved for background work. One of them listens for what other nodes say.
-const WORKERS: u32 = 8;
+const WORKERS: u32 = 10;
+
+/// Of those, how many are left to what is urgent.
+const URGENT: u32 = 2;
 
 /// Which database, and how large a share of it.
 #[derive(Clone, Debug)]
@@ -61,7 +64,7 @@ pub struct Store {
 #[derive(Clone)]
 pub(super) enum Backend {
     Lite { writer: mpsc::Sender<Box<dyn LiteWork>>, readers: Arc<Readers> },
-    Pg { requests: Lane, workers: Lane },
+    Pg { requests: Lane, workers: Lane, urgent: Lane },
 }
 
 impl Store {
@@ -86,8 +89,22 @@ impl Store {
     pub fn for_workers(&self) -> Self {
         match &self.backend {
             Backend::Lite { .. } => self.clone(),
-            Backend::Pg { workers, .. } => Self { backend: Backend::Pg { requests: workers.clone(), workers: workers.clone() } },
+            Backend::Pg { workers, .. } => self.by(workers),
         }
+    }
+
+    /// As [`Store::for_workers`], with all of those connections: for background work that nothing else may hold up.
+    #[must_use]
+    pub fn for_urgent_work(&self) -> Self {
+        match &self.backend {
+            Backend::Lite { .. } => self.clone(),
+            Backend::Pg { urgent, .. } => self.by(urgent),
+        }
+    }
+
+    fn by(&self, lane: &Lane) -> Self {
+        let Backend::Pg { workers, urgent, .. } = &self.backend else { return self.clone() };
+        Self { backend: Backend::Pg { requests: lane.clone(), workers: workers.clone(), urgent: urgent.clone() } }
     }
 
     /// Which engine this is.
@@ -150,10 +167,11 @@ async fn open_pg(url: &str, connections: u32) -> Result<Backend> {
         ])
         .options([("tcp_keepalives_count", "3")]);
     let lane = async |size: u32| -> Result<Lane> {
-        let pool = PgPoolOptions::new().max_connections(size).acquire_timeout(Duration::from_secs(5));
+        let pool = PgPoolOptions::new().max_connections(size).acquire_timeout(PATIENCE);
         Ok(Lane::new(pool.connect_with(options.clone()).await?, size))
     };
-    let workers = lane(WORKERS).await?;
-    migrate::pg(&workers.pool).await?;
-    Ok(Backend::Pg { requests: lane(connections).await?, workers })
+    let urgent = lane(WORKERS).await?;
+    migrate::pg(&urgent.pool).await?;
+    let workers = urgent.at_most(WORKERS - URGENT - 1);
+    Ok(Backend::Pg { requests: lane(connections).await?, workers, urgent })
 }

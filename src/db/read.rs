@@ -77,10 +77,10 @@ impl Store {
                 readers.with(|connection| op(&mut Db::lite(connection).for_one_look()).now_or_never())
             }
             Backend::Pg { requests, .. } => {
-                let (place, pool) = (requests.admit()?, requests.pool.clone());
+                let (place, lane) = (requests.admit()?, requests.clone());
                 let looking = tokio::spawn(async move {
-                    let _place = place;
-                    let mut connection = pool.acquire().await.map_err(Error::from)?;
+                    let _places = (place, lane.turn().await?);
+                    let mut connection = lane.pool.acquire().await.map_err(Error::from)?;
                     op(&mut Db::pg(&mut connection).for_one_look()).await
                 });
                 looking.await.unwrap_or_else(|_| Err(gone().into()))
@@ -96,10 +96,10 @@ where
     E: From<Error> + Send + 'static,
     F: for<'a> FnOnce(&'a mut Db<'_>) -> BoxFuture<'a, Result<T, E>> + Send + 'static,
 {
-    let (place, pool) = (lane.admit()?, lane.pool.clone());
+    let (place, lane) = (lane.admit()?, lane.clone());
     let reading = tokio::spawn(async move {
-        let _place = place;
-        let mut transaction = pool.begin_with(SNAPSHOT).await.map_err(Error::from)?;
+        let _places = (place, lane.turn().await?);
+        let mut transaction = lane.pool.begin_with(SNAPSHOT).await.map_err(Error::from)?;
         let out = op(&mut Db::pg(&mut transaction)).await;
         // There is nothing to lose; a rollback that fails closes the connection.
         let _ = transaction.rollback().await;

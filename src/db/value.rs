@@ -175,7 +175,7 @@ macro_rules! id_columns {
 id_columns! {
     UserId BotId DeviceId PasskeyId CeremonyId EnrollmentId ApprovalId ChallengeId GrantId FreezeId IncidentId NotificationId AttemptId
     JobId EventId TeamId ActId ActChallengeId WebhookId ChatIdentityId DeviceChallengeId
-    ServiceId IntegrationId AlertId EscalationPolicyId ScheduleId OverrideId CalendarFeedId MaintenanceWindowId
+    ServiceId IntegrationId AlertId BundleId EscalationPolicyId ScheduleId OverrideId CalendarFeedId MaintenanceWindowId
 }
 
 /// One row of a result, whichever engine it came from.

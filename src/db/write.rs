@@ -72,10 +72,10 @@ impl Store {
                 answer.await.unwrap_or_else(|_| Err(died().into()))
             }
             Backend::Pg { requests, .. } => {
-                let (place, pool) = (requests.admit()?, requests.pool.clone());
+                let (place, lane) = (requests.admit()?, requests.clone());
                 let task = tokio::spawn(async move {
-                    let _place = place;
-                    write_pg(&pool, op).await
+                    let _places = (place, lane.turn().await?);
+                    write_pg(&lane.pool, op).await
                 });
                 task.await.unwrap_or_else(|_| Err(died().into()))
             }

@@ -9,6 +9,8 @@
 //!                        └────────────────┘
 //! ```
 //!
+//! A provider that asks for patience for its whole route opens it by itself, for as long as it asks for, up to 15 min.
+//!
 //! A route is a carrier; with Web Push, where every person brings a provider along, it is one provider's origin.
 //!
 //! **Invariants**
@@ -32,6 +34,9 @@ const FAILURES: usize = 5;
 
 /// How long a route is left alone at first, and at most.
 const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_mins(1));
+
+/// How long a route is left alone at most because its provider asks for it: then one probe asks whether it still does.
+const HELD: Duration = Duration::from_mins(15);
 
 /// How long a probe may take before another is sent: longer than any carrier's own limit.
 const PROBE: Duration = Duration::from_secs(30);
@@ -72,6 +77,8 @@ enum Sign {
     Fails,
     /// Perhaps only for this target.
     MayFail,
+    /// It is to be left alone for so long.
+    Waits(Duration),
     Nothing,
 }
 
@@ -83,6 +90,7 @@ impl Sign {
             Outcome::Misconfigured(_) if channel == Channel::WebPush => Self::MayFail,
             Outcome::Misconfigured(_) => Self::Fails,
             Outcome::Retryable(_) => Self::MayFail,
+            Outcome::Throttled(pause) => Self::Waits((*pause).min(HELD)),
             Outcome::RetryAfter(_) | Outcome::Refused(_) | Outcome::Expired => Self::Nothing,
         }
     }
@@ -165,6 +173,7 @@ impl Circuits {
             _ if !current => None,
             Sign::Fails => circuit.fail(None, why(outcome), now).map(|why| change(Some(why))),
             Sign::MayFail => circuit.fail(Some(target), why(outcome), now).map(|why| change(Some(why))),
+            Sign::Waits(pause) => circuit.hold(pause, why(outcome), now).map(|why| change(Some(why))),
             Sign::Nothing => {
                 circuit.release(now);
                 None
@@ -215,10 +224,23 @@ impl Circuit {
         if self.failed.len() < FAILURES {
             return None;
         }
+        Some(self.open_for(PAUSES.0, why, now))
+    }
+
+    /// The provider of the current turn asks for patience. Why it opened, when this opened it.
+    fn hold(&mut self, pause: Duration, why: String, now: Timestamp) -> Option<String> {
+        if let Some(open) = &mut self.open {
+            (open.probing, open.probe_at, open.why) = (false, now.after(pause), why);
+            return None;
+        }
+        Some(self.open_for(pause, why, now))
+    }
+
+    fn open_for(&mut self, pause: Duration, why: String, now: Timestamp) -> String {
         self.turn += 1;
-        let (pause, probe_at) = (PAUSES.0, now.after(PAUSES.0));
-        self.open = Some(Opened { since: now, why: why.clone(), pause, probing: false, probe_at });
-        Some(why)
+        let probe_at = now.after(pause);
+        self.open = Some(Opened { since: now, why: why.clone(), pause: PAUSES.0, probing: false, probe_at });
+        why
     }
 
     /// It works; whether that closed it. It stays known, so that what was sent before counts for nothing when it fails later.
@@ -240,6 +262,7 @@ impl Circuit {
 fn why(outcome: &Outcome) -> String {
     match outcome {
         Outcome::Misconfigured(why) | Outcome::Retryable(why) | Outcome::Refused(why) => why.clone(),
+        Outcome::Throttled(pause) => format!("the push service takes nothing for {} s", pause.as_secs()),
         Outcome::Accepted { .. } | Outcome::Gone { .. } | Outcome::RetryAfter(_) | Outcome::Expired => String::new(),
     }
 }
@@ -380,6 +403,24 @@ mod tests {
         }
         assert_eq!(circuits.0.lock().unwrap().len(), ROUTES);
         assert!(circuits.admit(&route(0), at(0)).is_err(), "what is open is forgotten last");
+    }
+
+    #[test]
+    fn a_provider_that_asks_for_patience_is_left_alone_for_as_long_and_no_longer_than_is_sensible() {
+        let circuits = Circuits::default();
+        let throttled = |seconds| Outcome::Throttled(Duration::from_secs(seconds));
+        let sent: Vec<_> = (0..50).map(|_| circuits.admit(&apns(), at(0)).expect("it is closed")).collect();
+        let told: Vec<_> =
+            sent.iter().filter_map(|ticket| circuits.note(&apns(), *ticket, target(1), &throttled(60), at(0))).collect();
+        assert_eq!(told, vec![Change { route: apns(), opened: Some("the push service takes nothing for 60 s".into()) }]);
+        assert_eq!(circuits.admit(&apns(), at(59_999)), Err(at(60_000)), "one is enough, and everybody waits");
+        assert_eq!(tried(&circuits, &apns(), 2, &throttled(86_400), at(60_000)), None, "the probe");
+        assert_eq!(circuits.admit(&apns(), at(60_001)), Err(at(960_000)));
+        assert_eq!(tried(&circuits, &apns(), 2, &works(), at(960_000)), Some(Change { route: apns(), opened: None }));
+        // One phone that is to be left alone is nobody else's matter.
+        for n in 0..20 {
+            assert_eq!(tried(&circuits, &apns(), n, &Outcome::RetryAfter(Duration::from_secs(60)), at(960_000)), None);
+        }
     }
 
     #[test]

@@ -38,8 +38,7 @@ impl Delivery {
         user: UserId,
         behind: Option<DeviceId>,
     ) -> Result<(Vec<Way>, Option<DeviceId>)> {
-        let mut ways = store::reachable(db, user, behind, FAN_OUT).await?;
-        let more = ways.last().filter(|_| ways.len() == FAN_OUT as usize).and_then(|way| way.device);
+        let (mut ways, more) = store::reachable(db, user, behind, FAN_OUT).await?;
         ways.retain(|way| self.carriers.by(way.channel).is_some());
         if behind.is_none() && self.carriers.mail.is_some() && identity::mail_address(db, user).await?.is_some() {
             ways.push(Way { device: None, channel: Channel::Mail, since: Timestamp::from_seconds(0) });

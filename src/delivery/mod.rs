@@ -21,8 +21,10 @@
 //!   rings again.
 //! - A dead target retires only the registration it was tried with; one made since then stays, however late the provider answers.
 //! - Whoever asked hears at once when nothing is left that could reach a person.
-//! - Where a phone is reached is a secret: it is stored sealed.
+//! - Where a phone is reached is a secret: it is stored sealed. It is one device's at a time ([`addresses`]).
+//! - What may be on a screen is taken off it, quietly, once it is answered ([`withdrawing`]).
 
+mod addresses;
 mod attempts;
 mod capability;
 mod channel;
@@ -36,6 +38,7 @@ mod receipt;
 mod registration;
 mod service;
 mod store;
+mod withdrawing;
 mod words;
 
 pub use attempts::{Claimed, Done};
@@ -44,7 +47,7 @@ pub use channel::{Channel, Lane, Reached, Signals};
 pub use circuit::{Circuits, Open};
 pub use failover::{Unreached, may_reach_somebody};
 pub use provider_tokens::SharedTokens;
-pub use reach::{Depth, Reach, reach};
+pub use reach::{Depth, READY_WITHIN, Reach, is_ready, last_heard, reach};
 pub use receipt::{Delivered, Receipt};
 pub use registration::{Carriers, Registration};
 pub use service::{Content, Delivery, Notice, Words};

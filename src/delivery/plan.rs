@@ -58,6 +58,8 @@ pub(super) enum Stage {
 pub(super) struct Tried {
     pub(super) device: Option<DeviceId>,
     pub(super) channel: Channel,
+    /// Which registration was tried last; none by e-mail, and where nothing was.
+    pub(super) registered_at: Option<Timestamp>,
     /// 0 as planned, 1 once it had to be louder.
     pub(super) step: u32,
     pub(super) stage: Stage,
@@ -124,22 +126,22 @@ fn under_way_since(stage: Stage) -> Option<Timestamp> {
     }
 }
 
-fn of(way: Way, tried: &[Tried]) -> impl Iterator<Item = Stage> {
-    tried.iter().filter(move |tried| tried.device == way.device && tried.channel == way.channel).map(|tried| tried.stage)
+fn of(way: Way, tried: &[Tried]) -> impl Iterator<Item = &Tried> {
+    tried.iter().filter(move |tried| tried.device == way.device && tried.channel == way.channel)
 }
 
-/// Failed since it is there, or waits for its route.
+/// Failed since it is there, or waits for its route. What a provider says of one registration is no word on the next.
 fn was_in_vain(way: Way, tried: &[Tried]) -> bool {
-    of(way, tried).any(|stage| match stage {
-        Stage::Failed(at) => at >= way.since,
-        Stage::Down => true,
+    of(way, tried).any(|tried| match tried.stage {
+        Stage::Failed(at) => tried.registered_at.map_or(at >= way.since, |tried| tried == way.since),
+        Stage::Down => tried.registered_at.is_none_or(|tried| tried == way.since),
         Stage::New | Stage::Trying(_) | Stage::Accepted(_) | Stage::Received | Stage::Withdrawn => false,
     })
 }
 
 /// Whether its carrier has still to be asked: making that louder is enough.
 fn is_under_way(way: Way, tried: &[Tried]) -> bool {
-    of(way, tried).any(|stage| matches!(stage, Stage::New | Stage::Trying(_)))
+    of(way, tried).any(|tried| matches!(tried.stage, Stage::New | Stage::Trying(_)))
 }
 
 #[cfg(test)]
@@ -163,7 +165,8 @@ mod tests {
     }
 
     fn tried(way: Way, step: u32, stage: Stage) -> Tried {
-        Tried { device: way.device, channel: way.channel, step, stage }
+        let registered_at = way.device.map(|_| way.since);
+        Tried { device: way.device, channel: way.channel, registered_at, step, stage }
     }
 
     #[test]
@@ -272,6 +275,20 @@ mod tests {
         assert_eq!(next(&[phone(1)], &dead, PATIENCE, at(101)), Next::Unreachable);
         let anew = Way { since: at(101), ..phone(1) };
         assert_eq!(next(&[anew], &dead, PATIENCE, at(101)), Next::Louder(vec![anew]));
+    }
+
+    #[test]
+    fn what_is_said_of_one_registration_judges_no_other() {
+        let anew = Way { since: at(101), ..phone(1) };
+        for stage in [Stage::Failed(at(102)), Stage::Down] {
+            let late = [tried(phone(1), 0, stage)];
+            assert_eq!(next(&[anew], &late, PATIENCE, at(102)), Next::Louder(vec![anew]), "{stage:?}, when it was there already");
+            assert_eq!(next(&[phone(1)], &late, PATIENCE, at(102)), Next::Unreachable, "{stage:?}");
+        }
+        // What failed before anything was tried is judged by its time.
+        let untried = [Tried { registered_at: None, ..tried(phone(1), 0, Stage::Failed(at(100))) }];
+        assert_eq!(next(&[anew], &untried, PATIENCE, at(102)), Next::Louder(vec![anew]));
+        assert_eq!(next(&[phone(1)], &untried, PATIENCE, at(102)), Next::Unreachable);
     }
 
     #[test]

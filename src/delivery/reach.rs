@@ -1,11 +1,14 @@
 //! Whether a person would hear of anything, and how deep the lanes are: for operators, before it matters.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use super::attempts::store as attempts;
 use super::service::Delivery;
 use super::{Lane, store};
+use crate::clock::Timestamp;
 use crate::db::{self, Db};
+use crate::id::UserId;
 use crate::identity::{Call, Failure, Refusal, User, UserRef, active_user, held_passkeys};
 
 /// What a person could be reached on and approve with.
@@ -17,6 +20,27 @@ pub struct Reach {
     pub push_devices: usize,
     /// How many passkeys they could approve with.
     pub passkeys: usize,
+    /// When one of these devices last said that a push came.
+    pub heard_at: Option<Timestamp>,
+}
+
+/// Whoever was heard of within this is ready to be paged: a device of theirs said that a push came.
+pub const READY_WITHIN: Duration = Duration::from_hours(30 * 24);
+
+/// Whether somebody who was last heard of then is ready to be paged.
+#[must_use]
+pub fn is_ready(heard_at: Option<Timestamp>, now: Timestamp) -> bool {
+    heard_at.is_some_and(|at| at.until(now) <= READY_WITHIN)
+}
+
+/// When a device of each of these people last said that a push came, of those a push can be sent to.
+///
+/// # Errors
+/// Storage errors.
+pub async fn last_heard(db: &mut Db<'_>, people: &[UserId]) -> db::Result<HashMap<UserId, Timestamp>> {
+    let ids: Vec<_> = people.iter().map(|user| user.0).collect();
+    let heard = store::last_heard(db, &ids).await?;
+    Ok(heard.into_iter().map(|store::LastHeard(user, at)| (user, at)).collect())
 }
 
 /// How a person can be reached; none when there is no such person, or they left.
@@ -25,9 +49,11 @@ pub struct Reach {
 /// Storage errors.
 pub async fn reach(db: &mut Db<'_>, who: &UserRef) -> db::Result<Option<Reach>> {
     let Some(user) = active_user(db, who).await? else { return Ok(None) };
-    let push_devices = store::reachable(db, user.id, None, 1000).await?.len();
+    let (ways, _) = store::reachable(db, user.id, None, 1000).await?;
+    let push_devices = ways.len();
     let passkeys = held_passkeys(db, user.id).await?.len();
-    Ok(Some(Reach { user, push_devices, passkeys }))
+    let heard_at = last_heard(db, &[user.id]).await?.remove(&user.id);
+    Ok(Some(Reach { user, push_devices, passkeys, heard_at }))
 }
 
 /// A lane that holds anything.
@@ -52,6 +78,19 @@ impl Delivery {
         let depth =
             |waiting: attempts::Waiting| Depth { lane: waiting.lane, waiting: waiting.count, oldest: waiting.oldest.until(now) };
         Ok(waiting.into_iter().map(depth).collect())
+    }
+
+    /// How old the token is that says to Apple who sends; none where there is none.
+    ///
+    /// # Errors
+    /// Storage errors.
+    pub async fn provider_token_age(&self) -> db::Result<Option<Duration>> {
+        if self.carriers.apns.is_none() {
+            return Ok(None);
+        }
+        let now = self.clock.now();
+        let minted_at: Option<Timestamp> = self.store.look(|db| Box::pin(store::newest_provider_token(db))).await?;
+        Ok(minted_at.map(|at| at.until(now)))
     }
 
     /// As [`reach`], for an administrator.

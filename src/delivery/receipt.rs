@@ -17,6 +17,9 @@ use crate::identity::{self, Failure, Refusal, User};
 /// A receipt that comes later than this after its push was written is of no use to anybody.
 const LIFE: Duration = Duration::from_hours(24);
 
+/// It is remembered at most so often when a device was last heard of.
+const HEARD_EVERY: Duration = Duration::from_hours(1);
+
 /// Attempts shown of one subject, the newest.
 const SHOWN: u32 = 200;
 
@@ -79,9 +82,12 @@ impl Delivery {
             .store
             .write(move |tx| {
                 Box::pin(async move {
-                    let heard = store::heard(tx, attempt, reached, (now, now.before(LIFE))).await;
+                    let heard = store::heard(tx, attempt, reached, (now, now.before(LIFE))).await?;
+                    if let Some(device) = heard.as_ref().and_then(|heard| heard.device) {
+                        super::store::heard(tx, device, now, now.before(HEARD_EVERY)).await?;
+                    }
                     crate::crash_point!("receipt-written");
-                    heard
+                    Ok(heard)
                 })
             })
             .await

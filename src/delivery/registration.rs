@@ -40,6 +40,17 @@ impl Registration {
         }
     }
 
+    /// What is the same whenever a push to it reaches the same app on the same phone. A secret.
+    pub(super) fn address(&self) -> String {
+        let (kind, place) = match self {
+            Self::Apns { token } => ("apns", token.as_hex()),
+            Self::Fcm { installation: Installation::Token(token) } => ("fcm token", token.as_str()),
+            Self::Fcm { installation: Installation::Fid(fid) } => ("fcm fid", fid.as_str()),
+            Self::WebPush(subscription) => ("web_push", subscription.endpoint().as_str()),
+        };
+        format!("{kind}\n{place}")
+    }
+
     pub(super) fn target(self) -> Target {
         match self {
             Self::Apns { token } => Target::Apns(token),

@@ -1,23 +1,21 @@
 //! Telling people: what is written in the transaction of what it tells about.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 use url::Url;
 use uuid::Uuid;
 
 use super::plan::{self, Way};
-use super::registration::{Carriers, Registration};
+use super::registration::Carriers;
 use super::{Capabilities, Circuits, Signals, store};
 use crate::clock::{Clock, Timestamp};
 use crate::config::Privacy;
-use crate::db::{Error, Result, Store, Tx};
+use crate::db::{Db, Result, Store, Tx};
 use crate::id::{DeviceId, NotificationId, UserId};
 use crate::identity::{Call, Failure, Refusal};
 use crate::jobs::{Kind, Queue};
-use crate::journal::{Entry, Journal};
+use crate::journal::Journal;
 use crate::push::{Category, Urgency};
 use crate::secret::MasterKey;
 
@@ -101,31 +99,6 @@ pub struct Words {
 }
 
 impl Delivery {
-    /// Remembers how the caller's device is reached, in place of what was known before.
-    ///
-    /// # Errors
-    /// When the caller is not that device.
-    pub async fn register(&self, call: &Call, device: DeviceId, registration: &Registration) -> Result<(), Failure<Refusal>> {
-        if call.person()?.device.id != device {
-            return Err(Refusal::NotFound(device.to_string()).into());
-        }
-        let (now, journal, actor) = (self.clock.now(), self.journal.clone(), call.actor(None));
-        let kind = registration.kind();
-        let plain = serde_json::to_vec(registration).map_err(|error| Error::Failed(error.to_string()))?;
-        let sealed = self.master.seal(&place(device), &plain);
-        call.write(&self.store, now, move |tx| {
-            Box::pin(async move {
-                store::register(tx, device, (kind, &sealed), now).await?;
-                let entry =
-                    Entry { kind: "device.push_registered", actor, subject: device.to_string(), data: json!({"kind": kind}) };
-                journal.append(tx, now, entry).await?;
-                crate::crash_point!("registration-written");
-                Ok(())
-            })
-        })
-        .await
-    }
-
     /// Tells a person on every device of theirs that can be reached, and where there is none by what else there is; on how many ways
     /// that is tried at first. What rings is followed until a phone says that it came.
     ///
@@ -133,7 +106,8 @@ impl Delivery {
     /// Storage errors.
     pub async fn notify(&self, tx: &mut Tx<'_>, notice: Notice, now: Timestamp) -> Result<usize> {
         let (mut ways, more) = self.ways(tx.db(), notice.user, None).await?;
-        if !notice.content.rings() {
+        // A page that can wait goes by e-mail too, where there is nothing else.
+        if !notice.content.rings() && notice.content.category != Category::Page {
             ways.retain(|way| way.device.is_some());
         }
         let ways = plan::first(&ways);
@@ -142,6 +116,42 @@ impl Delivery {
         }
         self.begin(tx, &notice, &ways, more, now).await?;
         Ok(ways.len())
+    }
+
+    /// Tells a person by e-mail, at once and without following it; on how many ways, which is one or none. `beside` says that a push was
+    /// written too: whoever has no device was told by e-mail then already.
+    ///
+    /// # Errors
+    /// Storage errors.
+    pub async fn mail(&self, tx: &mut Tx<'_>, notice: Notice, beside: bool, now: Timestamp) -> Result<usize> {
+        let (mut ways, _) = self.ways(tx.db(), notice.user, None).await?;
+        if beside && ways.iter().all(|way| way.device.is_none()) {
+            return Ok(0);
+        }
+        ways.retain(|way| way.device.is_none());
+        self.begin(tx, &notice, &ways, None, now).await?;
+        Ok(ways.len())
+    }
+
+    /// Shows something in the place of what the person was first told of this round, without ringing anew; on how many devices.
+    ///
+    /// # Errors
+    /// Storage errors.
+    pub async fn update(&self, tx: &mut Tx<'_>, notice: Notice, now: Timestamp) -> Result<usize> {
+        let replaces = store::first_told(tx.db(), notice.user, notice.subject, notice.round).await?;
+        let (mut ways, more) = self.ways(tx.db(), notice.user, None).await?;
+        ways.retain(|way| way.device.is_some());
+        self.begin(tx, &Notice { replaces, ..notice }, &ways, more, now).await?;
+        Ok(ways.len())
+    }
+
+    /// Whether there is any way to a person.
+    ///
+    /// # Errors
+    /// Storage errors.
+    pub async fn can_reach(&self, db: &mut Db<'_>, user: UserId) -> Result<bool> {
+        let (ways, more) = self.ways(db, user, None).await?;
+        Ok(!ways.is_empty() || more.is_some())
     }
 
     /// Rings the caller's own devices, to see that it arrives; on how many that is tried.
@@ -168,17 +178,9 @@ impl Delivery {
 
     /// Tells a person on some of their devices.
     pub(super) async fn notify_on(&self, tx: &mut Tx<'_>, notice: Notice, devices: &[DeviceId], now: Timestamp) -> Result<()> {
-        let mut there = Vec::new();
-        let mut behind = None;
-        loop {
-            let (ways, more) = self.ways(tx.db(), notice.user, behind).await?;
-            there.extend(ways.into_iter().filter(|way| way.device.is_some_and(|device| devices.contains(&device))));
-            behind = more;
-            if behind.is_none() {
-                break;
-            }
-        }
-        self.begin(tx, &notice, &there, None, now).await
+        let mut ways = store::reachable_among(tx.db(), notice.user, devices).await?;
+        ways.retain(|way| self.carriers.by(way.channel).is_some());
+        self.begin(tx, &notice, &ways, None, now).await
     }
 
     async fn begin(&self, tx: &mut Tx<'_>, notice: &Notice, ways: &[Way], more: Option<DeviceId>, now: Timestamp) -> Result<()> {
@@ -196,34 +198,6 @@ impl Delivery {
         }
         Ok(())
     }
-
-    /// Takes a subject off the phones: nothing more is sent about it, and where it may be on a screen it is replaced, quietly, by
-    /// `content`. `answered_on` is the device that needs no telling.
-    ///
-    /// # Errors
-    /// Storage errors.
-    pub async fn withdraw(
-        &self,
-        tx: &mut Tx<'_>,
-        subject: Uuid,
-        answered_on: Option<DeviceId>,
-        content: &Content,
-        now: Timestamp,
-    ) -> Result<()> {
-        store::withdraw(tx, subject, now).await?;
-        let mut screens: BTreeMap<_, Vec<DeviceId>> = BTreeMap::new();
-        for shown in store::shown(tx.db(), subject).await? {
-            if Some(shown.device) != answered_on {
-                screens.entry((shown.user, shown.notification, shown.round)).or_default().push(shown.device);
-            }
-        }
-        for ((user, replaces, round), devices) in screens {
-            let expires_at = now.after(ANSWERED_LIFE);
-            let notice = Notice { user, subject, round, content: content.clone(), expires_at, replaces: Some(replaces) };
-            self.notify_on(tx, notice, &devices, now).await?;
-        }
-        Ok(())
-    }
 }
 
 impl Content {
@@ -236,9 +210,6 @@ impl Content {
         if self.high { Urgency::High } else { Urgency::Normal }
     }
 }
-
-/// "Answered by ys" is news for an hour.
-const ANSWERED_LIFE: Duration = Duration::from_secs(3600);
 
 /// A test that comes later than this tells nothing good.
 const TEST_LIFE: Duration = Duration::from_secs(120);

@@ -1,4 +1,4 @@
-//! The SQL of registrations, notifications and attempts.
+//! The SQL of notifications, of the ways to a person, and of provider tokens.
 
 use uuid::Uuid;
 
@@ -7,36 +7,6 @@ use super::{Channel, Content, Notice};
 use crate::clock::Timestamp;
 use crate::db::{self, Db, FromRow, Json, Result, Row, Sql, Tx, among};
 use crate::id::{DeviceId, NotificationId, UserId};
-
-pub(super) async fn register(
-    tx: &mut Tx<'_>,
-    device: DeviceId,
-    (kind, sealed): (&'static str, &[u8]),
-    now: Timestamp,
-) -> Result<()> {
-    tx.query(
-        "insert into push_registrations (device_id, address_sealed, registered_at, kind) values ($1, $2, $3, $4)
-         on conflict (device_id) do update set address_sealed = $2, registered_at = $3, kind = $4, retired_at = null",
-    )
-    .bind(device)
-    .bind(sealed)
-    .bind(now)
-    .bind(kind)
-    .execute()
-    .await?;
-    Ok(())
-}
-
-/// Retires the registration that was tried, and no other: what a device registers anew is sealed anew, even when it is the same.
-pub(super) async fn retire(tx: &mut Tx<'_>, device: DeviceId, tried: &[u8], now: Timestamp) -> Result<()> {
-    tx.query("update push_registrations set retired_at = $3 where device_id = $1 and address_sealed = $2 and retired_at is null")
-        .bind(device)
-        .bind(tried)
-        .bind(now)
-        .execute()
-        .await?;
-    Ok(())
-}
 
 impl FromRow for Way {
     fn from_row(row: &Row<'_>) -> Result<Self> {
@@ -47,19 +17,67 @@ impl FromRow for Way {
     }
 }
 
-/// The devices of a person that a push can be sent to, in the order of their ids, behind one of them.
-pub(super) async fn reachable(db: &mut Db<'_>, user: UserId, behind: Option<DeviceId>, limit: u32) -> Result<Vec<Way>> {
-    db.query(
+/// A device, and the way to it where a push can be sent to it.
+struct MayBeReached {
+    device: DeviceId,
+    way: Option<Way>,
+}
+
+impl FromRow for MayBeReached {
+    fn from_row(row: &Row<'_>) -> Result<Self> {
+        let reached = row.get::<Option<String>>("kind")?.is_some();
+        Ok(Self { device: row.get("id")?, way: if reached { Some(Way::from_row(row)?) } else { None } })
+    }
+}
+
+/// Of so many devices of a person, in the order of their ids behind one of them, those that a push can be sent to; and the last one
+/// looked at, when there may be more.
+///
+/// The devices are counted before it is asked which have a registration: as one join PostgreSQL read all registrations there are to find
+/// the first few.
+pub(super) async fn reachable(
+    db: &mut Db<'_>,
+    user: UserId,
+    behind: Option<DeviceId>,
+    limit: u32,
+) -> Result<(Vec<Way>, Option<DeviceId>)> {
+    let found: Vec<MayBeReached> = db
+        .query(
+            "select page.id, push_registrations.kind, push_registrations.registered_at
+             from (select id from devices where user_id = $1 and revoked_at is null and id > $2
+                       and exists (select 1 from users where users.id = $1 and removed_at is null)
+                   order by id limit $3) as page
+             left join push_registrations on push_registrations.device_id = page.id and push_registrations.retired_at is null
+             order by page.id",
+        )
+        .bind(user)
+        .bind(behind.map_or(Uuid::nil(), |device| device.0))
+        .bind(limit)
+        .all()
+        .await?;
+    let more = found.last().filter(|_| found.len() >= limit as usize).map(|last| last.device);
+    Ok((found.into_iter().filter_map(|found| found.way).collect(), more))
+}
+
+/// Those of some devices of a person that a push can be sent to.
+pub(super) async fn reachable_among(db: &mut Db<'_>, user: UserId, devices: &[DeviceId]) -> Result<Vec<Way>> {
+    let devices: Vec<_> = devices.iter().map(|device| device.0).collect();
+    db.query(Sql::either(
         "select devices.id, push_registrations.kind, push_registrations.registered_at from devices
          join users on users.id = devices.user_id
          join push_registrations on push_registrations.device_id = devices.id
          where devices.user_id = $1 and users.removed_at is null and devices.revoked_at is null
-           and push_registrations.retired_at is null and devices.id > $2
-         order by devices.id limit $3",
-    )
+           and push_registrations.retired_at is null and devices.id in (select unhex(value) from json_each($2))
+         order by devices.id",
+        "select devices.id, push_registrations.kind, push_registrations.registered_at from devices
+         join users on users.id = devices.user_id
+         join push_registrations on push_registrations.device_id = devices.id
+         where devices.user_id = $1 and users.removed_at is null and devices.revoked_at is null
+           and push_registrations.retired_at is null and devices.id in (select value::uuid from jsonb_array_elements_text($2))
+         order by devices.id",
+    ))
     .bind(user)
-    .bind(behind.map_or(Uuid::nil(), |device| device.0))
-    .bind(limit)
+    .bind(db::ids(&devices))
     .all()
     .await
 }
@@ -132,6 +150,57 @@ pub(super) async fn find(db: &mut Db<'_>, id: NotificationId) -> Result<Option<R
     db.query("select * from notifications where id = $1").bind(id).optional().await
 }
 
+/// What a person was first told of a round, whose place on the screen what follows takes.
+pub(super) async fn first_told(db: &mut Db<'_>, user: UserId, subject: Uuid, round: u32) -> Result<Option<NotificationId>> {
+    db.query(
+        "select id from notifications where subject_id = $2 and user_id = $1 and round = $3 and replaces_id is null
+         order by created_at limit 1",
+    )
+    .bind(user)
+    .bind(subject)
+    .bind(round)
+    .optional()
+    .await
+}
+
+/// Remembers that a device said that a push came, at most once in so long.
+pub(super) async fn heard(tx: &mut Tx<'_>, device: DeviceId, now: Timestamp, unless_since: Timestamp) -> Result<()> {
+    tx.query("update push_registrations set heard_at = $2 where device_id = $1 and (heard_at is null or heard_at < $3)")
+        .bind(device)
+        .bind(now)
+        .bind(unless_since)
+        .execute()
+        .await?;
+    Ok(())
+}
+
+/// When one of a person's devices last said that a push came, of those a push can be sent to.
+pub(super) struct LastHeard(pub(super) UserId, pub(super) Timestamp);
+
+impl FromRow for LastHeard {
+    fn from_row(row: &Row<'_>) -> Result<Self> {
+        Ok(Self(row.get("user_id")?, row.get("heard_at")?))
+    }
+}
+
+pub(super) async fn last_heard(db: &mut Db<'_>, people: &[Uuid]) -> Result<Vec<LastHeard>> {
+    db.query(Sql::either(
+        "select devices.user_id, max(heard_at) as heard_at from devices
+         join push_registrations on push_registrations.device_id = devices.id
+         where devices.revoked_at is null and retired_at is null and heard_at is not null
+             and devices.user_id in (select unhex(value) from json_each($1))
+         group by devices.user_id",
+        "select devices.user_id, max(heard_at) as heard_at from devices
+         join push_registrations on push_registrations.device_id = devices.id
+         where devices.revoked_at is null and retired_at is null and heard_at is not null
+             and devices.user_id in (select value::uuid from jsonb_array_elements_text($1))
+         group by devices.user_id",
+    ))
+    .bind(db::ids(people))
+    .all()
+    .await
+}
+
 pub(super) async fn set_unreachable(tx: &mut Tx<'_>, id: NotificationId, now: Timestamp) -> Result<()> {
     tx.query("update notifications set unreachable_at = $2 where id = $1").bind(id).bind(now).execute().await?;
     Ok(())
@@ -154,61 +223,6 @@ pub(super) async fn may_reach(db: &mut Db<'_>, subject: Uuid, round: u32) -> Res
         .one()
         .await?;
     Ok(reached > 0)
-}
-
-/// Nothing more is sent about `subject`.
-pub(super) async fn withdraw(tx: &mut Tx<'_>, subject: uuid::Uuid, now: Timestamp) -> Result<()> {
-    tx.query("update notifications set withdrawn_at = $2 where subject_id = $1 and withdrawn_at is null")
-        .bind(subject)
-        .bind(now)
-        .execute()
-        .await?;
-    Ok(())
-}
-
-/// The newest notification about a subject that a device may be showing.
-pub(super) struct Shown {
-    pub(super) user: UserId,
-    pub(super) device: DeviceId,
-    pub(super) notification: NotificationId,
-    pub(super) round: u32,
-}
-
-impl FromRow for Shown {
-    fn from_row(row: &Row<'_>) -> Result<Self> {
-        Ok(Self {
-            user: row.get("user_id")?,
-            device: row.get("device_id")?,
-            notification: row.get("notification_id")?,
-            round: row.get("round")?,
-        })
-    }
-}
-
-/// Where a subject may be on a screen: one row a device, for the newest round it was sent. An attempt that is still waiting
-/// may have been sent already by a worker that has not said so, and one that failed may have come nevertheless.
-///
-/// The newest is picked here: as a correlated query PostgreSQL took seconds for it under load.
-pub(super) async fn shown(db: &mut Db<'_>, subject: uuid::Uuid) -> Result<Vec<Shown>> {
-    let sent: Vec<Shown> = db
-        .query(
-            "select notifications.user_id, attempts.device_id, notifications.round,
-                 coalesce(notifications.replaces_id, notifications.id) as notification_id
-             from notifications join attempts on attempts.notification_id = notifications.id
-             where notifications.subject_id = $1 and (attempts.state in ('accepted', 'waiting') or attempts.received_at is not null)
-                 and attempts.device_id is not null
-             order by notifications.round, attempts.id",
-        )
-        .bind(subject)
-        .all()
-        .await?;
-    let mut newest = std::collections::BTreeMap::<DeviceId, Vec<Shown>>::new();
-    for shown in sent {
-        let rows = newest.entry(shown.device).or_default();
-        rows.retain(|row| row.round == shown.round && row.notification != shown.notification);
-        rows.push(shown);
-    }
-    Ok(newest.into_values().flatten().collect())
 }
 
 // The token that says to a push service who sends.
@@ -260,6 +274,11 @@ pub(super) async fn replace_provider_token(tx: &mut Tx<'_>, name: &str, token: &
     Ok(())
 }
 
+/// When the newest of all was minted.
+pub(super) async fn newest_provider_token(db: &mut Db<'_>) -> Result<Option<Timestamp>> {
+    db.query("select max(minted_at) from provider_tokens").one().await
+}
+
 // Forgetting.
 
 /// Forgets what was told about these subjects.
@@ -269,6 +288,7 @@ pub(super) async fn replace_provider_token(tx: &mut Tx<'_>, name: &str, token: &
 pub async fn forget_about(tx: &mut Tx<'_>, subjects: &[Uuid]) -> Result<()> {
     let notifications: Vec<Uuid> =
         tx.query(among!("select id from notifications where subject_id in")).bind(db::ids(subjects)).all().await?;
+    tx.query(among!("delete from withdrawals where subject_id in")).bind(db::ids(subjects)).execute().await?;
     forget(tx, &notifications).await
 }
 

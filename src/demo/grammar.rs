@@ -7,6 +7,8 @@ pub(super) enum Line {
     Deploy { app: String, reference: String, environment: String },
     /// `bot page @yannick All your apps are down`
     Page { whom: String, title: String },
+    /// `bot escalate P7K3M2X to @ys, I need some help`
+    Escalate { reference: String, whom: String, message: Option<String> },
     /// `bot ack P7K3M2X`
     Acknowledge(String),
     /// `bot resolve P7K3M2X`
@@ -36,6 +38,10 @@ pub(super) enum Tap {
     Deny(Option<String>),
     /// Acknowledge this incident, or the last one.
     Acknowledge(Option<String>),
+    /// End this incident, or the last one.
+    Resolve(Option<String>),
+    /// Hand this incident, or the last one, to the next step.
+    Escalate(Option<String>),
     /// "That was not me."
     NotMe(String),
 }
@@ -45,12 +51,13 @@ pub(super) const HELP: &[(&str, &str)] = &[
     ("bot deploy api/new_auth to production", "ask for something that needs approval"),
     ("bot page @yannick All your apps are down", "wake somebody (also @ys)"),
     ("bot ack P7K3M2X", "take an incident, in chat"),
+    ("bot escalate P7K3M2X to @ys, I need some help", "hand it on, with a word"),
     ("bot resolve P7K3M2X", "end it"),
     ("bot incidents", "what is open"),
     ("phone", "look at yannick's phone (phone ys: at the other one)"),
     ("phone approve", "approve with the passkey"),
     ("phone deny not on a Friday", "deny, and say why"),
-    ("phone ack", "acknowledge the page"),
+    ("phone ack", "acknowledge the page (also: phone resolve, phone escalate)"),
     ("phone not-me P7K3M2X", "the bot acted in my name without me: ring again"),
     ("quit", "end the demo"),
 ];
@@ -74,6 +81,11 @@ pub(super) fn parse(line: &str) -> Line {
         ["bot", "page" | "trigger", whom, _, ..] if whom.starts_with('@') => {
             Line::Page { whom: whom.trim_start_matches('@').into(), title: rest(3) }
         }
+        ["bot", "escalate", _, "to", whom, ..] if whom.starts_with('@') => {
+            let whom = whom.trim_start_matches('@').trim_end_matches(',').to_owned();
+            let message = Some(rest(5)).filter(|message| !message.is_empty());
+            Line::Escalate { reference: words[2].into(), whom, message }
+        }
         ["bot", "ack" | "acknowledge", _] => Line::Acknowledge(words[2].into()),
         ["bot", "resolve", _] => Line::Resolve(words[2].into()),
         ["bot", "incidents"] => Line::Incidents,
@@ -91,6 +103,10 @@ fn tap(whose: &str, words: &[&str], line: &str) -> Line {
         ["deny", why @ ..] => Tap::Deny(Some(why.join(" "))),
         ["ack" | "acknowledge"] => Tap::Acknowledge(None),
         ["ack" | "acknowledge", reference] => Tap::Acknowledge(Some((*reference).into())),
+        ["resolve"] => Tap::Resolve(None),
+        ["resolve", reference] => Tap::Resolve(Some((*reference).into())),
+        ["escalate"] => Tap::Escalate(None),
+        ["escalate", reference] => Tap::Escalate(Some((*reference).into())),
         ["not-me", reference] => Tap::NotMe((*reference).into()),
         _ => return Line::Unknown(line.trim().into()),
     };
@@ -112,6 +128,14 @@ mod tests {
             Line::Page { whom: "yannick".into(), title: "All your apps are down".into() }
         );
         assert_eq!(parse("bot resolve PIHXOC6"), Line::Resolve("PIHXOC6".into()));
+        let escalate = |message: Option<&str>| Line::Escalate {
+            reference: "PIHXOC6".into(),
+            whom: "ys".into(),
+            message: message.map(str::to_owned),
+        };
+        assert_eq!(parse("bot escalate PIHXOC6 to @ys, I need some help"), escalate(Some("I need some help")));
+        assert_eq!(parse("bot escalate PIHXOC6 to @ys"), escalate(None));
+        assert_eq!(parse("phone escalate"), Line::Phone { whose: "yannick".into(), what: Tap::Escalate(None) });
         let deny = Tap::Deny(Some("not on a Friday".into()));
         assert_eq!(parse("phone ys deny not on a Friday"), Line::Phone { whose: "ys".into(), what: deny });
         assert_eq!(parse("  "), Line::Nothing);

@@ -112,6 +112,9 @@ async fn answer(stage: &Stage, meaning: Line, last: &Mutex<String>) -> Result<()
             });
         }
         Line::Page { whom, title } => say("heimdall", &stage.page(&whom, &title).await?),
+        Line::Escalate { reference, whom, message } => {
+            say("heimdall", &stage.escalate(&reference, &whom, message.as_deref()).await?);
+        }
         Line::Acknowledge(reference) => say("heimdall", &stage.act(&reference, "acknowledge").await?),
         Line::Resolve(reference) => say("heimdall", &stage.act(&reference, "resolve").await?),
         Line::Incidents => {

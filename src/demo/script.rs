@@ -27,6 +27,17 @@ const SCRIPT: &[Step] = &[
     Step::Chat("bot page @yannick All your apps are down"),
     Step::Chat("phone ack"),
     Step::Chat("bot resolve P…"),
+    Step::Heading("Three buttons on the phone: Escalate, Acknowledge, Resolve"),
+    Step::Chat("bot page @yannick All your apps are down"),
+    Step::Chat("phone escalate"),
+    Step::Chat("phone ys ack"),
+    Step::Chat("phone ys resolve"),
+    Step::Heading("Somebody needs help"),
+    Step::Chat("bot page @yannick All your apps are down"),
+    Step::Chat("phone ack"),
+    Step::Chat("bot escalate P… to @ys, I need some help"),
+    Step::Chat("phone ys ack"),
+    Step::Chat("bot resolve P…"),
     Step::Heading("Nobody acknowledges: it rings again, and then somebody else's phone rings"),
     Step::Chat("bot page @yannick All your apps are down"),
     Step::Later(Duration::from_secs(60)),
@@ -156,6 +167,10 @@ impl Play {
                 said.rsplit(' ').next().unwrap_or_default().clone_into(&mut self.reference);
                 self.say("heimdall", said);
             }
+            Line::Escalate { reference, whom, message } => {
+                let said = self.stage.escalate(&reference, &whom, message.as_deref()).await?;
+                self.say("heimdall", said);
+            }
             Line::Acknowledge(reference) => {
                 let said = self.stage.act(&reference, "acknowledge").await?;
                 self.say("heimdall", said);
@@ -225,6 +240,14 @@ pub(super) async fn tapped(person: &Person, what: &Tap, last: &str) -> Result<Ve
         (Tap::Acknowledge(reference), _) => {
             let incident = phone.acknowledge(reference.as_deref().unwrap_or(last)).await?;
             vec![format!("acknowledges {}", text(&incident["ref"]))]
+        }
+        (Tap::Resolve(reference), _) => {
+            let incident = phone.resolve(reference.as_deref().unwrap_or(last)).await?;
+            vec![format!("resolves {}", text(&incident["ref"]))]
+        }
+        (Tap::Escalate(reference), _) => {
+            let incident = phone.escalate(reference.as_deref().unwrap_or(last), &[], None).await?;
+            vec![format!("escalates {}", text(&incident["ref"]))]
         }
         (Tap::NotMe(reference), _) => {
             phone.not_me(reference).await?;

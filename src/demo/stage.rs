@@ -101,16 +101,17 @@ impl Stage {
             Err(client::Error::Refused(refusal)) => return Ok(refusal.detail.clone()),
             Err(error) => return Err(error.into()),
         };
-        let names = |of: &str| -> Vec<String> {
-            let people = paged[of].as_array().map(Vec::as_slice).unwrap_or_default();
-            people.iter().filter_map(|person| person["name"].as_str().map(str::to_owned)).collect()
-        };
-        let reference = paged["ref"].as_str().ok_or(Error::Reply("ref"))?;
-        let unreachable = match names("unreachable").join(", ") {
-            nobody if nobody.is_empty() => String::new(),
-            somebody => format!(" (could not reach {somebody})"),
-        };
-        Ok(format!("Paged {}: Incident {reference}{unreachable}", names("paged").join(", ")))
+        said_of_a_page(&paged)
+    }
+
+    /// Hands an incident on for yannick: what the bot says.
+    pub(super) async fn escalate(&self, reference: &str, whom: &str, message: Option<&str>) -> Result<String, Error> {
+        let body = json!({"to": [format!("@{whom}")], "message": message, "actor": "@yannick"});
+        match self.bot.post(&format!("/v1/incidents/{reference}/escalate"), &body).await {
+            Ok(reply) => said_of_a_page(&reply.body),
+            Err(client::Error::Refused(refusal)) => Ok(refusal.detail.clone()),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Acts on an incident for yannick: what the bot says.
@@ -133,6 +134,20 @@ impl Stage {
             |incident: &Value| format!("{} {} ({})", text(&incident["ref"]), text(&incident["title"]), text(&incident["state"]));
         Ok(incidents.iter().map(line).collect())
     }
+}
+
+/// Who was paged, as the bot says it.
+fn said_of_a_page(paged: &Value) -> Result<String, Error> {
+    let names = |of: &str| -> Vec<String> {
+        let people = paged[of].as_array().map(Vec::as_slice).unwrap_or_default();
+        people.iter().filter_map(|person| person["name"].as_str().map(str::to_owned)).collect()
+    };
+    let reference = paged["ref"].as_str().ok_or(Error::Reply("ref"))?;
+    let unreachable = match names("unreachable").join(", ") {
+        nobody if nobody.is_empty() => String::new(),
+        somebody => format!(" (could not reach {somebody})"),
+    };
+    Ok(format!("Paged {}: Incident {reference}{unreachable}", names("paged").join(", ")))
 }
 
 /// What became of a request, as the bot says it. The deployment begins only with a redeemed grant.

@@ -26,12 +26,13 @@ use crate::clock::{Clock, Timestamp};
 use crate::db::{self, Engine as Kindred, Store};
 use crate::delivery::Delivery;
 use crate::hub::Hub;
-use crate::id::{ApprovalId, IncidentId, NotificationId};
+use crate::id::{AlertId, ApprovalId, BundleId, IncidentId, IntegrationId, MaintenanceWindowId, NotificationId, ScheduleId};
 use crate::identity::Identity;
 use crate::jobs::{self, Handoff, Job, Kind, Queue};
 use crate::journal::{self, Journal};
 use crate::listening::{Listening, Webhooks};
 use crate::paging::Paging;
+use crate::paging::schedules::Schedules;
 use crate::push::Category;
 
 /// Timers rung at once.
@@ -79,6 +80,8 @@ pub struct Engine {
     pub approvals: Arc<Approvals>,
     /// Incidents.
     pub paging: Arc<Paging>,
+    /// Who is on call.
+    pub schedules: Arc<Schedules>,
     /// Pushes.
     pub delivery: Delivery,
     /// Events.
@@ -129,7 +132,7 @@ impl Engine {
             retention: self.retention,
         };
         running.tasks.spawn(forget(forgetting, self.clock.clone(), running.stop.clone()));
-        running.tasks.spawn(mend(self.paging.clone(), self.clock.clone(), running.stop.clone()));
+        running.tasks.spawn(mend(self.paging.clone(), self.schedules.clone(), self.clock.clone(), running.stop.clone()));
         let worker = Worker {
             engine: Arc::new(self),
             timers: Arc::new(Semaphore::new(TIMERS)),
@@ -244,9 +247,15 @@ impl Worker {
             Kind::ApprovalDeadline
             | Kind::ApprovalBell
             | Kind::IncidentTimer
+            | Kind::AlertTimer
+            | Kind::Heartbeat
+            | Kind::Bundle
+            | Kind::HandOver
             | Kind::FailOver
             | Kind::FanOut
-            | Kind::Unreachable => self.timers.clone(),
+            | Kind::Unreachable
+            | Kind::Withdraw
+            | Kind::MaintenanceOver => self.timers.clone(),
             Kind::Webhook => self.webhooks.clone(),
         }
     }
@@ -318,10 +327,16 @@ impl Engine {
             Kind::FailOver => self.delivery.fail_over(job.clone()).await,
             Kind::FanOut => self.delivery.fan_out(job.clone()).await,
             Kind::Unreachable => self.unreachable(job).await,
+            Kind::Withdraw => self.delivery.withdraw_more(job.clone()).await,
             Kind::ApprovalDeadline => self.approvals.deadline(ApprovalId(job.subject), job.clone()).await,
             Kind::IncidentTimer => self.paging.timer(IncidentId(job.subject), job.clone()).await,
+            Kind::Bundle => self.paging.bundle(BundleId(job.subject), job.clone()).await,
             Kind::Webhook => self.webhooks.deliver(job.clone()).await,
             Kind::ApprovalBell => self.approvals.bell(ApprovalId(job.subject), job.clone()).await,
+            Kind::AlertTimer => self.paging.alert_timer(AlertId(job.subject), job.clone()).await,
+            Kind::Heartbeat => self.paging.heartbeat_timer(IntegrationId(job.subject), job.clone()).await,
+            Kind::MaintenanceOver => self.paging.maintenance_over(MaintenanceWindowId(job.subject), job.clone()).await,
+            Kind::HandOver => self.schedules.hand_over(ScheduleId(job.subject), job.clone()).await,
         }
     }
 
@@ -399,7 +414,7 @@ async fn stir(webhooks: Arc<Webhooks>, hub: Hub, stop: CancellationToken) {
 }
 
 /// "Waiting without a timer" is impossible, even when a job was buried: what lost its timer is found and rings.
-async fn mend(paging: Arc<Paging>, clock: Clock, stop: CancellationToken) {
+async fn mend(paging: Arc<Paging>, schedules: Arc<Schedules>, clock: Clock, stop: CancellationToken) {
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
@@ -407,6 +422,9 @@ async fn mend(paging: Arc<Paging>, clock: Clock, stop: CancellationToken) {
         }
         if let Err(error) = paging.mend().await {
             tracing::error!(%error, "lost timers cannot be looked for");
+        }
+        if let Err(error) = schedules.mend().await {
+            tracing::error!(%error, "lost hand-overs cannot be looked for");
         }
     }
 }

@@ -77,10 +77,13 @@ async fn metrics(Extract(app): Extract<State>) -> Result<impl IntoResponse, Prob
         metrics::gauge!("phoneops_jobs_buried", "kind" => depth.kind).set(buried);
     }
     lanes(&app.delivery).await?;
+    metrics::gauge!("phoneops_schedule_gap_seconds").set(app.schedules.uncovered().await?.as_secs_f64());
+    let not_ready = u32::try_from(app.paging.not_ready().await?).unwrap_or(u32::MAX);
+    metrics::gauge!("phoneops_responders_not_ready").set(f64::from(not_ready));
     Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], recorder.render()))
 }
 
-/// How deep the lanes are, and which carriers' routes are down.
+/// How deep the lanes are, which carriers' routes are down, and how old the token is that Apple knows us by.
 async fn lanes(delivery: &Delivery) -> Result<(), Problem> {
     let (depths, open) = (delivery.depths().await?, delivery.circuits.open());
     for lane in Lane::ALL {
@@ -96,6 +99,9 @@ async fn lanes(delivery: &Delivery) -> Result<(), Problem> {
         let down = open.iter().filter(|open| open.channel == channel).count();
         let down = u32::try_from(down).unwrap_or(u32::MAX);
         metrics::gauge!("phoneops_routes_down", "carrier" => channel.as_str()).set(f64::from(down));
+    }
+    if let Some(age) = delivery.provider_token_age().await? {
+        metrics::gauge!("phoneops_provider_token_age_seconds", "carrier" => Channel::Apns.as_str()).set(age.as_secs_f64());
     }
     Ok(())
 }

@@ -12,13 +12,15 @@ use serde::{Deserialize, Serialize};
 use super::State;
 use super::caller::{Read, Write};
 use super::input::{Path, Query, optional_text, text};
-use super::output::{Created, NoContent};
+use super::output::Created;
 use super::people::{BotName, Person};
 use super::problem::Problem;
 use crate::clock::Timestamp;
-use crate::id::{IncidentId, UserId};
-use crate::identity::{Call, Handle, Who};
-use crate::paging::{Acted, Named, Page, Reference, State as Progress, To, Urgency, View, ViewStep};
+use crate::id::{EventId, IncidentId, UserId};
+use crate::identity::{Handle, Who};
+use crate::paging::{
+    Acted, Filter, Line, Named, Page, Phase, Reference, State as Progress, Timeline, To, Urgency, View, ViewStep,
+};
 
 pub(super) fn router() -> ApiRouter<State> {
     ApiRouter::new()
@@ -29,28 +31,16 @@ pub(super) fn router() -> ApiRouter<State> {
                     "For people, and bots with `incidents:write`. 201 means that it is stored and will ring until somebody answers.",
                 )
             })
-            .get_with(list, |op| op.id("listIncidents").tag("incidents").summary("Open incidents, the newest first")),
+            .get_with(list, |op| op.id("listIncidents").tag("incidents").summary("Incidents, the newest first: the open ones unless others are asked for")),
         )
         .api_route(
             "/v1/incidents/{ref}",
             get_with(find, |op| op.id("getIncident").tag("incidents").summary("One incident")),
         )
         .api_route(
-            "/v1/incidents/{ref}/acknowledge",
-            post_with(acknowledge, |op| {
-                op.id("acknowledgeIncident").tag("incidents").summary("Take an incident: it stops ringing")
-            }),
-        )
-        .api_route(
-            "/v1/incidents/{ref}/resolve",
-            post_with(resolve, |op| op.id("resolveIncident").tag("incidents").summary("End an incident")),
-        )
-        .api_route(
-            "/v1/incidents/{ref}/not-me",
-            post_with(not_me, |op| {
-                op.id("disownIncident")
-                    .tag("incidents")
-                    .summary("A bot acted in my name without me: ring again")
+            "/v1/incidents/{ref}/timeline",
+            get_with(timeline, |op| {
+                op.id("getTimeline").tag("incidents").summary("What happened to an incident, in sentences, as it happened")
             }),
         )
 }
@@ -81,14 +71,14 @@ struct Request {
 }
 
 #[derive(Deserialize, JsonSchema)]
-struct ByRef {
+pub(super) struct ByRef {
     /// The reference, like `P7K3M2X`, in any case.
-    r#ref: Reference,
+    pub(super) r#ref: Reference,
 }
 
 /// An incident.
 #[derive(Serialize, JsonSchema)]
-struct IncidentBody {
+pub(super) struct IncidentBody {
     id: IncidentId,
     r#ref: Reference,
     title: String,
@@ -106,7 +96,7 @@ struct IncidentBody {
     #[serde(skip_serializing_if = "Option::is_none")]
     team: Option<Handle>,
     /// What it is about.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     labels: BTreeMap<String, String>,
     /// How often integrations reported it.
     reports: u32,
@@ -158,9 +148,13 @@ struct PagedBody {
     paged: Vec<Person>,
     /// Who has no device that can be reached.
     unreachable: Vec<Person>,
+    /// Who of those that were named belongs to another team than the service, or than whoever pages.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    outside: Vec<Person>,
 }
 
-#[derive(Serialize, JsonSchema)]
+/// Where an incident stands.
+#[derive(Clone, Copy, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 enum Word {
     Triggered,
@@ -231,14 +225,14 @@ impl ActBody {
     fn new(acted: &Acted, at: Timestamp) -> Self {
         match acted {
             Acted::Person(user, bot) => {
-                Self { by: Some(user.into()), via: bot.as_ref().map(BotName::from), integration: None, at }
+                Self { by: Some((&**user).into()), via: bot.as_deref().map(BotName::from), integration: None, at }
             }
             Acted::Integration(name) => Self { by: None, via: None, integration: Some(name.clone()), at },
         }
     }
 }
 
-fn people(view: &View, ids: &[UserId]) -> Vec<Person> {
+pub(super) fn people(view: &View, ids: &[UserId]) -> Vec<Person> {
     ids.iter().filter_map(|id| view.responders.iter().find(|user| user.id == *id)).map(Person::from).collect()
 }
 
@@ -260,6 +254,7 @@ async fn page(Extract(app): Extract<State>, Write(call, body): Write<Request>) -
         incident: (&view).into(),
         paged: people(&view, &paged.paged),
         unreachable: people(&view, &paged.unreachable),
+        outside: people(&view, &paged.outside),
     }))
 }
 
@@ -285,6 +280,21 @@ struct ListQuery {
     /// `true` for resolved ones too.
     #[serde(default)]
     all: bool,
+    /// Only those that stand so.
+    #[serde(default)]
+    state: Option<Word>,
+    /// `true` for only those that rang for the caller, who is a person.
+    #[serde(default)]
+    mine: bool,
+    /// Only those of this service.
+    #[serde(default)]
+    service: Option<Handle>,
+    /// Only those of this team's services.
+    #[serde(default)]
+    team: Option<Handle>,
+    /// Only those that are so loud.
+    #[serde(default)]
+    urgency: Option<Urgency>,
     /// The cursor of the page before.
     #[serde(default)]
     cursor: Option<IncidentId>,
@@ -310,7 +320,15 @@ async fn list(Extract(app): Extract<State>, Query(query): Query<ListQuery>, Read
     if !(1..=100).contains(&query.limit) {
         return Err(Problem::field("limit", "must be 1 to 100"));
     }
-    let (views, more) = app.paging.list(&call, query.all, query.cursor, query.limit).await?;
+    let phase = match query.state {
+        None if query.all => Phase::Any,
+        None => Phase::Open,
+        Some(Word::Triggered) => Phase::Triggered,
+        Some(Word::Acknowledged) => Phase::Acknowledged,
+        Some(Word::Resolved) => Phase::Resolved,
+    };
+    let filter = Filter { phase, mine: query.mine, service: query.service, team: query.team, urgency: query.urgency };
+    let (views, more) = app.paging.list(&call, filter, query.cursor, query.limit).await?;
     let next = views.last().filter(|_| more).map(|view| view.incident.id);
     Ok(Json(List { incidents: views.iter().map(IncidentBody::from).collect(), next }))
 }
@@ -325,43 +343,63 @@ async fn find(
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct ActRequest {
-    /// The person a bot acts for. People act as themselves and leave it out.
+struct TimelineQuery {
+    /// The cursor of the page before.
     #[serde(default)]
-    actor: Option<Who>,
+    cursor: Option<EventId>,
+    /// How many; 1 to 500.
+    #[serde(default = "hundred")]
+    #[schemars(range(min = 1, max = 500))]
+    limit: u32,
 }
 
-async fn acknowledge(
+fn hundred() -> u32 {
+    100
+}
+
+/// What happened to an incident, the oldest first.
+#[derive(Serialize, JsonSchema)]
+struct TimelineBody {
+    lines: Vec<LineBody>,
+    /// The cursor of the next page, when there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<EventId>,
+}
+
+/// Something that happened to an incident.
+#[derive(Serialize, JsonSchema)]
+struct LineBody {
+    /// Its entry in the journal.
+    id: EventId,
+    at: Timestamp,
+    /// What, as the journal names it: `incident.acknowledged`.
+    kind: String,
+    /// What, in a sentence. Text of strangers in it is made visible.
+    text: String,
+    /// Who did it, as in the journal.
+    actor: serde_json::Value,
+    /// The facts of the entry, by ids. Text in them is as it was sent.
+    facts: serde_json::Value,
+}
+
+async fn timeline(
     Extract(app): Extract<State>,
     Path(ByRef { r#ref }): Path<ByRef>,
-    Write(call, body): Write<ActRequest>,
-) -> Result<Json<IncidentBody>, Problem> {
-    app.paging.acknowledge(&call, r#ref.clone(), body.actor).await?;
-    acted(&app, &call, r#ref).await
-}
-
-async fn resolve(
-    Extract(app): Extract<State>,
-    Path(ByRef { r#ref }): Path<ByRef>,
-    Write(call, body): Write<ActRequest>,
-) -> Result<Json<IncidentBody>, Problem> {
-    app.paging.resolve(&call, r#ref.clone(), body.actor).await?;
-    acted(&app, &call, r#ref).await
-}
-
-async fn acted(app: &State, call: &Call, reference: Reference) -> Result<Json<IncidentBody>, Problem> {
-    Ok(Json((&app.paging.find_changed(call, reference).await?).into()))
-}
-
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-struct Nothing {}
-
-async fn not_me(
-    Extract(app): Extract<State>,
-    Path(ByRef { r#ref }): Path<ByRef>,
-    Write(call, Nothing {}): Write<Nothing>,
-) -> Result<NoContent, Problem> {
-    app.paging.disown(&call, r#ref).await?;
-    Ok(NoContent)
+    Query(query): Query<TimelineQuery>,
+    Read(call): Read,
+) -> Result<Json<TimelineBody>, Problem> {
+    if !(1..=500).contains(&query.limit) {
+        return Err(Problem::field("limit", "must be 1 to 500"));
+    }
+    let Timeline { lines, more } = app.paging.timeline(&call, r#ref, query.cursor, query.limit).await?;
+    let next = lines.last().filter(|_| more).map(|line| line.id);
+    let body = |line: Line| LineBody {
+        id: line.id,
+        at: line.at,
+        kind: line.kind,
+        text: line.text,
+        actor: serde_json::json!(line.actor),
+        facts: line.facts,
+    };
+    Ok(Json(TimelineBody { lines: lines.into_iter().map(body).collect(), next }))
 }

@@ -118,12 +118,18 @@ pub(super) fn object<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserialize
     deserializer.deserialize_map(Members(PhantomData))
 }
 
+#[derive(Deserialize)]
+#[serde(bound = "T: Deserialize<'de>")]
+struct Present<T>(#[serde(deserialize_with = "object")] T);
+
 /// As [`object`], when there is one.
 pub(super) fn optional_object<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
-    #[derive(Deserialize)]
-    #[serde(bound = "T: Deserialize<'de>")]
-    struct Present<T>(#[serde(deserialize_with = "object")] T);
     Ok(Option::<Present<T>>::deserialize(deserializer)?.map(|Present(value)| value))
+}
+
+/// As [`object`], a list of them.
+pub(super) fn objects<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Vec<T>, D::Error> {
+    Ok(Vec::<Present<T>>::deserialize(deserializer)?.into_iter().map(|Present(value)| value).collect())
 }
 
 /// JSON that is passed on as it was sent, read strictly, when there is some.

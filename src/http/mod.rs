@@ -10,30 +10,40 @@ mod approvals;
 mod away;
 mod backup;
 mod bots;
+mod calendars;
 mod caller;
 mod chat_identities;
 mod client_address;
 mod devices;
 mod email;
 mod enrollments;
+mod escalation_policies;
 mod events;
 mod freezes;
 mod grants;
 mod health;
+mod incident_acts;
 mod incidents;
+mod ingest;
 mod input;
+mod integrations;
 mod journal;
 mod keys;
 mod logins;
+mod maintenance;
 mod me;
 mod middleware;
+mod on_call;
 mod output;
+mod paging_rules;
 mod passkeys;
 mod people;
 mod policies;
 mod problem;
 mod receipts;
+mod schedules;
 pub mod serve;
+mod services;
 mod spec;
 mod teams;
 mod tls;
@@ -92,6 +102,8 @@ pub struct App {
     pub policies: Arc<crate::approvals::Policies>,
     /// Incidents.
     pub paging: Arc<crate::paging::Paging>,
+    /// Who is on call.
+    pub schedules: Arc<crate::paging::schedules::Schedules>,
     /// Pushes.
     pub delivery: Delivery,
     /// Events.
@@ -130,6 +142,15 @@ fn api() -> ApiRouter<State> {
         .merge(approvals::router())
         .merge(grants::router())
         .merge(incidents::router())
+        .merge(ingest::router())
+        .merge(incident_acts::router())
+        .merge(services::router())
+        .merge(integrations::router())
+        .merge(escalation_policies::router())
+        .merge(maintenance::router())
+        .merge(schedules::router())
+        .merge(on_call::router())
+        .merge(calendars::router())
         .merge(enrollments::router())
         .merge(logins::router())
         .merge(token::router())
@@ -140,6 +161,7 @@ fn api() -> ApiRouter<State> {
         .merge(freezes::router())
         .merge(teams::router())
         .merge(me::router())
+        .merge(paging_rules::router())
         .merge(away::router())
         .merge(email::router())
         .merge(users::router())

@@ -392,9 +392,9 @@ impl From<listening::Refusal> for Problem {
 
 impl Problem {
     /// What an incident refused, with who ended it.
-    fn incident(refusal: paging::Refusal, detail: String) -> Self {
+    fn incident(refusal: &paging::Refusal, detail: &str) -> Self {
         use paging::Refusal as R;
-        let conflict = |code| Self::new(StatusCode::CONFLICT, code, detail.clone());
+        let conflict = |code| Self::new(StatusCode::CONFLICT, code, detail);
         let ended = |problem: Self, act: paging::Act| {
             let problem = problem.with("resolved_at", act.at);
             match act.by {
@@ -403,12 +403,13 @@ impl Problem {
             }
         };
         match refusal {
-            R::Resolved(act) => ended(conflict("incident_resolved"), act),
-            R::TooOld(act) => ended(conflict("incident_too_old"), act),
+            R::Resolved(act) => ended(conflict("incident_resolved"), *act),
+            R::TooOld(act) => ended(conflict("incident_too_old"), *act),
             R::NotYours => conflict("not_acted_for_you"),
             R::NotSnoozed => conflict("not_snoozed"),
             R::Merged(into) => conflict("incident_merged").with("merged_into", into),
             R::Itself => Self::field("into", detail),
+            R::NotASnooze => Self::field("until", detail),
         }
     }
 }
@@ -418,12 +419,32 @@ impl From<paging::Refused> for Problem {
         use paging::Refused as R;
         let detail = refused.to_string();
         match refused {
-            R::Machine(refusal) => Self::incident(refusal, detail),
-            R::NotFound(_) => Self::not_found(detail),
+            R::Machine(refusal) => Self::incident(&refusal, &detail),
+            R::NotFound(_) | R::UserUnknown(_) => Self::not_found(detail),
             R::PersonUnknown { field, nobody } => Self::nobody(field, &nobody),
             R::NoSuch { field, .. } | R::SecondService { field } | R::NotAService { field } => Self::field(field, detail),
             R::NobodyNamed => Self::field("to", detail),
+            R::NotAResponder(_) => Self::new(StatusCode::FORBIDDEN, "not_a_responder", detail),
+            R::IntoResolved(_) => Self::new(StatusCode::CONFLICT, "incident_resolved", detail),
+            R::NobodysOwn => Self::field("mine", detail),
             R::ActorMissing | R::ActorNotTaken => Self::field("actor", detail),
+            R::Rules(invalid) => Self::field(invalid.field, invalid.why),
+        }
+    }
+}
+
+impl From<paging::SetupRefused> for Problem {
+    fn from(refused: paging::SetupRefused) -> Self {
+        use paging::SetupRefused as R;
+        let detail = refused.to_string();
+        let conflict = |code| Self::new(StatusCode::CONFLICT, code, detail.clone());
+        match refused {
+            R::NotFound(_) => Self::not_found(detail),
+            R::NameTaken(_) => conflict("name_taken").about("name"),
+            R::Field { field, .. } => Self::field(field, detail),
+            R::PersonUnknown { field, nobody } => Self::nobody(field, &nobody),
+            R::InUse(by) => conflict("in_use").with("used_by", by),
+            R::Over => conflict("maintenance_over"),
         }
     }
 }

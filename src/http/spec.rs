@@ -44,6 +44,8 @@ fn describe(document: TransformOpenApi<'_>) -> TransformOpenApi<'_> {
         ("approvals", "Requests that an action be allowed, and their answers."),
         ("grants", "Proof that an action was approved."),
         ("incidents", "Pages, until somebody answers."),
+        ("alerts", "What monitoring systems send."),
+        ("schedules", "Who is on call when."),
         ("devices", "Phones: enrolled, signed in, reached."),
         ("passkeys", "What people sign approvals with."),
         ("me", "The person who asks."),

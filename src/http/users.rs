@@ -16,7 +16,7 @@ use super::input::Path;
 use super::output::{MadeOrWaits, NoContent};
 use super::problem::Problem;
 use crate::clock::Timestamp;
-use crate::delivery::Reach;
+use crate::delivery::{Reach, is_ready};
 use crate::id::UserId;
 use crate::identity::{Caller, Handle, PersonName, Role, User, UserRef};
 use crate::push::MailAddress;
@@ -91,6 +91,11 @@ struct ReachBody {
     push_devices: usize,
     /// How many passkeys they could approve with.
     passkeys: usize,
+    /// Whether a phone of theirs said within the last 30 days that a push came: `POST /v1/me/test-page` asks for one.
+    ready: bool,
+    /// When one last said so, to within an hour; absent when none ever did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    heard_at: Option<Timestamp>,
     /// That they are away, or will be; absent otherwise.
     #[serde(skip_serializing_if = "Option::is_none")]
     away: Option<AwayBody>,
@@ -158,9 +163,10 @@ async fn find(
     Path(ByUser { user }): Path<ByUser>,
     Read(call): Read,
 ) -> Result<Json<ReachBody>, Problem> {
-    let Reach { user, push_devices, passkeys } = app.delivery.reach(&call, user).await?;
+    let Reach { user, push_devices, passkeys, heard_at } = app.delivery.reach(&call, user).await?;
     let away = app.policies.absence_of(&call, UserRef::Id(user.id)).await?.map(AwayBody::from);
-    Ok(Json(ReachBody { user: user.into(), push_devices, passkeys, away }))
+    let ready = is_ready(heard_at, app.clock.now());
+    Ok(Json(ReachBody { user: user.into(), push_devices, passkeys, ready, heard_at, away }))
 }
 
 async fn remove(

@@ -56,8 +56,8 @@ pub use proof_key::ProofKey;
 pub use rotation::MAX_OVERLAP;
 pub use service::{
     Error, Ground, Identity, Refusal, active_bot, active_device, active_user, add_user, admins, handle_taken, known_bot,
-    known_user, trusted_bot,
+    known_user, name_of_bot, name_of_user, trusted_bot,
 };
 pub use store::{StoredPasskey, held_passkeys, passkey_used, usable_passkey_ids, usable_passkeys};
-pub use teams::{Reach, Team, add_member, find_team, known_team, reach, remove_member, team_members};
+pub use teams::{Reach, Team, add_member, find_team, known_team, reach, remove_member, team_members, teams_of};
 pub use webauthn::{Credential, RelyingParty, WebauthnRefusal, credential_id};

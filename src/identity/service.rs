@@ -452,6 +452,22 @@ pub async fn known_user(db: &mut Db<'_>, id: UserId) -> db::Result<User> {
     found.ok_or_else(|| db::Error::inconsistent("users", id, "referred to and not there"))
 }
 
+/// What a person is called, whoever they were; none when there never was one: for texts that only look like an id.
+///
+/// # Errors
+/// Storage errors.
+pub async fn name_of_user(db: &mut Db<'_>, id: UserId) -> db::Result<Option<String>> {
+    Ok(store::find_user(db, &UserRef::Id(id)).await?.map(|user| user.name.as_str().to_owned()))
+}
+
+/// As [`name_of_user`], of a bot.
+///
+/// # Errors
+/// Storage errors.
+pub async fn name_of_bot(db: &mut Db<'_>, id: BotId) -> db::Result<Option<String>> {
+    Ok(store::find_bot(db, id).await?.map(|bot| bot.name.as_str().to_owned()))
+}
+
 /// Whether somebody has the handle, or had it.
 ///
 /// # Errors

@@ -14,6 +14,8 @@
 //! - `lease` is the fence: completing, retrying or burying with an older lease changes nothing. Burying ends the lease.
 //! - `tries` is counted before the work is done, so that work which kills the process is not tried for ever.
 //! - A lease that runs out makes the job due again: nothing needs to reap.
+//! - What is urgent is claimed before what can wait, and of each the longest due: a claim looks at no more rows than it takes, however
+//!   many wait for later.
 //! - Doing a job twice is harmless: every job is a hint to look at the state, never the state itself.
 
 mod store;
@@ -43,26 +45,44 @@ pub enum Kind {
     FanOut,
     /// Nothing is left that could reach a person: whoever asked is told. Subject: a notification.
     Unreachable,
+    /// A subject is still on screens that it was to be taken off. Subject: what was answered.
+    Withdraw,
     /// An approval's time is over. Subject: an approval.
     ApprovalDeadline,
     /// An incident's ring, escalation or acknowledgement time-out is due. Subject: an incident.
     IncidentTimer,
     /// Events wait for a webhook. Subject: a webhook.
     Webhook,
+    /// The next push about incidents that a person is told of together is due. Subject: a bundle.
+    Bundle,
     /// A request that was folded into another may ring by itself now. Subject: an approval.
     ApprovalBell,
+    /// What was suppressed may page now, or what was to be quiet is over. Subject: an alert.
+    AlertTimer,
+    /// A heartbeat may be overdue. Subject: an integration.
+    Heartbeat,
+    /// Nobody was paged about a service for a while, and that is over. Subject: a maintenance window.
+    MaintenanceOver,
+    /// Somebody else may have the pager now, or nobody soon. Subject: a schedule.
+    HandOver,
 }
 
 impl Kind {
     /// Every kind, for metrics and tests.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 13] = [
         Self::FailOver,
         Self::FanOut,
         Self::Unreachable,
+        Self::Withdraw,
         Self::ApprovalDeadline,
         Self::IncidentTimer,
         Self::Webhook,
+        Self::Bundle,
         Self::ApprovalBell,
+        Self::AlertTimer,
+        Self::Heartbeat,
+        Self::MaintenanceOver,
+        Self::HandOver,
     ];
 
     /// Its name in the database and in metrics.
@@ -72,10 +92,36 @@ impl Kind {
             Self::FailOver => "fail_over",
             Self::FanOut => "fan_out",
             Self::Unreachable => "unreachable",
+            Self::Withdraw => "withdraw",
             Self::ApprovalDeadline => "approval_deadline",
             Self::IncidentTimer => "incident_timer",
             Self::Webhook => "webhook",
+            Self::Bundle => "bundle",
             Self::ApprovalBell => "approval_bell",
+            Self::AlertTimer => "alert_timer",
+            Self::Heartbeat => "heartbeat",
+            Self::MaintenanceOver => "maintenance_over",
+            Self::HandOver => "hand_over",
+        }
+    }
+
+    /// Whether somebody may be waiting for it at night, unless whoever enqueues it says otherwise: it goes before what can wait.
+    #[must_use]
+    pub fn is_urgent(self) -> bool {
+        match self {
+            Self::FailOver
+            | Self::FanOut
+            | Self::Unreachable
+            | Self::IncidentTimer
+            | Self::Bundle
+            | Self::AlertTimer
+            | Self::Heartbeat => true,
+            Self::ApprovalDeadline
+            | Self::Webhook
+            | Self::ApprovalBell
+            | Self::Withdraw
+            | Self::MaintenanceOver
+            | Self::HandOver => false,
         }
     }
 
@@ -141,7 +187,7 @@ impl Queue {
         self.lease
     }
 
-    /// Takes the lease of at most `limit` due jobs, the longest due first.
+    /// Takes the lease of at most `limit` due jobs: the urgent ones first, and of each the longest due.
     ///
     /// # Errors
     /// Storage errors.
@@ -155,18 +201,33 @@ impl Queue {
     /// # Errors
     /// Storage errors.
     pub async fn enqueue(&self, tx: &mut Tx<'_>, kind: Kind, subject: impl Into<Uuid>, due_at: Timestamp) -> Result<()> {
+        self.enqueue_as(tx, kind, subject, due_at, kind.is_urgent()).await
+    }
+
+    /// As [`Queue::enqueue`], and says whether it goes before what can wait.
+    ///
+    /// # Errors
+    /// Storage errors.
+    pub async fn enqueue_as(
+        &self,
+        tx: &mut Tx<'_>,
+        kind: Kind,
+        subject: impl Into<Uuid>,
+        due_at: Timestamp,
+        urgent: bool,
+    ) -> Result<()> {
         let now = self.clock.now();
         let subject = subject.into();
         let id = JobId::new(now);
         let permit = if due_at > now { None } else { self.room.clone().try_acquire_owned().ok() };
         let Some(permit) = permit else {
-            store::insert(tx, &Job { id, kind, subject, lease: 0, tries: 0 }, due_at, now).await?;
+            store::insert(tx, &Job { id, kind, subject, lease: 0, tries: 0 }, (due_at, urgent), now).await?;
             let changed = self.changed.clone();
             tx.after_commit(move || changed.notify_one());
             return Ok(());
         };
         let job = Job { id, kind, subject, lease: 1, tries: 1 };
-        store::insert(tx, &job, now.after(self.lease), now).await?;
+        store::insert(tx, &job, (now.after(self.lease), urgent), now).await?;
         let (handoff, place) = (self.handoff.clone(), Place { _permit: permit });
         // A worker that has stopped takes nothing; the lease runs out and another finds the job.
         tx.after_commit(move || drop(handoff.send((job, place))));

@@ -59,6 +59,18 @@ pub enum Actor {
     Enrollee,
 }
 
+impl Actor {
+    /// The person, acting or acted for.
+    #[must_use]
+    pub fn user(self) -> Option<UserId> {
+        match self {
+            Self::User { user, .. } => Some(user),
+            Self::Bot { user, .. } => user,
+            Self::Integration { .. } | Self::Operator | Self::System | Self::Enrollee => None,
+        }
+    }
+}
+
 /// One entry, before it is appended.
 #[derive(Clone, Debug)]
 pub struct Entry {
@@ -93,6 +105,21 @@ pub struct Sealed {
     pub sha256: String,
 }
 
+/// An entry as it was appended, whether it has a number yet or not.
+#[derive(Clone, Debug)]
+pub struct Happened {
+    /// Its id.
+    pub id: EventId,
+    /// When it happened.
+    pub at: Timestamp,
+    /// What happened.
+    pub kind: String,
+    /// Who did it.
+    pub actor: Actor,
+    /// Facts.
+    pub data: serde_json::Value,
+}
+
 /// Appends to the journal and wakes the sealer. Cheap to clone.
 #[derive(Clone, Default)]
 pub struct Journal {
@@ -105,7 +132,15 @@ impl Journal {
     /// # Errors
     /// Storage errors; the caller's change must fail with it.
     pub async fn append(&self, tx: &mut Tx<'_>, now: Timestamp, entry: Entry) -> Result<()> {
-        store::insert(tx, EventId::new(now), now, entry).await?;
+        self.append_as(tx, EventId::new(now), now, entry).await
+    }
+
+    /// As [`Journal::append`], under an id that was drawn before: what follows from an entry and is appended earlier stands behind it.
+    ///
+    /// # Errors
+    /// Storage errors; the caller's change must fail with it.
+    pub async fn append_as(&self, tx: &mut Tx<'_>, id: EventId, now: Timestamp, entry: Entry) -> Result<()> {
+        store::insert(tx, id, now, entry).await?;
         let appended = self.appended.clone();
         tx.after_commit(move || appended.notify_one());
         Ok(())
@@ -149,6 +184,28 @@ pub async fn read(store: &Store, after: i64, limit: u32) -> Result<Vec<Sealed>> 
 /// Storage errors.
 pub async fn read_in(db: &mut Db<'_>, after: i64, limit: u32) -> Result<Vec<Sealed>> {
     store::list(db, after, limit).await
+}
+
+/// At most `limit` entries about `subject` after `after`, in order, those without a number too.
+///
+/// # Errors
+/// Storage errors.
+pub async fn about(db: &mut Db<'_>, subject: &str, after: Option<EventId>, limit: u32) -> Result<Vec<Happened>> {
+    store::about(db, subject, after, limit).await
+}
+
+/// The last thing about `subject` whose kind begins with `kinds` that a bot did in this person's name; none when the person has disowned
+/// it, under `disowned`, since.
+///
+/// # Errors
+/// Storage errors.
+pub async fn done_in_the_name_of(
+    db: &mut Db<'_>,
+    subject: &str,
+    user: UserId,
+    (kinds, disowned): (&str, &str),
+) -> Result<Option<Happened>> {
+    Ok(store::last_of(db, subject, user, kinds, disowned).await?.filter(|happened| happened.kind != disowned))
 }
 
 /// The number of the last sealed entry; 0 before the first.

@@ -2,10 +2,10 @@
 
 use serde_json::{Value, json};
 
-use super::{Entry, Order, Sealed, Search};
+use super::{Actor, Entry, Happened, Order, Sealed, Search};
 use crate::clock::Timestamp;
 use crate::db::{Db, Error, FromRow, Json, Result, Row, Sql, Tx};
-use crate::id::EventId;
+use crate::id::{EventId, UserId};
 use crate::secret::{b64u, tagged_sha256};
 
 /// At most so many entries are numbered in one transaction.
@@ -204,6 +204,50 @@ pub(super) async fn search(db: &mut Db<'_>, search: &Search, above: i64, to: i64
         .bind(limit)
         .all()
         .await
+}
+
+impl FromRow for Happened {
+    fn from_row(row: &Row<'_>) -> Result<Self> {
+        Ok(Self {
+            id: row.get("id")?,
+            at: row.get("at")?,
+            kind: row.get("kind")?,
+            actor: row.get::<Json<Actor>>("actor")?.0,
+            data: row.get::<Json<Value>>("data")?.0,
+        })
+    }
+}
+
+/// At most `limit` entries about `subject` after `after`, in order.
+pub(super) async fn about(db: &mut Db<'_>, subject: &str, after: Option<EventId>, limit: u32) -> Result<Vec<Happened>> {
+    let after = after.map_or(uuid::Uuid::nil(), |id| id.0);
+    db.query("select id, at, kind, actor, data from journal where subject = $1 and id > $2 order by id limit $3")
+        .bind(subject.to_owned())
+        .bind(after)
+        .bind(limit)
+        .all()
+        .await
+}
+
+/// The last entry about `subject` that a bot caused in this person's name, or in which they disowned one.
+pub(super) async fn last_of(
+    db: &mut Db<'_>,
+    subject: &str,
+    user: UserId,
+    kinds: &str,
+    disowned: &str,
+) -> Result<Option<Happened>> {
+    db.query(
+        "select id, at, kind, actor, data from journal
+         where subject = $1 and substr(kind, 1, length($3)) = $3 and actor ->> 'user' = $2 and (actor ->> 'kind' = 'bot' or kind = $4)
+         order by id desc limit 1",
+    )
+    .bind(subject.to_owned())
+    .bind(user.to_string())
+    .bind(kinds.to_owned())
+    .bind(disowned.to_owned())
+    .optional()
+    .await
 }
 
 /// A text as it stands inside stored JSON.

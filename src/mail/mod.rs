@@ -6,11 +6,13 @@
 //! **Invariants**
 //! - This room knows no database and no domain. A carrier writes nothing and repeats nothing: one call is one try.
 //! - Nothing is said in the clear to another machine: without TLS the try ends before the user's name or the mail is sent.
+//! - Nothing is begun later than [`LEAVE`] after the call, and nothing goes on after the deadline.
 //! - What a message says stays in the text of its mail: it makes no header and no command.
 //! - Of what a server answers nothing is repeated but its numbers: it is a stranger's text and may quote the recipient.
 
 use std::fmt;
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
@@ -19,11 +21,12 @@ use lettre::message::Mailbox;
 use lettre::transport::smtp::authentication::Credentials;
 use lettre::transport::smtp::client::{Certificate, TlsParameters};
 use tokio::sync::Semaphore;
+use tokio::time::{Instant, timeout};
 use zeroize::Zeroizing;
 
 use crate::clock::Timestamp;
 use crate::config::{Mail, MailServer};
-use crate::push::{Carrier, MailAddress, Message, Outcome, Target};
+use crate::push::{Carrier, LEAVE, MailAddress, Message, Outcome, Target};
 
 mod letter;
 mod session;
@@ -32,12 +35,14 @@ mod tests;
 
 use session::Session;
 
-/// How long one mail may take until its outcome is known, waiting for a place included. With the second for taking leave it is 13 s: the
-/// caller gives up after 15 and would not learn what came of it.
+/// How long one mail may take until its outcome is known, waiting for a place included; and a second for taking leave.
 const LIMIT: Duration = Duration::from_secs(12);
 
 /// How many mails are handed over at once: servers count the connections of one client.
 const AT_ONCE: usize = 8;
+
+/// How soon to call again for what found no place.
+const SOON: Duration = Duration::from_secs(1);
 
 /// A configuration that cannot work.
 #[derive(Debug, thiserror::Error)]
@@ -71,6 +76,8 @@ pub struct Mailer {
     credentials: Option<Credentials>,
     tls: TlsParameters,
     places: Semaphore,
+    /// How many a server heard, ever.
+    handed: AtomicU64,
     limit: Duration,
 }
 
@@ -90,7 +97,15 @@ impl Mailer {
         let credentials = config.server.user.clone().zip(password);
         let credentials = credentials.map(|(user, password)| Credentials::new(user, password.to_string()));
         let tls = tls(&config.server.host, config.ca_file.as_deref())?;
-        Ok(Self { server: config.server.clone(), from, credentials, tls, places: Semaphore::new(AT_ONCE), limit: LIMIT })
+        let (server, places) = (config.server.clone(), Semaphore::new(AT_ONCE));
+        Ok(Self { server, from, credentials, tls, places, handed: AtomicU64::new(0), limit: LIMIT })
+    }
+
+    /// With at most that long for a message in all, and less where it takes less anyway: a caller that stops waiting before would not learn
+    /// what came of it.
+    #[must_use]
+    pub fn within(self, limit: Duration) -> Self {
+        Self { limit: self.limit.min(limit.saturating_sub(session::LEAVE)), ..self }
     }
 
     /// Connects and signs in, and sends nothing: for operators, before it matters.
@@ -99,7 +114,7 @@ impl Mailer {
     /// What stands in the way, for people.
     pub async fn try_out(&self) -> Result<(), String> {
         let tried = async { Session::open(self).await.map(Session::quit) };
-        match tokio::time::timeout(self.limit, tried).await {
+        match timeout(self.limit, tried).await {
             Ok(Ok(quit)) => {
                 quit.await;
                 Ok(())
@@ -121,23 +136,33 @@ impl Mailer {
             Ok(letter) => letter,
             Err(why) => return Outcome::Refused(why.to_string()),
         };
+        let (began, before) = (Instant::now(), self.handed.load(Ordering::Relaxed));
+        let Ok(Ok(place)) = timeout(LEAVE.min(self.limit / 2), self.places.acquire()).await else {
+            let busy = self.handed.load(Ordering::Relaxed) != before;
+            let stuck = || Outcome::Retryable(format!("{} gave nobody an answer", self.server.host));
+            return if busy { Outcome::RetryAfter(SOON) } else { stuck() };
+        };
+        // It may have waited; and after its deadline no more is said of it.
+        let left = now.after(began.elapsed()).until(message.expires_at);
+        if left.is_zero() {
+            return Outcome::Expired;
+        }
         let sent = async {
-            let Ok(place) = self.places.acquire().await else {
-                return (Outcome::Retryable("the mailer is closed".into()), None);
-            };
             match Session::open(self).await {
-                Ok(mut session) => (session.send(&self.from.email, &to, &letter).await, Some((session, place))),
+                Ok(mut session) => (session.send(&self.from.email, &to, &letter).await, Some(session)),
                 Err(outcome) => (outcome, None),
             }
         };
-        let Ok((outcome, open)) = tokio::time::timeout(self.limit, sent).await else {
+        let Ok((outcome, open)) = timeout(left.min(self.limit.saturating_sub(began.elapsed())), sent).await else {
             return Outcome::Retryable(format!("{} gave no answer in time", self.server.host));
         };
+        self.handed.fetch_add(u64::from(open.is_some()), Ordering::Relaxed);
         // After the limit: a server that dawdles over it would turn a mail that it has into one that is sent again. The place is held
         // meanwhile, since the connection is.
-        if let Some((session, _place)) = open {
+        if let Some(session) = open {
             session.quit().await;
         }
+        drop(place);
         outcome
     }
 }

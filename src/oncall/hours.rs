@@ -81,6 +81,13 @@ impl Hours {
         &self.0
     }
 
+    /// The span of these hours that `at` is in, no further than a week and a day ahead; none when they do not cover it.
+    #[must_use]
+    pub fn covering(&self, zone: &TimeZone, at: Timestamp) -> Option<Span> {
+        let within = Span::new(at, at.after(std::time::Duration::from_hours(8 * 24)))?;
+        self.spans(zone, within).into_iter().next().filter(|span| span.from == at)
+    }
+
     /// What of these hours is in `within`, in order and apart from each other.
     pub(super) fn spans(&self, zone: &TimeZone, within: Span) -> Vec<Span> {
         let mut spans: Vec<Span> = weeks(zone, within).flat_map(|monday| self.in_week(zone, monday)).collect();

@@ -17,6 +17,7 @@
 mod hours;
 mod rotation;
 mod schedule;
+mod stints;
 #[cfg(test)]
 mod tests;
 mod written;
@@ -24,4 +25,5 @@ mod written;
 pub use hours::{Hours, NotHours, WeekSpan};
 pub use rotation::{Length, NotALength, Rotation};
 pub use schedule::{Covered, Layer, Override, Schedule, Shift, Span, Why};
-pub use written::{NotASchedule, WrittenLayer, layered, read};
+pub use stints::{Current, Stint};
+pub use written::{NotASchedule, Written, WrittenLayer, WrittenOverride, layered, moment, read, zone};

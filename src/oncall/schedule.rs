@@ -24,7 +24,8 @@ impl Span {
     }
 
     /// What is in both.
-    pub(super) fn and(self, other: Self) -> Option<Self> {
+    #[must_use]
+    pub fn and(self, other: Self) -> Option<Self> {
         Self::new(self.from.max(other.from), self.until.min(other.until))
     }
 
@@ -105,7 +106,7 @@ pub(super) fn instant(zone: &TimeZone, wall: DateTime) -> Timestamp {
 
 impl<P: Clone + Eq> Layer<P> {
     /// From its first turn until its end.
-    fn life(&self, zone: &TimeZone) -> Option<Span> {
+    pub(super) fn life(&self, zone: &TimeZone) -> Option<Span> {
         let until = self.until.map_or(Timestamp::from_micros(i64::MAX), |until| instant(zone, until));
         Span::new(self.rotation.begins(zone, 0), until)
     }

@@ -27,13 +27,20 @@ pub enum NotASchedule {
     },
 }
 
-#[derive(Deserialize)]
+/// A schedule as people write it down, its texts not yet looked at.
+#[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Written {
-    zone: String,
-    layers: Vec<WrittenLayer>,
+pub struct Written {
+    /// Whose it is, by name.
     #[serde(default)]
-    overrides: Vec<WrittenOverride>,
+    pub team: Option<String>,
+    /// The zone whose wall clock counts.
+    pub zone: String,
+    /// The lowest first.
+    pub layers: Vec<WrittenLayer>,
+    /// Later ones win.
+    #[serde(default)]
+    pub overrides: Vec<WrittenOverride>,
 }
 
 /// A rotation that covers some of the time, as people write it down.
@@ -56,13 +63,28 @@ pub struct WrittenLayer {
     pub until: Option<String>,
 }
 
-#[derive(Deserialize)]
+/// Somebody who takes the pager for a while, as people write it down.
+#[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct WrittenOverride {
-    who: String,
-    from: String,
-    until: String,
-    instead_of: Option<String>,
+pub struct WrittenOverride {
+    /// Who.
+    pub who: String,
+    /// From when.
+    pub from: String,
+    /// Until when.
+    pub until: String,
+    /// In whose place alone.
+    pub instead_of: Option<String>,
+}
+
+impl Written {
+    /// The TOML of a schedule.
+    ///
+    /// # Errors
+    /// [`NotASchedule::Toml`].
+    pub fn parse(text: &str) -> Result<Self, NotASchedule> {
+        toml::from_str(text).map_err(|error| NotASchedule::Toml(Box::new(error)))
+    }
 }
 
 /// The schedule that a text describes; times without an offset are by the wall clock of its zone.
@@ -70,7 +92,7 @@ struct WrittenOverride {
 /// # Errors
 /// [`NotASchedule`], naming the key.
 pub fn read(text: &str) -> Result<Schedule<String>, NotASchedule> {
-    let written: Written = toml::from_str(text).map_err(|error| NotASchedule::Toml(Box::new(error)))?;
+    let written = Written::parse(text)?;
     let mut schedule = layered(&written.zone, written.layers)?;
     for (place, over) in written.overrides.into_iter().enumerate() {
         schedule.overrides.push(over.read(&format!("overrides[{place}]"), &schedule.zone)?);
@@ -83,12 +105,20 @@ pub fn read(text: &str) -> Result<Schedule<String>, NotASchedule> {
 /// # Errors
 /// [`NotASchedule`], naming the key.
 pub fn layered(zone: &str, layers: Vec<WrittenLayer>) -> Result<Schedule<String>, NotASchedule> {
-    let zone = TimeZone::get(zone).map_err(|_| wrong("zone", "is not a time zone like \"Europe/Paris\""))?;
+    let zone = self::zone(zone)?;
     if layers.is_empty() {
         return Err(wrong("layers", "is empty: nobody would ever be on call"));
     }
     let layers = layers.into_iter().enumerate().map(|(place, layer)| layer.read(&format!("layers[{place}]")));
     Ok(Schedule { zone, layers: layers.collect::<Result<_, _>>()?, overrides: Vec::new() })
+}
+
+/// The time zone of that name.
+///
+/// # Errors
+/// [`NotASchedule`] about `zone`.
+pub fn zone(name: &str) -> Result<TimeZone, NotASchedule> {
+    TimeZone::get(name).map_err(|_| wrong("zone", "is not a time zone like \"Europe/Paris\""))
 }
 
 fn wrong(key: &str, why: impl std::fmt::Display) -> NotASchedule {
@@ -99,8 +129,11 @@ fn wall(key: &str, text: &str) -> Result<DateTime, NotASchedule> {
     text.parse().map_err(|_| wrong(key, "is not a time like 2026-11-23T09:00"))
 }
 
-/// With an offset as it says, without by the wall clock.
-fn time(key: &str, text: &str, zone: &TimeZone) -> Result<Timestamp, NotASchedule> {
+/// The instant that a text says: with an offset as it says, without by the wall clock.
+///
+/// # Errors
+/// [`NotASchedule`] about `key`.
+pub fn moment(key: &str, text: &str, zone: &TimeZone) -> Result<Timestamp, NotASchedule> {
     match text.parse::<jiff::Timestamp>() {
         Ok(at) => Ok(Timestamp::from_micros(at.as_microsecond())),
         Err(_) => Ok(instant(zone, wall(key, text)?)),
@@ -128,7 +161,7 @@ impl WrittenLayer {
 impl WrittenOverride {
     fn read(self, at: &str, zone: &TimeZone) -> Result<Override<String>, NotASchedule> {
         let key = |name: &str| format!("{at}.{name}");
-        let (from, until) = (time(&key("from"), &self.from, zone)?, time(&key("until"), &self.until, zone)?);
+        let (from, until) = (moment(&key("from"), &self.from, zone)?, moment(&key("until"), &self.until, zone)?);
         let span = Span::new(from, until).ok_or_else(|| wrong(&key("until"), "is not after its beginning"))?;
         Ok(Override { who: self.who, span, instead_of: self.instead_of })
     }

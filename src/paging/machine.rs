@@ -23,92 +23,12 @@
 //! - Acknowledging never shortens a resolve, and doing what is already done is no error and has no effect.
 //! - Handing over never loses whoever was to be rung later: those who were named are put in front of them.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-
-use super::Reference;
-use super::plan::{Plan, Target};
+pub use super::incident::{Act, Agent, Incident, Urgency};
+use super::plan::{Handed, Plan, Target, each_once};
 use crate::clock::Timestamp;
-use crate::id::{BotId, IncidentId, IntegrationId, ServiceId, TeamId, UserId};
-
-/// Something a human must look at.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Incident {
-    /// Its id.
-    pub id: IncidentId,
-    /// What people call it: `PIHXOC6`.
-    pub reference: Reference,
-    /// What is wrong, in a line: what was said last.
-    pub title: String,
-    /// More of it.
-    pub details: Option<String>,
-    /// Where to look.
-    pub links: Vec<String>,
-    /// What it is about, for filters and grouping.
-    pub labels: BTreeMap<String, String>,
-    /// How loud.
-    pub urgency: Urgency,
-    /// Who reported it.
-    pub opened_by: crate::journal::Actor,
-    /// What breaks, when a service does.
-    pub service: Option<ServiceId>,
-    /// Whose members may act on it besides those it rings.
-    pub team: Option<TeamId>,
-    /// How often integrations reported it.
-    pub reports: u32,
-    /// Who is rung, in which order, how often.
-    pub plan: Plan,
-    /// What became of it.
-    pub state: State,
-    /// When it was reported.
-    pub created_at: Timestamp,
-}
-
-/// How loud an incident is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Urgency {
-    /// Wakes people.
-    #[default]
-    High,
-    /// Can wait for the morning.
-    Low,
-}
-
-/// Who acted on an incident.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Agent {
-    /// A person.
-    Person {
-        /// Who.
-        user: UserId,
-        /// The bot that said so in their name; none when it was their own device.
-        via: Option<BotId>,
-    },
-    /// A monitoring system.
-    Integration(IntegrationId),
-}
-
-/// What somebody did, and when.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Act {
-    /// Who.
-    pub by: Agent,
-    /// When.
-    pub at: Timestamp,
-}
-
-impl Act {
-    /// The person and bot, when a bot acted.
-    fn through_bot(self) -> Option<(UserId, BotId)> {
-        match self.by {
-            Agent::Person { user, via } => via.map(|via| (user, via)),
-            Agent::Integration(_) => None,
-        }
-    }
-}
+use crate::id::{BotId, IncidentId, UserId};
 
 /// A place in a plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -194,7 +114,14 @@ pub enum Event {
         by: UserId,
     },
     /// It is handed to the next step, or to these people first.
-    Escalated(Act, Vec<Target>),
+    Escalated {
+        /// By whom.
+        act: Act,
+        /// To whom; to the next step when nobody is named.
+        to: Vec<Target>,
+        /// What they are told.
+        message: Option<String>,
+    },
     /// It is theirs now.
     Reassigned(Act, Vec<Target>),
     /// They are to look as well.
@@ -285,7 +212,16 @@ pub enum Refusal {
     /// An incident cannot go on in its own place.
     #[error("an incident cannot be merged into itself")]
     Itself,
+    /// It is put off for too short or too long.
+    #[error("an incident is snoozed for 1 minute to 7 days")]
+    NotASnooze,
 }
+
+/// How long an incident is put off at least.
+pub const SNOOZE_LEAST: Duration = Duration::from_secs(60);
+
+/// How long an incident is put off at most.
+pub const SNOOZE_MOST: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// How long what is over can be re-opened.
 pub const REOPEN_WITHIN: Duration = Duration::from_secs(7 * 24 * 3600);
@@ -309,7 +245,7 @@ impl Incident {
                 self.while_triggered(Ringing { place, ring, since, rung_at, timer_at }, event, now)
             }
             State::Acknowledged { act, place, ring, snoozed, timer_at } => {
-                self.while_acknowledged(Held { act, place, ring, snoozed, timer_at }, event, now)
+                self.while_acknowledged(&Held { act, place, ring, snoozed, timer_at }, event, now)
             }
             State::Resolved { act, ring, merged_into } => self.while_resolved((act, ring, merged_into), event, now),
         }?;
@@ -318,11 +254,11 @@ impl Incident {
     }
 
     fn while_triggered(&mut self, at: Ringing, event: Event, now: Timestamp) -> Stepped {
-        let Ringing { place, ring, since, rung_at, timer_at } = at;
+        let Ringing { place, ring, rung_at, timer_at, .. } = at;
         let stays = (self.state, Vec::new());
         Ok(match event {
             Event::Acknowledged(act) => acknowledged(&self.plan, act, place, ring, now),
-            Event::Snoozed { act, until } => snoozed(act, place, ring, until),
+            Event::Snoozed { act, until } => snoozed(act, place, ring, until, now)?,
             Event::Resolved(act) => resolved(act, ring, None),
             Event::Merged { act, into } => self.merged(act, ring, into)?,
             Event::TimerRang if now < timer_at => (self.state, vec![Effect::WakeAt(timer_at)]),
@@ -334,35 +270,40 @@ impl Incident {
                 let state = State::Triggered { place, ring, since: until, rung_at: None, timer_at: until };
                 (state, vec![Effect::WakeAt(until)])
             }
-            Event::Escalated(_, targets) => self.hand_on(place, ring, &targets, now),
-            Event::Reassigned(_, targets) => self.hand_to(ring, &targets, now),
-            Event::ResponderAdded(_, targets) => {
-                self.plan.join(place.step, &targets);
-                let ring = ring + 1;
-                let state = State::Triggered { place, ring, since, rung_at, timer_at };
-                (state, vec![Effect::Ring { targets, ring, since: now, rung_at: None }])
+            Event::Escalated { to, .. } | Event::Reassigned(_, to)
+                if rung_at.is_some() && self.plan.rings_just(place.step, &to) =>
+            {
+                stays
             }
-            Event::UrgencyChanged(_, urgency) => self.as_urgent_as(urgency, at, now),
+            Event::Escalated { act, to, message } => self.hand_on(act, place, ring, (&to, message), now),
+            Event::Reassigned(act, to) => self.hand_to(act, ring, &to, now),
+            Event::ResponderAdded(act, to) => {
+                // In the same round: all who ring in it count when nobody of it can be reached.
+                let there = if rung_at.is_some() { self.plan.targets(place.step) } else { Vec::new() };
+                let targets: Vec<_> = to.into_iter().filter(|target| !there.contains(target)).collect();
+                self.join(act, place.step, targets, (self.state, ring), now)
+            }
+            Event::UrgencyChanged(act, urgency) => self.as_urgent_as(act, urgency, Some(at), now),
             Event::Retriggered { title, details } => {
                 self.report(title, details);
                 stays
             }
             Event::Disowned { .. } => return Err(Refusal::NotYours),
-            Event::Woken(_) => return Err(Refusal::NotSnoozed),
-            Event::AllQuiet { .. } | Event::Reopened(_) => stays,
+            Event::AllQuiet { .. } | Event::Reopened(_) | Event::Woken(_) => stays,
         })
     }
 
-    fn while_acknowledged(&mut self, at: Held, event: Event, now: Timestamp) -> Stepped {
-        let Held { act: held, place, ring, snoozed: put_off, timer_at } = at;
+    fn while_acknowledged(&mut self, at: &Held, event: Event, now: Timestamp) -> Stepped {
+        let Held { act: held, place, ring, snoozed: put_off, timer_at } = *at;
         let stays = (self.state, Vec::new());
         Ok(match event {
             Event::Resolved(act) => resolved(act, ring, None),
             Event::Merged { act, into } => self.merged(act, ring, into)?,
-            Event::Snoozed { act, until } => snoozed(act, place, ring, until),
+            Event::Snoozed { until, .. } if put_off && timer_at == Some(until) => stays,
+            Event::Snoozed { act, until } => snoozed(act, place, ring, until, now)?,
             // Taking what was put off means to look at it now.
             Event::Acknowledged(act) if put_off => acknowledged(&self.plan, act, place, ring, now),
-            Event::Woken(_) if put_off => self.again(ring, now),
+            Event::Woken(act) if put_off => also_told(act, self.again(ring, now)),
             Event::Woken(_) => return Err(Refusal::NotSnoozed),
             Event::TimerRang => match timer_at {
                 Some(timer_at) if now < timer_at => (self.state, vec![Effect::WakeAt(timer_at)]),
@@ -370,18 +311,16 @@ impl Incident {
                 None => stays,
             },
             Event::Disowned { by } => self.disowned(held, by, ring, now)?,
-            Event::Escalated(_, targets) => self.hand_on(place, ring, &targets, now),
-            Event::Reassigned(_, targets) => self.hand_to(ring, &targets, now),
-            Event::ResponderAdded(_, targets) => {
-                self.plan.join(0, &targets);
-                let ring = ring + 1;
+            Event::Escalated { to, .. } | Event::Reassigned(_, to) if at.is_with(&to) => stays,
+            Event::Escalated { act, to, message } => self.hand_on(act, place, ring, (&to, message), now),
+            Event::Reassigned(act, to) => self.hand_to(act, ring, &to, now),
+            Event::ResponderAdded(act, to) => {
+                let targets: Vec<_> = to.into_iter().filter(|target| !at.is_with(&[*target])).collect();
+                let ring = ring + u32::from(!targets.is_empty());
                 let state = State::Acknowledged { act: held, place, ring, snoozed: put_off, timer_at };
-                (state, vec![Effect::Ring { targets, ring, since: now, rung_at: None }])
+                self.join(act, 0, targets, (state, ring), now)
             }
-            Event::UrgencyChanged(_, urgency) => {
-                self.urgency = urgency;
-                stays
-            }
+            Event::UrgencyChanged(act, urgency) => self.as_urgent_as(act, urgency, None, now),
             Event::Retriggered { title, details } => {
                 self.report(title, details);
                 stays
@@ -390,7 +329,12 @@ impl Incident {
         })
     }
 
-    fn while_resolved(&mut self, (over, ring, merged_into): (Act, u32, Option<IncidentId>), event: Event, now: Timestamp) -> Stepped {
+    fn while_resolved(
+        &mut self,
+        (over, ring, merged_into): (Act, u32, Option<IncidentId>),
+        event: Event,
+        now: Timestamp,
+    ) -> Stepped {
         let stays = (self.state, Vec::new());
         match (event, merged_into) {
             (Event::Resolved(_) | Event::TimerRang | Event::NobodyReachable | Event::AllQuiet { .. }, _) => Ok(stays),
@@ -398,14 +342,14 @@ impl Incident {
             (Event::Disowned { by }, _) => self.disowned(over, by, ring, now),
             (_, Some(other)) => Err(Refusal::Merged(other)),
             (Event::Reopened(_), None) if over.at.until(now) > REOPEN_WITHIN => Err(Refusal::TooOld(over)),
-            (Event::Reopened(_), None) => Ok(self.again(ring, now)),
+            (Event::Reopened(act), None) => Ok(also_told(act, self.again(ring, now))),
             (Event::Retriggered { title, details }, None) => {
                 self.report(title, details);
                 Ok(self.again(ring, now))
             }
             (
                 Event::Acknowledged(_)
-                | Event::Escalated(..)
+                | Event::Escalated { .. }
                 | Event::Reassigned(..)
                 | Event::ResponderAdded(..)
                 | Event::Snoozed { .. }
@@ -428,15 +372,7 @@ impl Incident {
     }
 
     fn next_step(&self, place: Place, rung: u32, now: Timestamp) -> (State, Vec<Effect>) {
-        let next = place.step + 1;
-        let place = if next < self.plan.resort() {
-            Place { step: next, ..place }
-        } else if place.pass < self.plan.repeats() {
-            Place { pass: place.pass + 1, step: 0 }
-        } else {
-            Place { step: self.plan.resort(), ..place }
-        };
-        begin(&self.plan, place, rung, now)
+        begin(&self.plan, self.plan.after(place), rung, now)
     }
 
     /// To the next step at once. Whoever could not be reached just now is not tried again pass by pass: the last resort tries everybody.
@@ -445,19 +381,45 @@ impl Incident {
     }
 
     /// To those who were named, and without any to the next step.
-    fn hand_on(&mut self, place: Place, rung: u32, targets: &[Target], now: Timestamp) -> (State, Vec<Effect>) {
-        if targets.is_empty() {
-            return self.next_step(place, rung, now);
-        }
-        let step = (place.step + 1).min(self.plan.resort());
-        self.plan.insert(step, targets);
-        begin(&self.plan, Place { step, ..place }, rung, now)
+    fn hand_on(
+        &mut self,
+        act: Act,
+        place: Place,
+        rung: u32,
+        (to, message): (&[Target], Option<String>),
+        now: Timestamp,
+    ) -> (State, Vec<Effect>) {
+        let place = if to.is_empty() {
+            self.plan.after(place)
+        } else {
+            Place { step: self.plan.insert((place.step + 1).min(self.plan.resort()), to), ..place }
+        };
+        self.plan.handed(act.person().map(|by| Handed { step: place.step, by, message }));
+        also_told(act, begin(&self.plan, place, rung, now))
     }
 
     /// To those who were named, and from there along the plan.
-    fn hand_to(&mut self, rung: u32, targets: &[Target], now: Timestamp) -> (State, Vec<Effect>) {
-        self.plan.insert(0, targets);
-        begin(&self.plan, BEGINNING, rung, now)
+    fn hand_to(&mut self, act: Act, rung: u32, to: &[Target], now: Timestamp) -> (State, Vec<Effect>) {
+        let step = self.plan.insert(0, to);
+        self.plan.handed(act.person().map(|by| Handed { step, by, message: None }));
+        also_told(act, begin(&self.plan, BEGINNING, rung, now))
+    }
+
+    /// They look as well, from now on and whenever this step rings.
+    fn join(
+        &mut self,
+        act: Act,
+        step: u32,
+        targets: Vec<Target>,
+        (state, ring): (State, u32),
+        now: Timestamp,
+    ) -> (State, Vec<Effect>) {
+        let targets = each_once(targets);
+        if targets.is_empty() {
+            return (state, Vec::new());
+        }
+        self.plan.join(step, &targets);
+        also_told(act, (state, vec![Effect::Ring { targets, ring, since: now, rung_at: None }]))
     }
 
     /// From the first step once more.
@@ -476,11 +438,17 @@ impl Incident {
         if into == self.id { Err(Refusal::Itself) } else { Ok(resolved(act, ring, Some(into))) }
     }
 
-    /// What can wait and then cannot rings at once.
-    fn as_urgent_as(&mut self, urgency: Urgency, at: Ringing, now: Timestamp) -> (State, Vec<Effect>) {
-        let louder = (self.urgency, urgency) == (Urgency::Low, Urgency::High);
+    /// What can wait and then cannot rings at once, unless somebody has it.
+    fn as_urgent_as(&mut self, act: Act, urgency: Urgency, ringing: Option<Ringing>, now: Timestamp) -> (State, Vec<Effect>) {
+        if urgency == self.urgency {
+            return (self.state, Vec::new());
+        }
         self.urgency = urgency;
-        if louder { begin(&self.plan, at.place, at.ring, now) } else { (self.state, Vec::new()) }
+        let next = match ringing {
+            Some(at) if urgency == Urgency::High => begin(&self.plan, at.place, at.ring, now),
+            _ => (self.state, Vec::new()),
+        };
+        also_told(act, next)
     }
 
     fn report(&mut self, title: String, details: Option<String>) {
@@ -509,6 +477,13 @@ struct Held {
     timer_at: Option<Timestamp>,
 }
 
+impl Held {
+    /// Whether these are just whoever looks at it now.
+    fn is_with(&self, to: &[Target]) -> bool {
+        !self.snoozed && self.act.person().is_some_and(|user| to == [Target::User(user)])
+    }
+}
+
 /// The first ring at a place.
 fn begin(plan: &Plan, place: Place, rung: u32, now: Timestamp) -> (State, Vec<Effect>) {
     ring(plan, Ringing { place, ring: rung + 1, since: now, rung_at: None, timer_at: now }, now)
@@ -528,9 +503,12 @@ fn acknowledged(plan: &Plan, act: Act, place: Place, ring: u32, now: Timestamp) 
     (State::Acknowledged { act, place, ring, snoozed: false, timer_at }, told(act, effects))
 }
 
-fn snoozed(act: Act, place: Place, ring: u32, until: Timestamp) -> (State, Vec<Effect>) {
+fn snoozed(act: Act, place: Place, ring: u32, until: Timestamp, now: Timestamp) -> Stepped {
+    if until < now.after(SNOOZE_LEAST) || until > now.after(SNOOZE_MOST) {
+        return Err(Refusal::NotASnooze);
+    }
     let effects = told(act, vec![Effect::Withdraw, Effect::WakeAt(until)]);
-    (State::Acknowledged { act, place, ring, snoozed: true, timer_at: Some(until) }, effects)
+    Ok((State::Acknowledged { act, place, ring, snoozed: true, timer_at: Some(until) }, effects))
 }
 
 fn resolved(act: Act, ring: u32, merged_into: Option<IncidentId>) -> (State, Vec<Effect>) {
@@ -541,3 +519,10 @@ fn told(act: Act, mut effects: Vec<Effect>) -> Vec<Effect> {
     effects.extend(act.through_bot().map(|(user, via)| Effect::TellActor { user, via }));
     effects
 }
+
+fn also_told(act: Act, (state, effects): (State, Vec<Effect>)) -> (State, Vec<Effect>) {
+    (state, told(act, effects))
+}
+
+#[cfg(test)]
+mod tests;

@@ -6,22 +6,43 @@
 //! - Pages fail open: when in doubt it rings again.
 //! - The last step rings for ever; silence is not an outcome.
 
+mod acts;
+pub mod alerts;
+mod bundles;
+mod calling;
 pub mod escalation;
+mod incident;
+mod listing;
 mod machine;
+pub mod maintenance;
 mod naming;
 mod plan;
 mod reaching;
+pub mod readiness;
+mod recording;
 mod reference;
 mod ringing;
+pub mod rules;
 pub mod schedules;
 mod service;
 pub mod services;
+mod setup;
 mod store;
+mod timeline;
 mod words;
 
-pub use machine::{Act, Agent, Effect, Event, Incident, Place, REOPEN_WITHIN, Refusal, State, Urgency};
+pub use acts::{Deed, Disowned, Done, Until};
+pub use alerts::{Change, Outcome, Report, Signal, Taken};
+pub use listing::{Filter, Phase};
+pub use machine::{
+    Act, Agent, Effect, Event, Incident, Place, REOPEN_WITHIN, Refusal, SNOOZE_LEAST, SNOOZE_MOST, State, Urgency,
+};
+pub use maintenance::maintenance;
 pub use naming::{NotATo, To};
-pub use plan::{NobodyNamed, NotATarget, Plan, Step, Target, Tempo};
+pub use plan::{Handed, NobodyNamed, NotATarget, Plan, Step, Target, Tempo};
 pub use reference::Reference;
 pub use service::{Acted, Error, Named, Page, Paged, Paging, Parts, Refused, Settings, View, ViewStep};
+pub use services::{AlertAction, Integration, IntegrationKind, IntegrationSettings, Mapping, Severity};
+pub use setup::{SetupError, SetupRefused};
 pub use store::forget_before;
+pub use timeline::{Line, Timeline};

@@ -103,7 +103,7 @@ mod tests {
             assert_eq!(text.parse::<To>().unwrap(), to, "{text}");
             assert_eq!(serde_json::from_value::<To>(serde_json::to_value(&to).unwrap()).unwrap(), to, "{text}");
         }
-        for not in ["", "team:", "team:A B", "service", "schedule:x:y"] {
+        for not in ["", "team:", "team:A B", "service:", "schedule:x:y"] {
             assert_eq!(not.parse::<To>(), Err(NotATo), "{not}");
         }
     }

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::machine::Place;
 use crate::id::{ScheduleId, TeamId, UserId};
 
 /// Whom a step rings: known only when it does, for shifts change hands and teams their members.
@@ -78,6 +79,20 @@ pub struct Plan {
     last_resort: Vec<Target>,
     ring_seconds: u32,
     acknowledgement_seconds: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    handed: Option<Handed>,
+}
+
+/// Who handed an incident on, and what they said to whoever is rung because of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Handed {
+    /// The step it was handed to.
+    pub step: u32,
+    /// Who handed it on.
+    pub by: UserId,
+    /// What they said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
 }
 
 /// How fast an incident rings.
@@ -104,6 +119,8 @@ enum Stored {
         last_resort: Vec<Target>,
         ring_seconds: u32,
         acknowledgement_seconds: Option<u32>,
+        #[serde(default)]
+        handed: Option<Handed>,
     },
     Before {
         steps: Vec<Vec<UserId>>,
@@ -118,8 +135,9 @@ impl TryFrom<Stored> for Plan {
 
     fn try_from(stored: Stored) -> Result<Self, NobodyNamed> {
         match stored {
-            Stored::Now { steps, repeats, last_resort, ring_seconds, acknowledgement_seconds } => {
-                Self::new(steps, repeats, last_resort, Tempo { ring_seconds, acknowledgement_seconds })
+            Stored::Now { steps, repeats, last_resort, ring_seconds, acknowledgement_seconds, handed } => {
+                let plan = Self::new(steps, repeats, last_resort, Tempo { ring_seconds, acknowledgement_seconds })?;
+                Ok(Self { handed, ..plan })
             }
             Stored::Before { steps, rings, ring_seconds, acknowledgement_seconds } => {
                 let escalate_after = rings.max(1).saturating_mul(ring_seconds.max(1));
@@ -139,10 +157,8 @@ impl Plan {
     /// # Errors
     /// [`NobodyNamed`] when nobody is named anywhere.
     pub fn new(steps: Vec<Step>, repeats: u32, last_resort: Vec<Target>, tempo: Tempo) -> Result<Self, NobodyNamed> {
-        let made = steps.into_iter().map(|step| Step {
-            targets: each_once(step.targets),
-            escalate_after: step.escalate_after.max(1),
-        });
+        let made =
+            steps.into_iter().map(|step| Step { targets: each_once(step.targets), escalate_after: step.escalate_after.max(1) });
         let mut steps: Vec<_> = made.filter(|step| !step.targets.is_empty()).collect();
         let (last_resort, ring_seconds) = (each_once(last_resort), tempo.ring_seconds.max(1));
         if steps.is_empty() {
@@ -152,7 +168,7 @@ impl Plan {
             steps.push(Step { targets: last_resort.clone(), escalate_after: ring_seconds });
         }
         let acknowledgement_seconds = tempo.acknowledgement_seconds.map(|seconds| seconds.max(1));
-        Ok(Self { steps, repeats, last_resort, ring_seconds, acknowledgement_seconds })
+        Ok(Self { steps, repeats, last_resort, ring_seconds, acknowledgement_seconds, handed: None })
     }
 
     /// The steps, in the order they are tried.
@@ -212,14 +228,52 @@ impl Plan {
         *there = each_once(there.drain(..).chain(targets.iter().copied()).collect::<Vec<_>>());
     }
 
-    /// Puts a step of these in front of step number `at`, as long as the one before it.
-    pub(super) fn insert(&mut self, at: u32, targets: &[Target]) {
-        let at = (at as usize).min(self.steps.len());
-        let neighbour = &self.steps[at.saturating_sub(1)];
+    /// Puts a step of these in front of step number `at`, as long as the one before it; its number. When it was handed on so often that
+    /// there are very many steps, they are rung with that step.
+    pub(super) fn insert(&mut self, at: u32, targets: &[Target]) -> u32 {
+        let place = (at as usize).min(self.steps.len());
+        if self.steps.len() >= MOST_STEPS {
+            self.join(at, targets);
+            return at;
+        }
+        let neighbour = &self.steps[place.saturating_sub(1)];
         let step = Step { targets: each_once(targets.iter().copied()), escalate_after: neighbour.escalate_after };
-        self.steps.insert(at, step);
+        self.steps.insert(place, step);
+        at
+    }
+
+    /// Remembers who handed it on; nobody, when it goes on by itself.
+    pub(super) fn handed(&mut self, handed: Option<Handed>) {
+        self.handed = handed;
+    }
+
+    /// Who handed it to a step, unless it came there by itself.
+    #[must_use]
+    pub fn handed_to(&self, step: u32) -> Option<&Handed> {
+        self.handed.as_ref().filter(|handed| handed.step == step)
+    }
+
+    /// Whether a step rings these and nobody else.
+    pub(super) fn rings_just(&self, step: u32, targets: &[Target]) -> bool {
+        let there = self.targets(step);
+        there.iter().all(|target| targets.contains(target)) && targets.iter().all(|target| there.contains(target))
+    }
+
+    /// Where it goes on from a place: the next step, the next pass, and then the last resort.
+    pub(super) fn after(&self, place: Place) -> Place {
+        let next = place.step.saturating_add(1);
+        if next < self.resort() {
+            Place { step: next, ..place }
+        } else if next == self.resort() && place.pass < self.repeats {
+            Place { pass: place.pass + 1, step: 0 }
+        } else {
+            Place { step: self.resort(), ..place }
+        }
     }
 }
+
+/// How many steps handing on may make.
+const MOST_STEPS: usize = 100;
 
 pub(super) fn each_once(targets: impl IntoIterator<Item = Target>) -> Vec<Target> {
     let mut once = Vec::new();

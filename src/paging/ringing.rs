@@ -4,23 +4,24 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
-use super::machine::{Act, Agent, Effect, Event, Incident, State, Urgency};
+use super::machine::{Agent, Effect, Event, Incident, Urgency};
 use super::plan::{Plan, Step, Target};
+use super::recording::{Cause, Change, record, said};
 use super::service::{Error, Page, Paged, Parts, Refused, Settings};
-use super::{Reference, To, reaching, schedules, services, store, words};
+use super::{Reference, To, bundles, calling, reaching, schedules, services, store, words};
 use crate::clock::Timestamp;
 use crate::db::{self, Db, Tx};
 use crate::delivery::{Content, Notice};
-use crate::id::{DeviceId, IncidentId, ServiceId, TeamId, UserId};
+use crate::id::{BotId, DeviceId, EventId, IncidentId, ServiceId, TeamId, UserId};
 use crate::identity::{self, Call, Caller, User, Who};
 use crate::jobs::Kind;
-use crate::journal::{Actor, Entry};
+use crate::journal::Actor;
 use crate::push::Category;
 
 /// Whose act this is.
 pub(super) struct Acting {
     pub(super) user: UserId,
-    pub(super) via: Option<crate::id::BotId>,
+    pub(super) via: Option<BotId>,
     pub(super) device: Option<DeviceId>,
 }
 
@@ -91,9 +92,11 @@ pub(super) async fn open(
         plan: aim.plan,
     };
     let (incident, told) = begin(tx, parts, opening, json!({"to": page.to}), now).await?;
+    let asked = reaching::people(tx.db(), &aim.named, now).await?;
+    let outside = outside(tx.db(), &incident, call.actor(on_behalf).user(), &asked).await?;
     let unreachable: Vec<UserId> = told.unreachable.into_iter().collect();
     let paged = told.rung.into_iter().collect();
-    Ok(Paged { reference: incident.reference, paged, unreachable })
+    Ok(Paged { reference: incident.reference, paged, unreachable, outside })
 }
 
 /// Stores a new incident, records it with `data`, and rings for the first time.
@@ -127,10 +130,9 @@ pub(super) async fn begin(
     data["ref"] = json!(incident.reference);
     data["title"] = json!(incident.title);
     data["urgency"] = json!(incident.urgency);
-    let entry = Entry { kind: "incident.triggered", actor: opening.by, subject: incident.id.to_string(), data };
-    parts.journal.append(tx, now, entry).await?;
     let by = By { actor: opening.by, device: None };
-    let told = perform(tx, parts, &mut incident, effects, &by, now).await?;
+    let change = Change { cause: Cause::Opened(data), before: None };
+    let told = perform(tx, parts, &mut incident, change, effects, &by, now).await?;
     crate::crash_point!("incident-written");
     Ok((incident, told))
 }
@@ -139,6 +141,8 @@ pub(super) async fn begin(
 struct Aim {
     plan: Plan,
     service: Option<services::Service>,
+    /// Those who were named besides a service.
+    named: Vec<Target>,
 }
 
 /// Who is rung, in which order: those who were named, then whom the service's policy says, and then the person who is always there.
@@ -154,7 +158,8 @@ async fn aim(db: &mut Db<'_>, settings: &Settings, to: &[To]) -> Result<Aim, Err
         }
     }
     let (tempo, fallback) = (settings.tempo(), fallback(db, settings).await?);
-    let step = Step { targets: first, escalate_after: settings.rings.max(1).saturating_mul(settings.ring_seconds.max(1)) };
+    let step =
+        Step { targets: first.clone(), escalate_after: settings.rings.max(1).saturating_mul(settings.ring_seconds.max(1)) };
     let plan = match &service {
         None => Plan::new(vec![step], 0, fallback, tempo)?,
         Some(service) => {
@@ -163,7 +168,7 @@ async fn aim(db: &mut Db<'_>, settings: &Settings, to: &[To]) -> Result<Aim, Err
             plan
         }
     };
-    Ok(Aim { plan, service })
+    Ok(Aim { plan, service, named: first })
 }
 
 /// The person who is always there, when the configuration names one.
@@ -216,6 +221,32 @@ pub(super) struct By {
 pub(super) struct Told {
     pub(super) rung: BTreeSet<UserId>,
     pub(super) unreachable: BTreeSet<UserId>,
+    /// The ring, when there was one.
+    pub(super) ring: Option<u32>,
+}
+
+/// Which of these people belong to somebody else: not to the team whose service it is; or, where it is nobody's, to teams but to none of
+/// those of whoever pages.
+pub(super) async fn outside(
+    db: &mut Db<'_>,
+    incident: &Incident,
+    by: Option<UserId>,
+    people: &[UserId],
+) -> Result<Vec<UserId>, db::Error> {
+    let ours = match (incident.team, by) {
+        (Some(team), _) => vec![team],
+        (None, Some(by)) => identity::teams_of(db, by).await?,
+        (None, None) => return Ok(Vec::new()),
+    };
+    let mut outside = Vec::new();
+    for user in people.iter().filter(|user| Some(**user) != by) {
+        let theirs = identity::teams_of(db, *user).await?;
+        let nobodys = incident.team.is_none() && theirs.is_empty();
+        if !nobodys && !theirs.iter().any(|team| ours.contains(team)) {
+            outside.push(*user);
+        }
+    }
+    Ok(outside)
 }
 
 /// Steps the machine; saves, records and performs what follows.
@@ -229,156 +260,115 @@ pub(super) async fn apply(
 ) -> Result<(Incident, Told), Error> {
     let before = incident.clone();
     let (mut incident, effects) = incident.step(event.clone(), now)?;
+    if incident == before && effects.is_empty() {
+        return Ok((incident, Told::default()));
+    }
     if incident != before {
         store::save(tx, &incident).await?;
-        record(tx, parts, &incident, &event, by, now).await?;
     }
-    let told = perform(tx, parts, &mut incident, effects, by, now).await?;
+    let change = Change { cause: Cause::Event(event), before: Some(before.state) };
+    let told = perform(tx, parts, &mut incident, change, effects, by, now).await?;
     Ok((incident, told))
 }
 
-async fn record(tx: &mut Tx<'_>, parts: &Parts, incident: &Incident, event: &Event, by: &By, now: Timestamp) -> Result<(), Error> {
-    let Some((kind, data)) = entry(incident, event) else { return Ok(()) };
-    let entry = Entry { kind, actor: by.actor, subject: incident.id.to_string(), data };
-    Ok(parts.journal.append(tx, now, entry).await?)
+/// As [`apply`], for a report of an integration, recorded as that kind and with what it says.
+pub(super) async fn apply_as(
+    tx: &mut Tx<'_>,
+    parts: &Parts,
+    incident: Incident,
+    event: Event,
+    by: &By,
+    (kind, data): (&'static str, Value),
+    now: Timestamp,
+) -> Result<(Incident, Told), Error> {
+    let before = Some(incident.state);
+    let (mut incident, effects) = incident.step(event.clone(), now)?;
+    store::save(tx, &incident).await?;
+    let change = Change { cause: Cause::Reported { event, kind, data }, before };
+    let told = perform(tx, parts, &mut incident, change, effects, by, now).await?;
+    Ok((incident, told))
 }
 
-/// `data`, and whose act it was.
-fn acted(act: &Act, mut data: Value) -> Value {
-    match act.by {
-        Agent::Person { user, via } => {
-            data["by"] = json!(user);
-            data["via"] = json!(via);
-        }
-        Agent::Integration(integration) => data["integration"] = json!(integration),
-    }
-    data
-}
-
-/// What the journal says of an event that changed an incident.
-fn entry(incident: &Incident, event: &Event) -> Option<(&'static str, Value)> {
-    Some(match event {
-        Event::Acknowledged(act) => ("incident.acknowledged", acted(act, json!({}))),
-        Event::Resolved(act) => ("incident.resolved", acted(act, json!({}))),
-        Event::Disowned { by } => ("incident.disowned", json!({"by": by})),
-        Event::Escalated(act, to) => ("incident.escalated", acted(act, json!({"to": to}))),
-        Event::Reassigned(act, to) => ("incident.reassigned", acted(act, json!({"to": to}))),
-        Event::ResponderAdded(act, to) => ("incident.responder_added", acted(act, json!({"to": to}))),
-        Event::Snoozed { act, until } => ("incident.snoozed", acted(act, json!({"until": until}))),
-        Event::Woken(act) => ("incident.woken", acted(act, json!({}))),
-        Event::Merged { act, into } => ("incident.merged", acted(act, json!({"into": into}))),
-        Event::UrgencyChanged(act, urgency) => ("incident.urgency_changed", acted(act, json!({"urgency": urgency}))),
-        Event::Reopened(act) => ("incident.reopened", acted(act, json!({}))),
-        Event::Retriggered { title, .. } => ("incident.retriggered", json!({"title": title, "reports": incident.reports})),
-        Event::AllQuiet { until } => ("incident.put_off", json!({"until": until})),
-        Event::TimerRang | Event::NobodyReachable => match incident.state {
-            State::Triggered { place, ring, .. } => {
-                let resort = place.step >= incident.plan.resort();
-                ("incident.rang", json!({"pass": place.pass, "step": place.step, "ring": ring, "last_resort": resort}))
-            }
-            State::Acknowledged { .. } | State::Resolved { .. } => return None,
-        },
-    })
-}
-
-/// Performs effects. When nobody of a step can be reached, the next step is rung at once: each turn takes a later step, so this ends.
+/// Performs effects and records the change. When nobody of a step can be reached, the next step is rung at once; when all have quiet
+/// hours, it is put off. Each turn takes a later step or none, so this ends.
 async fn perform(
     tx: &mut Tx<'_>,
     parts: &Parts,
     incident: &mut Incident,
+    mut change: Change,
     mut effects: Vec<Effect>,
     by: &By,
     now: Timestamp,
 ) -> Result<Told, Error> {
     let mut told = Told::default();
+    let system = By { actor: Actor::System, device: None };
     loop {
-        let mut silent = false;
-        for effect in effects {
-            match effect {
-                Effect::Ring { targets, ring, .. } => {
-                    let rung = ring_at(tx, parts, incident, &targets, ring, now).await?;
-                    silent = rung.rung.is_empty();
-                    told.rung.extend(rung.rung);
-                    told.unreachable.extend(rung.unreachable);
-                }
-                Effect::WakeAt(at) => parts.queue.enqueue(tx, Kind::IncidentTimer, incident.id.0, at).await?,
-                Effect::TellActor { user, via } => tell_actor(tx, parts, incident, user, via, now).await?,
-                Effect::Withdraw => withdraw(tx, parts, incident, by, now).await?,
-            }
-        }
-        let (hub, id) = (parts.hub.clone(), incident.id.0);
-        tx.after_commit(move || hub.wake(id));
-        if !silent {
-            return Ok(told);
-        }
+        let is_ours = matches!(change.cause, Cause::Event(Event::NobodyReachable | Event::AllQuiet { .. }));
+        let whose = if is_ours { &system } else { by };
+        let id = EventId::new(now);
+        let (turn, silence) = carry_out(tx, parts, incident, &change, effects, by, now).await?;
+        record(tx, parts, incident, (id, &change, &turn), whose, now).await?;
+        told.rung.extend(turn.rung);
+        told.unreachable.extend(turn.unreachable);
+        told.ring = turn.ring.or(told.ring);
+        let Some(event) = silence.filter(|_| change.rings_all()) else { return Ok(told) };
         let before = incident.state;
-        let (next, more) = incident.clone().step(Event::NobodyReachable, now)?;
+        let (next, more) = incident.clone().step(event.clone(), now)?;
         if next.state == before {
             return Ok(told);
         }
         *incident = next;
         store::save(tx, incident).await?;
-        let system = By { actor: Actor::System, device: None };
-        record(tx, parts, incident, &Event::NobodyReachable, &system, now).await?;
-        effects = more;
+        (change, effects) = (Change { cause: Cause::Event(event), before: Some(before) }, more);
     }
 }
 
-async fn ring_at(
+/// Performs the effects of one change; whom it rang, and what the incident has to hear when that was nobody.
+async fn carry_out(
     tx: &mut Tx<'_>,
     parts: &Parts,
     incident: &Incident,
-    targets: &[Target],
-    ring: u32,
+    change: &Change,
+    effects: Vec<Effect>,
+    by: &By,
     now: Timestamp,
-) -> Result<Told, Error> {
-    let people = reaching::people(tx.db(), targets, now).await?;
-    store::add_responders(tx, incident.id, &people, now).await?;
-    let opened_by = opener(tx.db(), incident.opened_by).await?;
-    let words = words::ringing(incident, ring, &opened_by);
-    let high = incident.urgency == Urgency::High;
-    let full = words::in_full(incident, &words);
-    let content = Content { high, full, ..content(incident, Category::Page, words) };
-    let mut told = Told::default();
-    for user in people {
-        // A ring is of no use once the next one has rung.
-        let expires_at = now.after(incident.plan.ring_every());
-        let notice = Notice { user, subject: incident.id.0, round: ring, content: content.clone(), expires_at, replaces: None };
-        if parts.delivery.notify(tx, notice, now).await? == 0 {
-            told.unreachable.insert(user);
-        } else {
-            told.rung.insert(user);
+) -> Result<(Told, Option<Event>), Error> {
+    let (mut told, mut silence) = (Told::default(), None);
+    for effect in effects {
+        match effect {
+            Effect::Ring { targets, ring, since, rung_at } => {
+                let said = said(tx.db(), incident, change).await?;
+                let ring = calling::Ring { targets, number: ring, since, before: rung_at };
+                let rung = calling::ring(tx, parts, incident, &ring, &said, now).await?;
+                (told, silence) = (Told { ring: Some(ring.number), ..rung.told }, rung.silence);
+            }
+            Effect::WakeAt(at) => {
+                let urgent = incident.urgency == Urgency::High;
+                parts.queue.enqueue_as(tx, Kind::IncidentTimer, incident.id.0, at, urgent).await?;
+            }
+            Effect::TellActor { user, via } => {
+                let deed = change.event().map_or("Paged", words::deed);
+                tell_actor(tx, parts, incident, (user, via), deed, now).await?;
+            }
+            Effect::Withdraw => withdraw(tx, parts, incident, by, now).await?,
         }
     }
-    Ok(told)
+    let (hub, id) = (parts.hub.clone(), incident.id.0);
+    tx.after_commit(move || hub.wake(id));
+    Ok((told, silence))
 }
 
-/// The name of who reported an incident.
-async fn opener(db: &mut Db<'_>, actor: Actor) -> Result<String, db::Error> {
-    Ok(match actor {
-        Actor::User { user, .. } => identity::known_user(db, user).await?.name.as_str().to_owned(),
-        Actor::Bot { bot, user } => {
-            let bot = identity::known_bot(db, bot).await?.name.as_str().to_owned();
-            match user {
-                None => bot,
-                Some(user) => format!("{} via {bot}", identity::known_user(db, user).await?.name.as_str()),
-            }
-        }
-        Actor::Integration { integration } => services::integration_name(db, integration).await?,
-        Actor::Operator | Actor::System | Actor::Enrollee => "PhoneOps".to_owned(),
-    })
-}
-
-async fn tell_actor(
+/// Tells a person that a bot did something in their name.
+pub(super) async fn tell_actor(
     tx: &mut Tx<'_>,
     parts: &Parts,
     incident: &Incident,
-    user: UserId,
-    via: crate::id::BotId,
+    (user, via): (UserId, BotId),
+    deed: &str,
     now: Timestamp,
 ) -> Result<(), Error> {
     let bot = identity::known_bot(tx.db(), via).await?;
-    let words = words::acted_as_you(incident, bot.name.as_str());
+    let words = words::acted_as_you(incident, deed, bot.name.as_str());
     let ring = incident.state.ring();
     let notice = Notice {
         user,
@@ -397,6 +387,7 @@ const ACTED_LIFE: std::time::Duration = std::time::Duration::from_secs(24 * 3600
 
 async fn withdraw(tx: &mut Tx<'_>, parts: &Parts, incident: &Incident, by: &By, now: Timestamp) -> Result<(), Error> {
     let Some(act) = incident.state.act() else { return Ok(()) };
+    bundles::left(tx, parts, incident.id, by.device, now).await?;
     let name = match act.by {
         Agent::Person { user, .. } => identity::known_user(tx.db(), user).await?.name.as_str().to_owned(),
         Agent::Integration(integration) => services::integration_name(tx.db(), integration).await?,
@@ -406,7 +397,7 @@ async fn withdraw(tx: &mut Tx<'_>, parts: &Parts, incident: &Incident, by: &By, 
     Ok(())
 }
 
-fn content(incident: &Incident, category: Category, words: crate::delivery::Words) -> Content {
+pub(super) fn content(incident: &Incident, category: Category, words: crate::delivery::Words) -> Content {
     Content {
         category,
         high: category == Category::Page || category == Category::Acted,

@@ -2,25 +2,26 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::machine::{Act, Agent, Event, Incident, Refusal, State, Urgency};
+use super::machine::{Agent, Event, Incident, Refusal, State, Urgency};
 use super::plan::{NobodyNamed, Target, Tempo};
-use super::ringing::{By, acting, apply, open};
-use super::{Reference, To, schedules, services, store};
-use crate::clock::Clock;
-use crate::db::{self, Db, Store};
+use super::ringing::{By, apply, open};
+use super::rules::Invalid;
+use super::{Reference, To, alerts, bundles, maintenance, schedules, services, store};
+use crate::clock::{Clock, Timestamp};
+use crate::db::{self, Db, Store, Tx};
 use crate::delivery::{self, Delivery};
 use crate::hub::Hub;
-use crate::id::{IncidentId, UserId};
+use crate::id::{BundleId, IncidentId, UserId};
 use crate::identity::{self, Bot, Call, Failure, Handle, Nobody, Scope, User, UserRef, Who};
 use crate::jobs::{self, Job, Kind, Queue};
 use crate::journal::{Actor, Journal};
 
 /// Paging. Cheap to share behind an `Arc`.
 pub struct Paging {
-    store: Store,
-    clock: Clock,
-    settings: Settings,
-    parts: Parts,
+    pub(super) store: Store,
+    pub(super) clock: Clock,
+    pub(super) settings: Settings,
+    pub(super) parts: Parts,
 }
 
 /// How this installation pages.
@@ -62,6 +63,8 @@ pub struct Paged {
     pub paged: Vec<UserId>,
     /// Who has no device that can be reached.
     pub unreachable: Vec<UserId>,
+    /// Who of those that were named belongs to another team.
+    pub outside: Vec<UserId>,
 }
 
 /// An incident with the names of those involved.
@@ -107,7 +110,7 @@ pub enum Named {
 #[derive(Clone, Debug)]
 pub enum Acted {
     /// A person, perhaps through a bot.
-    Person(User, Option<Bot>),
+    Person(Box<User>, Option<Box<Bot>>),
     /// A monitoring system.
     Integration(String),
 }
@@ -152,9 +155,24 @@ pub enum Refused {
     /// Nobody was named to page, and there is no fallback person either.
     #[error("nobody to page: say who in `to`")]
     NobodyNamed,
+    /// Whoever acts has nothing to do with the incident.
+    #[error("only who {0} rings for or names, who opened it, members of its team and administrators may act on it")]
+    NotAResponder(Reference),
+    /// What is over cannot go on in another's place.
+    #[error("{0} is resolved: merge into an incident that is open")]
+    IntoResolved(Reference),
+    /// Only people have incidents of their own.
+    #[error("is for people on their own device")]
+    NobodysOwn,
     /// A bot did not say for whom it acts.
     #[error("a bot acts for a person: say who in `actor`")]
     ActorMissing,
+    /// No such person.
+    #[error("there is no user {0}")]
+    UserUnknown(String),
+    /// Paging rules that cannot be.
+    #[error("{}", .0.why)]
+    Rules(Invalid),
     /// A person named somebody else.
     #[error("`actor` is for bots: on your own device you act as yourself")]
     ActorNotTaken,
@@ -197,6 +215,9 @@ pub struct Parts {
 /// A timer this late is lost, not slow.
 const OVERDUE: std::time::Duration = std::time::Duration::from_secs(30);
 
+/// So many that were lost are mended at once.
+const MENDED: u32 = 1000;
+
 impl Settings {
     pub(super) fn tempo(&self) -> Tempo {
         Tempo { ring_seconds: self.ring_seconds, acknowledgement_seconds: Some(self.acknowledgement_seconds) }
@@ -219,56 +240,6 @@ impl Paging {
         let (now, parts, settings, call_copy) = (self.clock.now(), self.parts.clone(), self.settings.clone(), call.clone());
         call.write(&self.store, now, move |tx| Box::pin(async move { open(tx, &parts, &settings, &call_copy, page, now).await }))
             .await
-    }
-
-    /// Takes an incident. Doing what is done already is no error.
-    ///
-    /// # Errors
-    /// When there is none, or it is resolved.
-    pub async fn acknowledge(&self, call: &Call, reference: Reference, actor: Option<Who>) -> Result<(), Error> {
-        self.act(call, reference, actor, Event::Acknowledged).await
-    }
-
-    /// Ends an incident. Doing what is done already is no error.
-    ///
-    /// # Errors
-    /// When there is none.
-    pub async fn resolve(&self, call: &Call, reference: Reference, actor: Option<Who>) -> Result<(), Error> {
-        self.act(call, reference, actor, Event::Resolved).await
-    }
-
-    async fn act(&self, call: &Call, reference: Reference, actor: Option<Who>, event: fn(Act) -> Event) -> Result<(), Error> {
-        call.person_or_bot(Scope::IncidentsWrite)?;
-        let (now, parts, call_copy) = (self.clock.now(), self.parts.clone(), call.clone());
-        call.write(&self.store, now, move |tx| {
-            Box::pin(async move {
-                let who = acting(tx.db(), &call_copy, actor.as_ref()).await?;
-                let incident = store::lock(tx, &reference).await?.ok_or(Refused::NotFound(reference))?;
-                let act = Act { by: Agent::Person { user: who.user, via: who.via }, at: now };
-                apply(tx, &parts, incident, event(act), &who.by(&call_copy), now).await?;
-                crate::crash_point!("act-written");
-                Ok(())
-            })
-        })
-        .await
-    }
-
-    /// The caller says that a bot acted in their name without them: the incident rings again.
-    ///
-    /// # Errors
-    /// When there is none, or nobody acted in their name.
-    pub async fn disown(&self, call: &Call, reference: Reference) -> Result<(), Error> {
-        let person = call.person()?.clone();
-        let (now, parts, actor) = (self.clock.now(), self.parts.clone(), call.actor(None));
-        call.write(&self.store, now, move |tx| {
-            Box::pin(async move {
-                let incident = store::lock(tx, &reference).await?.ok_or(Refused::NotFound(reference))?;
-                let by = By { actor, device: Some(person.device.id) };
-                apply(tx, &parts, incident, Event::Disowned { by: person.user.id }, &by, now).await?;
-                Ok(())
-            })
-        })
-        .await
     }
 
     /// An incident's timer rang.
@@ -301,45 +272,88 @@ impl Paging {
     /// # Errors
     /// Storage errors.
     pub async fn unreachable(&self, id: IncidentId, rung: u32, job: Job) -> Result<(), db::Error> {
-        let (now, parts) = (self.clock.now(), self.parts.clone());
-        let gone_on: Result<(), Error> = self
-            .store
-            .for_workers()
+        // It may be about incidents that were told together: each goes on in a transaction of its own, for what rings next is locked
+        // behind its incident. The job comes last, and doing this twice is harmless.
+        let (store, bundle) = (self.store.for_workers(), BundleId(id.0));
+        let together: db::Result<Vec<IncidentId>> = store.look(move |db| Box::pin(bundles::members_of(db, bundle))).await;
+        let now = self.clock.now();
+        for member in together? {
+            let parts = self.parts.clone();
+            let gone_on: Result<(), Error> =
+                store.write(move |tx| Box::pin(async move { go_on(tx, &parts, member, None, Some(bundle), now).await })).await;
+            gone_on.map_err(|failure| stored(member, failure))?;
+        }
+        let parts = self.parts.clone();
+        let gone_on: Result<(), Error> = store
             .write(move |tx| {
                 Box::pin(async move {
                     if !jobs::complete(tx, &job).await? {
                         return Ok(());
                     }
-                    let Some(incident) = store::lock_by_id(tx, id).await? else { return Ok(()) };
-                    let rings = matches!(incident.state, State::Triggered { ring, .. } if ring == rung);
-                    if !rings || delivery::may_reach_somebody(tx.db(), id.0, rung).await? {
-                        return Ok(());
-                    }
-                    let by = By { actor: Actor::System, device: None };
-                    apply(tx, &parts, incident, Event::NobodyReachable, &by, now).await?;
-                    Ok(())
+                    go_on(tx, &parts, id, Some(rung), None, now).await
                 })
             })
             .await;
         gone_on.map_err(|failure| stored(id, failure))
     }
 
-    /// Sets the timers of incidents that lost theirs, which only a buried job can bring about; how many there were.
+    /// Sets the timers of incidents, maintenance windows, alerts and heartbeats that lost theirs, and of what is told together, which
+    /// only a buried job can bring about; how many there were, of incidents and of what is told together at most a thousand at once.
     ///
     /// # Errors
     /// Storage errors.
     pub async fn mend(&self) -> Result<usize, db::Error> {
         let (now, queue) = (self.clock.now(), self.parts.queue.clone());
+        let since = now.before(OVERDUE);
+        let lost: db::Result<(Vec<IncidentId>, Vec<BundleId>)> = self
+            .store
+            .scan(move |db| {
+                Box::pin(async move {
+                    let timers = store::without_timer(db, since, MENDED).await?;
+                    Ok((timers, bundles::store::without_job(db, since, MENDED).await?))
+                })
+            })
+            .await;
+        let (timers, pushes) = lost?;
+        let count = timers.len() + pushes.len();
         self.store
             .for_workers()
             .write(move |tx| {
                 Box::pin(async move {
-                    let lost = store::without_timer(tx, now.before(OVERDUE)).await?;
-                    for id in &lost {
+                    for id in timers {
                         tracing::error!(incident = %id, "an incident had lost its timer; it rings now");
                         queue.enqueue(tx, Kind::IncidentTimer, id.0, now).await?;
                     }
-                    Ok(lost.len())
+                    for id in pushes {
+                        tracing::error!(bundle = %id, "incidents that are told together had lost their next push; it is written now");
+                        queue.enqueue(tx, Kind::Bundle, id.0, now).await?;
+                    }
+                    let unended = maintenance::store::without_end(tx, since).await?;
+                    for id in &unended {
+                        tracing::error!(window = %id, "a maintenance window had lost its end; it ends now");
+                        queue.enqueue(tx, Kind::MaintenanceOver, id.0, now).await?;
+                    }
+                    let reported = alerts::mend(tx, &queue, since, now).await?;
+                    Ok(count + unended.len() + reported)
+                })
+            })
+            .await
+    }
+
+    /// The next push about incidents that are told together is due.
+    ///
+    /// # Errors
+    /// Storage errors.
+    pub async fn bundle(&self, id: BundleId, job: Job) -> Result<(), db::Error> {
+        let (now, parts) = (self.clock.now(), self.parts.clone());
+        self.store
+            .for_workers()
+            .write(move |tx| {
+                Box::pin(async move {
+                    if !jobs::complete(tx, &job).await? {
+                        return Ok(());
+                    }
+                    bundles::due(tx, &parts, id, now).await
                 })
             })
             .await
@@ -373,39 +387,45 @@ impl Paging {
             })
             .await
     }
+}
 
-    /// The incidents of a page of the list, the newest first, and whether there are more.
-    ///
-    /// # Errors
-    /// When the caller may not see them.
-    pub async fn list(&self, call: &Call, all: bool, before: Option<IncidentId>, limit: u32) -> Result<(Vec<View>, bool), Error> {
-        call.person_or_bot(Scope::IncidentsRead)?;
-        self.store
-            .scan(move |db| {
-                Box::pin(async move {
-                    let mut incidents = store::list(db, all, before, limit.saturating_add(1)).await?;
-                    let more = incidents.len() > limit as usize;
-                    incidents.truncate(limit as usize);
-                    let mut views = Vec::with_capacity(incidents.len());
-                    for incident in incidents {
-                        views.push(view(db, incident).await?);
-                    }
-                    Ok((views, more))
-                })
-            })
-            .await
+/// The next step of an incident, when it rings at nobody any more who may be reached. `rung` is the ring that came to nothing, and
+/// `bundle` what it came to nothing in.
+async fn go_on(
+    tx: &mut Tx<'_>,
+    parts: &Parts,
+    id: IncidentId,
+    rung: Option<u32>,
+    bundle: Option<BundleId>,
+    now: Timestamp,
+) -> Result<(), Error> {
+    let Some(incident) = store::lock_by_id(tx, id).await? else { return Ok(()) };
+    let State::Triggered { ring, .. } = incident.state else { return Ok(()) };
+    let is_another = rung.is_some_and(|rung| rung != ring);
+    let may_hear = is_another
+        || bundles::store::is_in_another(tx.db(), id, bundle).await?
+        || delivery::may_reach_somebody(tx.db(), id.0, ring).await?;
+    if !may_hear {
+        let by = By { actor: Actor::System, device: None };
+        apply(tx, parts, incident, Event::NobodyReachable, &by, now).await?;
     }
+    Ok(())
 }
 
 /// A failure where nobody asked who could be refused.
 fn stored(id: IncidentId, failure: Error) -> db::Error {
+    stored_of("incidents", id, failure)
+}
+
+/// As [`stored`], about a row of any table.
+pub(super) fn stored_of(table: &'static str, id: impl std::fmt::Display, failure: Error) -> db::Error {
     match failure {
         Failure::Db(error) => error,
-        other => db::Error::inconsistent("incidents", id, other),
+        other => db::Error::inconsistent(table, id, other),
     }
 }
 
-async fn view(db: &mut Db<'_>, incident: Incident) -> Result<View, db::Error> {
+pub(super) async fn view(db: &mut Db<'_>, incident: Incident) -> Result<View, db::Error> {
     let mut steps = Vec::new();
     for step in incident.plan.steps() {
         steps.push(ViewStep { targets: named(db, &step.targets).await?, escalate_after: Some(step.escalate_after) });
@@ -440,14 +460,15 @@ async fn acted(db: &mut Db<'_>, by: Agent) -> Result<Acted, db::Error> {
         Agent::Person { user, via } => {
             let bot = match via {
                 None => None,
-                Some(via) => Some(identity::known_bot(db, via).await?),
+                Some(via) => Some(Box::new(identity::known_bot(db, via).await?)),
             };
-            Acted::Person(identity::known_user(db, user).await?, bot)
+            Acted::Person(Box::new(identity::known_user(db, user).await?), bot)
         }
     })
 }
 
-async fn named(db: &mut Db<'_>, targets: &[Target]) -> Result<Vec<Named>, db::Error> {
+/// Targets by name; without schedules that were removed.
+pub(super) async fn named(db: &mut Db<'_>, targets: &[Target]) -> Result<Vec<Named>, db::Error> {
     let mut names = Vec::new();
     for target in targets {
         names.extend(match target {

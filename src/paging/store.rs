@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 use uuid::Uuid;
 
 use super::Reference;
+use super::listing::{Asked, Phase};
 use super::machine::{Act, Agent, Incident, Place, State, Urgency};
 use super::plan::Plan;
 use crate::clock::Timestamp;
 use crate::db::{self, Db, Error, FromRow, Json, Result, Row, Sql, Tx, among};
-use crate::id::{BotId, IncidentId, IntegrationId, UserId};
+use crate::id::{BotId, IncidentId, IntegrationId, ServiceId, UserId};
 use crate::journal::Actor;
 
 impl FromRow for Incident {
@@ -217,6 +218,12 @@ pub(super) async fn reference(db: &mut Db<'_>, id: IncidentId) -> Result<Option<
     found.map(|text| text.parse().map_err(|error| Error::inconsistent("incidents", id, error))).transpose()
 }
 
+/// The incident of that id, which somebody refers to.
+pub(super) async fn known(db: &mut Db<'_>, id: IncidentId) -> Result<Incident> {
+    let found: Option<Incident> = db.query("select * from incidents where id = $1").bind(id).optional().await?;
+    found.ok_or_else(|| Error::inconsistent("incidents", id, "referred to and not there"))
+}
+
 /// The incident, locked until the transaction ends.
 pub(super) async fn lock(tx: &mut Tx<'_>, reference: &Reference) -> Result<Option<Incident>> {
     tx.query(Sql::either("select * from incidents where ref = $1", "select * from incidents where ref = $1 for update"))
@@ -233,27 +240,99 @@ pub(super) async fn lock_by_id(tx: &mut Tx<'_>, id: IncidentId) -> Result<Option
         .await
 }
 
-/// Open incidents whose timer is overdue since before `since` and has no live job: what a buried job leaves behind.
-pub(super) async fn without_timer(tx: &mut Tx<'_>, since: Timestamp) -> Result<Vec<IncidentId>> {
-    tx.query(
+/// Open incidents whose timer is overdue since before `since` and has no live job, the longest first: what a buried job leaves behind.
+pub(super) async fn without_timer(db: &mut Db<'_>, since: Timestamp, limit: u32) -> Result<Vec<IncidentId>> {
+    db.query(
         "select id from incidents where state <> 'resolved' and timer_at < $1 and not exists (
-             select 1 from jobs where subject_id = incidents.id and kind = 'incident_timer' and buried_at is null)",
+             select 1 from jobs where subject_id = incidents.id and kind = 'incident_timer' and buried_at is null)
+         order by timer_at limit $2",
     )
     .bind(since)
+    .bind(limit)
     .all()
     .await
 }
 
-/// Open incidents, or all, the newest first.
-pub(super) async fn list(db: &mut Db<'_>, all: bool, before: Option<IncidentId>, limit: u32) -> Result<Vec<Incident>> {
-    // Ids ascend with time, so they are the cursor as well.
-    let before = before.map_or(uuid::Uuid::max(), |id| id.0);
-    let sql = if all {
-        "select * from incidents where id < $1 order by id desc limit $2"
-    } else {
-        "select * from incidents where id < $1 and state <> 'resolved' order by id desc limit $2"
+/// Where nothing is asked, the parameter is null. `$2` is the states that are asked for.
+const LIST: Sql = Sql::either(
+    "select * from incidents where id < $1 and state in (select value from json_each($2))
+       and ($3 is null or id in (select incident_id from incident_responders where user_id = $3))
+       and ($4 is null or service_id = $4) and ($5 is null or team_id = $5) and ($6 is null or urgency = $6)
+     order by id desc limit $7",
+    "select * from incidents where id < $1 and state in (select jsonb_array_elements_text($2))
+       and ($3::uuid is null or id in (select incident_id from incident_responders where user_id = $3))
+       and ($4::uuid is null or service_id = $4) and ($5::uuid is null or team_id = $5) and ($6::text is null or urgency = $6)
+     order by id desc limit $7",
+);
+
+/// The incidents that are asked for, the newest first.
+pub(super) async fn list(db: &mut Db<'_>, asked: &Asked, before: Option<IncidentId>, limit: u32) -> Result<Vec<Incident>> {
+    let states: &[&str] = match asked.phase {
+        Phase::Triggered => &["triggered"],
+        Phase::Acknowledged => &["acknowledged"],
+        Phase::Resolved => &["resolved"],
+        Phase::Open => &["triggered", "acknowledged"],
+        Phase::Any => &["triggered", "acknowledged", "resolved"],
     };
-    db.query(sql).bind(before).bind(limit).all().await
+    // Ids ascend with time, so they are the cursor as well.
+    db.query(LIST)
+        .bind(before.map_or(uuid::Uuid::max(), |id| id.0))
+        .bind(Json(states))
+        .bind(asked.user)
+        .bind(asked.service)
+        .bind(asked.team)
+        .bind(asked.urgency.map(word))
+        .bind(limit)
+        .all()
+        .await
+}
+
+/// The incidents that ring and rang for this person, in the order of their ids.
+pub(super) async fn ringing_for(db: &mut Db<'_>, user: UserId, limit: u32) -> Result<Vec<IncidentId>> {
+    db.query(
+        "select id from incidents where state = 'triggered'
+             and id in (select incident_id from incident_responders where user_id = $1)
+         order by id limit $2",
+    )
+    .bind(user)
+    .bind(limit)
+    .all()
+    .await
+}
+
+/// Whether an incident rang for somebody.
+pub(super) async fn is_responder(db: &mut Db<'_>, id: IncidentId, user: UserId) -> Result<bool> {
+    db.query("select exists (select 1 from incident_responders where incident_id = $1 and user_id = $2) as is_one")
+        .bind(id)
+        .bind(user)
+        .one()
+        .await
+}
+
+/// Locks a service until the transaction ends: whoever changes its alerts holds that lock.
+pub(super) async fn lock_service(tx: &mut Tx<'_>, id: ServiceId) -> Result<()> {
+    let locked = Sql::either("select id from services where id = $1", "select id from services where id = $1 for update");
+    let _: Option<ServiceId> = tx.query(locked).bind(id).optional().await?;
+    Ok(())
+}
+
+/// Lets open alerts belong to another incident; how many.
+pub(super) async fn move_alerts(tx: &mut Tx<'_>, from: IncidentId, into: IncidentId) -> Result<u64> {
+    tx.query("update alerts set incident_id = $2 where incident_id = $1 and state = 'open'").bind(from).bind(into).execute().await
+}
+
+/// Lets whoever may act on one incident act on another.
+pub(super) async fn copy_responders(tx: &mut Tx<'_>, from: IncidentId, into: IncidentId) -> Result<()> {
+    tx.query(
+        "insert into incident_responders (incident_id, user_id, since_at)
+         select $2, user_id, since_at from incident_responders where incident_id = $1
+         on conflict (incident_id, user_id) do nothing",
+    )
+    .bind(from)
+    .bind(into)
+    .execute()
+    .await?;
+    Ok(())
 }
 
 const FORGETTABLE: Sql = Sql::either(
@@ -262,14 +341,15 @@ const FORGETTABLE: Sql = Sql::either(
     "select id from incidents where state = 'resolved' and acted_at < $1 order by acted_at limit 100 for update skip locked",
 );
 
-/// Forgets some incidents that were resolved before then; which they were.
+/// Forgets some incidents that were resolved before then, and alerts that never had one; which they were.
 ///
 /// # Errors
 /// Storage errors.
 pub async fn forget_before(tx: &mut Tx<'_>, before: Timestamp) -> Result<Vec<Uuid>> {
-    let ids: Vec<Uuid> = tx.query(FORGETTABLE).bind(before).all().await?;
+    let mut ids: Vec<Uuid> = tx.query(FORGETTABLE).bind(before).all().await?;
     if !ids.is_empty() {
         tx.query(among!("delete from incidents where id in")).bind(db::ids(&ids)).execute().await?;
     }
+    ids.extend(super::alerts::forget_before(tx, before).await?);
     Ok(ids)
 }

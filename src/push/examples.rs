@@ -70,6 +70,17 @@ fn there_is_an_example_of_every_message_for_every_carrier() {
     assert_eq!(TEXT.matches("<!-- example: ").count(), 9, "and none that is compared with nothing");
 }
 
+/// A double tap on a watch takes a page; it never ends one.
+#[test]
+fn a_page_has_three_buttons_and_the_first_takes_it() {
+    let page = TEXT.lines().find(|line| line.starts_with("let page = ")).unwrap();
+    assert!(page.contains("phoneops.page") && page.contains("actions: [acknowledge, escalate, resolve]"), "{page}");
+    let resolve = TEXT.lines().find(|line| line.starts_with("let resolve = ")).unwrap();
+    assert!(resolve.contains(".destructive"), "{resolve}");
+    let row = TEXT.lines().find(|line| line.starts_with("| `page` | `phoneops.page`: ")).unwrap();
+    assert!(row.contains("Acknowledge, Escalate, Resolve"), "{row}");
+}
+
 #[test]
 fn no_notification_approves() {
     let categories = TEXT.split("let approval = UNNotificationCategory").nth(1).unwrap().lines().next().unwrap();

@@ -15,16 +15,13 @@
 //! - Where a cloud keeps its metadata service stays closed: that is link-local for most, and for some an address among the shared,
 //!   the unique local or the public ones.
 
-use std::collections::HashMap;
 use std::fmt;
-use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use futures_util::future::BoxFuture;
-use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use reqwest::dns::{Name, Resolve, Resolving};
 use url::{Host, Url};
+
+use super::names::{Names, sockets};
 
 #[cfg(test)]
 mod tests;
@@ -182,35 +179,26 @@ fn carried_v4(address: Ipv6Addr) -> Option<Ipv4Addr> {
     }
 }
 
-/// How a name is looked up: the operating system's way, or a test's.
-pub(crate) type Lookup = Arc<dyn Fn(String) -> BoxFuture<'static, io::Result<Vec<IpAddr>>> + Send + Sync>;
-
-/// How long a name may take to be looked up before the last answer does.
-const LOOKUP: Duration = Duration::from_secs(2);
-
-/// How many names' last answers are kept: anybody with a device can name another.
-const KEPT_NAMES: usize = 1_024;
-
 /// A resolver for [`reqwest`] that hands on only addresses which may be called.
 ///
 /// It fails with [`Forbidden::Address`] when none is left. While names cannot be looked up, it hands on those that it handed on last.
 #[derive(Clone)]
 pub struct GuardedResolver {
     allow_private: bool,
-    lookup: Lookup,
-    kept: Arc<Mutex<HashMap<String, Vec<IpAddr>>>>,
+    names: Names,
 }
 
 impl GuardedResolver {
     /// Over the operating system's resolver.
     #[must_use]
     pub fn new(allow_private: bool) -> Self {
-        Self::with_lookup(allow_private, Arc::new(|name| Box::pin(system_lookup(name))))
+        Self { allow_private, names: Names::system() }
     }
 
     /// Over another way of looking names up.
-    pub(crate) fn with_lookup(allow_private: bool, lookup: Lookup) -> Self {
-        Self { allow_private, lookup, kept: Arc::default() }
+    #[cfg(test)]
+    pub(crate) fn with_lookup(allow_private: bool, lookup: super::names::Lookup) -> Self {
+        Self { allow_private, names: Names::with(lookup) }
     }
 }
 
@@ -222,44 +210,11 @@ impl fmt::Debug for GuardedResolver {
 
 impl Resolve for GuardedResolver {
     fn resolve(&self, name: Name) -> Resolving {
-        let (allow_private, kept) = (self.allow_private, self.kept.clone());
+        let (allow_private, names) = (self.allow_private, self.names.clone());
         let name = name.as_str().to_owned();
-        let found = (self.lookup)(name.clone());
         Box::pin(async move {
-            let late = || io::Error::new(io::ErrorKind::TimedOut, "the name was not looked up in time");
-            let addresses = match tokio::time::timeout(LOOKUP, found).await.unwrap_or_else(|_| Err(late())) {
-                Ok(mut addresses) => {
-                    addresses.retain(|address| open(*address, allow_private));
-                    if addresses.is_empty() {
-                        return Err(Forbidden::Address.into());
-                    }
-                    keep(&kept, &name, &addresses);
-                    addresses
-                }
-                // What was judged once is as good as it was; the connection fails if nobody is there any more.
-                Err(error) => last(&kept, &name).ok_or(error)?,
-            };
-            // Port 0 stands for the port of the URL.
-            let addresses = addresses.into_iter().map(|ip| SocketAddr::new(ip, 0));
-            Ok(Box::new(addresses) as Addrs)
+            let addresses = names.addresses(name, |address| open(address, allow_private)).await?;
+            if addresses.is_empty() { Err(Forbidden::Address.into()) } else { Ok(sockets(addresses)) }
         })
     }
-}
-
-fn keep(kept: &Mutex<HashMap<String, Vec<IpAddr>>>, name: &str, addresses: &[IpAddr]) {
-    let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
-    if kept.len() >= KEPT_NAMES && !kept.contains_key(name) {
-        let another = kept.keys().next().cloned();
-        another.map(|another| kept.remove(&another));
-    }
-    kept.insert(name.to_owned(), addresses.to_vec());
-}
-
-fn last(kept: &Mutex<HashMap<String, Vec<IpAddr>>>, name: &str) -> Option<Vec<IpAddr>> {
-    kept.lock().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
-}
-
-async fn system_lookup(name: String) -> io::Result<Vec<IpAddr>> {
-    let found = tokio::net::lookup_host((name, 0)).await?;
-    Ok(found.map(|socket| socket.ip()).collect())
 }

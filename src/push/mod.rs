@@ -7,7 +7,9 @@
 //! **Invariants**
 //! - This room knows no database and no domain: it imports `clock`, `id`, `secret` and nothing else of the crate.
 //! - A carrier writes nothing and repeats nothing: one call is one try.
-//! - A message whose life is over is never handed on.
+//! - A message whose life is over is never handed on, nor one that waited here for longer than [`LEAVE`]: whoever called looked just before
+//!   whether it is still wanted, and looks again before the next call.
+//! - Of what a provider says against a target, what may be our own mistake is not believed without a voucher (`credit`).
 //! - A target is a secret (whoever holds it can ring that phone), and so is what a message says: neither reaches a
 //!   `Debug`, an [`Outcome`] or an error.
 
@@ -22,12 +24,15 @@ use crate::clock::Timestamp;
 
 mod answer;
 pub mod apns;
+mod credit;
 #[cfg(test)]
 mod examples;
 pub mod fcm;
 mod fit;
 pub mod guard;
 mod mail_address;
+mod names;
+mod tls;
 pub mod web_push;
 pub mod webhook;
 
@@ -35,6 +40,12 @@ pub use apns::DeviceToken;
 pub use fcm::Installation;
 pub use mail_address::{MailAddress, NotAMailAddress};
 pub use web_push::Subscription;
+
+/// How long after a carrier was called the message may still leave. What finds no room by then goes back to whoever called.
+pub const LEAVE: Duration = Duration::from_secs(2);
+
+/// How soon to call again for what found no room.
+const SOON: Duration = Duration::from_secs(1);
 
 /// What a phone is to show, before any provider's format.
 #[derive(Clone, PartialEq, Eq)]
@@ -167,8 +178,12 @@ pub enum Outcome {
         /// When the provider found it dead, where it says so.
         since: Option<Timestamp>,
     },
-    /// The provider asks to wait this long. At least a second, at most a day.
+    /// Not now, and for this target alone: the provider asks to wait this long, or there was no room on the way to it. At least a second, at
+    /// most a day.
     RetryAfter(Duration),
+    /// The provider takes nothing from us for so long, whoever it is for: the whole route is to be left alone. At least a second, at most a
+    /// day.
+    Throttled(Duration),
     /// It did not work this time and may the next.
     Retryable(String),
     /// This message will never be taken for this target: a mistake of ours, or a target that must not be spoken to.

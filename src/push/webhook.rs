@@ -16,7 +16,7 @@ use zeroize::Zeroizing;
 
 use super::answer::why;
 use super::guard::{Forbidden, GuardedResolver, check_url};
-use super::web_push::{LIMITS, Limits, SetupError, client};
+use super::web_push::{LIMITS, Limits, SetupError, client, tls};
 use crate::clock::Timestamp;
 use crate::secret::{Secret, b64, hmac_sha256, random};
 
@@ -111,7 +111,7 @@ impl Webhooks {
     }
 
     fn with(allow_private: bool, ca_pem: Option<&[u8]>, resolver: GuardedResolver, limits: Limits) -> Result<Self, SetupError> {
-        let client = client(ca_pem, allow_private, resolver, limits)?;
+        let client = client(tls(ca_pem)?, allow_private, resolver, limits)?;
         Ok(Self { client, allow_private_networks: allow_private })
     }
 

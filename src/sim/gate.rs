@@ -5,6 +5,7 @@
 //! - Every connection is listed, also one that never said a word.
 
 use std::collections::{HashMap, VecDeque};
+use std::future::Future;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
@@ -18,6 +19,7 @@ use tokio_util::task::TaskTracker;
 
 use super::http1;
 use super::http2::{self, Disturbance, Ended, Processed, Service};
+use super::script::{Faults, Script, Scripted};
 use crate::clock::{Clock, Timestamp};
 
 /// The list keeps the newest so many connections that have ended.
@@ -69,6 +71,8 @@ pub enum ConnectionFault {
     },
 }
 
+impl Scripted for ConnectionFault {}
+
 /// What a GOAWAY says of the requests under way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -111,7 +115,7 @@ struct Open {
 
 #[derive(Default)]
 struct State {
-    faults: VecDeque<(ConnectionFault, u32)>,
+    faults: Faults<ConnectionFault>,
     open: HashMap<u64, Open>,
     closed: VecDeque<Connection>,
     accepted: u64,
@@ -163,7 +167,7 @@ impl Gate {
     }
 
     pub(super) fn script(&self, fault: ConnectionFault, times: u32) {
-        self.state().faults.push_back((fault, times));
+        self.state().faults.script(Script::new(fault, times));
     }
 
     pub(super) fn clear(&self) {
@@ -190,7 +194,7 @@ impl Gate {
         let mut state = self.state();
         state.accepted += 1;
         let number = state.accepted;
-        let fault = next(&mut state.faults);
+        let fault = state.faults.next().unwrap_or(ConnectionFault::None);
         let connection = Connection {
             number,
             opened_at: self.clock.now(),
@@ -230,18 +234,6 @@ impl Gate {
         }
         state.closed.push_back(connection);
     }
-}
-
-fn next(faults: &mut VecDeque<(ConnectionFault, u32)>) -> ConnectionFault {
-    while let Some((fault, times)) = faults.front_mut() {
-        if *times == 0 {
-            faults.pop_front();
-            continue;
-        }
-        *times -= 1;
-        return fault.clone();
-    }
-    ConnectionFault::None
 }
 
 impl Link {
@@ -306,22 +298,19 @@ fn debug(reason: &str, now: Timestamp) -> String {
     serde_json::json!({"reason": reason, "timestamp": now.as_micros() / 1_000}).to_string()
 }
 
-/// Accepts connections until the gate is shut.
-pub(super) async fn accept<H: Host>(
-    listener: TcpListener,
-    acceptor: TlsAcceptor,
-    host: Arc<H>,
-    gate: Arc<Gate>,
-    tasks: TaskTracker,
-) {
+/// Accepts connections until it is stopped, and serves each in a task of its own.
+pub(super) async fn each<F>(listener: TcpListener, stop: &CancellationToken, tasks: &TaskTracker, serve: impl Fn(TcpStream) -> F)
+where
+    F: Future<Output = ()> + Send + 'static,
+{
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
-            () = gate.stop.cancelled() => return,
+            () = stop.cancelled() => return,
         };
         match accepted {
             Ok((stream, _)) => {
-                tasks.spawn(connection(stream, acceptor.clone(), Arc::clone(&host), Arc::clone(&gate)));
+                tasks.spawn(serve(stream));
             }
             Err(cause) => {
                 // Out of file descriptors, mostly: trying again at once would only burn the processor.
@@ -330,6 +319,18 @@ pub(super) async fn accept<H: Host>(
             }
         }
     }
+}
+
+/// Accepts connections until the gate is shut.
+pub(super) async fn accept<H: Host>(
+    listener: TcpListener,
+    acceptor: TlsAcceptor,
+    host: Arc<H>,
+    gate: Arc<Gate>,
+    tasks: TaskTracker,
+) {
+    let serve = |stream| connection(stream, acceptor.clone(), Arc::clone(&host), Arc::clone(&gate));
+    each(listener, &gate.stop, &tasks, serve).await;
 }
 
 async fn connection<H: Host>(stream: TcpStream, acceptor: TlsAcceptor, host: Arc<H>, gate: Arc<Gate>) {

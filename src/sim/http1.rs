@@ -6,6 +6,7 @@
 use std::pin::pin;
 use std::sync::{Arc, Mutex};
 
+use axum::BoxError;
 use axum::body::{Body, Bytes};
 use axum::http::{self, Response as HttpResponse};
 use http_body_util::{BodyExt as _, Limited};
@@ -26,7 +27,7 @@ const BODY_LIMIT: usize = 65_536;
 /// A connection that is closed without an answer.
 #[derive(Debug, thiserror::Error)]
 #[error("closed without an answer")]
-struct Closed;
+pub(super) struct Closed;
 
 /// Serves one connection until it ends.
 pub(super) async fn drive<S: Service>(
@@ -37,23 +38,28 @@ pub(super) async fn drive<S: Service>(
     stop: &CancellationToken,
 ) -> Ended {
     let session = Arc::new(Mutex::new(session));
-    let answer = service_fn(|request: http::Request<Incoming>| {
+    let answered = service_fn(|request: http::Request<Incoming>| {
         let (service, session) = (Arc::clone(&service), Arc::clone(&session));
         async move { answer(&*service, &session, clock, request).await }
     });
-    let serving = pin!(http1::Builder::new().serve_connection(TokioIo::new(stream), answer));
+    let serving = pin!(http1::Builder::new().serve_connection(TokioIo::new(stream), answered));
     tokio::select! {
         ended = serving => if ended.is_ok() { Ended::ByClient } else { Ended::Reset },
         () = stop.cancelled() => Ended::Stopped,
     }
 }
 
-async fn answer<S: Service>(
+/// The answer to one request; without one, the connection is to be closed. Where there is to be none, it does not end.
+pub(super) async fn answer<S: Service, B>(
     service: &S,
     session: &Mutex<S::Session>,
     clock: &Clock,
-    request: http::Request<Incoming>,
-) -> Result<HttpResponse<Body>, Closed> {
+    request: http::Request<B>,
+) -> Result<HttpResponse<Body>, Closed>
+where
+    B: hyper::body::Body<Data = Bytes>,
+    B::Error: Into<BoxError>,
+{
     let request = whole(request).await.ok_or(Closed)?;
     let lock = || session.lock().expect("nothing panics while holding it");
     let mut act: Act<S::Session> = service.receive(&mut lock(), request);
@@ -75,7 +81,11 @@ async fn answer<S: Service>(
     }
 }
 
-async fn whole(request: http::Request<Incoming>) -> Option<Request> {
+async fn whole<B>(request: http::Request<B>) -> Option<Request>
+where
+    B: hyper::body::Body<Data = Bytes>,
+    B::Error: Into<BoxError>,
+{
     let (head, body) = request.into_parts();
     let body = Limited::new(body, BODY_LIMIT).collect().await.ok()?.to_bytes();
     let field = |name: &http::HeaderName, value: &http::HeaderValue| Field {

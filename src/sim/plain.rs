@@ -1,53 +1,53 @@
-//! HTTP without TLS: the admin APIs of the simulators, for whoever is on the same machine.
+//! HTTP without TLS: the admin APIs of the simulators, for whoever is on the same machine, and what these have in common.
+//!
+//! | who | call |
+//! |---|---|
+//! | test | `POST /admin/connections/faults` `{fault: {kind, …}, times}`, `DELETE` the same |
+//! | test | `POST /admin/connections/disturb` `{kind: reset \| silence \| go_away, reason?, which?}` → `{connections}` |
+//! | test | `GET /admin/connections` → `{connections: […]}` |
+//! | developer | `GET /authority.pem`: the certificate authority to trust |
 
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use axum::body::Body;
-use axum::http::Request;
+use axum::extract::State;
+use axum::http::{Request, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use serde::Deserialize;
+use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt as _;
 
-use super::gate::{ConnectionFault, GoAway};
+use super::gate::{self, ConnectionFault, Gate, GoAway};
 use super::http2::Disturbance;
+use super::script::Script;
 use crate::clock::Timestamp;
 
 /// A phone may wait so long in one call.
 const WAIT_LIMIT: Duration = Duration::from_mins(1);
 
-/// A fault for so many connections.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct ConnectionScript {
-    pub(super) fault: ConnectionFault,
-    #[serde(default = "once")]
-    pub(super) times: u32,
-}
-
-fn once() -> u32 {
-    1
-}
-
 /// What is to happen to every open connection.
 #[derive(Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
-pub(super) enum Disturb {
+enum Disturb {
     Reset,
     Silence,
     GoAway { reason: String, which: GoAway },
 }
 
 impl Disturb {
-    pub(super) fn at(&self, now: Timestamp) -> Disturbance {
+    fn at(&self, now: Timestamp) -> Disturbance {
         match self {
             Self::Reset => Disturbance::Reset,
             Self::Silence => Disturbance::Silence,
@@ -113,21 +113,47 @@ pub(super) async fn until(noted: &Notify, is_so: impl Fn() -> bool) {
 
 /// Serves until it is stopped.
 pub(super) async fn serve(listener: TcpListener, router: Router, stop: CancellationToken, tasks: TaskTracker) {
-    loop {
-        let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
-            () = stop.cancelled() => return,
-        };
-        match accepted {
-            Ok((stream, _)) => {
-                tasks.spawn(connection(stream, router.clone(), stop.clone()));
-            }
-            Err(cause) => {
-                tracing::warn!(%cause, "a simulator's admin API could not accept a connection");
-                tokio::time::sleep(Duration::from_millis(50)).await;
-            }
-        }
-    }
+    let serve = |stream| connection(stream, router.clone(), stop.clone());
+    gate::each(listener, &stop, &tasks, serve).await;
+}
+
+/// Where the certificate authority to trust is.
+pub(super) fn trust(authority: &str) -> Router {
+    let authority: Arc<str> = authority.into();
+    let pem = || async move { ([(header::CONTENT_TYPE, "application/x-pem-file")], authority.to_string()) };
+    Router::new().route("/authority.pem", get(pem))
+}
+
+/// What is asked of the connections behind a gate.
+pub(super) fn connections(gate: Arc<Gate>) -> Router {
+    Router::new()
+        .route("/admin/connections", get(list))
+        .route("/admin/connections/faults", post(script).delete(clear))
+        .route("/admin/connections/disturb", post(disturb))
+        .with_state(gate)
+}
+
+async fn list(State(gate): State<Arc<Gate>>) -> Json<Value> {
+    Json(json!({"connections": gate.connections()}))
+}
+
+async fn script(State(gate): State<Arc<Gate>>, Json(script): Json<Script<ConnectionFault>>) -> StatusCode {
+    gate.script(script.fault, script.times);
+    StatusCode::NO_CONTENT
+}
+
+async fn clear(State(gate): State<Arc<Gate>>) -> StatusCode {
+    gate.clear();
+    StatusCode::NO_CONTENT
+}
+
+async fn disturb(State(gate): State<Arc<Gate>>, Json(asked): Json<Disturb>) -> Json<Value> {
+    Json(json!({"connections": gate.disturb(&asked.at(gate.clock.now()))}))
+}
+
+/// A script that cannot be done.
+pub(super) fn impossible() -> Response {
+    (StatusCode::BAD_REQUEST, Json(json!({"reason": "BadStatus", "detail": "status must be 200 to 599"}))).into_response()
 }
 
 async fn connection(stream: TcpStream, router: Router, stop: CancellationToken) {

@@ -75,7 +75,7 @@ impl World {
         for tries in 1..=TRIES {
             match self.send(phone, tag).await {
                 Outcome::Accepted { .. } => return tries,
-                Outcome::Retryable(_) => {}
+                Outcome::Retryable(_) | Outcome::RetryAfter(_) => {}
                 other => panic!("{other:?}"),
             }
         }
@@ -265,6 +265,11 @@ async fn each_phase_that_hangs_ends_and_its_place_is_free_again() {
         let (seconds, outcome) = world.send_in_time(&phones[0], "ntf_1").await;
         assert!(matches!(outcome, Outcome::Retryable(_)), "{fault:?}: {outcome:?}");
         assert!(seconds <= within, "{fault:?}: {seconds}");
+        // Until nothing of it hangs any more.
+        for _ in 0..12 {
+            world.clock.advance(Duration::from_secs(1));
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
     }
     world.apns.script_connections(ConnectionFault::Refuse, 1);
     assert!(matches!(world.send(&phones[0], "ntf_1").await, Outcome::Retryable(_)));
@@ -394,7 +399,11 @@ async fn a_dead_token_says_since_when_and_a_strange_one_is_gone() {
     for phone in &phones {
         assert_eq!(world.send(phone, "ntf_1").await, Outcome::Gone { since: Some(dead_at) });
     }
-    assert_eq!(world.send(&"ab".repeat(32), "ntf_1").await, Outcome::Gone { since: None });
+    let strange = "ab".repeat(32);
+    let outcome = world.send(&strange, "ntf_1").await;
+    assert!(matches!(&outcome, Outcome::Misconfigured(why) if why.contains("apns.topic")), "{outcome:?}");
+    world.deliver(&world.phones(1)[0], "ntf_1").await;
+    assert_eq!(world.send(&strange, "ntf_1").await, Outcome::Gone { since: None }, "now it is known that it is not we");
 }
 
 #[tokio::test]

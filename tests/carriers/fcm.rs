@@ -39,7 +39,7 @@ impl World {
     async fn with(settings: Settings, limits: Limits) -> Self {
         let clock = Clock::manual(START);
         let fcm = Fcm::with(settings, clock.clone()).await.unwrap();
-        let carrier = Arc::new(carrier(&fcm, fcm.authority(), limits));
+        let carrier = Arc::new(carrier(&fcm, fcm.authority(), limits, &clock));
         Self { clock, fcm, carrier }
     }
 
@@ -66,10 +66,11 @@ impl World {
     }
 }
 
-fn carrier(fcm: &Fcm, authority: &str, limits: Limits) -> FcmCarrier {
+fn carrier(fcm: &Fcm, authority: &str, limits: Limits, clock: &Clock) -> FcmCarrier {
     let account = ServiceAccount::parse(fcm.service_account().to_string().as_bytes()).unwrap();
     let ca_pem = Some(authority.as_bytes().to_vec());
-    FcmCarrier::new(FcmConfig { account, endpoint: fcm.url().parse().unwrap(), ca_pem, limits }).unwrap()
+    let config = FcmConfig { account, endpoint: fcm.url().parse().unwrap(), ca_pem, limits };
+    FcmCarrier::new(config, clock.clone()).unwrap()
 }
 
 fn message(tag: &str, now: Timestamp) -> Message {
@@ -201,6 +202,9 @@ async fn an_installation_ends_only_when_fcm_says_so_of_it() {
     let (removed, foreign, fine) = (phone(), phone(), phone());
     world.fcm.unregister(&removed).unwrap();
     world.fcm.give_away(&foreign).unwrap();
+    let outcome = world.send(&foreign, "ntf_1.1").await;
+    assert!(matches!(outcome, Outcome::Misconfigured(_)), "perhaps it is we who are of another project: {outcome:?}");
+    world.deliver(&fine, "ntf_1.1").await;
     assert_eq!((world.send(&removed, "ntf_1.1").await, world.send(&foreign, "ntf_1.1").await), (gone.clone(), gone.clone()));
     assert_eq!(world.send("nobody:x", "ntf_1.1").await, gone, "malformed or unknown");
     world.fcm.script(&fine, refuse(FcmError::InvalidArgument, None), 1).unwrap();
@@ -251,7 +255,7 @@ async fn without_an_access_token_nothing_is_sent() {
 async fn nobody_else_is_told_anything() {
     let (world, other) = (World::new().await, World::new().await);
     let phone = world.fcm.device();
-    let stranger = carrier(&world.fcm, other.fcm.authority(), limits());
+    let stranger = carrier(&world.fcm, other.fcm.authority(), limits(), &world.clock);
     let target = Target::Fcm(Installation::token(phone.clone()).unwrap());
     let outcome = stranger.send(&message("ntf_1.1", START), &target, START).await;
     assert!(matches!(&outcome, Outcome::Retryable(why) if why.contains("certificate")), "{outcome:?}");

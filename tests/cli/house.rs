@@ -111,9 +111,14 @@ pub(crate) struct House {
 impl House {
     /// The server, started for the first time.
     pub(crate) async fn open() -> Self {
+        Self::open_with(&[]).await
+    }
+
+    /// The same with further settings.
+    pub(crate) async fn open_with(settings: &[(&str, String)]) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let push_service = PushService::start(Clock::system()).await.unwrap();
-        let (server, greeting) = serve(dir.path(), "127.0.0.1:0", &[]);
+        let (server, greeting) = serve_with(dir.path(), "127.0.0.1:0", &[], settings);
         let issuer = greeting[0].rsplit(' ').next().unwrap().to_owned();
         Self { dir, issuer, greeting, push_service, server }
     }
@@ -205,7 +210,12 @@ pub(crate) fn data_dir(dir: &Path) -> PathBuf {
 /// Starts `phoneops serve` and reads what it prints until it stands. Whoever has a first administrator already says so with a file
 /// `known` in the data directory: then there is one line to read and not three.
 pub(crate) fn serve(dir: &Path, listen: &str, arguments: &[&str]) -> (Running, Vec<String>) {
+    serve_with(dir, listen, arguments, &[])
+}
+
+fn serve_with(dir: &Path, listen: &str, arguments: &[&str], settings: &[(&str, String)]) -> (Running, Vec<String>) {
     let mut command = phoneops(dir);
+    command.envs(settings.iter().map(|(name, value)| (name, value)));
     command.arg("serve").args(arguments).env("PHONEOPS_DATA_DIR", data_dir(dir)).env("PHONEOPS_LISTEN", listen);
     command.env("PHONEOPS_WEB_PUSH_ALLOW_PRIVATE_NETWORKS", "true").env("PHONEOPS_PAGING_FALLBACK", "@yannick");
     // The push service refuses a sender at localhost, as Apple does.

@@ -6,6 +6,8 @@ mod exec;
 mod house;
 mod listening;
 mod login;
+mod on_call;
 mod operation;
 mod paging;
 mod requests;
+mod setup;

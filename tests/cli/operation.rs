@@ -2,7 +2,11 @@
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::Stdio;
+use std::time::Duration;
 
+use phoneops::clock::Clock;
+use phoneops::sim::apns::Apns;
+use phoneops::sim::phone::{self, Phone, Provider};
 use rustix::process::Signal;
 
 use super::house::{House, Ran, Running, data_dir, eventually, phoneops, serve};
@@ -31,6 +35,64 @@ async fn a_server_says_where_it_is_and_stops_when_it_is_told() {
     assert!(log.contains("started") && log.contains(&issuer), "{log}");
     let ended = house.close().await;
     assert_eq!(ended.code, Some(0), "{ended:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn how_far_pushes_came_and_how_the_ways_are_is_measured() {
+    let apns = Apns::start(Clock::system()).await.unwrap();
+    let files = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: &str| {
+        let path = files.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.display().to_string()
+    };
+    let house = House::open_with(&[
+        ("PHONEOPS_APNS_KEY_FILE", file("apple.p8", apns.key().pem.expose())),
+        ("PHONEOPS_APNS_KEY_ID", apns.key().key_id.clone()),
+        ("PHONEOPS_APNS_TEAM_ID", apns.key().team_id.clone()),
+        ("PHONEOPS_APNS_TOPIC", apns.topic().to_owned()),
+        ("PHONEOPS_APNS_ENDPOINT", apns.url()),
+        ("PHONEOPS_APNS_CA_FILE", file("apple.pem", apns.authority())),
+    ])
+    .await;
+    let client = phone::client().unwrap();
+    let yannick = Phone::reached_by(Provider::Apns, client, Clock::system(), &house.issuer, &apns.admin_url());
+    yannick.enrol(&house.first_code(), "Yannick's iPhone", Some(("yannick", "Yannick Schutz"))).await.unwrap();
+    yannick.create_passkey("Face ID").await.unwrap();
+    yannick.register_push().await.unwrap();
+    let token = house.heimdall().await;
+    assert_eq!(house.bot(&token, &["page", "@yannick", "Disk full"]).await.code, Some(0));
+    let push = yannick.next_push(Duration::from_secs(10)).await.unwrap();
+    assert!(push.is_some(), "the phone does not ring: {}", house.log());
+
+    let expected: [(&str, &[&str], &str); 9] = [
+        ("phoneops_push_total", &["apns", "accepted"], " 1"),
+        ("phoneops_push_seconds_count", &["stage=\"accepted\"", "carrier=\"apns\"", "urgency=\"high\""], " 1"),
+        ("phoneops_push_seconds_count", &["stage=\"received\"", "carrier=\"apns\"", "urgency=\"high\""], " 1"),
+        ("phoneops_push_seconds_count", &["stage=\"displayed\"", "carrier=\"apns\"", "urgency=\"high\""], " 1"),
+        ("phoneops_push_waiting", &["carrier=\"apns\"", "urgency=\"high\""], " 0"),
+        ("phoneops_push_oldest_seconds", &["carrier=\"apns\"", "urgency=\"high\""], " 0"),
+        ("phoneops_routes_down", &["carrier=\"apns\""], " 0"),
+        ("phoneops_provider_token_age_seconds", &["carrier=\"apns\""], ""),
+        ("phoneops_push_seconds", &["quantile=\"0.99\"", "stage=\"received\"", "carrier=\"apns\""], ""),
+    ];
+    eventually("everything is measured", || async {
+        let metrics = reqwest::get(format!("{}/metrics", house.issuer)).await.unwrap().text().await.unwrap();
+        let there = |(name, labels, value): &(&str, &[&str], &str)| {
+            let is_it = |line: &&str| {
+                line.starts_with(&format!("{name}{{")) && labels.iter().all(|label| line.contains(label)) && line.ends_with(value)
+            };
+            metrics.lines().any(|line| is_it(&line))
+        };
+        let missing: Vec<_> = expected.iter().filter(|measured| !there(measured)).collect();
+        if !missing.is_empty() {
+            eprintln!("not measured yet: {missing:?}");
+        }
+        missing.is_empty().then_some(())
+    })
+    .await;
+    house.close().await;
+    apns.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

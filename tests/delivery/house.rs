@@ -212,6 +212,7 @@ impl House {
                 Kind::FailOver => self.delivery.fail_over(job).await.unwrap(),
                 Kind::FanOut => self.delivery.fan_out(job).await.unwrap(),
                 Kind::Unreachable => self.hear(job).await,
+                Kind::Withdraw => self.delivery.withdraw_more(job).await.unwrap(),
                 other => panic!("nobody enqueued {other:?}"),
             }
         }

@@ -16,6 +16,8 @@ use crate::world::{Bot, Person, World, deploy, seconds};
 engines! {
     every_kind_of_phone_is_paged_and_approves
     a_phone_that_was_away_shows_once_what_rang_louder
+    doorbells_look_alike_to_every_provider
+    a_wrong_topic_takes_no_phone_from_anybody_and_is_said
 }
 
 struct House {
@@ -28,6 +30,11 @@ struct House {
 
 impl House {
     async fn open(db: TestDb) -> Self {
+        Self::with_topic(db, None).await
+    }
+
+    /// With another topic than the app's.
+    async fn with_topic(db: TestDb, topic: Option<&str>) -> Self {
         let clock = Clock::manual(Timestamp::from_seconds(1_800_000_000));
         let (apns, fcm) = (Apns::start(clock.clone()).await.unwrap(), Fcm::start(clock).await.unwrap());
         let files = tempfile::tempdir().unwrap();
@@ -40,7 +47,7 @@ impl House {
             ("PHONEOPS_APNS_KEY_FILE", file("apple.p8", apns.key().pem.expose())),
             ("PHONEOPS_APNS_KEY_ID", apns.key().key_id.clone()),
             ("PHONEOPS_APNS_TEAM_ID", apns.key().team_id.clone()),
-            ("PHONEOPS_APNS_TOPIC", apns.topic().to_owned()),
+            ("PHONEOPS_APNS_TOPIC", topic.unwrap_or(apns.topic()).to_owned()),
             ("PHONEOPS_APNS_ENDPOINT", apns.url()),
             ("PHONEOPS_APNS_CA_FILE", file("apple.pem", apns.authority())),
             ("PHONEOPS_FCM_SERVICE_ACCOUNT_FILE", file("google.json", &fcm.service_account().to_string())),
@@ -110,6 +117,36 @@ async fn every_kind_of_phone_is_paged_and_approves(db: TestDb) {
     house.close().await;
 }
 
+/// Words that are in no constant text, as long as a target may be.
+const CANARIES: [&str; 3] = ["canary7Q", "canary7Q-canary7Q-canary7Q-canary7Q", "c"];
+
+async fn doorbells_look_alike_to_every_provider(db: TestDb) {
+    let house = House::open(db).await;
+    let (world, bot) = (&house.world, &house.bot);
+    let web = world.person("yannick", "Yannick Schutz").await;
+    let (ann, bea) =
+        (house.person("ann", "Ann Example", Provider::Apns).await, house.person("bea", "Bea Example", Provider::Fcm).await);
+    for canary in CANARIES {
+        for person in [&web, &ann, &bea] {
+            let asked = bot.ask(person, deploy(canary, canary)).await;
+            person.expect_push(world, "Approval needed").await;
+            person.phone.approve(&asked).await.unwrap();
+        }
+    }
+    world.settle().await;
+    let apns: Vec<_> = house.apns.journal().into_iter().map(|entry| (entry.body, format!("{:?}", entry.headers))).collect();
+    let fcm: Vec<_> = house.fcm.journal().into_iter().map(|entry| (entry.body, format!("{:?}", entry.headers))).collect();
+    for (carrier, seen) in [("apns", apns), ("fcm", fcm)] {
+        assert!(seen.iter().all(|(body, headers)| !body.contains("canary7Q") && !headers.contains("canary7Q")), "{carrier}");
+        let doorbells = seen.iter().filter(|(body, _)| body.contains("Approval needed"));
+        let lengths: Vec<_> = doorbells.map(|(body, _)| body.len()).collect();
+        assert!(lengths.len() == CANARIES.len() && lengths.iter().all(|length| *length == lengths[0]), "{carrier}: {lengths:?}");
+    }
+    let sealed: Vec<_> = world.push_service.journal().into_iter().map(|entry| entry.bytes).collect();
+    assert!(sealed.len() >= CANARIES.len() && sealed.iter().all(|bytes| *bytes == sealed[0]), "web_push: {sealed:?}");
+    house.close().await;
+}
+
 async fn a_phone_that_was_away_shows_once_what_rang_louder(db: TestDb) {
     let house = House::open(db).await;
     let world = &house.world;
@@ -129,5 +166,30 @@ async fn a_phone_that_was_away_shows_once_what_rang_louder(db: TestDb) {
     assert!(house.deliveries(&page).await.iter().any(|one| one["state"] == "displayed"));
     ann.phone.acknowledge(&page).await.unwrap();
     ann.phone.resolve(&page).await.unwrap();
+    house.close().await;
+}
+
+async fn a_wrong_topic_takes_no_phone_from_anybody_and_is_said(db: TestDb) {
+    let house = House::with_topic(db, Some("com.example.another")).await;
+    let world = &house.world;
+    let ann = house.person("ann", "Ann Example", Provider::Apns).await;
+    let mut pages = Vec::new();
+    for _ in 0..5 {
+        pages.push(house.bot.page(&ann, "All your apps are down").await);
+        world.settle().await;
+    }
+    let registered = world.db.number("select count(*) from push_registrations where retired_at is null").await;
+    assert_eq!((registered, house.apns.journal().len()), (1, 5));
+    // On PostgreSQL a clock that stands still makes a node unready.
+    if world.db.url().is_none() {
+        let ready = world.operator.get("/readyz").await.unwrap().body;
+        assert_eq!(ready["routes_down"], json!(["apns"]), "which is what the doctor and the metrics go by");
+    }
+    let opened: Vec<_> = world.journal().await.into_iter().filter(|entry| entry["kind"] == "route.opened").collect();
+    assert!(opened.len() == 1 && opened[0]["data"]["why"].as_str().unwrap().contains("apns.topic"), "{opened:?}");
+    for page in pages {
+        ann.phone.acknowledge(&page).await.unwrap();
+        ann.phone.resolve(&page).await.unwrap();
+    }
     house.close().await;
 }

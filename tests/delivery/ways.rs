@@ -1,16 +1,19 @@
 //! Which ways to a person are tried, what is recorded of it, and what phones say: with carriers that a test plays, on both engines.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use phoneops::clock::Clock;
 use phoneops::config::{ApprovalsShow, PagesShow, Privacy};
+use phoneops::db::{Engine, Error};
 use phoneops::delivery::{Channel, Lane, Receipt};
 use phoneops::engine::Lanes;
 use phoneops::identity::{Failure, Refusal};
 use phoneops::push::{Category, Message, Outcome, Sound};
+use tokio::sync::Semaphore;
 
 use crate::house::{Does, House, PATIENCE, bytes, news, page, tags};
-use crate::support::{TestDb, engines};
+use crate::support::{TestDb, engines, run};
 
 engines! {
     silence_rings_every_way_louder_and_shows_once
@@ -245,6 +248,45 @@ async fn a_carrier_that_hangs_delays_no_other(db: TestDb) {
     assert_eq!(house.number(accepted).await, 3, "the page, on every device of the carrier that works");
     assert_eq!(house.apns.count(), 513, "and the page has its place where all ordinary ones are taken");
     drop(lanes);
+}
+
+#[test]
+fn what_is_urgent_finds_a_connection_whatever_else_there_is_to_do() {
+    run(Engine::Pg, urgent_beside_everything_else);
+}
+
+/// Everything that works in the background holds on to its connections until the test says so.
+async fn urgent_beside_everything_else(db: TestDb) {
+    let house = house(&db).await;
+    let user = house.person(None).await;
+    house.devices(user, Channel::Apns, 1).await;
+    let (held, go_on) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
+    let busy: Vec<_> = (0..20)
+        .map(|_| {
+            let (store, held, go_on) = (house.store.for_workers(), held.clone(), go_on.clone());
+            let hold = async move {
+                held.add_permits(1);
+                drop(go_on.acquire().await);
+                Ok::<_, Error>(())
+            };
+            tokio::spawn(async move { store.write(move |_| Box::pin(hold)).await })
+        })
+        .collect();
+    drop(held.acquire_many(7).await.unwrap());
+    house.tell(page(user, NOW)).await;
+    let lane = Lane { channel: Channel::Apns, urgent: true };
+    assert!(house.delivery.next_due(lane).await.unwrap().is_some());
+    let mut done = Vec::new();
+    for claimed in house.delivery.claim(lane, 10).await.expect("a connection") {
+        done.push(house.delivery.send(claimed).await);
+    }
+    house.delivery.record(done.into()).await.expect("a connection");
+    assert_eq!(house.number("select count(*) from attempts where state = 'accepted'").await, 1);
+    go_on.add_permits(20);
+    for busy in busy {
+        // On a slow machine some of them waited for a connection for longer than they may.
+        assert!(matches!(busy.await.unwrap(), Ok(()) | Err(Error::Unavailable(_))));
+    }
 }
 
 /// Words that are in no constant text.

@@ -67,7 +67,7 @@ pub(crate) async fn good(raw: &Raw<'_>, cast: &Cast) -> Vec<Good> {
     let asked = raw.ask(bot, "yannick", &action).await;
     let mut answer = phone.prepare(raw, &asked, "deny").await;
     answer["reason"] = json!("not on a Friday");
-    let reference = raw.page(bot, "yannick").await;
+    let (reference, other) = (raw.page(bot, "yannick").await, raw.page(bot, "yannick").await);
     // Nobody listens there, and nothing of this kind is sealed.
     let hook = json!({"url": "http://127.0.0.1:1024/x", "kinds": ["nothing."]});
     let webhook = raw.post(As::Operator, "/v1/webhooks", &hook).await.expect(201).id();
@@ -88,9 +88,7 @@ pub(crate) async fn good(raw: &Raw<'_>, cast: &Cast) -> Vec<Good> {
         "origin": {"platform": "slack", "workspace": "T1", "room": "C1", "message": "1.2"}});
     let chat = json!({"platform": "slack", "workspace": "T1", "user": "U2"});
     let link = raw.post(As::Bot(bot), "/v1/chat-identities/codes", &chat).await.expect(201).body["code"].clone();
-    let incident = |verb: &str| format!("/v1/incidents/{reference}/{verb}");
-    let route = |who, method, path: &str, body| Good { who, method, path: path.to_owned(), body };
-    vec![
+    let mut all = vec![
         route(Who::Bot, "POST", "/v1/approvals", ask),
         route(Who::Phone, "POST", &format!("/v1/approvals/{asked}/challenge"), json!({"verdict": "approve"})),
         route(Who::Phone, "POST", &format!("/v1/approvals/{asked}/answers"), answer),
@@ -99,9 +97,6 @@ pub(crate) async fn good(raw: &Raw<'_>, cast: &Cast) -> Vec<Good> {
         route(Who::Operator, "POST", "/v1/keys/rotate", json!({})),
         route(Who::Nobody, "POST", &format!("/v1/receipts/{}", "A".repeat(43)), json!({"event": "opened"})),
         route(Who::Bot, "POST", "/v1/incidents", page),
-        route(Who::Bot, "POST", &incident("acknowledge"), json!({"actor": "@yannick"})),
-        route(Who::Bot, "POST", &incident("resolve"), json!({"actor": "@yannick"})),
-        route(Who::Phone, "POST", &incident("not-me"), json!({})),
         route(Who::Operator, "POST", "/v1/enrollments", json!({"user": "@yannick"})),
         route(Who::Nobody, "POST", "/v1/logins", raw.world.blank_phone().prepare_login("cli", "@yannick", "A laptop").unwrap()),
         route(Who::Nobody, "POST", "/v1/enrollments/claim", blank.claim(&raw.code("yannick").await)),
@@ -142,6 +137,112 @@ pub(crate) async fn good(raw: &Raw<'_>, cast: &Cast) -> Vec<Good> {
         route(Who::Operator, "POST", &format!("/v1/webhooks/{webhook}/rotate"), json!({"overlap": 60})),
         route(Who::Operator, "POST", &format!("/v1/webhooks/{webhook}/enable"), json!({})),
         route(Who::Operator, "POST", &format!("/v1/webhooks/{webhook}/test"), json!({})),
+    ];
+    all.extend(acts(&reference, &other));
+    all.extend(schedules(raw).await);
+    all.extend(services(raw).await);
+    all
+}
+
+fn route(who: Who, method: &'static str, path: &str, body: Value) -> Good {
+    Good { who, method, path: path.to_owned(), body }
+}
+
+/// What is done to an incident.
+fn acts(reference: &str, other: &str) -> Vec<Good> {
+    let incident = |verb: &str| format!("/v1/incidents/{reference}/{verb}");
+    vec![
+        route(Who::Bot, "POST", &incident("acknowledge"), json!({"actor": "@yannick"})),
+        route(
+            Who::Bot,
+            "POST",
+            &incident("escalate"),
+            json!({"to": ["@yannick"], "message": "I need some help", "actor": "@yannick"}),
+        ),
+        route(Who::Bot, "POST", &incident("reassign"), json!({"to": ["@yannick"], "actor": "@yannick"})),
+        route(Who::Bot, "POST", &incident("responders"), json!({"to": ["@yannick"], "actor": "@yannick"})),
+        route(Who::Bot, "POST", &incident("snooze"), json!({"for_seconds": 600, "actor": "@yannick"})),
+        route(Who::Bot, "POST", &incident("wake"), json!({"actor": "@yannick"})),
+        route(Who::Bot, "POST", &incident("notes"), json!({"text": "the disk is full", "actor": "@yannick"})),
+        route(Who::Bot, "POST", &incident("urgency"), json!({"urgency": "low", "actor": "@yannick"})),
+        route(Who::Phone, "POST", "/v1/me/acknowledge-all", json!({})),
+        route(Who::Bot, "POST", &incident("resolve"), json!({"actor": "@yannick"})),
+        route(Who::Bot, "POST", &incident("reopen"), json!({"actor": "@yannick"})),
+        route(Who::Bot, "POST", &incident("merge"), json!({"into": other, "actor": "@yannick"})),
+        route(Who::Phone, "POST", &incident("not-me"), json!({})),
+        route(
+            Who::Phone,
+            "PUT",
+            "/v1/me/paging-rules",
+            json!({"high": {"ways": [{"after_minutes": 0, "way": "loud"}], "repeat_minutes": 2, "once": false},
+                "low": {"ways": [{"after_minutes": 10, "way": "push"}], "once": true},
+                "quiet_hours": {"zone": "Europe/Paris", "hours": ["mon-fri 22:00-07:00"]},
+                "only": [{"teams": ["ops"], "services": ["api"], "urgency": "high", "labels": {"env": "production"}}]}),
+        ),
+    ]
+}
+
+/// Who is on call when.
+async fn schedules(raw: &Raw<'_>) -> Vec<Good> {
+    let layer = json!({"name": "primary", "people": ["@yannick"], "shift": "1 week", "first": "2027-01-11T09:00",
+        "hours": ["mon-fri 09:00-18:00"], "until": "2028-01-11T09:00"});
+    let schedule = json!({"team": "pagers", "zone": "Europe/Paris", "layers": [layer]});
+    raw.post(As::Operator, "/v1/teams", &json!({"name": "pagers"})).await.expect(201);
+    raw.shot(As::Operator, "PUT", "/v1/schedules/days").json(&schedule).fire().await.expect(201);
+    let mut named = schedule.clone();
+    named["name"] = json!("nights");
+    let taken = json!({"user": "@yannick", "from": "2027-02-01T09:00", "until": "2027-02-02T09:00"});
+    vec![
+        route(Who::Operator, "POST", "/v1/schedules", named),
+        route(Who::Operator, "PUT", "/v1/schedules/days", schedule),
+        route(Who::Operator, "POST", "/v1/schedules/days/overrides", taken),
+        route(Who::Phone, "POST", "/v1/calendar-feeds", json!({"schedule": "days"})),
+    ]
+}
+
+/// What breaks, and who is paged.
+async fn services(raw: &Raw<'_>) -> Vec<Good> {
+    raw.post(As::Operator, "/v1/teams", &json!({"name": "paged"})).await.expect(201);
+    raw.post(As::Operator, "/v1/services", &json!({"name": "web", "team": "paged"})).await.expect(201);
+    let prom = json!({"name": "prom", "kind": "events"});
+    raw.post(As::Operator, "/v1/services/web/integrations", &prom).await.expect(201);
+    let escalation = json!({"team": "paged", "steps": [{"to": ["@yannick", "team:paged"], "escalate_after_minutes": 5}],
+        "repeats": 2, "last_resort": ["@yannick"]});
+    let named_escalation = {
+        let mut named = escalation.clone();
+        named["name"] = json!("calm");
+        named
+    };
+    raw.shot(As::Operator, "PUT", "/v1/escalation-policies/paged").json(&escalation).fire().await.expect(201);
+    let settings = json!({"urgency": "high", "acknowledgement_seconds": 600, "group_by": ["cluster"], "group_seconds": 60,
+        "reopen_seconds": 60});
+    let hook = json!({"name": "hook", "kind": "generic", "mapping": {"summary": "/text", "source": "/host", "dedup_key": "/id",
+        "severity": {"at": "/level", "values": {"page": "critical"}}, "action": {"at": "/status", "values": {"ok": "resolve"}},
+        "details": ""}});
+    vec![
+        route(
+            Who::Operator,
+            "POST",
+            "/v1/services",
+            json!({"name": "api", "team": "paged", "policy": "paged", "settings": settings}),
+        ),
+        route(Who::Operator, "PUT", "/v1/services/web", json!({"team": "paged", "policy": "paged", "settings": settings})),
+        route(Who::Operator, "POST", "/v1/services/web/integrations", hook),
+        route(
+            Who::Operator,
+            "POST",
+            "/v1/services/web/integrations",
+            json!({"name": "cron", "kind": "heartbeat", "every_seconds": 60, "grace_seconds": 30}),
+        ),
+        route(Who::Operator, "POST", "/v1/services/web/integrations/prom/rotate", json!({"overlap_seconds": 60})),
+        route(Who::Operator, "POST", "/v1/escalation-policies", named_escalation),
+        route(Who::Operator, "PUT", "/v1/escalation-policies/paged", escalation),
+        route(
+            Who::Operator,
+            "POST",
+            "/v1/maintenance",
+            json!({"service": "web", "from": raw.world.clock.now(), "for_seconds": 600, "reason": "a move"}),
+        ),
     ]
 }
 

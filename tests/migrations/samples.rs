@@ -70,7 +70,7 @@ macro_rules! samples {
 
 /// A sample of every table that a migration does not fill itself, in an order that their foreign keys allow.
 pub(crate) fn all() -> Vec<Sample> {
-    [people(), approvals(), policies(), incidents(), machinery()].into_iter().flatten().collect()
+    [people(), approvals(), policies(), paging(), incidents(), machinery()].into_iter().flatten().collect()
 }
 
 const USER: Value = Id(1);
@@ -114,6 +114,7 @@ fn people() -> Vec<Sample> {
         provider_tokens { name: Text("apns/DEF123GHIJ/ABC123DEFG"), token_sealed: Bytes(7, 60), minted_at: Int(NOW) }
         push_registrations {
             device_id: DEVICE, address_sealed: Bytes(0x5e, 180), registered_at: Int(NOW), retired_at: Null, kind: Text("apns"),
+            heard_at: Int(NOW), address_mac: DIGEST,
         }
         passkeys {
             id: PASSKEY, user_id: USER, device_id: DEVICE, name: Text("iCloud"), credential_id: Bytes(0xc1, 20),
@@ -184,7 +185,7 @@ fn approvals() -> Vec<Sample> {
 }
 
 fn policies() -> Vec<Sample> {
-    let (team, act) = (Id(19), Id(20));
+    let (team, act) = (TEAM, Id(20));
     samples! {
         teams { id: team.clone(), name: Text("ops"), created_at: Int(NOW) }
         team_members { team_id: team.clone(), user_id: USER, added_at: Int(NOW) }
@@ -205,16 +206,72 @@ fn policies() -> Vec<Sample> {
     }
 }
 
+const TEAM: Value = Id(19);
+const SERVICE: Value = Id(52);
+const INTEGRATION: Value = Id(53);
+const INCIDENT: Value = Id(32);
+
+fn paging() -> Vec<Sample> {
+    let (policy, schedule) = (Id(51), Id(54));
+    samples! {
+        escalation_policies {
+            id: policy.clone(), name: Text("api"), team_id: TEAM,
+            steps: Json(r#"[{"targets":["usr_0199e5d0000070008000000000000001"],"escalate_after":300}]"#), repeats: Int(1),
+            last_resort: Json("[]"), created_at: Int(NOW), removed_at: Null,
+        }
+        services {
+            id: SERVICE, name: Text("api"), team_id: TEAM, policy_id: policy.clone(), settings: Json(r#"{"urgency":"by_severity"}"#),
+            created_at: Int(NOW), removed_at: Null,
+        }
+        integrations {
+            id: INTEGRATION, service_id: SERVICE, name: Text("nightly backup"), kind: Text("heartbeat"), key_sha256: DIGEST,
+            previous_key_sha256: DIGEST, previous_key_until: Int(NOW + 60 * MINUTE), settings: Json(r#"{"every_seconds":60}"#),
+            created_at: Int(NOW), revoked_at: Null, beat_at: Int(NOW), beat_due_at: Int(NOW + MINUTE),
+        }
+        schedules {
+            id: schedule.clone(), name: Text("api-nights"), team_id: TEAM, zone: Text("Europe/Paris"), layers: Json("[]"),
+            created_at: Int(NOW), changed_at: Int(NOW), removed_at: Null, holder_id: USER, hand_over_at: Int(NOW + MINUTE),
+            gaps_told: Json(r#"{"near":[],"hours":true}"#),
+        }
+        overrides {
+            id: Id(55), schedule_id: schedule.clone(), user_id: USER, instead_of_id: Null, from_at: Int(NOW), until_at: Int(NOW + MINUTE),
+            made_by: Json(r#"{"kind":"operator"}"#), created_at: Int(NOW), removed_at: Null,
+        }
+        calendar_feeds {
+            id: Id(56), capability_sha256: DIGEST, user_id: USER, schedule_id: schedule.clone(), created_at: Int(NOW), revoked_at: Null,
+        }
+        paging_rules { user_id: USER, rules: Json("{}"), updated_at: Int(NOW) }
+        maintenance_windows {
+            id: Id(57), service_id: SERVICE, team_id: Null, from_at: Int(NOW), until_at: Int(NOW + MINUTE), reason: Text("new disks"),
+            made_by: Json(r#"{"kind":"operator"}"#), created_at: Int(NOW), ended_at: Null,
+        }
+    }
+}
+
 fn incidents() -> Vec<Sample> {
-    let (incident, notification) = (Id(32), Id(33));
+    let (incident, notification) = (INCIDENT, Id(33));
     samples! {
         incidents {
             id: incident.clone(), ref: Text("PIHXOC6"), title: Text("All your apps are down"), details: Null,
             links: Json(r#"["https://grafana.example.com/d/1"]"#), urgency: Text("high"),
             opened_by: Json(r#"{"kind":"bot","bot":"bot_0199e5d0000070008000000000000002"}"#),
             plan: Json(r#"{"steps":[{"targets":["usr_0199e5d0000070008000000000000001"]}]}"#), state: Text("triggered"), step: Int(0),
-            ring: Int(1), rings_left: Int(4), timer_at: Int(NOW + MINUTE), acted_by: Null, acted_via: Null, acted_at: Null,
-            created_at: Int(NOW),
+            ring: Int(1), timer_at: Int(NOW + MINUTE), acted_by: Null, acted_via: Null, acted_at: Null, created_at: Int(NOW),
+            service_id: SERVICE, team_id: TEAM, labels: Json(r#"{"env":"production"}"#), reports: Int(2), pass: Int(0),
+            since_at: Int(NOW), rung_at: Int(NOW), acted_source_id: Null, snoozed: Int(0), merged_into_id: Null,
+        }
+        incident_responders { incident_id: incident.clone(), user_id: USER, since_at: Int(NOW), rung_at: Int(NOW) }
+        bundles {
+            id: Id(59), user_id: USER, kind: Text("storm"), group_id: TEAM, round: Int(1), rung_at: Int(NOW), told_at: Int(NOW + 1),
+            due_at: Int(NOW + MINUTE),
+        }
+        bundle_incidents { bundle_id: Id(59), incident_id: incident.clone(), folded_at: Int(NOW), counted_at: Int(NOW + 1) }
+        alerts {
+            id: Id(58), integration_id: INTEGRATION, service_id: SERVICE, dedup_key: Text("db1/disk"), state: Text("closed"),
+            incident_id: incident.clone(), severity: Text("critical"), summary: Text("disk full"), source: Text("db1"), details: Json("{}"),
+            labels: Json("{}"), links: Json("[]"), reports: Int(3), openings: Json(r#"["2027-01-15T08:00:00Z"]"#),
+            suppressed_by: Null, group_sha256: DIGEST, paged_at: Int(NOW), closes_at: Null,
+            first_at: Int(NOW), last_at: Int(NOW + 1), closed_at: Int(NOW + 1),
         }
         notifications {
             id: notification.clone(), user_id: USER, subject_id: incident.clone(), round: Int(1),
@@ -225,7 +282,11 @@ fn incidents() -> Vec<Sample> {
             id: Id(34), notification_id: notification.clone(), device_id: DEVICE, channel: Text("apns"), urgency: Text("high"),
             step: Int(1), state: Text("accepted"), detail: Text("201"), created_at: Int(NOW), finished_at: Int(NOW + 1),
             due_at: Int(NOW), lease: Int(1), tries: Int(0), route_down_at: Int(NOW), received_at: Int(NOW + 2),
-            displayed_at: Int(NOW + 3), opened_at: Int(NOW + 4),
+            displayed_at: Int(NOW + 3), opened_at: Int(NOW + 4), registered_at: Int(NOW), asked: Int(1), unsure_at: Int(NOW + 1),
+        }
+        withdrawals {
+            subject_id: incident.clone(), content: Json(r#"{"title":"Resolved by Ys Example"}"#), answered_on: DEVICE,
+            created_at: Int(NOW), expires_at: Int(NOW + 60 * MINUTE), user_id: USER, device_id: DEVICE,
         }
     }
 }
@@ -239,7 +300,7 @@ fn machinery() -> Vec<Sample> {
         }
         jobs {
             id: Id(48), kind: Text("fail_over"), subject_id: Id(33), due_at: Int(NOW), lease: Int(1), tries: Int(1), created_at: Int(NOW),
-            last_error: Text("503"), buried_at: Null,
+            last_error: Text("503"), buried_at: Null, urgent: Int(1),
         }
         journal {
             id: Id(49), seq: Null, at: Int(NOW), kind: Text("approval.requested"), actor: Json(r#"{"kind":"system"}"#),
@@ -288,12 +349,31 @@ fn unloved() -> Vec<(&'static str, &'static str, Value)> {
         ("grants", "redeemed_at", Null),
         ("incidents", "timer_at", Null),
         ("incidents", "urgency", Text("medium")),
+        ("incidents", "snoozed", Int(2)),
+        ("incidents", "service_id", Id(99)),
+        ("services", "team_id", Null),
+        ("integrations", "kind", Text("events")),
+        ("integrations", "kind", Text("carrier pigeon")),
+        ("overrides", "until_at", Int(NOW)),
+        ("maintenance_windows", "until_at", Int(NOW)),
+        ("maintenance_windows", "service_id", Null),
+        ("maintenance_windows", "team_id", TEAM),
+        ("alerts", "state", Text("open")),
+        ("alerts", "severity", Text("bad")),
+        ("alerts", "closed_at", Null),
+        ("alerts", "closes_at", Int(NOW)),
+        ("alerts", "paged_at", Null),
+        ("incident_responders", "user_id", Id(99)),
         ("attempts", "state", Text("lost")),
         ("attempts", "channel", Text("pigeon")),
         ("attempts", "channel", Text("mail")),
         ("attempts", "urgency", Text("medium")),
         ("push_registrations", "kind", Text("mail")),
+        ("withdrawals", "user_id", Null),
+        ("withdrawals", "user_id", Id(99)),
         ("jobs", "due_at", Null),
+        ("jobs", "urgent", Int(2)),
+        ("bundles", "kind", Text("flood")),
         ("absences", "until_at", Int(NOW)),
         ("absences", "delegate_id", USER),
         ("absences", "delegate_id", Id(99)),

@@ -33,7 +33,59 @@ const TABLE: &[(&str, &str)] = &[
     ("GET /v1/incidents/{ref}/deliveries", "1 3333+3 ++ 3"),
     ("POST /v1/incidents/{ref}/acknowledge", "1 333+33 ++ 3"),
     ("POST /v1/incidents/{ref}/resolve", "1 333+33 ++ 3"),
+    ("POST /v1/incidents/{ref}/escalate", "1 333+33 ++ 3"),
+    ("POST /v1/incidents/{ref}/reassign", "1 333+33 ++ 3"),
+    ("POST /v1/incidents/{ref}/responders", "1 333+33 ++ 3"),
+    ("POST /v1/incidents/{ref}/snooze", "1 333+33 ++ 3"),
+    ("POST /v1/incidents/{ref}/wake", "1 333+33 ++ 3"),
+    ("POST /v1/incidents/{ref}/notes", "1 333+33 ++ 3"),
+    ("POST /v1/incidents/{ref}/merge", "1 333+33 ++ 3"),
+    ("POST /v1/incidents/{ref}/urgency", "1 333+33 ++ 3"),
+    ("POST /v1/incidents/{ref}/reopen", "1 333+33 ++ 3"),
     ("POST /v1/incidents/{ref}/not-me", "1 333333 ++ 3"),
+    ("POST /v1/schedules", "1 333333 3+ +"),
+    ("GET /v1/schedules", "1 3333+3 ++ +"),
+    ("GET /v1/schedules/{name}", "1 3333+3 ++ +"),
+    ("PUT /v1/schedules/{name}", "1 333333 3+ +"),
+    ("DELETE /v1/schedules/{name}", "1 333333 3+ +"),
+    ("GET /v1/schedules/{name}/shifts", "1 3333+3 ++ +"),
+    // Members give away the pager of the schedules they are on.
+    ("POST /v1/schedules/{name}/overrides", "1 333333 ++ +"),
+    ("DELETE /v1/schedules/{name}/overrides/{ovr}", "1 333333 ++ +"),
+    ("GET /v1/on-call", "1 3333+3 ++ +"),
+    ("GET /v1/me/shifts", "1 333333 ++ 3"),
+    ("POST /v1/calendar-feeds", "1 333333 ++ 3"),
+    ("GET /v1/calendar-feeds", "1 333333 ++ 3"),
+    ("DELETE /v1/calendar-feeds/{cal}", "1 333333 ++ +"),
+    ("GET /calendar/{capability}", "+ ++++++ ++ +"),
+    ("POST /v2/enqueue", "+ ++++++ ++ +"),
+    ("POST /v2/change/enqueue", "+ ++++++ ++ +"),
+    ("POST /ingest/{key}/alertmanager", "+ ++++++ ++ +"),
+    ("POST /ingest/{key}/grafana", "+ ++++++ ++ +"),
+    ("PUT /ingest/{key}/grafana", "+ ++++++ ++ +"),
+    ("POST /ingest/{key}/generic", "+ ++++++ ++ +"),
+    ("POST /heartbeat/{key}", "+ ++++++ ++ +"),
+    ("GET /heartbeat/{key}", "+ ++++++ ++ +"),
+    ("GET /v1/incidents/{ref}/timeline", "1 3333+3 ++ 3"),
+    ("POST /v1/me/acknowledge-all", "1 333+33 ++ 3"),
+    ("POST /v1/services", "1 333333 3+ +"),
+    ("GET /v1/services", "1 3333+3 ++ +"),
+    ("GET /v1/services/{name}", "1 3333+3 ++ +"),
+    ("PUT /v1/services/{name}", "1 333333 3+ +"),
+    ("DELETE /v1/services/{name}", "1 333333 3+ +"),
+    ("POST /v1/services/{name}/integrations", "1 333333 3+ +"),
+    ("GET /v1/services/{name}/integrations", "1 333333 3+ +"),
+    ("DELETE /v1/services/{name}/integrations/{name}", "1 333333 3+ +"),
+    ("POST /v1/services/{name}/integrations/{name}/rotate", "1 333333 3+ +"),
+    ("POST /v1/escalation-policies", "1 333333 3+ +"),
+    ("GET /v1/escalation-policies", "1 3333+3 ++ +"),
+    ("GET /v1/escalation-policies/{name}", "1 3333+3 ++ +"),
+    ("PUT /v1/escalation-policies/{name}", "1 333333 3+ +"),
+    ("DELETE /v1/escalation-policies/{name}", "1 333333 3+ +"),
+    // A member of the team may.
+    ("POST /v1/maintenance", "1 333333 ++ +"),
+    ("GET /v1/maintenance", "1 3333+3 ++ +"),
+    ("DELETE /v1/maintenance/{mnt}", "1 333333 ++ +"),
     ("POST /v1/enrollments", "1 333333 3+ +"),
     ("POST /v1/devices/{dev}/challenge", "1 333333 ++ 3"),
     ("POST /v1/devices/{dev}/confirm", "1 333333 ++ 3"),
@@ -52,6 +104,10 @@ const TABLE: &[(&str, &str)] = &[
     ("DELETE /v1/passkeys/{pky}", "1 333333 ++ 3"),
     ("GET /v1/me", "1 333333 ++ 3"),
     ("POST /v1/me/test-page", "1 333333 ++ 3"),
+    ("GET /v1/me/paging-rules", "1 333333 ++ 3"),
+    ("PUT /v1/me/paging-rules", "1 333333 ++ 3"),
+    ("GET /v1/users/{usr}/paging-rules", "1 333333 3+ +"),
+    ("GET /v1/readiness", "1 333333 3+ +"),
     ("PUT /v1/me/away", "1 333333 ++ 3"),
     ("DELETE /v1/me/away", "1 333333 ++ 3"),
     ("POST /v1/users", "1 333333 3+ +"),
@@ -126,6 +182,11 @@ mod stories {
             "POST /v1/grants/redeem" => json!({"grant": "a.b.c", "action": deploy("api", "production")}),
             "POST /v1/grants/{grt}/outcome" => json!({"outcome": "succeeded"}),
             "POST /v1/incidents" => json!({"title": "Down", "to": ["@nobody"]}),
+            "POST /v1/incidents/{ref}/reassign" | "POST /v1/incidents/{ref}/responders" => json!({"to": ["@nobody"]}),
+            "POST /v1/incidents/{ref}/snooze" => json!({"for_seconds": 60}),
+            "POST /v1/incidents/{ref}/notes" => json!({"text": "the disk is full"}),
+            "POST /v1/incidents/{ref}/merge" => json!({"into": "P000001"}),
+            "POST /v1/incidents/{ref}/urgency" => json!({"urgency": "low"}),
             "POST /v1/enrollments" => json!({"user": "@nobody"}),
             "POST /v1/logins" => {
                 let phone = raw.world.blank_phone();
@@ -146,6 +207,22 @@ mod stories {
             }
             "PUT /v1/me/email" | "PUT /v1/users/{usr}/email" => json!({"email": "ys@example.com"}),
             "POST /v1/teams" => json!({"name": "ops"}),
+            "POST /v1/services" => json!({"name": "api", "team": "nowhere"}),
+            "PUT /v1/services/{name}" => json!({"team": "nowhere"}),
+            "POST /v1/services/{name}/integrations" => json!({"name": "prom", "kind": "events"}),
+            "POST /v1/escalation-policies" => {
+                json!({"name": "api", "steps": [{"to": ["@nobody"], "escalate_after_minutes": 5}]})
+            }
+            "PUT /v1/escalation-policies/{name}" => json!({"steps": [{"to": ["@nobody"], "escalate_after_minutes": 5}]}),
+            "POST /v1/maintenance" => json!({"team": "nowhere", "for_seconds": 60, "reason": "a move"}),
+            // Of nobody that is there, so that nothing is made.
+            "POST /v1/schedules" => {
+                let mut schedule = crate::world::nights("@nobody");
+                schedule["name"] = json!("nights");
+                schedule
+            }
+            "PUT /v1/schedules/{name}" => crate::world::nights("@nobody"),
+            "POST /v1/schedules/{name}/overrides" => json!({"user": "@nobody", "for": "60m"}),
             // Of nobody that is there, so that nothing is made.
             "PUT /v1/policies/{name}" => json!({"require": {"groups": [{"quorum": 1, "teams": ["nowhere"]}]}}),
             "POST /v1/policies/test" => {
@@ -164,7 +241,7 @@ mod stories {
     /// Ids that parse and that nothing has.
     fn path(template: &str) -> String {
         let mut path = template.replace("{ref}", "P000000").replace("{name}", "nothing");
-        for kind in ["apr", "act", "dev", "pky", "usr", "bot", "grt", "whk", "frz", "cid"] {
+        for kind in ["apr", "act", "dev", "pky", "usr", "bot", "grt", "whk", "frz", "cid", "mnt", "ovr", "cal"] {
             path = path.replace(&format!("{{{kind}}}"), &format!("{kind}_{:032x}", 1));
         }
         path
@@ -202,7 +279,12 @@ mod stories {
     }
 
     /// Routes beside those of administrators that a device which recovers its person may not call yet.
-    const OF_THE_ESTABLISHED: [&str; 13] = [
+    const OF_THE_ESTABLISHED: [&str; 18] = [
+        "PUT /v1/me/paging-rules",
+        "POST /v1/schedules/{name}/overrides",
+        "DELETE /v1/schedules/{name}/overrides/{ovr}",
+        "POST /v1/maintenance",
+        "DELETE /v1/maintenance/{mnt}",
         "PUT /v1/me/email",
         "PUT /v1/me/away",
         "DELETE /v1/me/away",

@@ -26,6 +26,7 @@ engines! {
     a_retry_wakes_the_worker_that_sleeps_until_something_later
     a_buried_job_is_kept_and_never_claimed
     the_longest_due_come_first
+    what_is_urgent_comes_first_however_much_waits
     jobs_of_every_kind_come_back_as_they_went
 }
 
@@ -280,6 +281,47 @@ async fn the_longest_due_come_first(db: TestDb) {
         let claimed: BTreeSet<_> = claim(&store, now, 2).await.unwrap().into_iter().map(|job| job.subject).collect();
         assert_eq!(claimed, pair.iter().map(|(_, subject)| *subject).collect());
     }
+}
+
+/// As after a restart with many timers: nothing that waits for later is looked at, and what is due goes urgent first, oldest first.
+async fn what_is_urgent_comes_first_however_much_waits(db: TestDb) {
+    let (store, queue, _handoff) = house(&db).await;
+    let subject = |number: u64| Uuid::from_u128(u128::from(number));
+    let done: Result<()> = store
+        .write(move |tx| {
+            Box::pin(async move {
+                for number in 0..300 {
+                    // What can wait has been due for longer.
+                    let (waits, urgent) = (
+                        NOW.after(SECOND + Duration::from_millis(number)),
+                        NOW.after(SECOND * 2 + Duration::from_millis(number)),
+                    );
+                    queue.enqueue_as(tx, Kind::IncidentTimer, subject(1000 + number), waits, false).await?;
+                    queue.enqueue_as(tx, Kind::IncidentTimer, subject(number), urgent, true).await?;
+                    queue
+                        .enqueue_as(tx, Kind::IncidentTimer, subject(2000 + number), NOW.after(SECOND * 600), number % 2 == 0)
+                        .await?;
+                }
+                Ok(())
+            })
+        })
+        .await;
+    done.unwrap();
+    let now = NOW.after(SECOND * 60);
+    assert_eq!(jobs::next_due(&store).await.unwrap(), Some(NOW.after(SECOND)));
+    let expected: Vec<_> = (0..300).chain(1000..1300).collect();
+    for turn in expected.chunks(50) {
+        let mut claimed: Vec<_> = claim(&store, now, 50).await.unwrap().into_iter().map(|job| job.subject).collect();
+        claimed.sort_unstable();
+        assert_eq!(claimed, turn.iter().map(|number| subject(*number)).collect::<Vec<_>>());
+    }
+    assert!(claim(&store, now, 50).await.unwrap().is_empty());
+    // By then the leases have run out too: 450 urgent ones and 450 that can wait.
+    let claimed = claim(&store, NOW.after(SECOND * 600), 700).await.unwrap();
+    let is_urgent =
+        |job: &Job| matches!(job.subject.as_u128(), subject if subject < 1000 || (subject >= 2000 && subject % 2 == 0));
+    let urgent = claimed.iter().take_while(|job| is_urgent(job)).count();
+    assert_eq!((claimed.len(), urgent), (700, 450), "the urgent ones stand first");
 }
 
 async fn jobs_of_every_kind_come_back_as_they_went(db: TestDb) {

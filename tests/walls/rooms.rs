@@ -40,9 +40,11 @@ pub(super) const ROOMS: &[Room] = &[
     Room { name: "listening", may: &[GROUND, &["db", "delivery", "identity", "jobs", "journal", "push"]] },
     // Beside `push`: another way out, by the words of a server of our own.
     Room { name: "mail",      may: &[GROUND, &["push"]] },
+    // Bytes in, signals out: the words that paging has for them, and nothing that could do anything.
+    Room { name: "ingest",    may: &[&["paging::{types}", "secret", "text"]] },
     // Above them.
     Room { name: "engine",    may: &[GROUND, DOMAINS] },
-    Room { name: "http",      may: &[GROUND, DOMAINS, &["engine::{types}"]] },
+    Room { name: "http",      may: &[GROUND, DOMAINS, &["engine::{types}", "ingest"]] },
     Room { name: "server",    may: &[GROUND, DOMAINS, &["engine", "http", "mail"]] },
     Room { name: "demo",      may: &[GROUND, DOMAINS, &["client", "engine", "http", "server", "sim"]] },
     Room { name: "cli",       may: &[&["*"]] },
@@ -108,6 +110,7 @@ fn the_table_itself_keeps_the_walls() {
     only("push", &["clock", "id", "secret"]);
     only("sim", &["clock", "secret"]);
     only("mail", &[GROUND, &["push"]].concat());
+    only("ingest", &["paging::{types}", "secret", "text"]);
     for ground in GROUND {
         only(ground, GROUND);
     }

@@ -3,7 +3,7 @@
 //!
 //! **Invariants**
 //! - Everybody talks HTTP; nothing is done behind the server's back but reading the database to check it.
-//! - A push that no story expected, a due job that nobody did, a broken journal: each fails its test.
+//! - A push that no story expected, a due job that nobody did, an incident without a timer, a broken journal: each fails its test.
 
 #![allow(dead_code, unused_imports, unused_macros, reason = "every test program uses a part of it")]
 
@@ -53,6 +53,12 @@ pub(crate) fn seconds(seconds: u64) -> Duration {
 /// A deployment.
 pub(crate) fn deploy(app: &str, environment: &str) -> Value {
     json!({"type": "deploy", "target": environment, "params": {"app": app}})
+}
+
+/// A schedule of one person who is always on call.
+pub(crate) fn nights(handle: &str) -> Value {
+    let layer = json!({"name": "primary", "people": [handle], "shift": "1 week", "first": "2027-01-11T09:00"});
+    json!({"zone": "Europe/Paris", "layers": [layer]})
 }
 
 pub(crate) struct World {
@@ -261,6 +267,19 @@ impl World {
         self.journal().await.iter().filter(|entry| entry["kind"] == kind).count()
     }
 
+    /// That no incident waits without a timer: every triggered one has a live job for its next ring, and every acknowledged one for its
+    /// time-out, unless its plan has none.
+    pub(crate) async fn expect_timers(&self) {
+        let waiting = "state <> 'resolved' and timer_at is not null";
+        let live = "select 1 from jobs where subject_id = incidents.id and kind = 'incident_timer' and buried_at is null
+             and due_at <= incidents.timer_at";
+        let lost = self.db.number(&format!("select count(*) from incidents where {waiting} and not exists ({live})")).await;
+        assert_eq!(lost, 0, "an incident waits without a timer");
+        let endless = "select count(*) from incidents where timer_at is null
+             and (state = 'triggered' or state = 'acknowledged' and plan ->> 'acknowledgement_seconds' is not null)";
+        assert_eq!(self.db.number(endless).await, 0, "an incident waits for ever");
+    }
+
     /// Ends the story: nothing may be left over.
     pub(crate) async fn end(self) {
         self.settle().await;
@@ -274,6 +293,7 @@ impl World {
         self.journal().await;
         let buried = self.db.number("select count(*) from jobs where buried_at is not null").await;
         assert_eq!(buried, 0, "a job was buried");
+        self.expect_timers().await;
         self.server.stop().await;
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{Finding, fail, ok, warn};
 use crate::clock::Clock;
-use crate::config::{Config, Fcm as FcmSettings, Mail};
+use crate::config::{Config, Fcm as FcmSettings, Mail, MailSecurity};
 use crate::mail::Mailer;
 use crate::push::fcm::{Fcm, FcmConfig, Limits, ServiceAccount};
 
@@ -41,7 +41,8 @@ fn carrier(settings: &FcmSettings) -> Result<(Fcm, String), String> {
         ServiceAccount::parse(&json).map_err(|error| format!("fcm.service_account_file: {}: {error}", path.display()))?;
     let ca_pem = settings.ca_file.as_deref().map(std::fs::read).transpose().map_err(|error| format!("fcm.ca_file: {error}"))?;
     let project = account.project().to_owned();
-    let carrier = Fcm::new(FcmConfig { account, endpoint: settings.endpoint.clone(), ca_pem, limits: Limits::default() });
+    let config = FcmConfig { account, endpoint: settings.endpoint.clone(), ca_pem, limits: Limits::default() };
+    let carrier = Fcm::new(config, Clock::system());
     carrier.map(|carrier| (carrier, project)).map_err(|error| error.to_string())
 }
 
@@ -51,8 +52,19 @@ async fn mail(settings: &Mail) -> Finding {
         Err(error) => return fail(MAIL, error.to_string()),
     };
     match mailer.try_out().await {
-        Ok(()) => ok(MAIL, format!("{} takes mail from {}", settings.server.host, settings.from)),
+        Ok(()) => {
+            let advice = advice(settings.server.security);
+            ok(MAIL, format!("{} takes mail from {}{advice}", settings.server.host, settings.from))
+        }
         Err(why) => warn(MAIL, format!("{why}; until then nobody is written to")),
+    }
+}
+
+/// TLS from the first byte leaves nothing to be read or changed before it begins (RFC 8314 section 3).
+fn advice(security: MailSecurity) -> &'static str {
+    match security {
+        MailSecurity::StartTls => "; TLS begins with STARTTLS: where the server offers smtps:// (port 465), prefer that",
+        MailSecurity::Wrapped | MailSecurity::Plain => "",
     }
 }
 
@@ -60,6 +72,7 @@ async fn mail(settings: &Mail) -> Finding {
 mod tests {
     use super::super::Level;
     use super::*;
+    use crate::sim::smtp::Smtp;
 
     fn at(pairs: &[(&str, &str)]) -> Config {
         Config::load(None, pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))).unwrap()
@@ -78,6 +91,27 @@ mod tests {
             let [found] = &examine(&at(&[("PHONEOPS_FCM_SERVICE_ACCOUNT_FILE", path)])).await[..] else { panic!("one finding") };
             assert!(found.level == Level::Fail && found.why.starts_with("fcm.service_account_file: "), "{found:?}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_server_that_takes_mail_is_fine_and_better_with_tls_from_the_first_byte() {
+        let smtp = Smtp::start(Clock::system()).await.unwrap();
+        let ca_file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(ca_file.path(), smtp.authority()).unwrap();
+        for (server, prefers) in [
+            (format!("smtps://localhost:{}", smtp.tls_address().port()), false),
+            (format!("smtp://localhost:{}?starttls", smtp.address().port()), true),
+            (format!("smtp://localhost:{}", smtp.address().port()), false),
+        ] {
+            let config = at(&[
+                ("PHONEOPS_MAIL_SERVER", &server),
+                ("PHONEOPS_MAIL_FROM", "phoneops@example.com"),
+                ("PHONEOPS_MAIL_CA_FILE", ca_file.path().to_str().unwrap()),
+            ]);
+            let [found] = &examine(&config).await[..] else { panic!("one finding") };
+            assert_eq!((found.level, found.why.contains("prefer")), (Level::Ok, prefers), "{found:?}");
+        }
+        assert!(smtp.letters().is_empty());
     }
 
     #[tokio::test]

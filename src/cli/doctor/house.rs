@@ -28,6 +28,8 @@ const POLICIES: &str = "policies";
 const RECOVERY: &str = "recovery";
 const FREEZES: &str = "freezes";
 const ROUTES: &str = "routes";
+const READINESS: &str = "readiness";
+const ESCALATION: &str = "escalation";
 
 /// As `/readyz` sees it: beyond this, deadlines do not mean the same on both sides.
 const MAX_SKEW: Duration = Duration::from_secs(2);
@@ -68,8 +70,11 @@ async fn running(config: &Config, client: &Client) -> Vec<Finding> {
     };
     findings.push(fallback(config, found));
     findings.extend(client.get("/v1/policies").await.ok().and_then(|reply| taps(&reply.body)));
+    findings.extend(client.get("/v1/escalation-policies").await.ok().and_then(|reply| silent(&reply.body)));
     findings.extend(recoveries(client).await);
+    findings.extend(client.get("/v1/readiness").await.ok().map(|reply| readiness(&reply.body)));
     findings.extend(client.get("/v1/freezes").await.ok().and_then(|reply| frozen(&reply.body)));
+    findings.extend(super::on_call::examine(client).await);
     findings
 }
 
@@ -80,6 +85,19 @@ fn routes(ready: &Value) -> Vec<Finding> {
         .map(|route| fail(ROUTES, format!("{route} fails and is left alone: its log says why (`route.opened` in the journal)")))
         .collect();
     if found.is_empty() { vec![ok(ROUTES, "none is down")] } else { found }
+}
+
+/// Who may be paged, and whether any phone of theirs said lately that a push came.
+fn readiness(body: &Value) -> Finding {
+    let all = body["responders"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let silent = all.iter().filter(|responder| responder["ready"] != true);
+    let names: Vec<_> =
+        silent.map(|responder| format!("@{}", line(responder["user"]["handle"].as_str().unwrap_or_default(), 80))).collect();
+    if names.is_empty() {
+        return ok(READINESS, format!("everybody who may be paged was heard of lately ({})", all.len()));
+    }
+    let why = "no phone of theirs said in 30 days that a push came: let them send themselves a test page";
+    warn(READINESS, format!("{} of {}: {why}: {}", names.len(), all.len(), names.join(", ")))
 }
 
 /// People with a device that recovers them and decides nothing yet: whoever did not ask for it has until then to end it.
@@ -123,6 +141,18 @@ fn taps(body: &serde_json::Value) -> Option<Finding> {
     let why =
         || format!("{} takes a tap, which is for low risk only: ask for a code or a passkey where it matters", names.join(", "));
     (!names.is_empty()).then(|| warn(POLICIES, why()))
+}
+
+/// Whom escalation policies name and would not reach now.
+fn silent(body: &serde_json::Value) -> Option<Finding> {
+    let policies = body["escalation_policies"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let of = |policy: &serde_json::Value| {
+        let name = line(policy["name"].as_str().unwrap_or_default(), 80);
+        let warnings = policy["warnings"].as_array().cloned().unwrap_or_default();
+        warnings.into_iter().filter_map(move |text| Some(format!("{name}: {}", line(text.as_str()?, 200)))).collect::<Vec<_>>()
+    };
+    let all: Vec<_> = policies.iter().flat_map(of).collect();
+    (!all.is_empty()).then(|| warn(ESCALATION, format!("{}; a page goes on to the next step there", all.join("; "))))
 }
 
 /// What a person has to be reached on and to approve with.
@@ -276,6 +306,14 @@ mod tests {
         let found = |ready| routes(&ready).iter().map(Finding::line).collect::<Vec<_>>().concat();
         assert!(found(serde_json::json!({"status": "ok", "routes_down": ["apns"]})).contains("apns fails"));
         assert!(found(serde_json::json!({"status": "ok", "routes_down": []})).contains("none is down"));
+    }
+
+    #[test]
+    fn who_was_not_heard_of_is_named() {
+        let one = |handle: &str, ready: bool| serde_json::json!({"user": {"handle": handle}, "ready": ready});
+        let found = readiness(&serde_json::json!({"responders": [one("yannick", true), one("zoe", false)]}));
+        assert!(found.level == Level::Warn && found.why.starts_with("1 of 2: ") && found.why.ends_with(": @zoe"), "{found:?}");
+        assert_eq!(readiness(&serde_json::json!({"responders": [one("yannick", true)]})).level, Level::Ok);
     }
 
     #[tokio::test]

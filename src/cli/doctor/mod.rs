@@ -8,6 +8,7 @@
 mod carriers;
 mod files;
 mod house;
+mod on_call;
 mod settings;
 
 use clap::Args;

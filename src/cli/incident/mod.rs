@@ -1,23 +1,26 @@
 //! `phoneops incident`: what rings, who has it, and ending it.
 
+mod acts;
 mod words;
 
 use std::time::Duration;
 
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 use serde_json::{Value, json};
 
 use super::connect::{At, has_token};
+use super::page::Urgency;
 use super::reply::read;
 use super::words::table;
 use super::{Failure, Out, Outcome};
 use crate::client::{Client, Error, Reply};
 use crate::clock::{Clock, Timestamp};
-use crate::identity::Who;
+use crate::identity::{Handle, Who};
 use crate::paging::Reference;
-use words::{Incident, Verb};
+pub(super) use acts::Ack;
+use words::{Incident, Line, Verb};
 
-/// List, show, acknowledge and resolve incidents
+/// List and show incidents, and act on them
 ///
 /// As the bot whose token is in `PHONEOPS_TOKEN` or in the file that `PHONEOPS_TOKEN_FILE` names.
 #[derive(Debug, Args)]
@@ -41,6 +44,36 @@ enum Act {
     /// End an incident for a person
     #[command(after_help = "Example:\n  phoneops incident resolve P7K3M2X --actor @yannick")]
     Resolve(OnOne),
+    /// Hand an incident on: to people, or to the next step
+    #[command(after_help = "Example:\n  phoneops incident escalate P7K3M2X @ys --message \"I need some help\"")]
+    Escalate(acts::Escalate),
+    /// Hand an incident over: it begins anew with these people
+    #[command(after_help = "Example:\n  phoneops incident reassign P7K3M2X @ys,team:api")]
+    Reassign(acts::Handing),
+    /// Ask others to look at an incident as well
+    #[command(after_help = "Example:\n  phoneops incident add P7K3M2X @ys")]
+    Add(acts::Handing),
+    /// Put an incident off: it rings again then
+    #[command(after_help = "Example:\n  phoneops incident snooze P7K3M2X 30m")]
+    Snooze(acts::Snooze),
+    /// Put an incident off no longer: it rings
+    #[command(after_help = "Example:\n  phoneops incident wake P7K3M2X")]
+    Wake(OnOne),
+    /// Write something down about an incident
+    #[command(after_help = "Example:\n  phoneops incident note P7K3M2X \"the disk is full\"")]
+    Note(acts::Note),
+    /// Let another incident go on in the place of this one
+    #[command(after_help = "Example:\n  phoneops incident merge P7K3M2X P7K3M2Y")]
+    Merge(acts::Merge),
+    /// Say how loud an incident is
+    #[command(after_help = "Example:\n  phoneops incident urgency P7K3M2X low")]
+    Urgency(acts::Sound),
+    /// Say that an incident was not over: it rings
+    #[command(after_help = "Example:\n  phoneops incident reopen P7K3M2X")]
+    Reopen(OnOne),
+    /// Tell what happened to an incident
+    #[command(after_help = "Example:\n  phoneops incident timeline P7K3M2X")]
+    Timeline(Show),
 }
 
 #[derive(Debug, Args)]
@@ -50,9 +83,45 @@ struct List {
     /// Resolved ones too
     #[arg(long)]
     all: bool,
+    /// Only those that rang for you
+    #[arg(long)]
+    mine: bool,
+    /// Only those that stand so
+    #[arg(long, value_enum)]
+    state: Option<Standing>,
+    /// Only those of this service
+    #[arg(long, value_name = "NAME")]
+    service: Option<Handle>,
+    /// Only those of this team's services
+    #[arg(long, value_name = "NAME")]
+    team: Option<Handle>,
+    /// Only those that are so loud
+    #[arg(long, value_enum)]
+    urgency: Option<Urgency>,
     /// Print JSON
     #[arg(long)]
     json: bool,
+}
+
+/// Where an incident stands.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Standing {
+    /// It rings
+    Triggered,
+    /// Somebody has it, or put it off
+    Acknowledged,
+    /// It is over
+    Resolved,
+}
+
+impl Standing {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Triggered => "triggered",
+            Self::Acknowledged => "acknowledged",
+            Self::Resolved => "resolved",
+        }
+    }
 }
 
 #[derive(Debug, Args)]
@@ -89,6 +158,16 @@ impl Command {
             Act::Show(show) => show.run(out).await,
             Act::Ack(ack) => ack.run(Verb::Acknowledge, out).await,
             Act::Resolve(resolve) => resolve.run(Verb::Resolve, out).await,
+            Act::Escalate(escalate) => escalate.run(out).await,
+            Act::Reassign(handing) => handing.run("reassign", out).await,
+            Act::Add(handing) => handing.run("responders", out).await,
+            Act::Snooze(snooze) => snooze.run(out).await,
+            Act::Wake(one) => acts::rings(one, "wake", out).await,
+            Act::Note(note) => note.run(out).await,
+            Act::Merge(merge) => merge.run(out).await,
+            Act::Urgency(sound) => sound.run(out).await,
+            Act::Reopen(one) => acts::rings(one, "reopen", out).await,
+            Act::Timeline(show) => show.timeline(out).await,
         }
     }
 }
@@ -97,12 +176,27 @@ impl Command {
 const PAGE: usize = 100;
 
 impl List {
+    /// Names need no escaping.
+    fn query(&self) -> String {
+        let mut query = format!("all={}&mine={}", self.all, self.mine);
+        let named = [
+            ("state", self.state.map(Standing::as_str)),
+            ("service", self.service.as_ref().map(Handle::as_str)),
+            ("team", self.team.as_ref().map(Handle::as_str)),
+            ("urgency", self.urgency.map(Urgency::as_str)),
+        ];
+        for (name, value) in named {
+            query.extend(value.map(|value| format!("&{name}={value}")));
+        }
+        query
+    }
+
     async fn run(self, out: &mut Out) -> Result<Outcome, Failure> {
         let client = self.at.somebody()?;
         let mut all = Vec::new();
         let mut cursor = String::new();
         loop {
-            let reply = client.get(&format!("/v1/incidents?all={}&limit={PAGE}{cursor}", self.all)).await?;
+            let reply = client.get(&format!("/v1/incidents?{}&limit={PAGE}{cursor}", self.query())).await?;
             let incidents = reply.body["incidents"].as_array().cloned().unwrap_or_default();
             if self.json {
                 all.extend(incidents);
@@ -138,6 +232,38 @@ impl Show {
         } else {
             let incident: Incident = read(&reply.body)?;
             out.lines(incident.story(now(&reply)));
+            let (now, rows) = self.told().await?;
+            out.line("Timeline");
+            out.lines(table(&rows.iter().map(|line| line.row(now)).collect::<Vec<_>>()));
+        }
+        Ok(Outcome::Done)
+    }
+
+    /// What happened, page after page, and the server's time.
+    async fn lines(&self) -> Result<(Timestamp, Vec<Value>), Failure> {
+        let client = self.at.somebody()?;
+        let (mut lines, mut cursor) = (Vec::new(), String::new());
+        loop {
+            let reply = client.get(&format!("/v1/incidents/{}/timeline?limit=500{cursor}", self.incident)).await?;
+            lines.extend(reply.body["lines"].as_array().cloned().unwrap_or_default());
+            match reply.body["next"].as_str() {
+                Some(next) => cursor = format!("&cursor={next}"),
+                None => return Ok((now(&reply), lines)),
+            }
+        }
+    }
+
+    async fn told(&self) -> Result<(Timestamp, Vec<Line>), Failure> {
+        let (now, lines) = self.lines().await?;
+        Ok((now, lines.iter().map(read).collect::<Result<_, _>>()?))
+    }
+
+    async fn timeline(self, out: &mut Out) -> Result<Outcome, Failure> {
+        if self.json {
+            out.json(&Value::from(self.lines().await?.1));
+        } else {
+            let (now, rows) = self.told().await?;
+            out.lines(table(&rows.iter().map(|line| line.row(now)).collect::<Vec<_>>()));
         }
         Ok(Outcome::Done)
     }
@@ -145,19 +271,26 @@ impl Show {
 
 impl OnOne {
     /// People act as themselves.
-    fn body(&self) -> Value {
-        self.actor.as_ref().map_or_else(|| json!({}), |actor| json!({"actor": actor}))
+    fn body(&self, mut more: Value) -> Value {
+        if let Some(actor) = &self.actor {
+            more["actor"] = json!(actor);
+        }
+        more
     }
 
-    async fn run(self, verb: Verb, out: &mut Out) -> Result<Outcome, Failure> {
+    /// A client that may act: a bot says for whom.
+    fn client(&self) -> Result<Client, Failure> {
         if has_token() && self.actor.is_none() {
             return Err(Failure::Usage("--actor: a bot acts for a person: say for whom".into()));
         }
-        let client = self.at.somebody()?;
-        let path = format!("/v1/incidents/{}/{}", self.incident, verb.path());
-        let clock = Clock::system();
-        let asked_at = clock.now();
-        let reply = match client.post(&path, &self.body()).await {
+        self.at.somebody()
+    }
+
+    /// Does something, and prints the reply as it is where that is asked for.
+    async fn post(&self, act: &str, more: Value, out: &mut Out) -> Result<Reply, Failure> {
+        let path = format!("/v1/incidents/{}/{act}", self.incident);
+        let client = self.client()?;
+        let reply = match client.post(&path, &self.body(more)).await {
             Err(Error::Refused(refusal)) if refusal.code == "incident_resolved" => {
                 return Err(over(&client, &self.incident, Error::Refused(refusal)).await);
             }
@@ -165,11 +298,19 @@ impl OnOne {
         };
         if self.json {
             out.json(&reply.body);
-            return Ok(Outcome::Done);
         }
-        let incident: Incident = read(&reply.body)?;
-        let took = asked_at.until(clock.now());
-        out.line(incident.done(verb, self.actor.as_ref(), now(&reply), took));
+        Ok(reply)
+    }
+
+    async fn run(self, verb: Verb, out: &mut Out) -> Result<Outcome, Failure> {
+        let clock = Clock::system();
+        let asked_at = clock.now();
+        let reply = self.post(verb.path(), json!({}), out).await?;
+        if !self.json {
+            let incident: Incident = read(&reply.body)?;
+            let took = asked_at.until(clock.now());
+            out.line(incident.done(verb, self.actor.as_ref(), now(&reply), took));
+        }
         Ok(Outcome::Done)
     }
 }

@@ -27,7 +27,7 @@ pub(super) enum Conclusion {
     /// It will not work.
     Failed(String),
     /// The target is dead: the registration that was tried is of no more use.
-    Gone { device: DeviceId, tried: Vec<u8>, why: String },
+    Gone { device: DeviceId, tried: Timestamp, why: String },
     /// Try again then. While its route is down it counts as failed.
     Again { due_at: Timestamp, why: String, down: bool },
 }
@@ -45,17 +45,18 @@ impl Conclusion {
             Outcome::Gone { .. } => match (claimed.device, address) {
                 (Some(device), Some(address)) => Self::Gone {
                     device,
-                    tried: address.sealed.clone(),
+                    tried: address.registered_at,
                     why: "the push service says the registration is gone".into(),
                 },
                 _ => Self::Failed("there is no such mailbox".into()),
             },
             Outcome::RetryAfter(pause) => again(pause, "the push service asked to wait".into(), false),
-            Outcome::Retryable(why) => again(pause(claimed.tries + 1), why, false),
+            Outcome::Retryable(why) => again(pause(claimed.asked + 1), why, false),
             Outcome::Misconfigured(why) => {
                 tracing::error!(why, "the push service does not accept us");
                 again(MISCONFIGURED_PAUSE, why, true)
             }
+            Outcome::Throttled(pause) => again(pause, "the push service takes nothing for a while".into(), true),
             Outcome::Refused(why) => {
                 tracing::error!(why, attempt = %claimed.id, "a push was refused for good");
                 Self::Failed(why)
@@ -83,8 +84,8 @@ impl Conclusion {
 }
 
 /// Half a second, doubling, with up to as much again at random so that retries do not march in step.
-fn pause(tries: u32) -> Duration {
-    let base = Duration::from_millis(500).saturating_mul(1 << tries.saturating_sub(1).min(6));
+fn pause(asked: u32) -> Duration {
+    let base = Duration::from_millis(500).saturating_mul(1 << asked.saturating_sub(1).min(6));
     let [chance] = random::<1>();
     (base + base * u32::from(chance) / 255).min(MAX_PAUSE)
 }
@@ -94,6 +95,7 @@ pub(super) fn word(outcome: &Outcome) -> &'static str {
         Outcome::Accepted { .. } => "accepted",
         Outcome::Gone { .. } => "gone",
         Outcome::RetryAfter(_) => "retry_after",
+        Outcome::Throttled(_) => "throttled",
         Outcome::Retryable(_) => "retryable",
         Outcome::Refused(_) => "refused",
         Outcome::Misconfigured(_) => "misconfigured",
@@ -132,6 +134,7 @@ mod tests {
             id: AttemptId(Uuid::nil()),
             lease: 1,
             tries: 0,
+            asked: 0,
             step: 0,
             lane: Lane { channel: Channel::Apns, urgent: true },
             device: None,
@@ -163,5 +166,6 @@ mod tests {
         assert_eq!(of(Outcome::Misconfigured("403".into()), 0), Some((at(9_000), true)));
         assert_eq!(of(Outcome::Misconfigured("403".into()), 9_000), None);
         assert_eq!(of(Outcome::RetryAfter(Duration::from_secs(60)), 0), None, "a provider's word is not asked twice");
+        assert_eq!(of(Outcome::Throttled(Duration::from_secs(5)), 0), Some((at(5_000), true)), "other ways are not");
     }
 }

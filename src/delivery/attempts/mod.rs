@@ -27,16 +27,16 @@ use uuid::Uuid;
 
 use super::circuit::{Change, Route};
 use super::service::{Content, Delivery};
-use super::{Channel, Lane, Registration, words};
+use super::{Channel, Lane, Registration, addresses::store as addresses, words};
 use crate::clock::Timestamp;
-use crate::db::{Error, Result, Tx};
+use crate::db::{Engine, Error, Result, Store, Tx};
 use crate::id::{AttemptId, DeviceId, NotificationId, UserId};
 use crate::identity;
 use crate::jobs::Kind;
 use crate::journal::{Actor, Entry};
 use crate::push::{Category, MailAddress, Message, Outcome, Sound, Target, Urgency};
 use conclusion::Conclusion;
-use store::{Ended, PutOff};
+use store::{Ended, Kept, PutOff};
 
 /// Claims that were never followed by a record, after which an attempt is given up: it ends whoever makes it.
 const MAX_UNFINISHED: i64 = 25;
@@ -48,6 +48,7 @@ pub struct Claimed {
     id: AttemptId,
     lease: i64,
     tries: u32,
+    asked: u32,
     step: u32,
     lane: Lane,
     device: Option<DeviceId>,
@@ -81,8 +82,29 @@ pub(super) struct Address {
 /// An attempt that was made, and what is still to be recorded.
 pub struct Done {
     claimed: Claimed,
+    made: Made,
+}
+
+/// What came of making an attempt.
+struct Made {
     conclusion: Conclusion,
+    /// Whether its carrier was asked.
+    asked: bool,
+    /// Whether it may have come though nobody said so.
+    unsure: bool,
+    /// What that did to its route.
     change: Option<Change>,
+}
+
+impl Made {
+    /// Its carrier was not asked.
+    fn unasked(conclusion: Conclusion) -> Self {
+        Self { conclusion, asked: false, unsure: false, change: None }
+    }
+
+    fn failed(why: impl Into<String>) -> Self {
+        Self::unasked(Conclusion::Failed(why.into()))
+    }
 }
 
 impl Delivery {
@@ -91,7 +113,12 @@ impl Delivery {
     /// # Errors
     /// Storage errors.
     pub async fn next_due(&self, lane: Lane) -> Result<Option<Timestamp>> {
-        self.store.for_workers().look(move |db| Box::pin(store::next_due(db, lane))).await
+        self.store_of(lane).look(move |db| Box::pin(store::next_due(db, lane))).await
+    }
+
+    /// By which connections a lane works: what else there is to do never takes all of those of an urgent one.
+    fn store_of(&self, lane: Lane) -> Store {
+        if lane.urgent { self.store.for_urgent_work() } else { self.store.for_workers() }
     }
 
     /// When something is due in any lane.
@@ -122,8 +149,8 @@ impl Delivery {
     pub async fn claim(&self, lane: Lane, limit: u32) -> Result<Vec<Claimed>> {
         let now = self.clock.now();
         let lease_ends = now.after(self.queue.lease());
-        let store = self.store.for_workers();
-        let claimed: Result<Vec<Claimed>> = store
+        let claimed: Result<Vec<Claimed>> = self
+            .store_of(lane)
             .write(move |tx| {
                 Box::pin(async move {
                     let leases = store::claim(tx, lane, (now, lease_ends), limit).await?;
@@ -142,53 +169,55 @@ impl Delivery {
     pub async fn send(&self, claimed: Claimed) -> Done {
         let span = tracing::debug_span!("push", attempt = %claimed.id, notification = %claimed.told.id,
             carrier = claimed.lane.channel.as_str(), urgency = claimed.lane.urgency(), step = claimed.step);
-        let (conclusion, change) = self.try_once(&claimed).instrument(span).await;
-        Done { claimed, conclusion, change }
+        let mut made = self.try_once(&claimed).instrument(span).await;
+        // Somebody claimed it before and never said what came of that.
+        made.unsure |= claimed.lease - i64::from(claimed.tries) > 1;
+        Done { claimed, made }
     }
 
-    async fn try_once(&self, claimed: &Claimed) -> (Conclusion, Option<Change>) {
+    async fn try_once(&self, claimed: &Claimed) -> Made {
         let (now, told) = (self.clock.now(), &claimed.told);
-        let failed = |why: String| (Conclusion::Failed(why), None);
+        let failed = |why: &str| Made::failed(why);
         if told.withdrawn {
-            return (Conclusion::Withdrawn, None);
+            return Made::unasked(Conclusion::Withdrawn);
         }
         if told.left {
-            return failed("the person has left".into());
+            return failed("the person has left");
         }
         if now >= told.expires_at {
-            return failed(LATE.into());
+            return failed(LATE);
         }
         if claimed.lease - i64::from(claimed.tries) > MAX_UNFINISHED {
             tracing::error!(attempt = %claimed.id, "an attempt is given up: whoever made it ended each time");
-            return failed("whoever made it ended each time".into());
+            return failed("whoever made it ended each time");
         }
         let content = match &told.content {
             Ok(content) => content,
             Err(error) => {
                 tracing::error!(notification = %told.id, error, "a notification makes no sense");
-                return failed("its notification makes no sense".into());
+                return failed("its notification makes no sense");
             }
         };
         let target = match self.target(claimed) {
             Ok(target) => target,
-            Err(why) => return failed(why),
+            Err(why) => return failed(&why),
         };
         match self.message(claimed, content, &target) {
             Ok(message) => self.hand_over(claimed, &message, &target).await,
-            Err(error) => failed(error.to_string()),
+            Err(error) => failed(&error.to_string()),
         }
     }
 
-    async fn hand_over(&self, claimed: &Claimed, message: &Message, target: &Target) -> (Conclusion, Option<Change>) {
+    async fn hand_over(&self, claimed: &Claimed, message: &Message, target: &Target) -> Made {
         let channel = claimed.lane.channel;
         let Some(carrier) = self.carriers.by(channel) else {
-            return (Conclusion::Failed(format!("[{}] is not configured any more", channel.as_str())), None);
+            return Made::failed(format!("[{}] is not configured any more", channel.as_str()));
         };
         let route = Route::of(channel, target);
         let now = self.clock.now();
         let ticket = match self.circuits.admit(&route, now) {
             Ok(ticket) => ticket,
-            Err(until) => return (Conclusion::down(until, claimed, now, &route), None),
+            Err(until) => return Made::unasked(Conclusion::down(until, claimed, now, &route)),
         };
         crate::crash_point!("push-built");
         // A carrier that breaks its word about its own time limit must not outlive the lease.
@@ -201,7 +230,9 @@ impl Delivery {
         tracing::debug!(tries = claimed.tries, outcome = word, "handed over");
         let whose = claimed.device.map_or(claimed.told.user.0, |device| device.0);
         let change = self.circuits.note(&route, ticket, whose, &outcome, now);
-        (Conclusion::of(outcome, claimed, now), change)
+        // A time-out, a connection that was lost: the provider may have it. Everything else is an answer.
+        let unsure = matches!(outcome, Outcome::Retryable(_));
+        Made { conclusion: Conclusion::of(outcome, claimed, now), asked: true, unsure, change }
     }
 
     /// Where an attempt goes, or why nowhere.
@@ -210,12 +241,8 @@ impl Delivery {
             return claimed.mail.clone().map(Target::Mail).ok_or_else(|| "the person has no e-mail address any more".into());
         };
         let address = claimed.address.as_ref().ok_or("the device has no push registration")?;
-        let opened = self.master.open(&super::service::place(device), &address.sealed).map_err(|error| error.to_string());
-        let read = opened.and_then(|plain| serde_json::from_slice::<Registration>(&plain).map_err(|error| error.to_string()));
-        read.map(Registration::target).map_err(|error| {
-            tracing::error!(%device, error, "a push registration cannot be read");
-            "its push registration cannot be read".into()
-        })
+        let read = self.registration(device, &address.sealed);
+        read.map(Registration::target).map_err(|_| "its push registration cannot be read".into())
     }
 
     fn message(&self, claimed: &Claimed, content: &Content, target: &Target) -> Result<Message> {
@@ -248,8 +275,8 @@ impl Delivery {
     /// Storage errors; the leases run out then and everything is sent again.
     pub async fn record(&self, done: Arc<[Done]>) -> Result<()> {
         let (now, delivery) = (self.clock.now(), self.clone());
-        self.store
-            .for_workers()
+        let Some(lane) = done.first().map(|done| done.claimed.lane) else { return Ok(()) };
+        self.store_of(lane)
             .write(move |tx| {
                 Box::pin(async move {
                     delivery.write_down(tx, &done, now).await?;
@@ -269,7 +296,9 @@ impl Delivery {
     }
 
     async fn write_down(&self, tx: &mut Tx<'_>, done: &[Done], now: Timestamp) -> Result<()> {
-        store::lock(tx, &done.iter().map(|done| done.claimed.id.0).collect::<Vec<_>>()).await?;
+        if self.store.engine() == Engine::Pg {
+            store::lock(tx, &done.iter().map(|done| done.claimed.id.0).collect::<Vec<_>>()).await?;
+        }
         let ended: Vec<_> = done.iter().filter_map(Done::ended).collect();
         let held: BTreeSet<_> =
             if ended.is_empty() { BTreeSet::new() } else { store::end(tx, &ended, now).await?.into_iter().collect() };
@@ -277,23 +306,26 @@ impl Delivery {
         if !put_off.is_empty() {
             store::put_off(tx, &put_off, now).await?;
         }
-        let mut next = BTreeSet::new();
+        let (mut next, mut gone) = (BTreeSet::new(), BTreeSet::new());
         for done in done {
-            if let Some(change) = &done.change {
+            if let Some(change) = &done.made.change {
                 self.record_change(tx, change, now).await?;
             }
-            match &done.conclusion {
+            match &done.made.conclusion {
                 Conclusion::Failed(why) | Conclusion::Gone { why, .. } if held.contains(&done.claimed.id) => {
                     let (data, subject) = (json!({"why": why}), done.claimed.id.to_string());
                     self.journal.append(tx, now, Entry { kind: "push.failed", actor: Actor::System, subject, data }).await?;
-                    if let Conclusion::Gone { device, tried, .. } = &done.conclusion {
-                        super::store::retire(tx, *device, tried, now).await?;
+                    if let Conclusion::Gone { device, tried, .. } = &done.made.conclusion {
+                        gone.insert((*device, *tried));
                     }
                     next.extend(done.rings());
                 }
                 Conclusion::Again { down: true, .. } if !done.claimed.was_down => next.extend(done.rings()),
                 _ => {}
             }
+        }
+        for (device, tried) in gone {
+            addresses::retire(tx, device, tried, now).await?;
         }
         // Each under its own lock, in a transaction of its own: two workers may be failing the same person.
         for notification in next {
@@ -336,6 +368,7 @@ async fn load(tx: &mut Tx<'_>, lane: Lane, leases: Vec<store::Leased>) -> Result
             id: attempt.id,
             lease: leased.lease,
             tries: leased.tries,
+            asked: leased.asked,
             step: attempt.step,
             lane,
             device: attempt.device,
@@ -351,21 +384,28 @@ async fn load(tx: &mut Tx<'_>, lane: Lane, leases: Vec<store::Leased>) -> Result
 
 impl Done {
     fn ended(&self) -> Option<Ended> {
-        let (state, detail) = match &self.conclusion {
+        let (state, detail) = match &self.made.conclusion {
             Conclusion::Accepted(id) => ("accepted", id.clone()),
             Conclusion::Withdrawn => ("withdrawn", None),
             Conclusion::Failed(why) | Conclusion::Gone { why, .. } => ("failed", Some(why.clone())),
             Conclusion::Again { .. } => return None,
         };
-        Some(Ended { id: self.claimed.id, lease: self.claimed.lease, state, detail })
+        Some(Ended { id: self.claimed.id, lease: self.claimed.lease, state, detail, made: self.tried() })
+    }
+
+    /// What is kept of every try.
+    fn tried(&self) -> Kept {
+        let registered_at = self.claimed.address.as_ref().map(|address| address.registered_at);
+        Kept { registered_at, unsure: self.made.unsure }
     }
 
     fn put_off(&self) -> Option<PutOff> {
-        let Conclusion::Again { due_at, why, down } = &self.conclusion else { return None };
-        let Claimed { id, lease, tries, .. } = self.claimed;
+        let Conclusion::Again { due_at, why, down } = &self.made.conclusion else { return None };
+        let Claimed { id, lease, tries, asked, .. } = self.claimed;
         // So that only what was never recorded counts as unfinished.
         let tries = u32::try_from(lease).unwrap_or(tries);
-        Some(PutOff { id, lease, tries, due_at: *due_at, why: why.clone(), down: *down })
+        let asked = asked + u32::from(self.made.asked);
+        Some(PutOff { id, lease, tries, asked, due_at: *due_at, why: why.clone(), down: *down, made: self.tried() })
     }
 
     /// Its notification, when it is one that rings until it is heard.
@@ -379,7 +419,7 @@ impl Done {
 
 fn count(done: &Done, now: Timestamp) {
     let (carrier, urgency) = (done.claimed.lane.channel.as_str(), done.claimed.lane.urgency());
-    match done.conclusion {
+    match done.made.conclusion {
         Conclusion::Accepted(_) => timed("accepted", carrier, urgency, done.claimed.created_at.until(now)),
         Conclusion::Failed(_) | Conclusion::Gone { .. } => {
             metrics::counter!("phoneops_push_failed_total", "carrier" => carrier, "urgency" => urgency).increment(1);

@@ -41,12 +41,15 @@ pub(in crate::delivery) async fn insert(
 pub(super) struct Leased {
     pub(super) id: AttemptId,
     pub(super) lease: i64,
+    /// What the lease was when something was recorded last.
     pub(super) tries: u32,
+    /// How often its carrier was asked in vain.
+    pub(super) asked: u32,
 }
 
 impl FromRow for Leased {
     fn from_row(row: &Row<'_>) -> Result<Self> {
-        Ok(Self { id: row.get("id")?, lease: row.get("lease")?, tries: row.get("tries")? })
+        Ok(Self { id: row.get("id")?, lease: row.get("lease")?, tries: row.get("tries")?, asked: row.get("asked")? })
     }
 }
 
@@ -55,12 +58,12 @@ const CLAIM: Sql = Sql::either(
     "update attempts set due_at = $2, lease = lease + 1
      where id in (select id from attempts where state = 'waiting' and channel = $3 and urgency = $4 and due_at <= $1
          order by due_at limit $5)
-     returning id, lease, tries",
+     returning id, lease, tries, asked",
     "update attempts set due_at = $2, lease = lease + 1
      where id = any(array(
          select id from attempts where state = 'waiting' and channel = $3 and urgency = $4 and due_at <= $1
          order by due_at limit $5 for update skip locked))
-     returning id, lease, tries",
+     returning id, lease, tries, asked",
 );
 
 /// Takes the lease of at most `limit` attempts of a lane that are due, the longest due first.
@@ -103,7 +106,8 @@ impl FromRow for Loaded {
 
 pub(super) async fn load(db: &mut Db<'_>, attempts: &[Uuid]) -> Result<Vec<Loaded>> {
     db.query(among!(
-        "select attempts.id, notification_id, attempts.device_id, step, created_at, route_down_at, address_sealed, registered_at
+        "select attempts.id, notification_id, attempts.device_id, step, created_at, route_down_at, address_sealed,
+             push_registrations.registered_at
          from attempts
          left join devices on devices.id = attempts.device_id
          left join push_registrations on push_registrations.device_id = attempts.device_id
@@ -143,20 +147,33 @@ pub(super) async fn told(db: &mut Db<'_>, notifications: &[Uuid]) -> Result<Vec<
     .await
 }
 
+/// What is kept of every try of an attempt.
+pub(super) struct Kept {
+    /// The registration that was tried.
+    pub(super) registered_at: Option<Timestamp>,
+    /// Whether it may have come though nobody said so.
+    pub(super) unsure: bool,
+}
+
 /// How an attempt ended, under its lease.
 pub(super) struct Ended {
     pub(super) id: AttemptId,
     pub(super) lease: i64,
     pub(super) state: &'static str,
     pub(super) detail: Option<String>,
+    pub(super) made: Kept,
 }
 
 const END: Sql = Sql::either(
-    "update attempts set state = ended.value ->> 'state', detail = ended.value ->> 'detail', finished_at = $2
+    "update attempts set state = ended.value ->> 'state', detail = ended.value ->> 'detail', finished_at = $2,
+         registered_at = coalesce(ended.value ->> 'registered_at', attempts.registered_at),
+         unsure_at = case when ended.value ->> 'unsure' then coalesce(attempts.unsure_at, $2) else attempts.unsure_at end
      from json_each($1) as ended
      where attempts.id = unhex(ended.value ->> 'id') and attempts.lease = ended.value ->> 'lease' and attempts.state = 'waiting'
      returning attempts.id",
-    "update attempts set state = ended.value ->> 'state', detail = ended.value ->> 'detail', finished_at = $2
+    "update attempts set state = ended.value ->> 'state', detail = ended.value ->> 'detail', finished_at = $2,
+         registered_at = coalesce((ended.value ->> 'registered_at')::bigint, attempts.registered_at),
+         unsure_at = case when (ended.value ->> 'unsure')::boolean then coalesce(attempts.unsure_at, $2) else attempts.unsure_at end
      from jsonb_array_elements($1) as ended
      where attempts.id = (ended.value ->> 'id')::uuid and attempts.lease = (ended.value ->> 'lease')::bigint
          and attempts.state = 'waiting'
@@ -167,7 +184,9 @@ const END: Sql = Sql::either(
 pub(super) async fn end(tx: &mut Tx<'_>, ended: &[Ended], now: Timestamp) -> Result<Vec<AttemptId>> {
     let row = |ended: &Ended| {
         let (id, state) = (ended.id.0.simple().to_string(), ended.state);
-        json!({"id": id, "lease": ended.lease, "state": state, "detail": ended.detail})
+        let registered_at = ended.made.registered_at.map(Timestamp::as_micros);
+        json!({"id": id, "lease": ended.lease, "state": state, "detail": ended.detail, "registered_at": registered_at,
+            "unsure": ended.made.unsure})
     };
     let rows: Vec<_> = ended.iter().map(row).collect();
     tx.query(END).bind(Json(rows)).bind(now).all().await
@@ -178,18 +197,24 @@ pub(super) struct PutOff {
     pub(super) id: AttemptId,
     pub(super) lease: i64,
     pub(super) tries: u32,
+    pub(super) asked: u32,
     pub(super) due_at: Timestamp,
     pub(super) why: String,
     pub(super) down: bool,
+    pub(super) made: Kept,
 }
 
 const PUT_OFF: Sql = Sql::either(
     "update attempts set due_at = put.value ->> 'due_at', tries = put.value ->> 'tries', detail = put.value ->> 'why',
+         asked = put.value ->> 'asked', registered_at = coalesce(put.value ->> 'registered_at', attempts.registered_at),
+         unsure_at = case when put.value ->> 'unsure' then coalesce(attempts.unsure_at, $2) else attempts.unsure_at end,
          route_down_at = case when put.value ->> 'down' then coalesce(attempts.route_down_at, $2) end
      from json_each($1) as put
      where attempts.id = unhex(put.value ->> 'id') and attempts.lease = put.value ->> 'lease' and attempts.state = 'waiting'",
     "update attempts set due_at = (put.value ->> 'due_at')::bigint, tries = (put.value ->> 'tries')::bigint,
-         detail = put.value ->> 'why',
+         detail = put.value ->> 'why', asked = (put.value ->> 'asked')::bigint,
+         registered_at = coalesce((put.value ->> 'registered_at')::bigint, attempts.registered_at),
+         unsure_at = case when (put.value ->> 'unsure')::boolean then coalesce(attempts.unsure_at, $2) else attempts.unsure_at end,
          route_down_at = case when (put.value ->> 'down')::boolean then coalesce(attempts.route_down_at, $2) end
      from jsonb_array_elements($1) as put
      where attempts.id = (put.value ->> 'id')::uuid and attempts.lease = (put.value ->> 'lease')::bigint
@@ -199,25 +224,23 @@ const PUT_OFF: Sql = Sql::either(
 /// Puts attempts off whose lease is still held.
 pub(super) async fn put_off(tx: &mut Tx<'_>, put: &[PutOff], now: Timestamp) -> Result<()> {
     let row = |put: &PutOff| {
-        json!({"id": put.id.0.simple().to_string(), "lease": put.lease, "tries": put.tries, "due_at": put.due_at.as_micros(),
-            "why": put.why, "down": put.down})
+        json!({"id": put.id.0.simple().to_string(), "lease": put.lease, "tries": put.tries, "asked": put.asked,
+            "due_at": put.due_at.as_micros(), "why": put.why, "down": put.down,
+            "registered_at": put.made.registered_at.map(Timestamp::as_micros), "unsure": put.made.unsure})
     };
     let rows: Vec<_> = put.iter().map(row).collect();
     tx.query(PUT_OFF).bind(Json(rows)).bind(now).execute().await?;
     Ok(())
 }
 
-/// Locks attempts until the transaction ends, always in one order: [`raise`] and two recorders may want the same ones.
+/// Locks attempts until the transaction ends, always in one order: [`raise`] and two recorders may want the same ones. On `PostgreSQL`.
 pub(super) async fn lock(tx: &mut Tx<'_>, attempts: &[Uuid]) -> Result<()> {
-    let locked: Vec<AttemptId> = tx
-        .query(Sql::either(
-            "select id from attempts where id in (select unhex(value) from json_each($1)) order by id",
-            "select id from attempts where id in (select value::uuid from jsonb_array_elements_text($1)) order by id for update",
-        ))
-        .bind(db::ids(attempts))
-        .all()
-        .await?;
-    drop(locked);
+    tx.query(
+        "select id from attempts where id in (select value::uuid from jsonb_array_elements_text($1)) order by id for update",
+    )
+    .bind(db::ids(attempts))
+    .execute()
+    .await?;
     Ok(())
 }
 
@@ -244,14 +267,15 @@ impl FromRow for Tried {
         let stage = match state.as_str() {
             _ if row.get::<Option<Timestamp>>("received_at")?.is_some() => Stage::Received,
             "waiting" if down => Stage::Down,
-            "waiting" if row.get::<u32>("tries")? == 0 => Stage::New,
+            "waiting" if row.get::<u32>("asked")? == 0 => Stage::New,
             "waiting" => Stage::Trying(created_at),
             "accepted" => Stage::Accepted(at),
             "failed" => Stage::Failed(at),
             "withdrawn" => Stage::Withdrawn,
             other => return Err(db::Error::inconsistent("attempts", id, format!("unknown state {other}"))),
         };
-        Ok(Self { device: row.get("device_id")?, channel: parse(id, &channel)?, step: row.get("step")?, stage })
+        let (channel, registered_at) = (parse(id, &channel)?, row.get("registered_at")?);
+        Ok(Self { device: row.get("device_id")?, channel, registered_at, step: row.get("step")?, stage })
     }
 }
 
@@ -262,7 +286,7 @@ fn parse(id: AttemptId, channel: &str) -> Result<Channel> {
 /// Everything that was tried for a notification.
 pub(in crate::delivery) async fn tried(db: &mut Db<'_>, notification: NotificationId) -> Result<Vec<Tried>> {
     db.query(
-        "select id, device_id, channel, step, state, tries, created_at, finished_at, route_down_at, received_at
+        "select id, device_id, channel, registered_at, step, state, asked, created_at, finished_at, route_down_at, received_at
          from attempts where notification_id = $1",
     )
     .bind(notification)
@@ -307,6 +331,7 @@ pub(in crate::delivery) async fn waiting(db: &mut Db<'_>) -> Result<Vec<Waiting>
 
 /// An attempt whose phone has said how far it came, and how often it said so before: the times are those of now.
 pub(in crate::delivery) struct Heard {
+    pub(in crate::delivery) device: Option<DeviceId>,
     pub(in crate::delivery) channel: String,
     pub(in crate::delivery) urgency: String,
     pub(in crate::delivery) created_at: Timestamp,
@@ -318,6 +343,7 @@ pub(in crate::delivery) struct Heard {
 impl FromRow for Heard {
     fn from_row(row: &Row<'_>) -> Result<Self> {
         Ok(Self {
+            device: row.get("device_id")?,
             channel: row.get("channel")?,
             urgency: row.get("urgency")?,
             created_at: row.get("created_at")?,
@@ -341,7 +367,7 @@ pub(in crate::delivery) async fn heard(
              displayed_at = case when $2 >= 2 then coalesce(displayed_at, $3) else displayed_at end,
              opened_at = case when $2 >= 3 then coalesce(opened_at, $3) else opened_at end
          where id = $1 and created_at >= $4
-         returning channel, urgency, created_at, received_at, displayed_at, opened_at",
+         returning device_id, channel, urgency, created_at, received_at, displayed_at, opened_at",
     )
     .bind(attempt)
     .bind(reached)

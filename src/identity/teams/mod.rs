@@ -97,6 +97,14 @@ pub async fn team_members(db: &mut Db<'_>, team: TeamId) -> db::Result<Vec<User>
     store::members(db, team).await
 }
 
+/// The teams somebody is a member of.
+///
+/// # Errors
+/// Storage errors.
+pub async fn teams_of(db: &mut Db<'_>, user: UserId) -> db::Result<Vec<TeamId>> {
+    store::of(db, user).await
+}
+
 /// Adds a member; `false` when they were one.
 ///
 /// # Errors

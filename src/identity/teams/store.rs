@@ -63,6 +63,10 @@ pub(super) async fn members(db: &mut Db<'_>, team: TeamId) -> Result<Vec<User>> 
     .await
 }
 
+pub(super) async fn of(db: &mut Db<'_>, user: UserId) -> Result<Vec<TeamId>> {
+    db.query("select team_id from team_members where user_id = $1 order by team_id").bind(user).all().await
+}
+
 pub(super) async fn add(tx: &mut Tx<'_>, team: TeamId, user: UserId, now: Timestamp) -> Result<bool> {
     let rows = tx
         .query(

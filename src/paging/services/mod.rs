@@ -2,7 +2,10 @@
 //!
 //! **Invariants**
 //! - A service always has a team, and without an escalation policy the whole team is paged: no service breaks in silence.
+//! - With a service end its integrations and its maintenance. Its open incidents go on: whoever removes it may not be whom they page.
 
+mod changing;
+mod integrations;
 mod store;
 
 use serde::{Deserialize, Serialize};
@@ -11,9 +14,15 @@ use super::escalation;
 use super::machine::Urgency;
 use super::plan::{NobodyNamed, Plan, Step, Target, Tempo};
 use crate::clock::Timestamp;
-use crate::db::{self, Db};
-use crate::id::{EscalationPolicyId, IntegrationId, ServiceId, TeamId};
+use crate::db::{self, Db, Tx};
+use crate::id::{EscalationPolicyId, ServiceId, TeamId};
 use crate::identity::Handle;
+
+pub use changing::{NewService, ServiceView};
+pub use integrations::{
+    AlertAction, Beats, Integration, IntegrationKind, IntegrationSettings, IntegrationView, MAX_KEY_OVERLAP, Mapped, Mapping,
+    NewIntegration, NotAKind, NotAPointer, Pointer, integration_by_key, integration_name,
+};
 
 /// A service.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -113,9 +122,8 @@ impl UrgencyRule {
     pub fn urgency(self, severity: Severity) -> Urgency {
         match self {
             Self::High => Urgency::High,
-            Self::Low => Urgency::Low,
             Self::BySeverity if severity >= Severity::Error => Urgency::High,
-            Self::BySeverity => Urgency::Low,
+            Self::Low | Self::BySeverity => Urgency::Low,
         }
     }
 }
@@ -167,10 +175,7 @@ pub async fn find(db: &mut Db<'_>, name: &Handle) -> db::Result<Option<Service>>
     store::find_named(db, name).await
 }
 
-/// What people call an integration: its name and its service's.
-///
-/// # Errors
-/// Storage errors.
-pub async fn integration_name(db: &mut Db<'_>, id: IntegrationId) -> db::Result<String> {
-    store::integration_name(db, id).await
+/// The service of that name, kept from being removed until the transaction ends.
+pub(super) async fn keep(tx: &mut Tx<'_>, name: &Handle) -> db::Result<Option<Service>> {
+    store::keep(tx, name).await
 }

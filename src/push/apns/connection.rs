@@ -7,7 +7,8 @@
 //! - Flow control is the library's: what a window has no room for waits in memory, at most a payload for each stream.
 
 use std::future::poll_fn;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use h2::client::{Builder, SendRequest};
@@ -17,9 +18,9 @@ use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 use tokio_util::sync::CancellationToken;
 
-use super::NoToken;
 use super::reply::Reply;
-use super::silence::{Heard, Heeded};
+use super::silence::{Heard, Heeded, Owed};
+use super::{ANSWER, NoToken};
 use crate::clock::{Clock, Timestamp};
 
 /// How much of an answer is read.
@@ -42,6 +43,8 @@ pub(super) enum Lost {
     NoToken(NoToken),
     /// The peer may have taken it.
     Unknown(String),
+    /// It was not sent, for its time to leave is over.
+    Late,
 }
 
 /// One connection.
@@ -53,7 +56,16 @@ pub(super) struct Connection {
     sender: SendRequest<Bytes>,
     /// Whether a request was made on it.
     used: AtomicBool,
-    answers: AtomicU64,
+    owed: Mutex<Owed>,
+}
+
+/// A request that waits for its answer, until it is dropped.
+struct InHand<'c>(&'c Connection);
+
+impl Drop for InHand<'_> {
+    fn drop(&mut self) {
+        self.0.owed().left();
+    }
 }
 
 /// What a connection needs to be followed.
@@ -80,7 +92,7 @@ impl Connection {
         let pings = traffic.ping_pong().ok_or("HTTP/2: the library lends its pings once")?;
         let probe = sender.clone();
         let connection =
-            Self { number, over: CancellationToken::new(), sender, used: AtomicBool::new(false), answers: AtomicU64::new(0) };
+            Self { number, over: CancellationToken::new(), sender, used: AtomicBool::new(false), owed: Mutex::default() };
         Ok((connection, Followed { traffic, pings, heard, probe }))
     }
 
@@ -89,14 +101,22 @@ impl Connection {
         !self.used.swap(true, Ordering::Relaxed)
     }
 
-    /// Asks once and reads the answer. The error says besides whether the connection should be given up.
+    /// What it owes.
+    pub(super) fn owed(&self) -> MutexGuard<'_, Owed> {
+        // Nothing that is done under the lock panics.
+        self.owed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Asks once, now, and reads the answer. The error says besides whether the connection should be given up.
     pub(super) async fn exchange(
         &self,
         request: Request<()>,
         body: Bytes,
-        until: Timestamp,
+        now: Timestamp,
+        over: Timestamp,
         clock: &Clock,
     ) -> Result<Reply, (Lost, bool)> {
+        let until = over.min(now.after(ANSWER));
         let mut sender = self.sender.clone();
         let unsent = |error: &h2::Error| (Lost::Unprocessed(why(error)), true);
         // It never waits: nothing was asked by this handle. It says whether anything may be asked at all.
@@ -104,19 +124,25 @@ impl Connection {
         let (answer, mut stream) = sender.send_request(request, false).map_err(|error| unsent(&error))?;
         // It fails when the stream was reset meanwhile: then the answer says how.
         let _ = stream.send_data(body, true);
-        let before = self.answers.load(Ordering::Relaxed);
+        self.owed().asked(now);
+        let _in_hand = InHand(self);
         tokio::select! {
             biased;
             answer = answer => match answer {
                 Ok(answer) => {
-                    self.answers.fetch_add(1, Ordering::Relaxed);
+                    self.owed().answered(clock.now());
                     Ok(read(answer, until, clock).await)
                 }
-                Err(error) => Err(lost(&error)),
+                Err(error) => {
+                    if error.is_reset() && error.is_remote() {
+                        self.owed().answered(clock.now());
+                    }
+                    Err(lost(&error))
+                }
             },
             () = clock.sleep_until(until) => {
-                // A connection that meanwhile answered nobody is not worth another request.
-                let is_wedged = self.answers.load(Ordering::Relaxed) == before;
+                // Its own task would find out too, and not before somebody else was sent after this one.
+                let is_wedged = self.owed().is_too_much(clock.now());
                 Err((Lost::Unknown("no answer in time".to_owned()), is_wedged))
             }
         }

@@ -8,6 +8,8 @@
 //!   processed the caller hears [`Outcome::Retryable`], and sends it again, under a new `apns-id` and the same collapse id.
 //! - No more streams than the peer allows, and one until the connection had its first request accepted.
 //! - Whoever waits, waits for a limited time and in limited company; a caller that stops waiting leaves nothing behind.
+//! - Nothing leaves after its deadline, nor later than [`LEAVE`] after the call, however long it waited for room or for a token.
+//! - What may be the topic's or the environment's fault ends no registration unless Apple takes pushes from us (`push::credit`).
 //! - The device token and the provider token reach no log, error or outcome.
 
 use std::fmt;
@@ -17,7 +19,9 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use url::Url;
 
-use super::{Carrier, Message, Outcome, Target};
+use super::credit::Credit;
+use super::tls::NoTls;
+use super::{Carrier, LEAVE, Message, Outcome, SOON, Target};
 use crate::clock::{Clock, Timestamp};
 
 mod connection;
@@ -30,7 +34,7 @@ mod reply;
 mod request;
 mod silence;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 mod way;
 
 pub use device_token::{DeviceToken, NotADeviceToken};
@@ -46,14 +50,10 @@ use way::Way;
 /// How many connections a server keeps at most. Apple asks to spread bursts over several.
 pub const CONNECTIONS: usize = 8;
 
-/// How long a message may wait for a connection with room: time for a new one to connect (3 s) and agree on keys (5 s).
-const ROOM: Duration = Duration::from_secs(8);
-
 /// How long Apple may take to answer.
 const ANSWER: Duration = Duration::from_secs(10);
 
-/// One message in all, however often it is sent again: less than the three quarters of a job's lease (20 s) after which the caller
-/// stops waiting, so that a message that failed is told from one that was cut off.
+/// One message in all, however often it is sent again.
 const TOTAL: Duration = Duration::from_secs(14);
 
 /// How often one message is sent again because it was not processed.
@@ -103,6 +103,15 @@ pub enum SetupError {
     Tls(#[source] tokio_rustls::rustls::Error),
 }
 
+impl From<NoTls> for SetupError {
+    fn from(none: NoTls) -> Self {
+        match none {
+            NoTls::Ca => Self::Ca,
+            NoTls::Tls(error) => Self::Tls(error),
+        }
+    }
+}
+
 /// The carrier for [`Target::Apns`].
 pub struct Apns {
     clock: Clock,
@@ -111,6 +120,19 @@ pub struct Apns {
     critical_alerts: bool,
     pool: Pool,
     patience: Patience,
+    credit: Credit,
+    total: Duration,
+}
+
+/// Until when a message may do what.
+#[derive(Clone, Copy)]
+struct Times {
+    /// Leave.
+    leave: Timestamp,
+    /// Be answered.
+    over: Timestamp,
+    /// Be of use.
+    expires_at: Timestamp,
 }
 
 impl Apns {
@@ -125,9 +147,18 @@ impl Apns {
             critical_alerts: config.critical_alerts,
             pool: Pool::new(way, clock.clone(), config.connections.max(1)),
             patience: Patience::default(),
+            credit: Credit::default(),
+            total: TOTAL,
             tokens,
             clock,
         })
+    }
+
+    /// With at most that long for a message in all, and less where it takes less anyway: a caller that stops waiting before would not learn
+    /// what came of it.
+    #[must_use]
+    pub fn within(self, limit: Duration) -> Self {
+        Self { total: self.total.min(limit), ..self }
     }
 
     async fn push(&self, message: &Message, device: &DeviceToken, now: Timestamp) -> Outcome {
@@ -152,16 +183,22 @@ impl Apns {
 
     /// Sends until Apple has answered, or may have: once as a rule, again where it certainly did nothing.
     async fn deliver(&self, push: &Push<'_>, expires_at: Timestamp) -> Outcome {
-        let over = self.clock.now().after(TOTAL);
+        let now = self.clock.now();
+        let times = Times { leave: now.after(LEAVE.min(self.total / 2)), over: now.after(self.total), expires_at };
         let (mut resent, mut excused) = (0, 0);
         loop {
             let now = self.clock.now();
             if now >= expires_at {
                 return Outcome::Expired;
             }
-            let (reply, token) = match self.once(push, over.min(now.after(ROOM)), over).await {
+            if now >= times.leave {
+                return Outcome::RetryAfter(SOON);
+            }
+            let (reply, token) = match self.once(push, times).await {
                 Ok(answered) => answered,
-                Err(Lost::Unprocessed(_)) if resent < RESENT_MAX && now < over => {
+                Err(Lost::Late) => continue,
+                Err(Lost::NoConnection(_)) if self.clock.now() >= expires_at => continue,
+                Err(Lost::Unprocessed(_)) if resent < RESENT_MAX && self.clock.now() < times.leave => {
                     resent += 1;
                     continue;
                 }
@@ -170,26 +207,30 @@ impl Apns {
             };
             match reply.meaning() {
                 Meaning::Elsewhere if excused < EXCUSED_MAX => {}
-                Meaning::NewToken => match self.in_time(over, self.tokens.renewed(&token, self.clock.now())).await {
+                Meaning::NewToken => match self.in_time(times.over, self.tokens.renewed(&token, self.clock.now())).await {
                     // A connection on which an old token was refused refuses a new one too.
                     Ok(_) | Err(NoToken::TooYoung) if excused < EXCUSED_MAX => {}
-                    Ok(_) => return reply.outcome(),
+                    Ok(_) => return reply.outcome(&self.credit),
                     Err(none) => return none.into(),
                 },
                 Meaning::BackOff => return Outcome::RetryAfter(self.patience.begin(push.device, self.clock.now())),
-                _ => return reply.outcome(),
+                _ => return reply.outcome(&self.credit),
             }
             excused += 1;
         }
     }
 
     /// One request, in the name of the token of that moment. The connection hears what its answer means for it.
-    async fn once(&self, push: &Push<'_>, room: Timestamp, over: Timestamp) -> Result<(Reply, ProviderToken), Lost> {
-        let line = self.pool.line(push.urgency, room).await?;
-        let token = self.in_time(over, self.tokens.current(self.clock.now())).await.map_err(Lost::NoToken)?;
+    async fn once(&self, push: &Push<'_>, times: Times) -> Result<(Reply, ProviderToken), Lost> {
+        let line = self.pool.line(push.urgency, times.leave.min(times.expires_at)).await?;
+        let token = self.in_time(times.over, self.tokens.current(self.clock.now())).await.map_err(Lost::NoToken)?;
+        // It may have waited for either: what the caller knew of it is so old by now.
+        let now = self.clock.now();
+        if now >= times.leave.min(times.expires_at) {
+            return Err(Lost::Late);
+        }
         let request = self.requests.request(push, &token, line.is_first());
-        let until = over.min(self.clock.now().after(ANSWER));
-        let reply = line.exchange(request, push.body.clone(), until, &self.clock).await?;
+        let reply = line.exchange(request, push.body.clone(), now, times.over, &self.clock).await?;
         if reply.condemns() {
             line.condemn();
         } else if reply.proves() {

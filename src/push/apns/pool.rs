@@ -62,6 +62,8 @@ struct House {
     opening: usize,
     /// How many were opened, ever.
     opened: u64,
+    /// How many pushes were accepted, ever.
+    accepted: u64,
     not_before: Option<Timestamp>,
     waiting: Queue,
 }
@@ -180,10 +182,15 @@ impl Pool {
             Room::Later(waiting) => waiting,
         };
         let none = |why: String| Lost::NoConnection(why);
+        let accepted = self.0.lock().accepted;
         tokio::select! {
             biased;
             line = waiting => line.map_err(|_| none("closing down".to_owned()))?.map_err(none),
-            () = self.0.clock.sleep_until(until) => Err(none("no connection had room in time".to_owned())),
+            // Where others had their turn meanwhile there is only much to do.
+            () = self.0.clock.sleep_until(until) => {
+                let others = self.0.lock().accepted != accepted;
+                Err(if others { Lost::Late } else { none("no connection had room in time".to_owned()) })
+            }
         }
     }
 }
@@ -306,13 +313,13 @@ impl Shared {
             }
             ended
         });
-        let is_asked = || self.lock().of(number).is_some_and(|known| known.asked > 0);
+        let (owed, wedged) = (|| *connection.owed(), || self.close(number));
         let ended = tokio::select! {
             ended = carried => match ended {
                 Ok(()) => "closed".to_owned(),
                 Err(error) => why(&error),
             },
-            () = silence::notice(pings, heard, &self.clock, is_asked) => "silent".to_owned(),
+            () = silence::notice(pings, heard, &self.clock, owed, wedged) => "silent".to_owned(),
             () = connection.over.cancelled() => "given up".to_owned(),
             () = self.closing.cancelled() => "closing down".to_owned(),
         };
@@ -346,6 +353,7 @@ impl Shared {
 
     fn proven(self: &Arc<Self>, number: u64, proven: bool) {
         let mut house = self.lock();
+        house.accepted += u64::from(proven);
         let known = house.of(number);
         let changed = known.is_some_and(|known| std::mem::replace(&mut known.proven, proven) != proven);
         drop(house);
@@ -373,15 +381,16 @@ impl Line {
         self.connection.is_first()
     }
 
-    /// Asks once, and waits for the answer until then.
+    /// Asks once, now, and waits for the answer until it is over.
     pub(super) async fn exchange(
         &self,
         request: Request<()>,
         body: Bytes,
-        until: Timestamp,
+        now: Timestamp,
+        over: Timestamp,
         clock: &Clock,
     ) -> Result<Reply, Lost> {
-        match self.connection.exchange(request, body, until, clock).await {
+        match self.connection.exchange(request, body, now, over, clock).await {
             Ok(reply) => Ok(reply),
             Err((lost, gives_up)) => {
                 if gives_up {

@@ -3,7 +3,8 @@
 //! **Invariants**
 //! - The reason decides where it is known, else the status.
 //! - Of a body nothing is repeated but a word.
-//! - Only what Apple says of the device token ends a registration: a payload it does not take never does.
+//! - Only what Apple says of the device token ends a registration: a payload it does not take never does, and what may be the topic's or
+//!   the endpoint's fault only as far as [`Credit`] goes.
 
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use http::HeaderMap;
 
 use crate::clock::Timestamp;
 use crate::push::Outcome;
+use crate::push::credit::Credit;
 
 /// How long to wait when nothing says more.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -24,6 +26,8 @@ pub(super) enum Meaning {
     Refused,
     /// The device token is dead.
     Gone,
+    /// The device token is not one of this app in this environment, unless it is we who are mistaken about those.
+    Doubtful,
     /// Apple does not accept us.
     Misconfigured,
     /// Apple is not well: later.
@@ -36,17 +40,17 @@ pub(super) enum Meaning {
     NewToken,
 }
 
-use Meaning::{BackOff, Elsewhere, Gone, Misconfigured, NewToken, Refused, Retryable};
+use Meaning::{BackOff, Doubtful, Elsewhere, Gone, Misconfigured, NewToken, Refused, Retryable};
 
 /// Every reason Apple documents for a push, and one that it spells in two ways.
 const REASONS: [(&str, Meaning); 33] = [
     ("BadCollapseId", Refused),
-    ("BadDeviceToken", Gone),
+    ("BadDeviceToken", Doubtful),
     ("BadExpirationDate", Refused),
     ("BadMessageId", Refused),
     ("BadPriority", Refused),
     ("BadTopic", Refused),
-    ("DeviceTokenNotForTopic", Gone),
+    ("DeviceTokenNotForTopic", Doubtful),
     ("DuplicateHeaders", Refused),
     ("IdleTimeout", Elsewhere),
     ("InvalidPushType", Refused),
@@ -102,7 +106,7 @@ impl Reply {
             (_, 200..=299) => Meaning::Accepted,
             (Some((_, meaning)), _) => *meaning,
             (None, 401 | 403) => Misconfigured,
-            (None, 410) => Gone,
+            (None, 410) => Doubtful,
             (None, 429) => BackOff,
             (None, 500..=599) => Retryable,
             (None, _) => Refused,
@@ -110,10 +114,18 @@ impl Reply {
     }
 
     /// What became of the message, once nothing more is tried.
-    pub(super) fn outcome(&self) -> Outcome {
+    pub(super) fn outcome(&self, credit: &Credit) -> Outcome {
         match self.meaning() {
-            Meaning::Accepted => Outcome::Accepted { id: self.id.clone() },
+            Meaning::Accepted => {
+                credit.accepted();
+                Outcome::Accepted { id: self.id.clone() }
+            }
             Gone => Outcome::Gone { since: self.since },
+            Doubtful if credit.believes() => Outcome::Gone { since: self.since },
+            Doubtful => Outcome::Misconfigured(format!(
+                "{}, and took nothing from us so far: is apns.topic the app's, and apns.endpoint that of its environment?",
+                self.says()
+            )),
             Refused => Outcome::Refused(self.says()),
             Misconfigured | NewToken => {
                 Outcome::Misconfigured(format!("{}; look at [apns] and at this machine's clock", self.says()))
@@ -183,7 +195,7 @@ mod tests {
                 ],
                 Refused,
             ),
-            (400, &["BadDeviceToken", "DeviceTokenNotForTopic"], Gone),
+            (400, &["BadDeviceToken", "DeviceTokenNotForTopic"], Doubtful),
             (400, &["TopicDisallowed"], Misconfigured),
             (400, &["IdleTimeout"], Elsewhere),
             (
@@ -231,7 +243,7 @@ mod tests {
             (401, Misconfigured),
             (403, Misconfigured),
             (404, Refused),
-            (410, Gone),
+            (410, Doubtful),
             (413, Refused),
             (429, BackOff),
             (500, Retryable),
@@ -246,11 +258,26 @@ mod tests {
 
     #[test]
     fn a_dead_token_is_dead_since_milliseconds_after_1970() {
-        let gone = reply(410, r#"{"reason":"Unregistered","timestamp":1800000000123}"#).outcome();
+        let gone = reply(410, r#"{"reason":"Unregistered","timestamp":1800000000123}"#).outcome(&Credit::default());
         assert_eq!(gone, Outcome::Gone { since: Some(Timestamp::from_micros(1_800_000_000_123_000)) });
-        assert_eq!(because(410, "ExpiredToken").outcome(), Outcome::Gone { since: None });
-        let odd = reply(410, r#"{"reason":"Unregistered","timestamp":9223372036854775807}"#).outcome();
+        assert_eq!(because(410, "ExpiredToken").outcome(&Credit::default()), Outcome::Gone { since: None });
+        let odd = reply(410, r#"{"reason":"Unregistered","timestamp":9223372036854775807}"#).outcome(&Credit::default());
         assert_eq!(odd, Outcome::Gone { since: None });
+    }
+
+    #[test]
+    fn a_strange_token_is_dead_only_where_apple_takes_something_from_us() {
+        for (status, body) in
+            [(400, r#"{"reason":"BadDeviceToken"}"#), (400, r#"{"reason":"DeviceTokenNotForTopic"}"#), (410, "<html>")]
+        {
+            let (strange, credit) = (reply(status, body), Credit::default());
+            let outcome = strange.outcome(&credit);
+            assert!(matches!(&outcome, Outcome::Misconfigured(why) if why.contains("apns.topic")), "{body}: {outcome:?}");
+            reply(200, "").outcome(&credit);
+            assert_eq!(strange.outcome(&credit), Outcome::Gone { since: None }, "{body}");
+        }
+        // What says since when is Apple's own knowledge of that token.
+        assert_eq!(because(410, "Unregistered").outcome(&Credit::default()), Outcome::Gone { since: None });
     }
 
     #[test]
@@ -276,7 +303,7 @@ mod tests {
 
     #[test]
     fn a_reason_is_repeated_only_when_it_is_a_word() {
-        let says = |body| reply(400, body).outcome();
+        let says = |body| reply(400, body).outcome(&Credit::default());
         assert_eq!(says(r#"{"reason":"BadTopic"}"#), Outcome::Refused("APNs answered 400 (BadTopic)".into()));
         for body in [r#"{"reason":"/3/device/00ff"}"#, "{\"reason\":\"a\\nb\"}", "POST /3/device/00ff failed"] {
             assert_eq!(says(body), Outcome::Refused("APNs answered 400".into()), "{body}");
@@ -287,7 +314,7 @@ mod tests {
     fn an_id_is_a_uuid_or_none() {
         let accepted = |id: &'static str| {
             let headers = HeaderMap::from_iter([("apns-id".parse().unwrap(), id.parse().unwrap())]);
-            Reply::new(200, &headers, b"").outcome()
+            Reply::new(200, &headers, b"").outcome(&Credit::default())
         };
         let id = "0c8d3f4e-93a6-4b0e-a6a1-5d6f2f3c9d10";
         assert_eq!(accepted(id), Outcome::Accepted { id: Some(id.into()) });

@@ -1,8 +1,10 @@
-//! Noticing that a connection is dead, which TCP alone takes minutes for.
+//! Noticing that a connection is dead, which TCP alone takes minutes for; or wedged, when it answers PINGs and nothing else.
 //!
 //! **Invariants**
-//! - A connection on which something is asked and nothing comes is dead after at most [`QUIET`] + [`PONG`] and a [`LOOK`]: 7 s.
-//! - One on which nothing is asked is tried once an hour.
+//! - A connection that owes an answer and on which nothing comes is dead after at most [`QUIET`] + [`PONG`] and a [`LOOK`]: 7 s.
+//! - One that owes an answer, and gave nobody any for [`ANSWER`], is wedged.
+//! - An answer is owed whether or not somebody still waits for it: a caller that has gone takes nothing of what it saw with it.
+//! - One that owes nothing is tried once an hour.
 //! - Whatever comes is a sign of life, not the pong alone.
 
 use std::future::poll_fn;
@@ -16,6 +18,7 @@ use std::{io, mem};
 use h2::{Ping, PingPong};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::ANSWER;
 use crate::clock::{Clock, Timestamp};
 
 /// How often it is looked at.
@@ -86,12 +89,46 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Heeded<T> {
     }
 }
 
-/// Returns once the connection is dead. `is_asked` says whether an answer is waited for.
-pub(super) async fn notice(mut pings: PingPong, heard: Heard, clock: &Clock, is_asked: impl Fn() -> bool) {
+/// What a connection owes: answers.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Owed {
+    /// Since when it has answered nobody, though somebody asked.
+    since: Option<Timestamp>,
+    /// How many wait.
+    in_hand: usize,
+}
+
+impl Owed {
+    pub(super) fn asked(&mut self, now: Timestamp) {
+        self.in_hand += 1;
+        self.since.get_or_insert(now);
+    }
+
+    /// Whoever was answered still counts among those who wait.
+    pub(super) fn answered(&mut self, now: Timestamp) {
+        self.since = (self.in_hand > 1).then_some(now);
+    }
+
+    /// One waits no more, answered or not.
+    pub(super) fn left(&mut self) {
+        self.in_hand -= 1;
+    }
+
+    /// Whether it owes for so long that it is not worth another request.
+    pub(super) fn is_too_much(self, now: Timestamp) -> bool {
+        self.since.is_some_and(|since| since.until(now) >= ANSWER)
+    }
+}
+
+/// Returns once the connection is dead. `owed` says what it owes; `wedged` is called while that is too much.
+pub(super) async fn notice(mut pings: PingPong, heard: Heard, clock: &Clock, owed: impl Fn() -> Owed, wedged: impl Fn()) {
     let mut quiet = Quiet { since: clock.now(), heard: heard.times(), asked: false };
     loop {
-        let now = clock.now();
-        if quiet.is_long(heard.times(), is_asked(), now) {
+        let (now, owed) = (clock.now(), owed());
+        if owed.is_too_much(now) {
+            wedged();
+        }
+        if quiet.is_long(heard.times(), owed.since.is_some(), now) {
             answered(&mut pings, &heard, clock, now.after(PONG)).await;
             if heard.times() == quiet.heard {
                 return;
@@ -139,6 +176,24 @@ mod tests {
 
     fn at(seconds: u64) -> Timestamp {
         NOW.after(Duration::from_secs(seconds))
+    }
+
+    #[test]
+    fn an_answer_is_owed_until_somebody_has_one() {
+        let mut owed = Owed::default();
+        assert!(!owed.is_too_much(at(3_600)));
+        owed.asked(at(0));
+        owed.asked(at(5));
+        assert!(!owed.is_too_much(at(9)) && owed.is_too_much(at(10)));
+        owed.answered(at(9));
+        owed.left();
+        assert!(!owed.is_too_much(at(18)) && owed.is_too_much(at(19)), "the other one waits");
+        owed.left();
+        assert!(owed.is_too_much(at(19)), "and has gone");
+        owed.asked(at(20));
+        owed.answered(at(21));
+        owed.left();
+        assert!(!owed.is_too_much(at(3_600)));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The carrier against a server of HTTP/2 of every temper, over real TLS, on this machine's own loopback.
 
-mod server;
+pub(in crate::push) mod server;
 mod wire;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -225,7 +225,7 @@ async fn a_peer_that_allows_nothing_is_waited_for_and_not_for_ever() {
     let waiting = sender.begin(1);
     let (seconds, outcome) = sender.seconds_until(waiting).await;
     assert!(matches!(outcome, Outcome::Retryable(_)), "{outcome:?}");
-    assert!(seconds <= TOTAL.as_secs(), "{seconds}");
+    assert!(seconds <= LEAVE.as_secs(), "{seconds}");
     assert_eq!(server.take().len(), 0);
 }
 
@@ -368,6 +368,125 @@ async fn a_caller_that_stops_waiting_leaves_nothing_behind() {
 }
 
 #[tokio::test]
+async fn a_connection_is_judged_though_nobody_waits_any_more() {
+    for (temper, seconds) in [(Answer::Never, 11), (Answer::Silence, 8)] {
+        let server = Server::build()
+            .start(move |connection, count| if (connection, count) == (0, 1) { temper.clone() } else { Answer::accepted() })
+            .await;
+        let sender = Sender::to(&server, 1);
+        assert!(accepted(&sender.send(1).await));
+        let asked = sender.begin(2);
+        server.until_asked(2).await;
+        asked.abort();
+        for _ in 0..seconds {
+            sender.clock.advance(Duration::from_secs(1));
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        assert!(accepted(&sender.send(3).await));
+        assert_eq!(server.connections(), 2, "the next message goes on another");
+    }
+}
+
+#[tokio::test]
+async fn what_waited_for_room_until_its_deadline_is_not_sent() {
+    let server = Server::build().allowing(1).start(|_, _| Answer::accepted()).await;
+    let sender = Sender::to(&server, 1);
+    assert!(accepted(&sender.send(1).await));
+    let held = server.hold();
+    let first = sender.begin(2);
+    server.until_asked(2).await;
+    let waiting = tokio::spawn({
+        let carrier = sender.carrier.clone();
+        let message = Message { expires_at: NOW.after(Duration::from_secs(1)), ..message() };
+        async move { carrier.send(&message, &Target::Apns(device(3)), NOW).await }
+    });
+    tokio::task::yield_now().await;
+    sender.clock.advance(Duration::from_secs(1));
+    drop(held);
+    assert_eq!(waiting.await.unwrap(), Outcome::Expired);
+    assert!(accepted(&first.await.unwrap()));
+    assert_eq!(server.take().len(), 2);
+}
+
+#[tokio::test]
+async fn what_waited_for_room_while_others_had_theirs_is_nobodys_failure() {
+    let server = Server::build().allowing(1).start(|_, count| if count == 2 { Answer::Never } else { Answer::accepted() }).await;
+    let sender = Sender::to(&server, 1);
+    assert!(accepted(&sender.send(1).await));
+    let held = server.hold();
+    let first = sender.begin(2);
+    server.until_asked(2).await;
+    let ordinary = tokio::spawn({
+        let (carrier, message) = (sender.carrier.clone(), Message { urgency: Urgency::Normal, ..message() });
+        async move { carrier.send(&message, &Target::Apns(device(3)), NOW).await }
+    });
+    tokio::task::yield_now().await;
+    let urgent = sender.begin(4);
+    tokio::task::yield_now().await;
+    drop(held);
+    assert!(accepted(&first.await.unwrap()));
+    server.until_asked(3).await;
+    let (seconds, outcome) = sender.seconds_until(ordinary).await;
+    assert_eq!((seconds, outcome), (LEAVE.as_secs(), Outcome::RetryAfter(SOON)), "it may be unwanted by now: its caller looks");
+    assert!(!urgent.is_finished());
+    assert_eq!(server.take().len(), 3);
+}
+
+/// Tokens that are there as soon as somebody says so.
+struct Slow(LocalTokens, tokio::sync::Semaphore);
+
+impl ProviderTokens for Slow {
+    fn current(&self, now: Timestamp) -> BoxFuture<'_, Result<ProviderToken, NoToken>> {
+        Box::pin(async move {
+            self.1.acquire().await.unwrap().forget();
+            self.0.current(now).await
+        })
+    }
+
+    fn renewed<'a>(&'a self, refused: &'a ProviderToken, now: Timestamp) -> BoxFuture<'a, Result<ProviderToken, NoToken>> {
+        self.0.renewed(refused, now)
+    }
+}
+
+#[tokio::test]
+async fn what_waited_for_a_token_is_sent_neither_late_nor_unasked() {
+    let server = Server::accepting().await;
+    let tokens = Arc::new(Slow(LocalTokens::new(minter()), tokio::sync::Semaphore::new(0)));
+    let clock = Clock::manual(NOW);
+    let config = ApnsConfig {
+        endpoint: server.endpoint().parse().unwrap(),
+        topic: "com.example.phoneops".into(),
+        critical_alerts: false,
+        ca_pem: Some(server.ca_pem().as_bytes().to_vec()),
+        connections: 1,
+    };
+    let carrier = Arc::new(Apns::new(&config, tokens.clone(), clock.clone()).unwrap());
+    for (lives, waits, expected) in [(1, 1, Outcome::Expired), (300, 2, Outcome::RetryAfter(SOON))] {
+        let (sending, now) = (carrier.clone(), clock.now());
+        let message = Message { expires_at: now.after(Duration::from_secs(lives)), ..message() };
+        let mut sent = tokio::spawn(async move { sending.send(&message, &Target::Apns(device(1)), now).await });
+        // It has its line by then.
+        let _ = tokio::time::timeout(Duration::from_millis(50), &mut sent).await;
+        clock.advance(Duration::from_secs(waits));
+        tokens.1.add_permits(1);
+        assert_eq!(sent.await.unwrap(), expected);
+    }
+    assert_eq!(server.take().len(), 0);
+}
+
+#[tokio::test]
+async fn a_caller_that_has_less_time_hears_sooner() {
+    let server = Server::build().start(|_, _| Answer::Never).await;
+    let Sender { clock, carrier } = Sender::to(&server, 1);
+    let carrier = Arc::new(Arc::into_inner(carrier).unwrap().within(Duration::from_secs(3)));
+    let sender = Sender { clock, carrier };
+    let waiting = sender.begin(1);
+    server.until_asked(1).await;
+    let (seconds, outcome) = sender.seconds_until(waiting).await;
+    assert_eq!((seconds, outcome), (3, Outcome::Retryable("no answer in time".into())));
+}
+
+#[tokio::test]
 async fn a_killed_connection_is_unknown_and_the_next_message_connects_anew() {
     let server = Server::build().start(|connection, _| if connection == 0 { Answer::Kill } else { Answer::accepted() }).await;
     let sender = Sender::to(&server, 1);
@@ -471,11 +590,14 @@ async fn a_handshake_that_hangs_ends() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let server = Server::accepting().await;
     let sender = Sender::with(&format!("https://localhost:{}", listener.local_addr().unwrap().port()), server.ca_pem(), 1);
-    let waiting = sender.begin(1);
+    let first = sender.begin(1);
     let _hanging = listener.accept().await.unwrap();
-    let (seconds, outcome) = sender.seconds_until(waiting).await;
+    let (seconds, outcome) = sender.seconds_until(first).await;
+    assert_eq!((seconds, outcome), (2, Outcome::Retryable("no connection had room in time".into())));
+    sender.clock.advance(Duration::from_secs(2));
+    let (seconds, outcome) = sender.seconds_until(sender.begin(1)).await;
     assert!(matches!(&outcome, Outcome::Retryable(why) if why.starts_with("TLS: not within 5 s")), "{outcome:?}");
-    assert!(seconds <= 8, "{seconds}");
+    assert!(seconds <= 2, "{seconds}");
 }
 
 #[tokio::test]

@@ -11,18 +11,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use http::uri::Authority;
-use rustls_platform_verifier::Verifier;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
-use tokio_rustls::rustls::crypto::aws_lc_rs;
-use tokio_rustls::rustls::pki_types::pem::PemObject as _;
-use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
-use tokio_rustls::rustls::{self, ClientConfig};
+use tokio_rustls::rustls::pki_types::ServerName;
 use url::{Host, Url};
 
 use super::SetupError;
 use crate::clock::Clock;
+use crate::push::tls;
 use crate::secret::random;
 
 const CONNECT: Duration = Duration::from_secs(3);
@@ -69,7 +66,7 @@ impl Way {
             name: ServerName::try_from(bare.clone()).map_err(|_| SetupError::Endpoint)?,
             host: bare,
             port: endpoint.port().unwrap_or(PORT),
-            tls: TlsConnector::from(Arc::new(tls(ca_pem)?)),
+            tls: TlsConnector::from(Arc::new(tls::client(ca_pem, &[b"h2"])?)),
             known: Mutex::default(),
         })
     }
@@ -147,26 +144,6 @@ async fn limited<T>(clock: &Clock, limit: Duration, doing: impl Future<Output = 
             Err(io::Error::new(io::ErrorKind::TimedOut, format!("not within {} s", limit.as_secs())))
         }
     }
-}
-
-fn tls(ca_pem: Option<&[u8]>) -> Result<ClientConfig, SetupError> {
-    let more = match ca_pem {
-        None => Vec::new(),
-        Some(pem) => CertificateDer::pem_slice_iter(pem).collect::<Result<Vec<_>, _>>().map_err(|_| SetupError::Ca)?,
-    };
-    if ca_pem.is_some() && more.is_empty() {
-        return Err(SetupError::Ca);
-    }
-    let provider = Arc::new(aws_lc_rs::default_provider());
-    let verifier = Verifier::new_with_extra_roots(more, provider.clone()).map_err(SetupError::Tls)?;
-    let mut config = rustls::ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(SetupError::Tls)?
-        .dangerous()
-        .with_custom_certificate_verifier(Arc::new(verifier))
-        .with_no_client_auth();
-    config.alpn_protocols = vec![b"h2".to_vec()];
-    Ok(config)
 }
 
 #[cfg(test)]

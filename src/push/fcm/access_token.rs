@@ -220,9 +220,10 @@ async fn read(mut response: Response, origin: &str, now: Timestamp) -> Result<Ac
     let status = response.status().as_u16();
     match status {
         200 => given(&body, now).ok_or_else(|| Outcome::Retryable(format!("{origin} answered 200 without an access token"))),
-        429 => Err(Outcome::RetryAfter(retry_after(response.headers(), now).unwrap_or(PATIENCE))),
+        // Without a token nobody is sent anything.
+        429 => Err(Outcome::Throttled(retry_after(response.headers(), now).unwrap_or(PATIENCE))),
         500..=599 => Err(match retry_after(response.headers(), now) {
-            Some(wait) => Outcome::RetryAfter(wait),
+            Some(wait) => Outcome::Throttled(wait),
             None => Outcome::Retryable(format!("{origin} answered {status}")),
         }),
         _ => {

@@ -2,9 +2,10 @@
 //!
 //! **Invariants**
 //! - A connection carries at most as many messages at once as it has places; a place is given back when the answer was read, or given up.
-//! - Who finds none waits for a bounded time, for whichever connection has one first.
+//! - Who finds none waits for a bounded time, for whichever connection has one first, and hears whether others had answers meanwhile.
 //! - Some places are for urgent messages alone: however many others there are, they fill no more than the rest.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -24,8 +25,19 @@ pub(super) struct Pool {
     places: Semaphore,
     /// Those of them that are not for urgent messages alone.
     ordinary: Semaphore,
+    /// How many messages were answered, ever.
+    answers: AtomicU64,
     patience: Duration,
     fresh: Fresh,
+}
+
+/// Why there was no place in time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Full {
+    /// Others had their turn.
+    Busy,
+    /// Nobody was answered.
+    Stuck,
 }
 
 struct Lanes {
@@ -62,13 +74,15 @@ impl Pool {
             lanes: Mutex::new(Lanes { all, next: 0 }),
             places: Semaphore::new(places),
             ordinary: Semaphore::new(places.saturating_sub(limits.reserved)),
+            answers: AtomicU64::new(0),
             patience: limits.place,
             fresh,
         })
     }
 
     /// A place on the connection with the most room, as soon as there is one.
-    pub(super) async fn place(&self, urgency: Urgency) -> Option<Place<'_>> {
+    pub(super) async fn place(&self, urgency: Urgency) -> Result<Place<'_>, Full> {
+        let before = self.answers.load(Ordering::Relaxed);
         let admitted = async {
             let ordinary = match urgency {
                 Urgency::High => None,
@@ -76,15 +90,20 @@ impl Pool {
             };
             Some((self.places.acquire().await.ok()?, ordinary))
         };
-        let (place, ordinary) = tokio::time::timeout(self.patience, admitted).await.ok()??;
+        let admitted = tokio::time::timeout(self.patience, admitted).await;
+        let Ok(Some((place, ordinary))) = admitted else {
+            let busy = self.answers.load(Ordering::Relaxed) != before;
+            return Err(if busy { Full::Busy } else { Full::Stuck });
+        };
         let mut lanes = self.lanes();
         let count = lanes.all.len();
         let first = lanes.next;
-        let lane = (first..first + count).map(|lane| lane % count).min_by_key(|lane| lanes.all[*lane].taken)?;
+        let lane =
+            (first..first + count).map(|lane| lane % count).min_by_key(|lane| lanes.all[*lane].taken).ok_or(Full::Stuck)?;
         lanes.next = (lane + 1) % count;
         let Lane { client, taken, signs } = &mut lanes.all[lane];
         *taken += 1;
-        Some(Place { client: client.clone(), pool: self, lane, signs: *signs, _place: place, _ordinary: ordinary })
+        Ok(Place { client: client.clone(), pool: self, lane, signs: *signs, _place: place, _ordinary: ordinary })
     }
 
     fn lanes(&self) -> MutexGuard<'_, Lanes> {
@@ -95,6 +114,7 @@ impl Pool {
 impl Place<'_> {
     /// Something came back.
     pub(super) fn answered(&self) {
+        self.pool.answers.fetch_add(1, Ordering::Relaxed);
         self.pool.lanes().all[self.lane].signs += 1;
     }
 
@@ -147,11 +167,12 @@ mod tests {
         for _ in 0..4 {
             held.push(pool.place(Urgency::Normal).await.unwrap());
         }
-        assert!(pool.place(Urgency::Normal).await.is_none(), "what is left is for urgent ones");
+        assert_eq!(pool.place(Urgency::Normal).await.err(), Some(Full::Stuck), "what is left is for urgent ones");
         for _ in 0..2 {
             held.push(pool.place(Urgency::High).await.unwrap());
         }
-        assert!(pool.place(Urgency::High).await.is_none());
+        let (full, ()) = tokio::join!(pool.place(Urgency::High), async { held[0].answered() });
+        assert_eq!(full.err(), Some(Full::Busy), "there is only much to do");
         assert!(pool.lanes().all.iter().all(|lane| lane.taken == 3));
         drop(held);
         assert!(pool.lanes().all.iter().all(|lane| lane.taken == 0));

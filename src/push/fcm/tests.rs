@@ -17,6 +17,7 @@ use tokio::net::TcpListener;
 
 use super::service_account::tests::{read, written};
 use super::*;
+use crate::push::names::Lookup;
 use crate::push::{Category, Sound, Urgency};
 
 pub(super) fn now() -> Timestamp {
@@ -69,6 +70,8 @@ struct Google {
     at_once: Arc<AtomicUsize>,
     /// Whether the token endpoint fails.
     token_status: Arc<AtomicUsize>,
+    /// Its senders'.
+    clock: Clock,
 }
 
 impl Google {
@@ -81,6 +84,7 @@ impl Google {
             messages: Arc::default(),
             at_once: Arc::default(),
             token_status: Arc::new(AtomicUsize::new(200)),
+            clock: Clock::manual(now()),
         };
         let (assertions, messages) = (google.assertions.clone(), google.messages.clone());
         let (at_once, token_status) = (google.at_once.clone(), google.token_status.clone());
@@ -136,7 +140,7 @@ impl Google {
     }
 
     fn carrier(&self) -> Fcm {
-        Fcm::new(self.config()).unwrap()
+        Fcm::new(self.config(), self.clock.clone()).unwrap()
     }
 
     fn asked(&self) -> usize {
@@ -250,7 +254,7 @@ async fn who_waited_for_a_token_takes_the_failure_too() {
     google.token_status.store(503, SeqCst);
     assert!(matches!(send(&carrier, now()).await, Outcome::Retryable(_)));
     google.token_status.store(429, SeqCst);
-    assert_eq!(send(&carrier, now()).await, Outcome::RetryAfter(Duration::from_secs(60)));
+    assert_eq!(send(&carrier, now()).await, Outcome::Throttled(Duration::from_secs(60)), "nobody is sent anything");
     google.token_status.store(200, SeqCst);
     assert_eq!(carrier.try_out(now()).await, Ok(()));
     assert_eq!(send(&carrier, now()).await, accepted());
@@ -281,14 +285,14 @@ async fn silence_and_absence_are_retryable_and_a_full_house_too() {
         Limits { connections: 1, streams: 1, call: Duration::from_millis(100), place: Duration::from_millis(20), ..SHORT };
     let to =
         |address: SocketAddr| FcmConfig { endpoint: format!("http://{address}").parse().unwrap(), limits, ..google.config() };
-    let carrier = Fcm::new(to(silent.local_addr().unwrap())).unwrap();
+    let carrier = Fcm::new(to(silent.local_addr().unwrap()), Clock::manual(now())).unwrap();
     carrier.try_out(now()).await.unwrap();
     let (first, second) = tokio::join!(send(&carrier, now()), send(&carrier, now()));
     assert!(matches!(&first, Outcome::Retryable(why) if why.contains("no answer in time")), "{first:?}");
     assert_eq!(second, Outcome::Retryable("every connection to FCM is busy".into()));
     let address = silent.local_addr().unwrap();
     drop(silent);
-    let carrier = Fcm::new(to(address)).unwrap();
+    let carrier = Fcm::new(to(address), Clock::manual(now())).unwrap();
     let outcome = send(&carrier, now()).await;
     assert!(
         matches!(&outcome, Outcome::Retryable(why) if why.contains("no connection") && !why.contains("secret")),
@@ -305,7 +309,7 @@ async fn what_is_over_or_empty_or_anothers_is_not_sent() {
     assert_eq!(carrier.send(&untitled, &target, now()).await, Outcome::Refused("the message has no title".into()));
     let mail = Target::Mail("ys@example.com".parse().unwrap());
     assert_eq!(carrier.send(&message(), &mail, now()).await, Outcome::Refused("the target is of another carrier".into()));
-    assert_eq!((google.asked(), google.tokens().len()), (0, 0));
+    assert_eq!(google.tokens().len(), 0);
 }
 
 #[tokio::test]
@@ -313,13 +317,111 @@ async fn a_configuration_that_cannot_work_says_which_key() {
     let google = Google::accepting().await;
     let refusal = |endpoint: &str, ca_pem: Option<Vec<u8>>| {
         let config = FcmConfig { endpoint: endpoint.parse().unwrap(), ca_pem, ..google.config() };
-        Fcm::new(config).map(|_| ()).unwrap_err().to_string()
+        Fcm::new(config, Clock::manual(now())).map(|_| ()).unwrap_err().to_string()
     };
     for odd in ["http://fcm.googleapis.com", "https://ops:x@localhost", "https://localhost/?x", "mailto:x", "ftp://localhost"] {
         assert!(refusal(odd, None).starts_with("fcm.endpoint: "), "{odd}");
     }
     assert!(refusal("https://localhost", Some(b"nothing".to_vec())).starts_with("fcm.ca_file: "));
-    let carrier = Fcm::new(google.config()).unwrap();
+    let carrier = google.carrier();
     let printed = format!("{carrier:?} {:?}", Target::Fcm(phone()));
     assert!(printed.contains("/v1/projects/phoneops-1a2b/messages:send") && !printed.contains("secret"), "{printed}");
+}
+
+#[tokio::test]
+async fn what_waited_for_a_place_says_how_long_it_has_left_and_is_not_sent_when_it_has_none() {
+    let google = Google::accepting().await;
+    let config = FcmConfig { limits: Limits { connections: 1, streams: 1, reserved: 0, ..SHORT }, ..google.config() };
+    let carrier = Fcm::new(config, google.clock.clone()).unwrap();
+    carrier.try_out(now()).await.unwrap();
+    let sent_after = async |waits: Duration| {
+        let held = carrier.pool.place(Urgency::High).await.unwrap();
+        let message = Message { expires_at: google.clock.now().after(Duration::from_secs(2)), ..message() };
+        let (target, at) = (Target::Fcm(phone()), google.clock.now());
+        let freeing = async {
+            tokio::task::yield_now().await;
+            google.clock.advance(waits);
+            drop(held);
+        };
+        tokio::join!(carrier.send(&message, &target, at), freeing).0
+    };
+    assert_eq!(sent_after(Duration::from_millis(400)).await, accepted());
+    let body: Value = serde_json::from_slice(&google.messages.lock().unwrap()[0].2).unwrap();
+    assert_eq!(body["message"]["android"]["ttl"], "1s", "of the two seconds that it had");
+    assert_eq!(sent_after(Duration::from_secs(2)).await, Outcome::Expired);
+    // Its life is not over, and whoever called knows by now whether it is still wanted.
+    assert_eq!(sent_after(SHORT.place).await, Outcome::RetryAfter(SOON));
+    assert_eq!(google.tokens().len(), 1);
+}
+
+#[tokio::test]
+async fn a_quota_that_two_phones_meet_is_the_projects() {
+    let google = Google::answering(|_| {
+        said(
+            429,
+            r#"{"error":{"status":"RESOURCE_EXHAUSTED","details":[{"@type":"type.googleapis.com/google.firebase.fcm.v1.FcmError",
+                "errorCode":"QUOTA_EXCEEDED"}]}}"#,
+        )
+    })
+    .await;
+    let (carrier, minute) = (google.carrier(), Duration::from_mins(1));
+    for _ in 0..3 {
+        assert_eq!(send(&carrier, now()).await, Outcome::RetryAfter(minute), "one phone gets too much, perhaps");
+    }
+    let other = Target::Fcm(Installation::token("another:x".into()).unwrap());
+    assert_eq!(carrier.send(&message(), &other, now()).await, Outcome::Throttled(minute));
+}
+
+#[tokio::test]
+async fn a_name_that_cannot_be_looked_up_leads_where_it_led_last() {
+    let google = Google::accepting().await;
+    let asked = Arc::new(AtomicUsize::new(0));
+    let count = asked.clone();
+    let lookup: Lookup = Arc::new(move |_| {
+        let works = count.fetch_add(1, SeqCst) == 0;
+        Box::pin(async move { if works { Ok(vec![[127, 0, 0, 1].into()]) } else { Err(std::io::ErrorKind::Other.into()) } })
+    });
+    let endpoint = format!("http://localhost:{}", google.address.port()).parse().unwrap();
+    let config = FcmConfig { endpoint, ..google.config() };
+    let carrier = Fcm::with(config, google.clock.clone(), Names::with(lookup)).unwrap();
+    // Each on a connection of its own.
+    for _ in 0..2 {
+        assert_eq!(send(&carrier, now()).await, accepted());
+    }
+    assert_eq!((google.tokens().len(), asked.load(SeqCst)), (2, 2));
+}
+
+#[tokio::test]
+async fn an_account_of_another_project_is_not_the_phones_fault() {
+    let refuses = Arc::new(std::sync::atomic::AtomicBool::new(true));
+    let now_refuses = refuses.clone();
+    let google = Google::answering(move |_| {
+        let mismatch = r#"{"error":{"status":"PERMISSION_DENIED","details":[
+            {"@type":"type.googleapis.com/google.firebase.fcm.v1.FcmError","errorCode":"SENDER_ID_MISMATCH"}]}}"#;
+        if now_refuses.load(SeqCst) { said(403, mismatch) } else { said(200, r#"{"name":"a/0:1"}"#) }
+    })
+    .await;
+    let carrier = google.carrier();
+    for _ in 0..5 {
+        let outcome = send(&carrier, now()).await;
+        assert!(matches!(&outcome, Outcome::Misconfigured(why) if why.contains("service_account_file")), "{outcome:?}");
+    }
+    refuses.store(false, SeqCst);
+    assert_eq!(send(&carrier, now()).await, accepted());
+    refuses.store(true, SeqCst);
+    let mut said = Vec::new();
+    for _ in 0..5 {
+        said.push(matches!(send(&carrier, now()).await, Outcome::Gone { .. }));
+    }
+    assert_eq!(said, [true, true, true, false, false], "and it may be no more what it was");
+}
+
+#[test]
+fn with_less_time_there_is_less_for_everything() {
+    let whole = Limits::default();
+    let same = whole.within(Duration::from_secs(14));
+    assert_eq!((same.total, same.call, same.place), (whole.total, whole.call, whole.place));
+    let half = whole.within(Duration::from_secs(7));
+    assert_eq!((half.total, half.call, half.place), (Duration::from_secs(7), Duration::from_secs(5), Duration::from_secs(1)));
+    assert!(half.place + half.call < half.total);
 }

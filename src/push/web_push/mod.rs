@@ -7,24 +7,31 @@
 //! - The endpoint is a stranger's URL. It passes [`crate::push::guard`] in its text and, when connecting, in its addresses; no redirect
 //!   is followed, no proxy is asked, nothing is decompressed, and time and size have limits.
 //! - The endpoint's path and the keys reach no log, error or outcome.
-//! - One client for all: connections are kept and shared, the VAPID key is parsed once.
+//! - Each origin has a client: connections are kept and shared, and replaced when they answer no more (`origins`). The VAPID key is parsed
+//!   once.
+//! - Nothing leaves after its deadline, and what leaves says how long it had when the carrier was called: connecting takes 3 s at most.
+//! - What may be our key's fault ends no subscription unless that origin takes pushes from us (`push::credit`).
 
 use std::fmt;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use reqwest::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue};
-use reqwest::{Certificate, Client, Response};
+use reqwest::{Client, Response};
+use tokio_rustls::rustls::{self, ClientConfig};
 use zeroize::Zeroizing;
 
 use super::answer::{REPLY_MAX_BYTES, beginning, why};
+use super::credit::Credit;
 use super::guard::{GuardedResolver, check_url};
+use super::tls::{self, NoTls};
 use super::{Carrier, Message, Outcome, Target, Urgency};
 use crate::clock::Timestamp;
 use crate::secret::{b64u, tagged_sha256};
 
 mod discovery;
 mod encrypt;
+mod origins;
 mod payload;
 mod reply;
 mod subscription;
@@ -36,6 +43,7 @@ pub use discovery::NotUnifiedPush;
 pub use subscription::{NotASubscription, Subscription};
 pub use vapid::VapidKeyPair;
 
+use origins::Origins;
 use payload::Payload;
 use reply::Reply;
 use vapid::Vapid;
@@ -75,8 +83,20 @@ pub enum SetupError {
     #[error("ca_file holds no PEM certificate")]
     Ca,
     /// TLS cannot be set up, for instance because the operating system trusts nobody.
+    #[error("TLS cannot be set up")]
+    Tls(#[source] rustls::Error),
+    /// Nor can what stands on it.
     #[error("the HTTP client cannot be set up")]
     Client(#[source] reqwest::Error),
+}
+
+impl From<NoTls> for SetupError {
+    fn from(none: NoTls) -> Self {
+        match none {
+            NoTls::Ca => Self::Ca,
+            NoTls::Tls(error) => Self::Tls(error),
+        }
+    }
 }
 
 /// How much of a stranger's time and text is taken.
@@ -93,13 +113,16 @@ const TTL_MAX_SECONDS: u64 = 28 * 24 * 60 * 60;
 
 /// The carrier for [`Target::WebPush`].
 pub struct WebPush {
+    /// For whom nobody has sent anything yet.
     client: Client,
+    origins: Origins,
     vapid: Vapid,
     allow_private_networks: bool,
+    total: Duration,
 }
 
 impl WebPush {
-    /// Parses the key, and sets up the one client that all messages share. Connects to nothing.
+    /// Parses the key, and sets up TLS. Connects to nothing.
     ///
     /// # Errors
     /// [`SetupError`] names what in the configuration is to blame.
@@ -109,11 +132,21 @@ impl WebPush {
     }
 
     fn with(config: WebPushConfig, resolver: GuardedResolver, limits: Limits) -> Result<Self, SetupError> {
+        let (tls, allow_http) = (tls(config.ca_pem.as_deref())?, config.allow_private_networks);
         Ok(Self {
             vapid: Vapid::new(&config.vapid_private_key, config.subject)?,
-            client: client(config.ca_pem.as_deref(), config.allow_private_networks, resolver, limits)?,
+            client: client(tls.clone(), allow_http, resolver.clone(), limits)?,
+            origins: Origins::new(Box::new(move || client(tls.clone(), allow_http, resolver.clone(), limits))),
             allow_private_networks: config.allow_private_networks,
+            total: limits.total,
         })
+    }
+
+    /// With at most that long for a message in all, and less where it takes less anyway: a caller that stops waiting before would not learn
+    /// what came of it.
+    #[must_use]
+    pub fn within(self, limit: Duration) -> Self {
+        Self { total: self.total.min(limit), ..self }
     }
 
     /// The key browsers subscribe with: base64url of the 65-byte uncompressed point.
@@ -134,14 +167,30 @@ impl WebPush {
             Ok(payload) => payload,
             Err(error) => return Outcome::Refused(error.to_string()),
         };
-        let request = self
+        let call = match self.origins.call(&origin) {
+            Ok(call) => call,
+            Err(error) => return Outcome::Retryable(format!("{origin}: {error}")),
+        };
+        let left = now.until(message.expires_at);
+        let request = call
             .client
             .post(to.endpoint().clone())
+            // After its deadline nothing of it leaves, not even from a connection that is slow to come.
+            .timeout(left.min(self.total))
             .headers(self.headers(message, &origin, now))
             .body(encrypt::encrypt(&payload, to));
         match request.send().await {
-            Ok(response) => answered(response, &origin, now).await,
-            Err(error) => failed(&error, &origin),
+            Ok(response) => {
+                self.origins.answered(&origin);
+                answered(response, &origin, &call.credit, now).await
+            }
+            Err(error) => {
+                // One that was cut short says nothing of its connection.
+                if error.is_timeout() && !error.is_connect() && left >= self.total {
+                    self.origins.unanswered(&origin, &call);
+                }
+                failed(&error, &origin)
+            }
         }
     }
 
@@ -188,19 +237,25 @@ impl fmt::Debug for WebPush {
     }
 }
 
-/// The client for strangers' URLs, which keeps what the guard needs kept.
+/// Whom clients for strangers' URLs trust.
+pub(super) fn tls(ca_pem: Option<&[u8]>) -> Result<ClientConfig, SetupError> {
+    Ok(tls::client(ca_pem, &[b"h2", b"http/1.1"])?)
+}
+
+/// A client for strangers' URLs, which keeps what the guard needs kept.
 pub(super) fn client(
-    ca_pem: Option<&[u8]>,
+    tls: ClientConfig,
     allow_http: bool,
     resolver: GuardedResolver,
     limits: Limits,
 ) -> Result<Client, SetupError> {
-    let mut builder = Client::builder()
+    Client::builder()
         .user_agent(concat!("phoneops/", env!("CARGO_PKG_VERSION")))
         .redirect(reqwest::redirect::Policy::none())
         .no_proxy()
         .referer(false)
         .https_only(!allow_http)
+        .tls_backend_preconfigured(tls)
         .dns_resolver(resolver)
         .connect_timeout(limits.connect)
         .timeout(limits.total)
@@ -208,15 +263,9 @@ pub(super) fn client(
         // it out, fails that message within the time limit, and the next connects anew.
         .http2_keep_alive_interval(Duration::from_secs(3))
         .http2_keep_alive_timeout(Duration::from_secs(3))
-        .http2_keep_alive_while_idle(false);
-    if let Some(pem) = ca_pem {
-        let certificates = Certificate::from_pem_bundle(pem).map_err(|_| SetupError::Ca)?;
-        if certificates.is_empty() {
-            return Err(SetupError::Ca);
-        }
-        builder = builder.tls_certs_merge(certificates);
-    }
-    builder.build().map_err(SetupError::Client)
+        .http2_keep_alive_while_idle(false)
+        .build()
+        .map_err(SetupError::Client)
 }
 
 /// At most 32 characters of base64url (RFC 8030 section 5.4) that tell a push service nothing about the tag.
@@ -224,9 +273,9 @@ fn topic(tag: &str) -> String {
     b64u(&tagged_sha256("phoneops.web_push.topic.v1", tag.as_bytes())[..24])
 }
 
-async fn answered(mut response: Response, origin: &str, now: Timestamp) -> Outcome {
+async fn answered(mut response: Response, origin: &str, credit: &Credit, now: Timestamp) -> Outcome {
     let body = beginning(&mut response, REPLY_MAX_BYTES).await;
-    Reply { origin, status: response.status(), headers: response.headers(), body: &body }.outcome(now)
+    Reply { origin, status: response.status(), headers: response.headers(), body: &body }.outcome(credit, now)
 }
 
 /// A request without an answer.

@@ -2,6 +2,8 @@
 //!
 //! **Invariants**
 //! - The status decides. The body only tells the reasons for a 400, 401 or 403 apart.
+//! - A subscription that was made with another VAPID key is dead, unless the other key is ours now: that is believed only as far as
+//!   [`Credit`] goes.
 //! - Of a body nothing is repeated but a short word or number: it is a stranger's text and may quote the endpoint.
 
 use std::time::Duration;
@@ -12,6 +14,7 @@ use reqwest::header::HeaderMap;
 use crate::clock::Timestamp;
 use crate::push::Outcome;
 use crate::push::answer::retry_after;
+use crate::push::credit::Credit;
 
 /// How long to wait when a service asks for patience without saying how much.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -25,6 +28,7 @@ const OTHER_KEY: [&str; 4] =
 const ABOUT_VAPID: [&str; 4] = ["jwt", "vapid", "authorization", "\"errno\":109"];
 
 /// A push service's answer.
+#[derive(Clone, Copy)]
 pub(super) struct Reply<'a> {
     /// Who answered: the origin, which is not secret.
     pub(super) origin: &'a str,
@@ -36,11 +40,14 @@ pub(super) struct Reply<'a> {
 
 impl Reply<'_> {
     /// What became of the message, as of `now`.
-    pub(super) fn outcome(&self, now: Timestamp) -> Outcome {
+    pub(super) fn outcome(&self, credit: &Credit, now: Timestamp) -> Outcome {
         match self.status.as_u16() {
-            200..=299 => Outcome::Accepted { id: self.message_id() },
+            200..=299 => {
+                credit.accepted();
+                Outcome::Accepted { id: self.message_id() }
+            }
             404 | 410 => Outcome::Gone { since: None },
-            400 | 401 | 403 => self.rejection(),
+            400 | 401 | 403 => self.rejection(credit),
             // 406 is how Windows' notification service says 429.
             406 | 429 => Outcome::RetryAfter(retry_after(self.headers, now).unwrap_or(PATIENCE)),
             408 | 425 | 500..=599 => match retry_after(self.headers, now) {
@@ -52,10 +59,16 @@ impl Reply<'_> {
         }
     }
 
-    fn rejection(&self) -> Outcome {
+    fn rejection(&self, credit: &Credit) -> Outcome {
         let mut body = String::from_utf8_lossy(self.body).to_ascii_lowercase();
         if OTHER_KEY.iter().any(|sign| body.contains(sign)) {
-            return Outcome::Gone { since: None };
+            if credit.believes() {
+                return Outcome::Gone { since: None };
+            }
+            return Outcome::Misconfigured(format!(
+                "{}, and took nothing from us so far: is the VAPID key still the one that these subscriptions were made with?",
+                self.says()
+            ));
         }
         body.retain(|char| !char.is_ascii_whitespace());
         if self.status == StatusCode::BAD_REQUEST && !ABOUT_VAPID.iter().any(|sign| body.contains(sign)) {
@@ -109,7 +122,7 @@ mod tests {
             headers: &headers,
             body: body.as_bytes(),
         }
-        .outcome(now())
+        .outcome(&Credit::default(), now())
     }
 
     fn wait(seconds: u64) -> Outcome {
@@ -130,7 +143,17 @@ mod tests {
             (400, "<TITLE>UnauthorizedRegistration</TITLE>"),
             (401, r#"{"code":401,"errno":109,"error":"Unauthorized","message":"VAPID public key mismatch"}"#),
         ] {
-            assert_eq!(outcome(status, &[], body), gone, "{status} {body}");
+            let said = Reply {
+                origin: "https://push.example.com",
+                status: StatusCode::from_u16(status).unwrap(),
+                headers: &HeaderMap::new(),
+                body: body.as_bytes(),
+            };
+            let credit = Credit::default();
+            let ours = said.outcome(&credit, now());
+            assert!(matches!(&ours, Outcome::Misconfigured(why) if why.contains("VAPID key")), "{status} {body}: {ours:?}");
+            Reply { status: StatusCode::CREATED, ..said }.outcome(&credit, now());
+            assert_eq!(said.outcome(&credit, now()), gone, "{status} {body}");
         }
         for (status, body) in [
             (403, r#"{"reason":"BadJwtToken"}"#),

@@ -17,7 +17,9 @@ use tokio::sync::oneshot;
 
 use super::encrypt::tests::Phone;
 use super::*;
-use crate::push::guard::{Forbidden, Lookup};
+use crate::push::apns::tests::server::{Answer, Server};
+use crate::push::guard::Forbidden;
+use crate::push::names::Lookup;
 use crate::push::{Category, Sound};
 
 fn now() -> Timestamp {
@@ -272,12 +274,71 @@ async fn the_reason_for_a_403_is_read_from_the_body() {
     let stale = Service::answering(|| (StatusCode::FORBIDDEN, r#"{"reason":"VapidPkHashMismatch"}"#)).await;
     let bad = Service::answering(|| (StatusCode::FORBIDDEN, r#"{"reason":"BadJwtToken"}"#)).await;
     let carrier = carrier(true);
-    let outcome = send_to(&carrier, &stale.endpoint()).await;
-    assert_eq!(outcome, Outcome::Gone { since: None });
-    let Outcome::Misconfigured(text) = send_to(&carrier, &bad.endpoint()).await else {
-        panic!("expected Misconfigured");
-    };
-    assert!(text.contains("BadJwtToken") && text.contains(&bad.address.to_string()), "{text}");
+    for (service, why) in [(&stale, "VapidPkHashMismatch"), (&bad, "BadJwtToken")] {
+        let Outcome::Misconfigured(text) = send_to(&carrier, &service.endpoint()).await else {
+            panic!("expected Misconfigured");
+        };
+        assert!(text.contains(why) && text.contains(&service.address.to_string()), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn a_subscription_of_another_key_ends_only_where_ours_is_taken() {
+    let refuses = Arc::new(std::sync::atomic::AtomicBool::new(true));
+    let mismatch = (StatusCode::FORBIDDEN, r#"{"reason":"VapidPkHashMismatch"}"#);
+    let now_refuses = refuses.clone();
+    let changed = Service::answering(move || {
+        if now_refuses.load(std::sync::atomic::Ordering::SeqCst) { mismatch } else { (StatusCode::CREATED, "") }
+    })
+    .await;
+    let another = Service::answering(move || mismatch).await;
+    let carrier = carrier(true);
+    for _ in 0..5 {
+        let outcome = send_to(&carrier, &changed.endpoint()).await;
+        assert!(matches!(&outcome, Outcome::Misconfigured(why) if why.contains("VAPID key")), "{outcome:?}");
+    }
+    refuses.store(false, std::sync::atomic::Ordering::SeqCst);
+    assert_eq!(send_to(&carrier, &changed.endpoint()).await, Outcome::Accepted { id: None });
+    refuses.store(true, std::sync::atomic::Ordering::SeqCst);
+    assert_eq!(send_to(&carrier, &changed.endpoint()).await, Outcome::Gone { since: None });
+    let outcome = send_to(&carrier, &another.endpoint()).await;
+    assert!(matches!(outcome, Outcome::Misconfigured(_)), "one origin vouches for no other: {outcome:?}");
+}
+
+/// A carrier for a push service over TLS and HTTP/2 on this machine.
+fn carrier_to(server: &Server) -> WebPush {
+    WebPush::new(WebPushConfig { ca_pem: Some(server.ca_pem().as_bytes().to_vec()), ..config(true) }).unwrap()
+}
+
+#[tokio::test]
+async fn after_a_message_that_got_no_answer_the_next_one_takes_another_connection() {
+    // It answers pings, so it is not silent.
+    let server = Server::build()
+        .start(
+            |connection, count| if (connection, count) == (0, 0) || connection == 1 { Answer::accepted() } else { Answer::Never },
+        )
+        .await;
+    let (carrier, endpoint) = (carrier_to(&server), format!("{}/send/secret", server.endpoint()));
+    assert!(matches!(send_to(&carrier, &endpoint).await, Outcome::Accepted { .. }));
+    let hasty = carrier.within(Duration::from_millis(80));
+    let outcome = send_to(&hasty, &endpoint).await;
+    assert!(matches!(&outcome, Outcome::Retryable(why) if why.contains("no answer in time")), "{outcome:?}");
+    let patient = WebPush { total: LIMITS.total, ..hasty };
+    assert!(matches!(send_to(&patient, &endpoint).await, Outcome::Accepted { .. }));
+    assert_eq!((server.take().len(), server.connections()), (3, 2));
+}
+
+#[tokio::test]
+async fn a_message_that_is_cut_short_by_its_deadline_condemns_no_connection() {
+    let server = Server::build().start(|_, count| if count == 1 { Answer::Never } else { Answer::accepted() }).await;
+    let (carrier, endpoint) = (carrier_to(&server), format!("{}/send/secret", server.endpoint()));
+    assert!(matches!(send_to(&carrier, &endpoint).await, Outcome::Accepted { .. }));
+    let message = Message { expires_at: now().after(Duration::from_millis(50)), ..message() };
+    let target = Target::WebPush(Phone::new().subscribe(&endpoint));
+    let outcome = carrier.send(&message, &target, now()).await;
+    assert!(matches!(&outcome, Outcome::Retryable(why) if why.contains("no answer in time")), "{outcome:?}");
+    assert!(matches!(send_to(&carrier, &endpoint).await, Outcome::Accepted { .. }));
+    assert_eq!(server.connections(), 1);
 }
 
 #[tokio::test]

@@ -14,7 +14,7 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
 use super::*;
-use crate::push::guard::Lookup;
+use crate::push::names::Lookup;
 
 const BODY: &str = r#"{"kind":"approval.approved"}"#;
 

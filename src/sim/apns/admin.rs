@@ -7,18 +7,15 @@
 //! | test | `POST /admin/devices/{token}/faults` `{fault: {kind, …}, times}`, `DELETE` the same |
 //! | test | `PUT /admin/devices/{token}/away` `{away}` |
 //! | test | `GET /admin/devices/{token}` → `{shown: […], counts: {…}}` |
-//! | test | `POST /admin/connections/faults` `{fault: {kind, …}, times}`, `DELETE` the same |
-//! | test | `POST /admin/connections/disturb` `{kind: reset \| silence \| go_away, reason?, which?}` → `{connections}` |
 //! | test | `PUT /admin/behaviour` `{latency_ms?, streams_drop?}` |
-//! | test | `GET /admin/journal` → `{requests: […]}`; `GET /admin/connections`; `GET /admin/tokens` |
-//! | developer | `GET /authority.pem`: the certificate authority to trust |
+//! | test | `GET /admin/journal` → `{requests: […]}`; `GET /admin/tokens`, without their signatures; `GET /admin/tokens/{digest}` → `{token}`, with it; and what `plain.rs` lists |
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use axum::extract::{Path, Query, State};
-use axum::http::{StatusCode, header};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post, put};
 use axum::{Json, Router};
@@ -26,45 +23,41 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::device::Device;
-use super::fault::Script;
+use super::fault::Fault;
 use super::store::NoDevice;
 use super::{Control, Reason};
-use crate::sim::plain::{ConnectionScript, Disturb, Since, until_some};
+use crate::sim::plain::{self, Since, until_some};
+use crate::sim::script::{Script, Scripted as _};
 
 /// What the handlers work with.
 #[derive(Clone)]
 struct Admin {
     control: Control,
-    authority: Arc<str>,
     topic: Arc<str>,
 }
 
 pub(super) fn router(control: Control, authority: &str, topic: &str) -> Router {
+    let connections = plain::connections(Arc::clone(&control.gate));
     Router::new()
-        .route("/authority.pem", get(authority_pem))
         .route("/devices", post(install))
         .route("/devices/{token}", delete(uninstall))
         .route("/devices/{token}/notifications", get(notifications))
         .route("/admin/devices/{token}", get(device))
         .route("/admin/devices/{token}/faults", post(script).delete(clear))
         .route("/admin/devices/{token}/away", put(away))
-        .route("/admin/connections", get(connections))
-        .route("/admin/connections/faults", post(script_connections).delete(clear_connections))
-        .route("/admin/connections/disturb", post(disturb))
         .route("/admin/behaviour", put(behaviour))
         .route("/admin/journal", get(journal))
         .route("/admin/tokens", get(tokens))
-        .with_state(Admin { control, authority: authority.into(), topic: topic.into() })
+        .route("/admin/tokens/{digest}", get(token))
+        .with_state(Admin { control, topic: topic.into() })
+        .merge(connections)
+        .merge(plain::trust(authority))
 }
 
 impl IntoResponse for NoDevice {
     fn into_response(self) -> Response {
         (StatusCode::NOT_FOUND, Json(json!({"reason": "NoDevice", "detail": self.to_string()}))).into_response()
     }
-}
-
-async fn authority_pem(State(admin): State<Admin>) -> impl IntoResponse {
-    ([(header::CONTENT_TYPE, "application/x-pem-file")], admin.authority.to_string())
 }
 
 #[derive(Deserialize)]
@@ -118,10 +111,9 @@ async fn device(State(admin): State<Admin>, Path(token): Path<String>) -> Result
     admin.control.store.device(&token, seen).map(Json)
 }
 
-async fn script(State(admin): State<Admin>, Path(token): Path<String>, Json(script): Json<Script>) -> Response {
-    if !script.is_possible() {
-        let refusal = json!({"reason": "BadStatus", "detail": "status must be 200 to 599"});
-        return (StatusCode::BAD_REQUEST, Json(refusal)).into_response();
+async fn script(State(admin): State<Admin>, Path(token): Path<String>, Json(script): Json<Script<Fault>>) -> Response {
+    if !script.fault.is_possible() {
+        return plain::impossible();
     }
     let scripted = admin.control.store.device(&token, |device, _| device.faults.script(script));
     scripted.map(|()| StatusCode::NO_CONTENT).into_response()
@@ -141,25 +133,6 @@ struct Away {
 async fn away(State(admin): State<Admin>, Path(token): Path<String>, Json(asked): Json<Away>) -> Result<StatusCode, NoDevice> {
     admin.control.store.device(&token, |device, now| device.be_away(asked.away, now))?;
     Ok(StatusCode::NO_CONTENT)
-}
-
-async fn connections(State(admin): State<Admin>) -> Json<Value> {
-    Json(json!({"connections": admin.control.gate.connections()}))
-}
-
-async fn script_connections(State(admin): State<Admin>, Json(script): Json<ConnectionScript>) -> StatusCode {
-    admin.control.gate.script(script.fault, script.times);
-    StatusCode::NO_CONTENT
-}
-
-async fn clear_connections(State(admin): State<Admin>) -> StatusCode {
-    admin.control.gate.clear();
-    StatusCode::NO_CONTENT
-}
-
-async fn disturb(State(admin): State<Admin>, Json(asked): Json<Disturb>) -> Json<Value> {
-    let gate = &admin.control.gate;
-    Json(json!({"connections": gate.disturb(&asked.at(gate.clock.now()))}))
 }
 
 #[derive(Deserialize)]
@@ -185,4 +158,11 @@ async fn journal(State(admin): State<Admin>) -> Json<Value> {
 
 async fn tokens(State(admin): State<Admin>) -> Json<Value> {
     Json(json!({"tokens": admin.control.store.state().keys.seen()}))
+}
+
+async fn token(State(admin): State<Admin>, Path(digest): Path<String>) -> Response {
+    match admin.control.store.state().keys.text(&digest) {
+        Some(text) => Json(json!({"token": text.expose()})).into_response(),
+        None => (StatusCode::NOT_FOUND, Json(json!({"reason": "NoToken"}))).into_response(),
+    }
 }

@@ -12,11 +12,12 @@ use serde_json::Value;
 use tokio::sync::Notify;
 
 use super::check::Notification;
-use super::fault::Faults;
+use super::fault::Fault;
 use super::payload;
 use super::reason::Reason;
 use crate::clock::Timestamp;
 use crate::sim::screen::{Screen, Shown};
+use crate::sim::script::Faults;
 
 /// So many notifications wait for an app that does not fetch them.
 const INBOX_LIMIT: usize = 1_000;
@@ -50,7 +51,7 @@ pub(super) struct Device {
     /// The app's bundle id.
     pub(super) bundle: String,
     pub(super) gone: Option<Gone>,
-    pub(super) faults: Faults,
+    pub(super) faults: Faults<Fault>,
     pub(super) arrived: Arc<Notify>,
     pub(super) screen: Screen,
     away: bool,

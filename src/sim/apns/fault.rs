@@ -1,11 +1,10 @@
 //! What a test or an operator scripts for the notifications to one device token.
 
-use std::collections::VecDeque;
-
 use serde::{Deserialize, Serialize};
 
 use super::reason::Reason;
 use crate::sim::gate::GoAway;
+use crate::sim::script::{Scripted, is_final};
 
 /// What happens to a notification that was in order.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -66,51 +65,8 @@ pub enum Fault {
     Lose,
 }
 
-/// One fault, so many times in a row.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Script {
-    /// What happens.
-    pub fault: Fault,
-    /// To how many notifications, one when not said.
-    #[serde(default = "once")]
-    pub times: u32,
-}
-
-fn once() -> u32 {
-    1
-}
-
-impl Script {
-    /// Whether the status is one that HTTP can carry as a final answer.
-    pub(super) fn is_possible(&self) -> bool {
-        !matches!(self.fault, Fault::Answer { status, .. } if !(200..600).contains(&status))
-    }
-}
-
-/// The faults still to come, in the order scripted.
-#[derive(Debug, Default)]
-pub(super) struct Faults(VecDeque<Script>);
-
-impl Faults {
-    pub(super) fn script(&mut self, script: Script) {
-        self.0.push_back(script);
-    }
-
-    pub(super) fn clear(&mut self) {
-        self.0.clear();
-    }
-
-    /// The fault for the next notification, which uses it up.
-    pub(super) fn next(&mut self) -> Option<Fault> {
-        while let Some(script) = self.0.front_mut() {
-            if script.times == 0 {
-                self.0.pop_front();
-                continue;
-            }
-            script.times -= 1;
-            return Some(script.fault.clone()).filter(|fault| *fault != Fault::Accept);
-        }
-        None
+impl Scripted for Fault {
+    fn is_possible(&self) -> bool {
+        !matches!(self, Self::Answer { status, .. } if !is_final(*status))
     }
 }

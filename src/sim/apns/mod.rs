@@ -41,7 +41,7 @@ use tokio::net::TcpListener;
 use tokio_util::task::TaskTracker;
 
 pub use device::Arrived;
-pub use fault::{Fault, Script};
+pub use fault::Fault;
 pub use provider_token::{Environment, KeyRegistration, SeenToken, SigningKey};
 pub use reason::Reason;
 pub use store::{Entry, NoDevice};
@@ -52,6 +52,7 @@ pub use super::screen::{Counts, Shown};
 use super::gate::{self, Gate};
 use super::http2::Disturbance;
 use super::plain;
+use super::script::Script;
 use super::tls::Identity;
 use crate::clock::{Clock, Timestamp};
 use crate::secret::random;
@@ -255,8 +256,7 @@ impl Apns {
     /// # Panics
     /// When the fault is a status below 200 or above 599.
     pub fn script(&self, token: &str, fault: Fault, times: u32) -> Result<(), NoDevice> {
-        let script = Script { fault, times };
-        assert!(script.is_possible(), "{script:?} is no final HTTP status");
+        let script = Script::new(fault, times);
         self.control.store.device(token, |device, _| device.faults.script(script))
     }
 

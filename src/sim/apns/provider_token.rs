@@ -119,7 +119,8 @@ pub(super) struct Keys {
     environment: Environment,
     keys: BTreeMap<String, KeyRegistration>,
     verified: HashMap<Arc<str>, Result<Arc<SeenToken>, Reason>>,
-    seen: Vec<Arc<SeenToken>>,
+    /// With their text, which is a secret as long as the token lives.
+    seen: Vec<(Arc<SeenToken>, Secret)>,
 }
 
 impl Keys {
@@ -139,7 +140,12 @@ impl Keys {
 
     /// The tokens that were in order, in the order they were first seen.
     pub(super) fn seen(&self) -> Vec<SeenToken> {
-        self.seen.iter().map(|token| (**token).clone()).collect()
+        self.seen.iter().map(|(token, _)| (**token).clone()).collect()
+    }
+
+    /// A token that was in order as it came, by its digest: for whoever verifies it by other means.
+    pub(super) fn text(&self, digest: &str) -> Option<Secret> {
+        self.seen.iter().find(|(token, _)| token.digest == digest).map(|(_, text)| text.clone())
     }
 
     /// Whether the key behind the token may send for this bundle id.
@@ -156,9 +162,10 @@ impl Keys {
         }
         let verdict = self.read(header, now).map(Arc::new);
         if let Ok(token) = &verdict
-            && !self.seen.iter().any(|seen| seen.digest == token.digest)
+            && !self.seen.iter().any(|(seen, _)| seen.digest == token.digest)
         {
-            self.seen.push(Arc::clone(token));
+            let text = header.split_once(' ').map_or("", |(_, text)| text);
+            self.seen.push((Arc::clone(token), Secret::new(text.to_owned())));
         }
         if self.verified.len() == REMEMBERED {
             self.verified.clear();

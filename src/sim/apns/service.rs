@@ -170,6 +170,8 @@ impl Apple {
     /// Does with a notification that was in order what the next fault says.
     fn act(&self, session: &mut Session, mut case: Case, notification: Notification) -> Act {
         case.fault = self.store.device(&notification.device, |device, _| device.faults.next()).ok().flatten();
+        let taken = |fault: &Fault| *fault != Fault::Accept;
+        case.fault = case.fault.take().filter(taken);
         let Some(fault) = case.fault.clone() else {
             return self.accept(session, case, &notification, 1);
         };
@@ -263,7 +265,7 @@ impl Apple {
     fn note(&self, session: &Session, case: Case, status: Option<u16>, reason: Option<String>) {
         let at = self.store.clock.now();
         let Case { request, id, token, fault } = case;
-        self.store.state().note(|number| Entry {
+        self.store.state().journal.note(|number| Entry {
             number,
             at,
             connection: session.link.number,

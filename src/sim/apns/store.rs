@@ -3,7 +3,7 @@
 //! **Invariants**
 //! - A request is in the journal whatever became of it, without the signature of its token.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard};
 
 use serde::Serialize;
@@ -15,6 +15,7 @@ use super::provider_token::{Environment, Keys, SeenToken};
 use super::reason::Reason;
 use crate::clock::{Clock, Timestamp};
 use crate::sim::http2::Request;
+use crate::sim::journal::Journal;
 
 /// One request, whatever became of it.
 #[derive(Clone, Debug, Serialize)]
@@ -61,9 +62,7 @@ pub struct NoDevice;
 pub(super) struct State {
     pub(super) devices: HashMap<String, Device>,
     pub(super) keys: Keys,
-    journal: VecDeque<Entry>,
-    journal_limit: usize,
-    answered: u64,
+    pub(super) journal: Journal<Entry>,
 }
 
 pub(super) struct Store {
@@ -75,8 +74,7 @@ pub(super) struct Store {
 
 impl Store {
     pub(super) fn new(clock: Clock, environment: Environment, journal_limit: usize) -> Self {
-        let state =
-            State { devices: HashMap::new(), keys: Keys::new(environment), journal: VecDeque::new(), journal_limit, answered: 0 };
+        let state = State { devices: HashMap::new(), keys: Keys::new(environment), journal: Journal::new(journal_limit) };
         Self { clock, noted: Notify::new(), state: Mutex::new(state) }
     }
 
@@ -95,25 +93,11 @@ impl Store {
     }
 
     pub(super) fn journal(&self) -> Vec<Entry> {
-        self.state().journal.iter().cloned().collect()
+        self.state().journal.entries()
     }
 
     pub(super) fn answered(&self) -> u64 {
-        self.state().answered
-    }
-}
-
-impl State {
-    /// Writes down what became of a request.
-    pub(super) fn note(&mut self, entry: impl FnOnce(u64) -> Entry) {
-        self.answered += 1;
-        if self.journal_limit == 0 {
-            return;
-        }
-        if self.journal.len() == self.journal_limit {
-            self.journal.pop_front();
-        }
-        self.journal.push_back(entry(self.answered));
+        self.state().journal.noted()
     }
 }
 

@@ -227,4 +227,11 @@ async fn the_admin_api_scripts_and_tells() {
     let authority = http.get(url("/authority.pem")).send().await.unwrap().text().await.unwrap();
     assert_eq!(authority, world.apns.authority());
     assert_eq!(http.get(url("/admin/devices/00")).send().await.unwrap().status(), 404);
+    // A provider token is shown with its signature where it is asked for by its digest, and nowhere else.
+    let tokens = http.get(url("/admin/tokens")).send().await.unwrap().text().await.unwrap();
+    let digest = &world.apns.tokens()[0].digest;
+    let whole: Value = http.get(url(&format!("/admin/tokens/{digest}"))).send().await.unwrap().json().await.unwrap();
+    let signature = whole["token"].as_str().unwrap().rsplit('.').next().unwrap();
+    assert!(signature.len() == 86 && !tokens.contains(signature) && !journal.to_string().contains(signature));
+    assert_eq!(http.get(url("/admin/tokens/none")).send().await.unwrap().status(), 404);
 }

@@ -14,9 +14,10 @@ use serde_json::{Map, Value};
 use tokio::sync::Notify;
 
 use super::check::Message;
-use super::fault::{Fault, Faults};
+use super::fault::Fault;
 use crate::clock::Timestamp;
 use crate::sim::screen::{Screen, Shown};
+use crate::sim::script::Faults;
 
 const COLLAPSE_KEYS: usize = 4;
 const NOT_COLLAPSIBLE: usize = 100;

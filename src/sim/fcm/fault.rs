@@ -1,11 +1,10 @@
 //! What a test or an operator scripts for the messages to one installation, and for access tokens.
 
-use std::collections::VecDeque;
-
 use serde::{Deserialize, Serialize};
 
 use super::error::FcmError;
 use crate::sim::gate::GoAway;
+use crate::sim::script::{Scripted, is_final};
 
 /// What happens to a message that was in order.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -92,64 +91,14 @@ pub enum TokenFault {
     },
 }
 
-/// A fault, so many times in a row.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Script<F> {
-    /// What happens.
-    pub fault: F,
-    /// How often, once when not said.
-    #[serde(default = "once")]
-    pub times: u32,
-}
-
-fn once() -> u32 {
-    1
-}
-
-impl Script<Fault> {
-    /// Whether the status is one that HTTP can carry as a final answer.
-    pub(super) fn is_possible(&self) -> bool {
-        !matches!(self.fault, Fault::Answer { status, .. } if !(200..600).contains(&status))
+impl Scripted for Fault {
+    fn is_possible(&self) -> bool {
+        !matches!(self, Self::Answer { status, .. } if !is_final(*status))
     }
 }
 
-impl Script<TokenFault> {
-    /// Whether the status is one that HTTP can carry as a final answer.
-    pub(super) fn is_possible(&self) -> bool {
-        !matches!(self.fault, TokenFault::Answer { status, .. } if !(200..600).contains(&status))
-    }
-}
-
-/// The faults still to come, in the order scripted.
-#[derive(Debug)]
-pub(super) struct Faults<F>(VecDeque<Script<F>>);
-
-impl<F> Default for Faults<F> {
-    fn default() -> Self {
-        Self(VecDeque::new())
-    }
-}
-
-impl<F: Clone> Faults<F> {
-    pub(super) fn script(&mut self, script: Script<F>) {
-        self.0.push_back(script);
-    }
-
-    pub(super) fn clear(&mut self) {
-        self.0.clear();
-    }
-
-    /// The next fault, which is used up.
-    pub(super) fn next(&mut self) -> Option<F> {
-        while let Some(script) = self.0.front_mut() {
-            if script.times == 0 {
-                self.0.pop_front();
-                continue;
-            }
-            script.times -= 1;
-            return Some(script.fault.clone());
-        }
-        None
+impl Scripted for TokenFault {
+    fn is_possible(&self) -> bool {
+        !matches!(self, Self::Answer { status, .. } if !is_final(*status))
     }
 }

@@ -42,7 +42,7 @@ use tokio_util::task::TaskTracker;
 
 pub use device::{Arrived, Presence};
 pub use error::FcmError;
-pub use fault::{Fault, Script, TokenFault};
+pub use fault::{Fault, TokenFault};
 pub use store::{Entry, NoInstallation};
 
 pub use super::gate::{Connection, ConnectionFault, GoAway};
@@ -51,6 +51,7 @@ pub use super::screen::{Counts, Shown};
 use super::gate::{self, Gate};
 use super::http2::Disturbance;
 use super::plain;
+use super::script::Script;
 use super::tls::Identity;
 use crate::clock::Clock;
 use crate::secret::{b64u, random};
@@ -233,8 +234,7 @@ impl Fcm {
     /// # Panics
     /// When the fault is a status below 200 or above 599.
     pub fn script(&self, id: &str, fault: Fault, times: u32) -> Result<(), NoInstallation> {
-        let script = Script { fault, times };
-        assert!(script.is_possible(), "{script:?} is no final HTTP status");
+        let script = Script::new(fault, times);
         self.control.store.device(id, |device, _| device.faults.script(script))
     }
 
@@ -251,8 +251,7 @@ impl Fcm {
     /// # Panics
     /// When the fault is a status below 200 or above 599.
     pub fn script_tokens(&self, fault: TokenFault, times: u32) {
-        let script = Script { fault, times };
-        assert!(script.is_possible(), "{script:?} is no final HTTP status");
+        let script = Script::new(fault, times);
         self.control.store.state().token_faults.script(script);
     }
 

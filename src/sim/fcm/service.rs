@@ -273,7 +273,7 @@ impl Google {
         let Case { request, fault } = case;
         let shown = request.fields.iter().filter(|field| &*field.name != "authorization");
         let is_assertion = &*request.path == "/token";
-        self.store.state().note(|number| Entry {
+        self.store.state().journal.note(|number| Entry {
             number,
             at,
             connection: link.number,

@@ -3,7 +3,7 @@
 //! **Invariants**
 //! - A request is in the journal whatever became of it, without its access token and without its assertion.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -12,9 +12,11 @@ use tokio::sync::Notify;
 
 use super::check::Target;
 use super::device::Device;
-use super::fault::{Fault, Faults, TokenFault};
+use super::fault::{Fault, TokenFault};
 use super::oauth::Accounts;
 use crate::clock::{Clock, Timestamp};
+use crate::sim::journal::Journal;
+use crate::sim::script::Faults;
 
 /// One request, whatever became of it.
 #[derive(Clone, Debug, Serialize)]
@@ -58,9 +60,7 @@ pub(super) struct State {
     pub(super) accounts: Accounts,
     pub(super) token_faults: Faults<TokenFault>,
     devices: HashMap<Target, Device>,
-    journal: VecDeque<Entry>,
-    journal_limit: usize,
-    answered: u64,
+    pub(super) journal: Journal<Entry>,
     quota: u32,
     minute: Option<(Timestamp, u32)>,
 }
@@ -78,9 +78,7 @@ impl Store {
             accounts,
             token_faults: Faults::default(),
             devices: HashMap::new(),
-            journal: VecDeque::new(),
-            journal_limit,
-            answered: 0,
+            journal: Journal::new(journal_limit),
             quota,
             minute: None,
         };
@@ -108,11 +106,11 @@ impl Store {
     }
 
     pub(super) fn journal(&self) -> Vec<Entry> {
-        self.state().journal.iter().cloned().collect()
+        self.state().journal.entries()
     }
 
     pub(super) fn answered(&self) -> u64 {
-        self.state().answered
+        self.state().journal.noted()
     }
 }
 
@@ -126,17 +124,5 @@ impl State {
         }
         self.minute = Some((since, count + 1));
         None
-    }
-
-    /// Writes down what became of a request.
-    pub(super) fn note(&mut self, entry: impl FnOnce(u64) -> Entry) {
-        self.answered += 1;
-        if self.journal_limit == 0 {
-            return;
-        }
-        if self.journal.len() == self.journal_limit {
-            self.journal.pop_front();
-        }
-        self.journal.push_back(entry(self.answered));
     }
 }

@@ -72,9 +72,41 @@ impl Phone {
         self.act_on(incident, "not-me").await
     }
 
+    /// Hands an incident on: to these, or to the next step when nobody is named.
+    ///
+    /// # Errors
+    /// [`Error::Refused`].
+    pub async fn escalate(&self, incident: &str, to: &[&str], message: Option<&str>) -> Result<Value, Error> {
+        let mut body = json!({"to": to});
+        if let Some(message) = message {
+            body["message"] = json!(message);
+        }
+        self.act_with(incident, "escalate", &body).await
+    }
+
+    /// Puts an incident off for so many seconds.
+    ///
+    /// # Errors
+    /// [`Error::Refused`].
+    pub async fn snooze(&self, incident: &str, seconds: u32) -> Result<Value, Error> {
+        self.act_with(incident, "snooze", &json!({"for_seconds": seconds})).await
+    }
+
+    /// Writes something down about an incident.
+    ///
+    /// # Errors
+    /// [`Error::Refused`].
+    pub async fn note(&self, incident: &str, text: &str) -> Result<Value, Error> {
+        self.act_with(incident, "notes", &json!({"text": text})).await
+    }
+
     async fn act_on(&self, incident: &str, act: &str) -> Result<Value, Error> {
+        self.act_with(incident, act, &json!({})).await
+    }
+
+    async fn act_with(&self, incident: &str, act: &str, body: &Value) -> Result<Value, Error> {
         let path = format!("/v1/incidents/{}/{act}", reference(incident)?);
-        self.post(&path, &json!({})).await?.accepted()
+        self.post(&path, body).await?.accepted()
     }
 
     /// Gets a new identifier from whoever pushes to it, and registers it with the server (section 5). An earlier subscription ends.

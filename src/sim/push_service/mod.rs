@@ -11,17 +11,21 @@
 //! | application server | `GET /push/{secret}` → `{unifiedpush: {version: 1}}`: it is a push endpoint |
 //! | application server | `POST /push/{secret}` → 201 with `Location` and `TTL`; `DELETE` of that location takes it back |
 //! | test | `POST /admin/subscriptions/{id}/faults` `{fault: {kind, …}, times}`, `DELETE` the same |
-//! | test | `GET /admin/journal` → `{pushes: [Entry…]}` |
+//! | test | `GET /admin/journal` → `{pushes: [Entry…]}`; and what `plain.rs` lists of connections |
+//!
+//! [`PushService::start_secure`] is reached over TLS too, with HTTP/2 or HTTP/1.1, and its connections fail as scripted.
 //!
 //! **Invariants**
 //! - A push is answered 201 only when its headers, its sender, its encryption and its content are all in order.
 //! - A push that was not in order meets no fault and uses none up.
 //! - Dropping the handle ends everything: the listener, calls that wait, calls that hang.
 
+mod browser;
 mod check;
 mod decrypt;
 mod fault;
 mod http;
+mod service;
 mod store;
 
 use std::convert::Infallible;
@@ -29,7 +33,6 @@ use std::io;
 use std::net::Ipv4Addr;
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
@@ -38,23 +41,41 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
+use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt as _;
 
 pub use check::{Delivery, Vapid};
-pub use fault::{Apple, Fault, Script};
+pub use fault::{Apple, Fault};
 pub use store::{Entry, NoSubscription};
 
+pub use super::gate::{Connection, ConnectionFault, GoAway};
+pub use super::screen::{Counts, Shown};
+
+use super::gate::{self, Gate};
+use super::http2::Disturbance;
+use super::script::Script;
+use super::tls::Identity;
+use crate::secret::{b64u, from_b64u};
+use browser::Browser;
+use service::Vendor;
 use store::Store;
 
 /// A running push service. Stops when dropped.
 pub struct PushService {
     origin: Arc<str>,
+    secure: Option<Secure>,
     store: Arc<Store>,
-    stop: CancellationToken,
+    gate: Arc<Gate>,
     tasks: TaskTracker,
+}
+
+/// The door with TLS.
+struct Secure {
+    origin: Arc<str>,
+    identity: Identity,
 }
 
 /// A connection that a fault closes without an answer.
@@ -73,16 +94,100 @@ impl PushService {
         Ok(Self::serve(listener, &origin, clock))
     }
 
+    /// The same, and over TLS on another port: where the browsers of [`PushService::browser`] have their endpoints.
+    ///
+    /// # Errors
+    /// When the operating system gives no port.
+    pub async fn start_secure(clock: crate::clock::Clock) -> io::Result<Self> {
+        let mut service = Self::start(clock).await?;
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+        let origin: Arc<str> = format!("https://localhost:{}", listener.local_addr()?.port()).into();
+        let identity = Identity::generate(&[]);
+        let vendor = Arc::new(Vendor { store: Arc::clone(&service.store), origin: Arc::clone(&origin) });
+        let acceptor = identity.acceptor(&[b"h2", b"http/1.1"]);
+        service.tasks.spawn(gate::accept(listener, acceptor, vendor, Arc::clone(&service.gate), service.tasks.clone()));
+        service.secure = Some(Secure { origin, identity });
+        Ok(service)
+    }
+
     /// On `listener`, which application servers reach as `origin` (scheme, host and port, without a trailing slash).
     #[must_use]
     pub fn serve(listener: TcpListener, origin: &str, clock: crate::clock::Clock) -> Self {
         let origin: Arc<str> = origin.trim_end_matches('/').into();
-        let store = Arc::new(Store::new(clock));
-        let stop = CancellationToken::new();
-        let tasks = TaskTracker::new();
-        let router = http::router(http::Service { store: Arc::clone(&store), origin: Arc::clone(&origin), stop: stop.clone() });
-        tasks.spawn(accept(listener, router, stop.clone(), tasks.clone()));
-        Self { origin, store, stop, tasks }
+        let store = Arc::new(Store::new(clock.clone()));
+        let (gate, tasks) = (Gate::new(clock), TaskTracker::new());
+        let vendor = Vendor { store: Arc::clone(&store), origin: Arc::clone(&origin) };
+        let router = http::router(http::Service { vendor, gate: Arc::clone(&gate) });
+        tasks.spawn(accept(listener, router, gate.stop.clone(), tasks.clone()));
+        Self { origin, secure: None, store, gate, tasks }
+    }
+
+    /// The certificate authority to trust, in PEM; `None` without TLS.
+    #[must_use]
+    pub fn authority(&self) -> Option<&str> {
+        self.secure.as_ref().map(|secure| secure.identity.authority())
+    }
+
+    /// A new browser that fetches and shows at once what comes, subscribed for this key (base64url of a point of P-256): its id here, and
+    /// what its page is given, `{endpoint, keys: {p256dh, auth}}`.
+    ///
+    /// # Panics
+    /// When the key is none.
+    #[must_use]
+    pub fn browser(&self, application_server_key: &str) -> (String, Value) {
+        let key = from_b64u(application_server_key).and_then(|key| key.try_into().ok()).expect("a point of P-256, uncompressed");
+        let receiver = Browser::keys();
+        let keys = json!({"p256dh": b64u(receiver.public), "auth": b64u(receiver.auth)});
+        let (id, secret) = self.store.subscribe(receiver, key, Some(Browser::default()));
+        let origin = self.secure.as_ref().map_or(&self.origin, |secure| &secure.origin);
+        (id, json!({"endpoint": format!("{origin}/push/{secret}"), "keys": keys}))
+    }
+
+    /// A browser of [`PushService::browser`] leaves the network, or comes back to it.
+    ///
+    /// # Errors
+    /// [`NoSubscription`] when there is no such browser.
+    pub fn be_away(&self, browser: &str, away: bool) -> Result<(), NoSubscription> {
+        self.store.browser(browser, |browser| browser.be_away(away))
+    }
+
+    /// What is on the screen of a browser of [`PushService::browser`], oldest first.
+    ///
+    /// # Errors
+    /// [`NoSubscription`] when there is no such browser.
+    pub fn shown(&self, browser: &str) -> Result<Vec<Shown>, NoSubscription> {
+        self.store.browser(browser, |browser| browser.shown())
+    }
+
+    /// How often a browser of [`PushService::browser`] showed something and was heard.
+    ///
+    /// # Errors
+    /// [`NoSubscription`] when there is no such browser.
+    pub fn counts(&self, browser: &str) -> Result<Counts, NoSubscription> {
+        self.store.browser(browser, |browser| browser.counts())
+    }
+
+    /// The next `times` connections over TLS meet `fault`, after the faults scripted before.
+    pub fn script_connections(&self, fault: ConnectionFault, times: u32) {
+        self.gate.script(fault, times);
+    }
+
+    /// Breaks every open connection over TLS (TCP RST), and says how many.
+    #[expect(clippy::must_use_candidate, reason = "done for what it does")]
+    pub fn reset_connections(&self) -> usize {
+        self.gate.disturb(&Disturbance::Reset)
+    }
+
+    /// Falls silent on every open connection over TLS, PING included, and says on how many.
+    #[expect(clippy::must_use_candidate, reason = "done for what it does")]
+    pub fn silence_connections(&self) -> usize {
+        self.gate.disturb(&Disturbance::Silence)
+    }
+
+    /// Every connection over TLS, oldest first.
+    #[must_use]
+    pub fn connections(&self) -> Vec<Connection> {
+        self.gate.connections()
     }
 
     /// Its origin, for the phone that subscribes here.
@@ -99,9 +204,7 @@ impl PushService {
     /// # Panics
     /// When the fault is a status below 200 or above 599, or a number that Mozilla does not give.
     pub fn script(&self, subscription: &str, fault: Fault, times: u32) -> Result<(), NoSubscription> {
-        let script = Script { fault, times };
-        assert!(script.is_possible(), "{fault:?} is no answer of a push service");
-        self.store.script(subscription, script)
+        self.store.script(subscription, Script::new(fault, times))
     }
 
     /// Forgets the faults that are still to come.
@@ -136,7 +239,7 @@ impl PushService {
 
     /// Stops, and returns when the last connection is closed.
     pub async fn stop(self) {
-        self.stop.cancel();
+        self.gate.stop.cancel();
         self.tasks.close();
         self.tasks.wait().await;
     }
@@ -144,27 +247,13 @@ impl PushService {
 
 impl Drop for PushService {
     fn drop(&mut self) {
-        self.stop.cancel();
+        self.gate.stop.cancel();
     }
 }
 
 async fn accept(listener: TcpListener, router: Router, stop: CancellationToken, tasks: TaskTracker) {
-    loop {
-        let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
-            () = stop.cancelled() => return,
-        };
-        match accepted {
-            Ok((stream, _)) => {
-                tasks.spawn(connection(stream, router.clone(), stop.clone()));
-            }
-            Err(cause) => {
-                // Out of file descriptors, mostly: trying again at once would only burn the processor.
-                tracing::warn!(%cause, "the push service could not accept a connection");
-                tokio::time::sleep(Duration::from_millis(50)).await;
-            }
-        }
-    }
+    let serve = |stream| connection(stream, router.clone(), stop.clone());
+    gate::each(listener, &stop, &tasks, serve).await;
 }
 
 async fn connection(stream: TcpStream, router: Router, stop: CancellationToken) {

@@ -15,11 +15,14 @@ use serde::Serialize;
 use serde_json::Value;
 use tokio::sync::Notify;
 
+use super::browser::Browser;
 use super::check::{Delivery, Vapid};
 use super::decrypt::Receiver;
-use super::fault::{Fault, Faults, Script};
+use super::fault::Fault;
 use crate::clock::{Clock, Timestamp};
 use crate::secret::{b64u, random};
+use crate::sim::journal::Journal;
+use crate::sim::script::{Faults, Script};
 
 /// The journal keeps the newest so many pushes; its numbers show when older ones are gone.
 const JOURNAL_LIMIT: usize = 10_000;
@@ -81,20 +84,20 @@ pub(super) struct Subscription {
     pub(super) receiver: Arc<Receiver>,
     pub(super) application_server_key: [u8; 65],
     gone: bool,
-    faults: Faults,
+    faults: Faults<Fault>,
+    /// Where the simulator is the phone too.
+    browser: Option<Browser>,
     messages: VecDeque<Message>,
     last_number: u64,
     arrived: Arc<Notify>,
     waiting: Arc<AtomicUsize>,
 }
 
-#[derive(Default)]
 struct State {
     subscriptions: HashMap<String, Subscription>,
     /// Endpoint secret to subscription.
     endpoints: HashMap<String, String>,
-    journal: VecDeque<Entry>,
-    pushes: u64,
+    journal: Journal<Entry>,
 }
 
 pub(super) struct Store {
@@ -113,7 +116,8 @@ impl Drop for Waiting {
 
 impl Store {
     pub(super) fn new(clock: Clock) -> Self {
-        Self { clock, state: Mutex::default() }
+        let state = State { subscriptions: HashMap::new(), endpoints: HashMap::new(), journal: Journal::new(JOURNAL_LIMIT) };
+        Self { clock, state: Mutex::new(state) }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -121,7 +125,7 @@ impl Store {
     }
 
     /// A new subscription: its id and the secret of its endpoint.
-    pub(super) fn subscribe(&self, receiver: Receiver, key: [u8; 65]) -> (String, String) {
+    pub(super) fn subscribe(&self, receiver: Receiver, key: [u8; 65], browser: Option<Browser>) -> (String, String) {
         let id = b64u(random::<16>());
         let secret = b64u(random::<20>());
         let subscription = Subscription {
@@ -129,6 +133,7 @@ impl Store {
             application_server_key: key,
             gone: false,
             faults: Faults::default(),
+            browser,
             messages: VecDeque::new(),
             last_number: 0,
             arrived: Arc::default(),
@@ -149,7 +154,7 @@ impl Store {
         })
     }
 
-    pub(super) fn script(&self, id: &str, script: Script) -> Result<(), NoSubscription> {
+    pub(super) fn script(&self, id: &str, script: Script<Fault>) -> Result<(), NoSubscription> {
         self.with(id, |subscription| subscription.faults.script(script))
     }
 
@@ -194,8 +199,20 @@ impl Store {
                 subscription.queue(now, &message_id, delivery, payload);
             }
             subscription.arrived.notify_waiters();
+            subscription.read(now);
         })?;
         Ok(message_id)
+    }
+
+    /// Does something with a browser that the simulator is.
+    pub(super) fn browser<T>(&self, id: &str, act: impl FnOnce(&mut Browser) -> T) -> Result<T, NoSubscription> {
+        let now = self.clock.now();
+        self.with(id, |subscription| {
+            let done = subscription.browser.as_mut().map(act);
+            subscription.read(now);
+            done
+        })?
+        .ok_or(NoSubscription::Unknown)
     }
 
     /// Takes back a message that no phone has seen (RFC 8030, section 6: `DELETE` of its resource).
@@ -248,19 +265,13 @@ impl Store {
     }
 
     /// Appends to the journal, which gives the entry its number and time.
-    pub(super) fn note(&self, mut entry: Entry) {
-        let mut state = self.state();
-        state.pushes += 1;
-        entry.number = state.pushes;
-        entry.at = self.clock.now();
-        if state.journal.len() == JOURNAL_LIMIT {
-            state.journal.pop_front();
-        }
-        state.journal.push_back(entry);
+    pub(super) fn note(&self, entry: Entry) {
+        let at = self.clock.now();
+        self.state().journal.note(|number| Entry { number, at, ..entry });
     }
 
     pub(super) fn journal(&self) -> Vec<Entry> {
-        self.state().journal.iter().cloned().collect()
+        self.state().journal.entries()
     }
 }
 
@@ -274,7 +285,8 @@ impl Subscription {
     /// With a TTL of 0 only a phone that is waiting right now gets the message (RFC 8030, section 5.2).
     fn queue(&mut self, now: Timestamp, id: &str, delivery: &Delivery, payload: &Value) {
         let at_once = delivery.ttl == 0;
-        if at_once && self.waiting.load(Ordering::SeqCst) == 0 {
+        let listens = self.waiting.load(Ordering::SeqCst) > 0 || self.browser.as_ref().is_some_and(Browser::is_there);
+        if at_once && !listens {
             return;
         }
         self.last_number += 1;
@@ -300,5 +312,18 @@ impl Subscription {
             message.seen = true;
         }
         self.messages.iter().cloned().collect()
+    }
+
+    /// Hands what has come to a browser that is there.
+    fn read(&mut self, now: Timestamp) {
+        let Some(mut browser) = self.browser.take() else {
+            return;
+        };
+        if browser.is_there() {
+            for message in self.hand_over(browser.last_read(), now) {
+                browser.show(&message, now);
+            }
+        }
+        self.browser = Some(browser);
     }
 }

@@ -1,5 +1,7 @@
 //! The push service, spoken to over HTTP by an application server that encrypts and signs by itself.
 
+use std::time::Duration;
+
 use aws_lc_rs::aead::{AES_128_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use aws_lc_rs::agreement::{ECDH_P256, EphemeralPrivateKey, UnparsedPublicKey, agree_ephemeral};
 use aws_lc_rs::hmac;

@@ -23,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 
 /// What becomes of one request.
 #[derive(Clone, Debug)]
-pub(super) enum Answer {
+pub(in crate::push) enum Answer {
     /// A status and a body; then perhaps a graceful GOAWAY.
     Status(u16, String),
     Accepted {
@@ -42,18 +42,18 @@ pub(super) enum Answer {
 }
 
 impl Answer {
-    pub(super) fn accepted() -> Self {
+    pub(in crate::push) fn accepted() -> Self {
         Self::Accepted { after: Duration::ZERO, goodbye: false }
     }
 
-    pub(super) fn after_ms(self, millis: u64) -> Self {
+    pub(in crate::push) fn after_ms(self, millis: u64) -> Self {
         match self {
             Self::Accepted { goodbye, .. } => Self::Accepted { after: Duration::from_millis(millis), goodbye },
             other => other,
         }
     }
 
-    pub(super) fn then_goodbye(self) -> Self {
+    pub(in crate::push) fn then_goodbye(self) -> Self {
         match self {
             Self::Accepted { after, .. } => Self::Accepted { after, goodbye: true },
             other => other,
@@ -63,16 +63,16 @@ impl Answer {
 
 /// What the server was sent.
 #[derive(Clone, Debug)]
-pub(super) struct Received {
-    pub(super) method: String,
-    pub(super) scheme: String,
-    pub(super) path: String,
+pub(in crate::push) struct Received {
+    pub(in crate::push) method: String,
+    pub(in crate::push) scheme: String,
+    pub(in crate::push) path: String,
     headers: HashMap<String, String>,
-    pub(super) body: Vec<u8>,
+    pub(in crate::push) body: Vec<u8>,
 }
 
 impl Received {
-    pub(super) fn header(&self, name: &str) -> Option<&str> {
+    pub(in crate::push) fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).map(String::as_str)
     }
 }
@@ -80,37 +80,37 @@ impl Received {
 type Decide = Arc<dyn Fn(usize, usize, &str) -> Answer + Send + Sync>;
 
 /// A server to be.
-pub(super) struct Plan {
+pub(in crate::push) struct Plan {
     streams: Option<u32>,
     window: Option<u32>,
 }
 
 impl Plan {
     /// How many streams it allows.
-    pub(super) fn allowing(mut self, streams: u32) -> Self {
+    pub(in crate::push) fn allowing(mut self, streams: u32) -> Self {
         self.streams = Some(streams);
         self
     }
 
     /// How many bytes of a request it takes at a time.
-    pub(super) fn with_window(mut self, bytes: u32) -> Self {
+    pub(in crate::push) fn with_window(mut self, bytes: u32) -> Self {
         self.window = Some(bytes);
         self
     }
 
     /// Answers by the number of the connection, and of the request on it, both from 0.
-    pub(super) async fn start(self, decide: impl Fn(usize, usize) -> Answer + Send + Sync + 'static) -> Server {
+    pub(in crate::push) async fn start(self, decide: impl Fn(usize, usize) -> Answer + Send + Sync + 'static) -> Server {
         Server::start(self, Arc::new(move |connection, count, _| decide(connection, count))).await
     }
 
     /// Answers by the path.
-    pub(super) async fn by_path(self, decide: impl Fn(&str) -> Answer + Send + Sync + 'static) -> Server {
+    pub(in crate::push) async fn by_path(self, decide: impl Fn(&str) -> Answer + Send + Sync + 'static) -> Server {
         Server::start(self, Arc::new(move |_, _, path| decide(path))).await
     }
 }
 
 /// A running server.
-pub(super) struct Server {
+pub(in crate::push) struct Server {
     port: u16,
     ca_pem: String,
     house: Arc<House>,
@@ -134,11 +134,11 @@ struct House {
 const GATES: u32 = 10_000;
 
 impl Server {
-    pub(super) fn build() -> Plan {
+    pub(in crate::push) fn build() -> Plan {
         Plan { streams: None, window: None }
     }
 
-    pub(super) async fn accepting() -> Self {
+    pub(in crate::push) async fn accepting() -> Self {
         Self::build().start(|_, _| Answer::accepted()).await
     }
 
@@ -177,35 +177,35 @@ impl Server {
         Self { port, ca_pem: made.cert.pem(), house }
     }
 
-    pub(super) fn endpoint(&self) -> String {
+    pub(in crate::push) fn endpoint(&self) -> String {
         format!("https://localhost:{}", self.port)
     }
 
-    pub(super) fn ca_pem(&self) -> &str {
+    pub(in crate::push) fn ca_pem(&self) -> &str {
         &self.ca_pem
     }
 
-    pub(super) fn take(&self) -> Vec<Received> {
+    pub(in crate::push) fn take(&self) -> Vec<Received> {
         std::mem::take(&mut self.house.received.lock().unwrap())
     }
 
     /// How many connections there were, ever.
-    pub(super) fn connections(&self) -> usize {
+    pub(in crate::push) fn connections(&self) -> usize {
         self.house.connections.load(Ordering::SeqCst)
     }
 
     /// How many requests were open on one connection at most.
-    pub(super) fn most_at_once(&self) -> usize {
+    pub(in crate::push) fn most_at_once(&self) -> usize {
         self.house.most.load(Ordering::SeqCst)
     }
 
     /// How many requests a connection had seen when it said GOAWAY.
-    pub(super) fn seen_by_goaway(&self) -> usize {
+    pub(in crate::push) fn seen_by_goaway(&self) -> usize {
         self.house.seen_by_goaway.load(Ordering::SeqCst)
     }
 
     /// Says on a connection that no stream above `last` was or will be looked at, before it next says anything.
-    pub(super) fn goaway(&self, connection: usize, last: u32) {
+    pub(in crate::push) fn goaway(&self, connection: usize, last: u32) {
         let place = self.house.places.lock().unwrap()[connection].clone();
         place.last.store(last, Ordering::SeqCst);
         // RFC 9113 section 6.8: length 8, type 7, no flags, stream 0; the last stream and NO_ERROR.
@@ -214,17 +214,17 @@ impl Server {
     }
 
     /// What was said on a connection, within TLS.
-    pub(super) fn heard(&self, connection: usize) -> Vec<u8> {
+    pub(in crate::push) fn heard(&self, connection: usize) -> Vec<u8> {
         self.house.places.lock().unwrap()[connection].heard.lock().unwrap().clone()
     }
 
     /// No request is answered while it is kept.
-    pub(super) fn hold(&self) -> SemaphorePermit<'_> {
+    pub(in crate::push) fn hold(&self) -> SemaphorePermit<'_> {
         self.house.gate.try_acquire_many(GATES).unwrap()
     }
 
     /// Returns once so many requests were made.
-    pub(super) async fn until_asked(&self, times: usize) {
+    pub(in crate::push) async fn until_asked(&self, times: usize) {
         loop {
             let asking = self.house.asking.notified();
             tokio::pin!(asking);

@@ -1,0 +1,132 @@
+//! The installation as the server says it is, and one change of it.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::diff::Change;
+use super::house::{House, Noun, Thing};
+use crate::cli::{Failure, Out};
+use crate::client::{Client, Reply};
+use crate::text::line;
+
+/// How often it is looked whether an act was confirmed.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// How the server is set up now.
+pub(super) async fn read(client: &Client) -> Result<House, Failure> {
+    let mut whole = json!({});
+    for noun in Noun::ALL {
+        let listed = client.get(noun.path()).await?.body;
+        let all = listed[noun.list()].as_array().cloned().unwrap_or_default();
+        whole[noun.table()] = all.iter().map(|shown| written(noun, shown)).collect();
+    }
+    Ok(serde_json::from_value::<House>(whole)?.in_order())
+}
+
+/// What of a thing stands in a file.
+fn written(noun: Noun, shown: &Value) -> Value {
+    if noun == Noun::Team {
+        let people = shown["members"].as_array().into_iter().flatten();
+        let handles: Value = people.map(|person| person["handle"].clone()).collect();
+        return json!({"name": shown["name"], "members": handles});
+    }
+    let keys: &[&str] = match noun {
+        Noun::Team => &[],
+        Noun::Bot => &["name", "scopes"],
+        Noun::Schedule => &["name", "team", "zone", "layers"],
+        Noun::EscalationPolicy => &["name", "team", "repeats", "last_resort", "steps"],
+        Noun::Service => &["name", "team", "policy", "settings"],
+        Noun::Policy => &["name", "match", "require"],
+    };
+    let there = keys.iter().filter_map(|key| Some(((*key).to_owned(), shown.get(key)?.clone())));
+    Value::Object(there.collect())
+}
+
+/// The people that there are, without `@`.
+pub(super) async fn people(client: &Client) -> Result<BTreeSet<String>, Failure> {
+    let listed = client.get("/v1/users").await?.body;
+    let all = listed["users"].as_array().into_iter().flatten();
+    Ok(all.filter_map(|user| user["handle"].as_str().map(str::to_owned)).collect())
+}
+
+/// The token of a bot that was made, shown once. Never printed with `Debug`.
+pub(super) struct Token {
+    pub(super) bot: String,
+    pub(super) token: String,
+}
+
+/// Makes a change, and waits where an administrator's passkey confirms it; the token that it made.
+pub(super) async fn make(client: &Client, change: &Change, out: &mut Out) -> Result<Option<Token>, Failure> {
+    let thing = change.thing();
+    let path = || format!("{}/{}", thing.noun.path(), thing.name);
+    match (change, thing.noun) {
+        (Change::Add(_), Noun::Team) => {
+            client.post(thing.noun.path(), &json!({"name": thing.name})).await?;
+            members(client, thing, &BTreeSet::new(), out).await?;
+        }
+        (Change::Alter { now, .. }, Noun::Team) => members(client, thing, &handles(now), out).await?,
+        (Change::Add(_) | Change::Alter { .. }, Noun::Policy) => {
+            let rule = json!({"match": thing.body["match"], "require": thing.body["require"]});
+            settle(client, client.put(&path(), &rule).await?, out).await?;
+        }
+        (Change::Remove(_), Noun::Bot) => drop(client.delete(&format!("/v1/bots/{}", bot(client, &thing.name).await?)).await?),
+        (Change::Add(_), Noun::Bot) => {
+            let made = client.post(thing.noun.path(), &thing.body).await?;
+            let token = made.body["token"].as_str().unwrap_or_default().to_owned();
+            return Ok(Some(Token { bot: thing.name.clone(), token }));
+        }
+        (Change::Add(_), _) => drop(client.post(thing.noun.path(), &thing.body).await?),
+        (Change::Alter { .. }, _) => {
+            let mut body = thing.body.clone();
+            body.as_object_mut().map(|members| members.remove("name"));
+            client.put(&path(), &body).await?;
+        }
+        (Change::Remove(_), _) => settle(client, client.delete(&path()).await?, out).await?,
+    }
+    Ok(None)
+}
+
+/// The members of a team, without `@`.
+fn handles(team: &Thing) -> BTreeSet<String> {
+    let members = team.body["members"].as_array().into_iter().flatten();
+    members.filter_map(|member| member.as_str()).map(|member| member.trim_start_matches('@').to_owned()).collect()
+}
+
+async fn members(client: &Client, team: &Thing, now: &BTreeSet<String>, out: &mut Out) -> Result<(), Failure> {
+    let then = handles(team);
+    let path = |handle: &str| format!("/v1/teams/{}/members/@{handle}", team.name);
+    for joins in then.difference(now) {
+        settle(client, client.put(&path(joins), &json!({})).await?, out).await?;
+    }
+    for leaves in now.difference(&then) {
+        client.delete(&path(leaves)).await?;
+    }
+    Ok(())
+}
+
+async fn bot(client: &Client, name: &str) -> Result<String, Failure> {
+    let listed = client.get("/v1/bots").await?.body;
+    let mut bots = listed["bots"].as_array().into_iter().flatten();
+    let found = bots.find(|bot| bot["name"] == name).and_then(|bot| bot["id"].as_str().map(str::to_owned));
+    found.ok_or_else(|| Failure::Other(format!("there is no bot {name} any more")))
+}
+
+/// Waits until an act was confirmed, when the change became one; whether it was is seen in what the server says afterwards.
+async fn settle(client: &Client, reply: Reply, out: &mut Out) -> Result<(), Failure> {
+    if reply.status != 202 {
+        return Ok(());
+    }
+    let why = line(reply.body["why"].as_str().unwrap_or_default(), 300);
+    out.note(format_args!("This weakens: {why}"));
+    out.note("Waiting until an administrator confirms it on their phone, with a passkey, for at most ten minutes");
+    loop {
+        tokio::time::sleep(LOOK_EVERY).await;
+        let waiting = client.get("/v1/acts").await?.body;
+        if !waiting["acts"].as_array().into_iter().flatten().any(|act| act["id"] == reply.body["id"] && act["state"] == "waiting")
+        {
+            return Ok(());
+        }
+    }
+}
