@@ -191,6 +191,7 @@ export const t = {
     gap: "Nobody",
     now: "Now",
     next: "Then",
+    gapFrom: (/** @type {string} */ at) => `Nobody from ${at} on`,
   },
 };
 

@@ -19,15 +19,15 @@ export async function incident(context, { ref }) {
   const path = `/v1/incidents/${encodeURIComponent(ref)}`;
   const body = h("div", { class: "list" });
   const fetched = () => Promise.all([call("GET", path), call("GET", `${path}/timeline`)]);
-  let [one, { timeline }] = await fetched();
-  const show = () => fill(body, ...card(context, one, timeline, act));
+  let [one, { lines }] = await fetched();
+  const show = () => fill(body, ...card(context, one, lines, act));
   /** @param {string} verb @param {Record<string, unknown>} more */
   const act = async (verb, more = {}) => {
     // One key for one tap: a lost reply is asked for again, and nothing is done twice.
     const once = random(16);
     const say = () => call("POST", `${path}/${verb}`, more, { once });
     await say().catch((failure) => (failure instanceof Problem ? Promise.reject(failure) : say()));
-    [one, { timeline }] = await fetched();
+    [one, { lines }] = await fetched();
     show();
     void context.live.refresh();
   };
@@ -38,7 +38,7 @@ export async function incident(context, { ref }) {
     body: [body],
     happened: async (event) => {
       if (event.subject !== one.id && event.data?.incident !== one.id) return;
-      [one, { timeline }] = await fetched();
+      [one, { lines }] = await fetched();
       show();
     },
   };
@@ -124,7 +124,7 @@ function actions(context, one, act) {
   };
   const snooze = () =>
     h("div", { class: "list" }, h("h3", {}, t.incident.snoozeFor),
-      h("div", { class: "choices" }, SNOOZES.map((minutes) => button(t.incident.minutes(minutes), () => act("snooze", { for: `${minutes}m` }), { failed }))), cancel());
+      h("div", { class: "choices" }, SNOOZES.map((minutes) => button(t.incident.minutes(minutes), () => act("snooze", { for_seconds: minutes * 60 }), { failed }))), cancel());
   const note = () => {
     const text = h("textarea", { name: "text", maxlength: "10000", required: true });
     return form(t.incident.send, [field(t.incident.noteText, text)], () => ["notes", { text: text.value }]);

@@ -7,13 +7,18 @@ import { empty, mark } from "../parts/bits.js";
 
 /** @returns {Promise<import("../app.js").Screen>} */
 export async function onCall() {
-  const { on_call: schedules } = await call("GET", "/v1/on-call");
+  const { schedules } = await call("GET", "/v1/on-call");
   return { title: t.oncall.title, tab: "oncall", body: schedules.length > 0 ? schedules.map(one) : [empty(t.oncall.empty)] };
 }
 
-/** @param {{ schedule: string, now: { user?: import("../lib/api.js").Person, until?: string }, next?: { user?: import("../lib/api.js").Person, from: string } }} schedule */
-const one = ({ schedule, now, next }) =>
+/**
+ * @typedef {import("../lib/api.js").Person} Person
+ * @param {{ schedule: string, team?: string, now?: { who: Person, until?: string }, next?: { who: Person, from: string }, gaps: { from: string }[] }} schedule
+ */
+const one = ({ schedule, team, now, next, gaps }) =>
   h("section", { class: "card" },
-    h("header", {}, h("h2", {}, schedule), now.user ? mark(t.oncall.now, "good") : mark(t.oncall.gap, "ringing")),
-    h("p", {}, now.user?.name ?? t.oncall.gap, now.until ? h("span", { class: "quiet" }, ` – ${when(now.until)}`) : null),
-    next ? h("p", { class: "small quiet" }, `${t.oncall.next}: ${next.user?.name ?? t.oncall.gap}, ${when(next.from)}`) : null);
+    h("header", {}, h("h2", {}, schedule), now ? mark(t.oncall.now, "good") : mark(t.oncall.gap, "ringing")),
+    h("p", {}, now?.who.name ?? t.oncall.gap, now?.until ? h("span", { class: "quiet" }, ` – ${when(now.until)}`) : null),
+    next ? h("p", { class: "small quiet" }, `${t.oncall.next}: ${next.who.name}, ${when(next.from)}`) : null,
+    gaps[0] && now ? h("p", { class: "small" }, t.oncall.gapFrom(when(gaps[0].from))) : null,
+    team ? h("p", { class: "small quiet" }, team) : null);
