@@ -49,6 +49,7 @@ mod teams;
 mod tls;
 mod token;
 mod users;
+mod web;
 mod webhooks;
 mod well_known;
 
@@ -130,7 +131,7 @@ const MAX_BODY: usize = 64 * 1024;
 pub fn router(app: App) -> Router {
     let app: State = Arc::new(app);
     let (document, routes) = spec::finish(api());
-    let routes = routes.merge(spec::router(&document));
+    let routes = routes.merge(spec::router(&document)).merge(web::router());
     middleware::around(routes, &app).layer(DefaultBodyLimit::max(MAX_BODY)).with_state(app)
 }
 
