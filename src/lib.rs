@@ -1,5 +1,6 @@
 //! PhoneOps: pages and approvals on the phone.
 pub mod approvals;
+pub mod chat;
 pub mod cli;
 pub mod client;
 pub mod clock;

@@ -189,16 +189,20 @@ mod tests {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("web");
         let mut found = BTreeSet::new();
         below(&root, &mut found, &root);
-        let about = |path: &String| path.starts_with("test/") || matches!(path.as_str(), "README.md" | "package.json" | "tsconfig.json");
+        let about =
+            |path: &String| path.starts_with("test/") || matches!(path.as_str(), "README.md" | "package.json" | "tsconfig.json");
         found.retain(|path| !about(path));
         assert_eq!(found, SOURCES.iter().map(|source| source.path.to_owned()).collect());
     }
 
     #[test]
     fn the_first_load_is_small() {
-        let size: usize = SITE.files.values().filter(|served| !served.kind.starts_with("image/png")).map(|served| {
-            served.gzip.as_ref().map_or(served.plain.len(), Bytes::len)
-        }).sum();
+        let size: usize = SITE
+            .files
+            .values()
+            .filter(|served| !served.kind.starts_with("image/png"))
+            .map(|served| served.gzip.as_ref().map_or(served.plain.len(), Bytes::len))
+            .sum();
         assert!(size <= 100 * 1024, "{size} bytes");
     }
 

@@ -44,9 +44,11 @@ pub(super) const ROOMS: &[Room] = &[
     Room { name: "ingest",    may: &[&["paging::{types}", "secret", "text"]] },
     // Above them.
     Room { name: "engine",    may: &[GROUND, DOMAINS] },
-    Room { name: "http",      may: &[GROUND, DOMAINS, &["engine::{types}", "ingest"]] },
-    Room { name: "server",    may: &[GROUND, DOMAINS, &["engine", "http", "mail"]] },
-    Room { name: "demo",      may: &[GROUND, DOMAINS, &["client", "engine", "http", "server", "sim"]] },
+    // Words in, words out: it does what it does through the services.
+    Room { name: "chat",      may: &[GROUND, DOMAINS] },
+    Room { name: "http",      may: &[GROUND, DOMAINS, &["chat", "engine::{types}", "ingest"]] },
+    Room { name: "server",    may: &[GROUND, DOMAINS, &["chat", "engine", "http", "mail"]] },
+    Room { name: "demo",      may: &[GROUND, DOMAINS, &["chat", "client", "engine", "http", "server", "sim"]] },
     Room { name: "cli",       may: &[&["*"]] },
     // Beside them: the REST API from outside, for the command line and tests.
     Room { name: "client",    may: &[&["clock", "secret"]] },
