@@ -21,7 +21,7 @@ use flate2::write::GzEncoder;
 
 use super::State;
 use super::problem::Problem;
-use crate::secret::sha256;
+use crate::secret::{b64u, sha256};
 
 /// What the app may do in a browser.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; manifest-src 'self'; \
@@ -76,7 +76,7 @@ struct Site {
 
 static SITE: LazyLock<Site> = LazyLock::new(|| {
     let digest = sha256(&SOURCES.iter().flat_map(|source| [source.path.as_bytes(), source.bytes].concat()).collect::<Vec<_>>());
-    let version: String = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+    let version = b64u(&digest[..9]);
     let files = SOURCES.iter().map(|source| (source.path, served(source, &version))).collect();
     Site { version, files }
 });
