@@ -9,7 +9,7 @@
 use std::collections::HashMap;
 use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED, UnparsedPublicKey};
 use axum::Router;
@@ -19,6 +19,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use futures_util::{SinkExt as _, StreamExt as _};
+use phoneops::clock::Clock;
 use phoneops::secret::{b64u, from_b64u, random};
 use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpStream};
@@ -31,7 +32,7 @@ const BODY_MAX_BYTES: usize = 4_096;
 /// Salt, record size, length of the key, key: the header of an `aes128gcm` body whose key is a point of P-256 (RFC 8188, section 2.1).
 const HEADER_BYTES: usize = 16 + 4 + 1 + 65;
 /// How long a VAPID token may be good for, seconds.
-const DAY: u64 = 24 * 60 * 60;
+const DAY: i64 = 24 * 60 * 60;
 /// "The browser could read it" (`ack`).
 const READ: u64 = 100;
 
@@ -310,8 +311,8 @@ fn vapid(authorization: &str, origin: &str, key: &[u8]) -> Result<(), String> {
     if head["alg"] != "ES256" || verified.is_err() {
         return Err("the token is not signed with that key".to_owned());
     }
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs();
-    let in_time = claims["exp"].as_u64().is_some_and(|end| now < end && end <= now + DAY);
+    let now = Clock::system().now().as_seconds();
+    let in_time = claims["exp"].as_i64().is_some_and(|end| now < end && end <= now + DAY);
     let reachable = claims["sub"].as_str().is_some_and(|sub| sub.starts_with("mailto:") || sub.starts_with("https://"));
     if claims["aud"] != origin || !in_time || !reachable {
         return Err(format!("claims {claims}"));

@@ -1,4 +1,4 @@
-//! WebDriver BiDi over its WebSocket.
+//! `WebDriver BiDi` over its WebSocket.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -38,14 +38,14 @@ const REFUSALS: &str = r#"() => addEventListener("securitypolicyviolation", (eve
   console.error("refused by the policy", event.violatedDirective, event.blockedURI, event.sourceFile, event.lineNumber))"#;
 
 /// What the browser's console has of the app: errors, but no warnings. Those of service workers are nowhere else.
-const CONSOLE: &str = r#"
+const CONSOLE: &str = r"
 const [issuer] = arguments;
 const harmless = Ci.nsIScriptError.warningFlag | Ci.nsIScriptError.infoFlag;
 const found = Services.console.getMessageArray().filter((one) => one instanceof Ci.nsIScriptError && !(one.flags & harmless));
 Services.console.reset();
 return found.filter((one) => one.sourceName.startsWith(issuer) || /Content-Security-Policy/.test(one.errorMessage))
   .map((one) => `${one.errorMessage} ${one.sourceName}:${one.lineNumber}`);
-"#;
+";
 
 /// The button of the browser's own prompt that says yes, once the prompt is there.
 const PROMPT: &str = r#"

@@ -6,9 +6,9 @@ mod bidi;
 mod browser;
 mod marionette;
 
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
-use phoneops::clock::Timestamp;
+use phoneops::clock::{Clock, Timestamp};
 use serde_json::{Value, json};
 
 use crate::browser::{PATIENCE, until};
@@ -48,8 +48,7 @@ struct Duty {
 
 async fn a_firefox_goes_on_duty(db: TestDb) {
     // The world's clock begins at the browser's own time, which nobody can set.
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970");
-    let now = Timestamp::from_seconds(i64::try_from(now.as_secs()).expect("before the year 292277026596"));
+    let now = Timestamp::from_seconds(Clock::system().now().as_seconds());
     let world = World::start_at(db, now, &[]).await;
     let autopush = Autopush::start().await;
     let firefox = Firefox::start(&autopush.address, world.server.issuer()).await;
@@ -107,16 +106,18 @@ impl Duty {
         let reference = self.page("payments fail").await;
         let shown = self.shows("payments fail").await;
         self.said(&reference, "displayed").await;
+        let next = self.autopush.pushes().len() + 1;
         ys.phone.acknowledge(&reference).await.expect("it is acknowledged");
-        self.pushed(self.autopush.pushes().len() + 1).await;
+        self.pushed(next).await;
         let answered = self.shows("Acknowledged by Ys Example").await;
         assert_eq!((&answered["tag"], &answered["silent"]), (&shown["tag"], &json!(true)), "it takes its place, quietly");
         let about = self.firefox.eval(SHOWN).await;
         let about =
             about.as_array().expect("a list").iter().filter(|one| one["data"]["subject"] == shown["data"]["subject"]).count();
         assert_eq!(about, 1, "nothing else is left of it");
+        let next = self.autopush.pushes().len() + 1;
         ys.phone.resolve(&reference).await.expect("it is resolved");
-        self.pushed(self.autopush.pushes().len() + 1).await;
+        self.pushed(next).await;
         self.shows("Resolved by Ys Example").await;
         world.settle().await;
     }
@@ -137,8 +138,9 @@ impl Duty {
     /// The notification's tap, one more, and the passkey; and not without the person's own finger.
     async fn approves(&self) {
         let Self { firefox, heimdall, authenticator, .. } = self;
+        let next = self.autopush.pushes().len() + 1;
         let asked = heimdall.ask_handle("@yannick", deploy("api/new_auth", "production")).await;
-        self.pushed(self.autopush.pushes().len() + 1).await;
+        self.pushed(next).await;
         let shown = self.shows("Approval needed").await;
         assert!(!shown.to_string().contains("new_auth"), "a push says only that something waits: {shown}");
         firefox.tap_notification("Approval needed").await;
@@ -192,7 +194,7 @@ impl Duty {
                 return push.clone();
             }
             assert!(Instant::now() < end, "{} pushes came, of {count}; {:?}", pushes.len(), self.autopush.faults());
-            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+            tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
 
