@@ -17,7 +17,7 @@ use tempfile::TempDir;
 
 use super::bidi::Bidi;
 use super::marionette::Marionette;
-use crate::browser::{PATIENCE, until};
+use super::{PATIENCE, until};
 
 /// A running Firefox with one window. Ends with it.
 pub(super) struct Firefox {

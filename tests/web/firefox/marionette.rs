@@ -8,7 +8,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::TcpStream;
 use tokio::sync::Mutex;
 
-use crate::browser::PATIENCE;
+use super::PATIENCE;
 
 /// One connection. Commands are answered one after the other.
 pub(super) struct Marionette(Mutex<Line>);

@@ -11,11 +11,31 @@ use std::time::{Duration, Instant};
 use phoneops::clock::{Clock, Timestamp};
 use serde_json::{Value, json};
 
-use crate::browser::{PATIENCE, until};
 use crate::support::{TestDb, engines};
 use crate::world::{Bot, Person, World, deploy};
 use autopush::{Autopush, Push};
 use browser::Firefox;
+
+/// How long anything may take to be so. A browser that starts beside the whole suite, on two cores, is slow.
+const PATIENCE: Duration = Duration::from_secs(90);
+
+/// Looks again and again until there is an answer: `until!("what", expression of an option)`.
+macro_rules! until {
+    ($what:expr, $look:expr) => {{
+        let end = std::time::Instant::now() + crate::firefox::PATIENCE;
+        loop {
+            if let Some(found) = $look {
+                break found;
+            }
+            assert!(std::time::Instant::now() < end, "it never came to be: {}", $what);
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    }};
+}
+use until;
+
+/// One browser at a time: two together are no faster.
+static ONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 
 engines! {
     a_firefox_goes_on_duty
@@ -47,6 +67,7 @@ struct Duty {
 }
 
 async fn a_firefox_goes_on_duty(db: TestDb) {
+    let _alone = ONE.lock().await;
     // The world's clock begins at the browser's own time, which nobody can set.
     let now = Timestamp::from_seconds(Clock::system().now().as_seconds());
     let world = World::start_at(db, now, &[]).await;
