@@ -2,6 +2,8 @@
 
 #[path = "web/browser.rs"]
 mod browser;
+#[path = "web/firefox/mod.rs"]
+mod firefox;
 #[path = "web/house.rs"]
 mod house;
 mod support;

@@ -63,7 +63,7 @@ async function once(last, to, heard) {
     const reader = /** @type {ReadableStream<Uint8Array<ArrayBuffer>>} */ (response.body).pipeThrough(new TextDecoderStream()).getReader();
     let rest = "";
     for (;;) {
-      const { value, done } = await reader.read();
+      const { value, done } = await reader.read().catch(broken);
       if (done) return;
       clearTimeout(timer);
       timer = setTimeout(() => silence.abort(), SILENCE);
@@ -78,6 +78,11 @@ async function once(last, to, heard) {
   } finally {
     clearTimeout(timer);
   }
+}
+
+/** A stream that ends in the middle has lost its network, whatever the browser calls that. @returns {never} */
+function broken() {
+  throw new Unreachable();
 }
 
 /** @param {string} block @returns {{ id: string, data: string }} */
