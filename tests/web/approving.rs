@@ -160,7 +160,8 @@ pub(crate) async fn what_is_over_elsewhere_is_over_at_once(house: &House) -> Vec
     let taken_off = yannick.delivered(house).await;
     assert_eq!((&taken_off["silent"], &taken_off["data"]["kind"]), (&json!(true), &json!("answered")));
 
-    let rule = json!({"require": {"groups": [{"quorum": 1, "users": [yannick.handle, bea.handle]}], "requester_excluded": false}});
+    let rule =
+        json!({"require": {"groups": [{"quorum": 1, "users": [yannick.handle, bea.handle]}], "requester_excluded": false}});
     house.world.policy(&ada, "either", &rule).await;
     let asked = asked(house, &yannick, &heimdall, "production").await;
     bea.expect_push(&house.world, "Approval needed").await;

@@ -198,7 +198,8 @@ impl Page {
 
     /// Dark or light, as the system says. Nothing moves.
     pub(crate) async fn theme(&self, theme: &str) {
-        let features = json!([{"name": "prefers-color-scheme", "value": theme}, {"name": "prefers-reduced-motion", "value": "reduce"}]);
+        let features =
+            json!([{"name": "prefers-color-scheme", "value": theme}, {"name": "prefers-reduced-motion", "value": "reduce"}]);
         self.ask("Emulation.setEmulatedMedia", json!({"features": features})).await;
     }
 
@@ -291,7 +292,11 @@ impl Page {
             }
             if Instant::now() >= end {
                 self.picture("never-came-to-be").await;
-                panic!("it never came to be: {expression}; the screen says: {}; complaints: {:?}", self.text().await, self.complaints());
+                panic!(
+                    "it never came to be: {expression}; the screen says: {}; complaints: {:?}",
+                    self.text().await,
+                    self.complaints()
+                );
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
@@ -352,7 +357,11 @@ impl Page {
     pub(crate) async fn write(&self, field: &str, text: &str) {
         let selector = format!("[name={}]", json!(field));
         self.wait(&format!("document.querySelector({})", json!(selector))).await;
-        self.eval(&format!("(() => {{ const one = document.querySelector({}); one.focus(); one.select(); }})()", json!(selector))).await;
+        self.eval(&format!(
+            "(() => {{ const one = document.querySelector({}); one.focus(); one.select(); }})()",
+            json!(selector)
+        ))
+        .await;
         self.ask("Input.insertText", json!({"text": text})).await;
     }
 }

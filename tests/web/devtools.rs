@@ -83,7 +83,8 @@ impl Browser {
         let (sink, source) = (process.stdin.take().expect("a pipe"), process.stdout.take().expect("a pipe"));
         let protocol = Protocol::new(sink, source);
         // Service workers are told apart by their browser context, and wait until somebody listens.
-        let workers = json!({"autoAttach": true, "waitForDebuggerOnStart": true, "flatten": true, "filter": [{"type": "service_worker"}]});
+        let workers =
+            json!({"autoAttach": true, "waitForDebuggerOnStart": true, "flatten": true, "filter": [{"type": "service_worker"}]});
         protocol.tell(None, "Target.setAutoAttach", workers);
         Self { process, protocol, profile }
     }
@@ -134,7 +135,8 @@ struct Wire {
 
 impl Protocol {
     fn new(sink: ChildStdin, source: ChildStdout) -> Self {
-        let wire = Wire { next: AtomicU64::default(), sink: Mutex::new(sink), waiting: Mutex::default(), listeners: Mutex::default() };
+        let wire =
+            Wire { next: AtomicU64::default(), sink: Mutex::new(sink), waiting: Mutex::default(), listeners: Mutex::default() };
         let protocol = Self(Arc::new(wire));
         let hears = Arc::downgrade(&protocol.0);
         std::thread::spawn(move || {

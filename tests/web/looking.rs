@@ -66,9 +66,7 @@ impl Page {
     async fn axe(&self) -> Vec<String> {
         let frame = self.ask("Page.getFrameTree", json!({})).await["frameTree"]["frame"]["id"].clone();
         let world = self.ask("Page.createIsolatedWorld", json!({"frameId": frame, "worldName": "axe"})).await;
-        let within = |expression: &str| {
-            json!({"expression": expression, "contextId": world["executionContextId"], "awaitPromise": true, "returnByValue": true})
-        };
+        let within = |expression: &str| json!({"expression": expression, "contextId": world["executionContextId"], "awaitPromise": true, "returnByValue": true});
         let there = self.ask("Runtime.evaluate", within("typeof axe")).await;
         if there["result"]["value"] == "undefined" {
             self.ask("Runtime.evaluate", within(&AXE)).await;
@@ -86,10 +84,13 @@ impl Page {
             self.eval("scrollTo(0, 0)").await;
             for selector in selectors {
                 let (selector, found) = (json!(selector), "document.querySelector(");
-                let place = format!("(() => {{ const {{ x, y, right, bottom }} = {found}{selector}).getBoundingClientRect(); return [x, y, right, bottom]; }})()");
+                let place = format!(
+                    "(() => {{ const {{ x, y, right, bottom }} = {found}{selector}).getBoundingClientRect(); return [x, y, right, bottom]; }})()"
+                );
                 let seen = self.eval(&place).await;
                 let [x, y, right, bottom] = [0, 1, 2, 3].map(|at| seen[at].as_f64().expect("a number"));
-                let whole = x >= 0.0 && y >= 0.0 && right <= f64::from(width) && bottom <= f64::from(height) && x < right && y < bottom;
+                let whole =
+                    x >= 0.0 && y >= 0.0 && right <= f64::from(width) && bottom <= f64::from(height) && x < right && y < bottom;
                 assert!(whole, "{selector} is at {seen} of {width} × {height}");
             }
         }

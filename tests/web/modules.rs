@@ -21,7 +21,10 @@ fn the_types_hold() {
 #[test]
 fn they_hold_to_the_vectors() {
     let folder = std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("web/test")).expect("a folder");
-    let tests: Vec<_> = folder.map(|entry| entry.expect("an entry").path()).filter(|path| path.to_string_lossy().ends_with(".test.mjs")).collect();
+    let tests: Vec<_> = folder
+        .map(|entry| entry.expect("an entry").path())
+        .filter(|path| path.to_string_lossy().ends_with(".test.mjs"))
+        .collect();
     assert_ne!(tests.len(), 0);
     let arguments: Vec<_> = std::iter::once(Path::new("--test")).chain(tests.iter().map(|path| path.as_path())).collect();
     node(&arguments);

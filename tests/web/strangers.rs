@@ -31,8 +31,10 @@ pub(crate) async fn what_strangers_ask_is_shown_and_not_obeyed(house: &House) ->
     let (name, text) = (plain(200), plain(2000));
     let mut params = json!({"list": [text, {"deep": text}], "ref": "main"});
     params[&name] = text.into();
-    let body = json!({"action": {"type": name, "target": name, "params": params}, "requester": yannick.handle, "reason": hostile(1000)});
-    let asked = heimdall.client.post("/v1/approvals", &body).await.expect("it is asked").body["id"].as_str().expect("an id").to_owned();
+    let body =
+        json!({"action": {"type": name, "target": name, "params": params}, "requester": yannick.handle, "reason": hostile(1000)});
+    let asked =
+        heimdall.client.post("/v1/approvals", &body).await.expect("it is asked").body["id"].as_str().expect("an id").to_owned();
     let notification = yannick.delivered(house).await;
     yannick.follow(&notification).await;
     yannick.page.sees("<img src=x onerror=alert(1)>").await;
