@@ -395,7 +395,9 @@ impl Listener {
                     *self.heard.registration.lock().expect("no panic") = Some(id.to_owned());
                 }
             }
-            "Target.attachedToTarget" => self.worker_begins(params["sessionId"].as_str().unwrap_or_default()),
+            "Target.attachedToTarget" if params["targetInfo"]["type"] == "service_worker" => {
+                self.worker_begins(params["sessionId"].as_str().unwrap_or_default())
+            }
             "Target.detachedFromTarget" => {
                 self.protocol.leave(session);
                 let mut worker = self.heard.worker.lock().expect("no panic");
