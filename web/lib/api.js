@@ -2,7 +2,7 @@
 
 /** @typedef {{ id: string, handle: string, name: string }} Person */
 /** @typedef {Person & { role: "admin" | "member", email?: string }} User */
-/** @typedef {{ id: string, name: string, platform: string, state: string, match?: string, expires_at?: string, approves_from?: string, enrolled_at?: string, last_used_at?: string }} Device */
+/** @typedef {{ id: string, name: string, platform: string, state: string, match?: string, address?: string, expires_at?: string, approves_from?: string, enrolled_at?: string, last_used_at?: string }} Device */
 /** @typedef {{ id: string, name: string, created_at: string, last_used_at?: string }} Passkey */
 
 /**
@@ -22,6 +22,8 @@
  * @property {{ type: string, target: string, params: Record<string, unknown> }} action
  * @property {Person} requester
  * @property {{ id: string, name: string }} bot
+ * @property {{ platform: string, workspace: string, room: string, message?: string }} [origin]
+ * @property {string} action_sha256
  * @property {{ name: string }} policy
  * @property {"passkey" | "code" | "tap"} factor
  * @property {boolean} requester_approves
@@ -53,7 +55,8 @@
  * @property {boolean} [snoozed]
  * @property {string} [service]
  * @property {string} [team]
- * @property {number} [reports]
+ * @property {number} reports
+ * @property {Record<string, string>} [labels]
  * @property {{ targets: { user?: Person, team?: string, schedule?: string }[], escalate_after_seconds?: number }[]} steps
  * @property {number} [step]
  * @property {Person[]} responders
@@ -63,6 +66,10 @@
  * @property {string} [merged_into]
  * @property {string} created_at
  */
+
+/** @typedef {{ id: string, at: string, kind: string, text: string, actor: { kind: string, user?: string, bot?: string } }} Line */
+/** @typedef {{ to: Person, device?: { name: string }, round: number, state: "waiting" | "accepted" | "received" | "displayed" | "opened" | "failed" | "withdrawn", created_at: string, finished_at?: string, received_at?: string, displayed_at?: string, opened_at?: string }} Delivery */
+/** @typedef {{ schedule: string, team?: string, zone: string, now?: { who: Person, until?: string, made_by?: string }, next?: { who: Person, from: string }, gaps: { from: string, until: string }[] }} OnCall */
 
 /** @typedef {{ id: string, state: string, why: string, change: Record<string, any>, created_at: string, expires_at: string, enrollment?: { code: string, link: string, expires_at: string } }} Act */
 
