@@ -71,6 +71,7 @@ function show(screen) {
   shown?.left?.();
   shown = screen;
   const back = screen.back ? h("a", { class: "button plain", href: screen.back, "aria-label": t.back }, icon("back")) : null;
+  document.querySelector(".frame")?.classList.toggle("deep", Boolean(screen.back) && !screen.tab);
   fill(top_, back, h("h1", {}, screen.title));
   fill(main, ...screen.body);
   main.focus({ preventScroll: true });

@@ -1,5 +1,6 @@
 // Enrol, sign in and call (device protocol, sections 2 and 3). Shared by the pages and the service worker.
 
+import { documented } from "./api.js";
 import { b64u, random, sha256, utf8 } from "./bytes.js";
 import { now as clock, setClock } from "./clock.js";
 import { forgetAll, keep, kept } from "./db.js";
@@ -81,6 +82,7 @@ export async function forgetMe() {
  * @throws {Unreachable}
  */
 async function ask(path, init) {
+  if (!documented(init.method ?? "GET", path)) throw new TypeError(`the app calls nothing that is not in the API: ${init.method} ${path}`);
   let response;
   try {
     response = await fetch(path, { redirect: "error", credentials: "omit", cache: "no-store", ...init });

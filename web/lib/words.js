@@ -67,6 +67,7 @@ export const t = {
 
 const relative = new Intl.RelativeTimeFormat("en", { numeric: "auto" });
 const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
+const weekday = new Intl.DateTimeFormat(undefined, { weekday: "short", hour: "2-digit", minute: "2-digit" });
 const day = new Intl.DateTimeFormat(undefined, { weekday: "short", day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" });
 
 /** @type {[Intl.RelativeTimeFormatUnit, number][]} */
@@ -79,10 +80,15 @@ export function ago(at, now = clock_()) {
   return relative.format(Math.trunc(seconds / length), unit);
 }
 
-/** "09:41" today, with its day otherwise. @param {string} at RFC 3339 */
+/** How near a time is that its day of the week names, milliseconds. */
+const NEAR = 6 * 86_400_000;
+
+/** "09:41" today, "Tue 09:41" in these days, with its date otherwise. @param {string} at RFC 3339 */
 export function when(at) {
   const time = new Date(at);
-  return time.toDateString() === new Date().toDateString() ? clock.format(time) : day.format(time);
+  const today = new Date(clock_());
+  if (time.toDateString() === today.toDateString()) return clock.format(time);
+  return (Math.abs(time.getTime() - today.getTime()) < NEAR ? weekday : day).format(time);
 }
 
 /** "4:59". @param {number} seconds */

@@ -48,7 +48,7 @@ const another = (device, go, anew) =>
 
 /** @param {string} code @param {() => void} done */
 function claim(code, done) {
-  const typed = h("input", { name: "code", class: "code", autocomplete: "off", autocapitalize: "characters", spellcheck: "false", required: true, maxlength: "400" });
+  const typed = h("input", { name: "code", class: "code long", autocomplete: "off", autocapitalize: "characters", spellcheck: "false", required: true, maxlength: "400" });
   typed.value = grouped(code);
   const name = h("input", { name: "device", required: true, maxlength: "80", placeholder: t.enrol.nameExample, autocomplete: "off" });
   name.value = thisDevice(navigator.userAgent, t.enrol.devices);

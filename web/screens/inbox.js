@@ -12,7 +12,7 @@ import { state } from "./incident.js";
 /** @typedef {import("../app.js").Context} Context */
 
 /** @param {Context} context @returns {import("../app.js").Screen} */
-export function inbox({ live, go }) {
+export function inbox({ live, go, me }) {
   const list = h("div", { class: "list" });
   const rings = h("div");
   let drawn = "";
@@ -21,7 +21,7 @@ export function inbox({ live, go }) {
     // Nothing moves under a finger.
     if (now === drawn) return;
     drawn = now;
-    fill(list, all(live), items(live));
+    fill(list, all(live), items(live, me.user.id));
   };
   show();
   void warning(go).then((said) => void fill(rings, said)).catch((failure) => console.warn(failure));
@@ -43,17 +43,17 @@ async function warning(go) {
 function all(live) {
   const ringing = (live.waiting?.incidents ?? []).filter(({ state }) => state === "triggered").length;
   if (ringing < 2) return null;
-  return h("div", {}, button(t.inbox.takeAll(ringing), async () => {
+  return h("div", { class: "choices" }, button(t.inbox.takeAll(ringing), async () => {
     await call("POST", "/v1/me/acknowledge-all", {});
     await live.refresh();
   }, { class: "take" }));
 }
 
-/** @param {import("../lib/live.js").Live} live @returns {Element[]} */
-function items({ waiting, online, problem }) {
+/** @param {import("../lib/live.js").Live} live @param {string} me @returns {Element[]} */
+function items({ waiting, online, problem }, me) {
   if (!waiting) return online && problem === "" ? [h("p", { class: "quiet" }, t.busy)] : [];
   const found = ordered(waiting).map((item) => {
-    if (item.kind === "incident") return incident(item.one);
+    if (item.kind === "incident") return incident(item.one, me);
     if (item.kind === "approval") return approval(item.one);
     return item.kind === "act" ? act(item.one) : device(item.one);
   });
@@ -66,10 +66,10 @@ function items({ waiting, online, problem }) {
 const item = (href, kind, title, badge, from, at) =>
   h("a", { href, class: `card item ${kind}` }, h("header", {}, h("h2", {}, visible(title)), badge), h("p", { class: "quiet small" }, visible(from), " · ", time(at)));
 
-/** @param {import("../lib/api.js").Incident} one */
-export function incident(one) {
+/** @param {import("../lib/api.js").Incident} one @param {string} me */
+export function incident(one, me) {
   const kind = one.state === "acknowledged" ? "held" : one.state === "triggered" && one.urgency === "high" ? "ringing" : "";
-  return item(`/i/${one.ref}`, kind, one.title, state(one), [one.ref, one.service, one.team].filter(Boolean).join(" · "), one.created_at);
+  return item(`/i/${one.ref}`, kind, one.title, state(one, me), [one.ref, one.service, one.team].filter(Boolean).join(" · "), one.created_at);
 }
 
 /** @param {import("../lib/api.js").Approval} one */

@@ -23,7 +23,7 @@ const PAGES = 4;
 /** @param {Context} context @param {{ ref: string }} params @returns {Promise<import("../app.js").Screen>} */
 export async function incident(context, { ref }) {
   const path = `/v1/incidents/${encodeURIComponent(ref)}`;
-  const [head, box, rest] = [h("div", { class: "list" }), h("div", { class: "list dock" }), h("div", { class: "list wide" })];
+  const [head, box, rest] = [h("div", { class: "list" }), h("div", { class: "list" }), h("div", { class: "list wide" })];
   /** @type {{ one: Incident, lines: Line[], deliveries: Delivery[], since?: string }} */
   let known = await everything(path, ref);
   /** A form is open: it is not taken from under somebody's fingers. */
@@ -34,7 +34,7 @@ export async function incident(context, { ref }) {
     if (now === drawn) return;
     drawn = now;
     const { one, lines, deliveries } = known;
-    fill(head, summary(one), notMe(context, one, lines, act));
+    fill(head, summary(one, context.me.user.id), notMe(context, one, lines, act));
     fill(rest, one.details ? stranger(t.incident.details, one.details) : null, links(one), responders(one, deliveries), steps(one), timeline(lines));
     if (!asking) fill(box, ...actions(one, { act, asking: (is) => (asking = is) }));
   };
@@ -84,11 +84,12 @@ async function everything(path, ref) {
   }
 }
 
-/** @param {Incident} one */
-function summary(one) {
+/** @param {Incident} one @param {string} me */
+function summary(one, me) {
   const from = [one.service, one.team].filter((part) => part !== undefined).join(" · ");
   return h("article", { class: "card" },
-    h("header", {}, h("h2", { class: "title" }, visible(one.title)), state(one)),
+    h("p", {}, state(one, me)),
+    h("h2", { class: "title", tabindex: "0" }, visible(one.title)),
     h("p", { class: "quiet" }, from === "" ? null : `${from} · `, t.incident.began, " ", time(one.created_at),
       one.reports > 1 ? ` · ${t.incident.reported(one.reports)}` : null, one.urgency === "low" ? ` · ${t.inbox.low}` : null),
     standing(one),
@@ -100,11 +101,11 @@ function summary(one) {
 /** Who has it. @param {Incident} one */
 export const holder = (one) => one.acted?.by?.name ?? one.acted?.integration ?? "";
 
-/** @param {Incident} one */
-export function state(one) {
+/** @param {Incident} one @param {string} me */
+export function state(one, me) {
   if (one.state === "triggered") return one.urgency === "low" ? mark(t.inbox.low) : mark(t.inbox.rings(one.rings), "ringing");
   if (one.state === "resolved") return mark(t.inbox.resolved, "good");
-  return mark(one.snoozed ? t.inbox.snoozed : t.inbox.held(holder(one)), "waiting");
+  return mark(one.snoozed ? t.inbox.snoozed : one.acted?.by?.id === me ? t.incident.yours : t.inbox.held(holder(one)), "waiting");
 }
 
 /** @param {Incident} one */

@@ -72,7 +72,7 @@ export function actions(one, { act, asking }) {
   const main = () => {
     asking(false);
     const ended = one.state === "resolved";
-    return fill(box, h("div", { class: "choices" },
+    return fill(box, h("div", { class: "choices small-choices" },
       one.state === "triggered" ? does(t.incident.take, "acknowledge", "take") : null,
       ended ? (one.merged_into ? null : does(t.incident.reopen, "reopen")) : does(t.incident.resolve, "resolve", one.state === "acknowledged" ? "main" : ""),
       ended ? null : asks(t.incident.escalate, () => handing("escalate", t.incident.escalate, t.incident.to, { required: false, message: true })),

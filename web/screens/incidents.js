@@ -21,7 +21,7 @@ export async function incidents(context, { team }) {
   };
   /** @param {{ incidents: Incident[], next?: string }} page */
   const add = (page) => {
-    list.append(...page.incidents.map(incident));
+    list.append(...page.incidents.map((one) => incident(one, context.me.user.id)));
     fill(more, page.next ? button(t.incidents.more, async () => add(await call("GET", path(page.next)))) : null);
     if (!list.hasChildNodes()) fill(list, empty(t.incidents.none));
   };
@@ -47,7 +47,7 @@ export async function incidents(context, { team }) {
     title: team ? t.incidents.of(team) : t.incidents.title,
     back: "/",
     since,
-    body: [team && ringing.length > 1 ? take : null, h("label", { class: "tick" }, over, t.incidents.all), list, more],
+    body: [team && ringing.length > 1 ? h("div", { class: "choices" }, take) : null, h("label", { class: "tick" }, over, t.incidents.all), list, more],
     changed: () => void (all ? undefined : look(path()).then((found) => fresh(found.value)).catch((failure) => console.warn(failure))),
   };
 }

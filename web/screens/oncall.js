@@ -37,7 +37,7 @@ export async function onCall({ me }) {
   };
   const since = await draw();
   return {
-    title: t.oncall.title, tab: "oncall", since, body: [mine, all, feeds],
+    title: t.oncall.title, tab: "oncall", since, body: [all, mine, feeds],
     happened: async (event) => void (/^(schedule|override|on_call)\b/.test(event.kind) && !all.contains(document.activeElement) ? await draw() : undefined),
   };
 }
@@ -50,8 +50,8 @@ function myShifts(shifts) {
       h("div", { class: "grow" }, h("strong", {}, schedule), h("p", { class: "small quiet" }, now ? t.oncall.until(when(until)) : t.oncall.span(when(from), when(until)), by ? ` · ${t.oncall.madeBy(visible(by))}` : null)),
       now ? mark(t.oncall.now, "good") : null));
   };
-  return h("section", { class: "list" }, h("h2", {}, t.oncall.mine), h("ul", { class: "rows" }, shifts.slice(0, 5).map(row)),
-    shifts.length > 5 ? h("details", {}, h("summary", {}, t.oncall.moreShifts(shifts.length - 5)), h("ul", { class: "rows" }, shifts.slice(5).map(row))) : null);
+  return h("section", { class: "list" }, h("h2", {}, t.oncall.mine), h("ul", { class: "rows" }, shifts.slice(0, 3).map(row)),
+    shifts.length > 3 ? h("details", {}, h("summary", {}, t.oncall.moreShifts(shifts.length - 3)), h("ul", { class: "rows" }, shifts.slice(3).map(row))) : null);
 }
 
 /** @param {OnCall} one @param {string} me @param {() => void} again */
