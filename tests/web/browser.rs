@@ -337,20 +337,45 @@ impl Page {
         self.tap_at(&nearest, label).await;
     }
 
+    /// Where a finger reaches it, in the middle, and nothing lies on it. A tap that hits nothing, because what was there is drawn anew in
+    /// that moment, is done again, as a person would.
     async fn tap_at(&self, found: &str, what: &str) {
         self.wait(found).await;
-        // Where a finger reaches it: in the middle, and nothing lies on it.
         let place = format!(
-            "(() => {{ const one = {found}; one.scrollIntoView({{ block: 'center', behavior: 'instant' }}); \
+            "(() => {{ const one = {found}; if (!one) return null; one.scrollIntoView({{ block: 'center', behavior: 'instant' }}); \
              const box = one.getBoundingClientRect(); const [x, y] = [box.x + box.width / 2, box.y + box.height / 2]; \
-             return one.contains(document.elementFromPoint(x, y)) ? [x, y] : null; }})()"
+             if (!one.contains(document.elementFromPoint(x, y))) return null; window.touched = one; \
+             one.addEventListener('click', () => delete window.touched, {{ capture: true, once: true }}); return [x, y]; }})()"
         );
-        let place = until!("a finger reaches it", Some(self.eval(&place).await).filter(Value::is_array));
-        assert!(place[0].is_number(), "{what} has no place");
-        let point = json!([{"x": place[0], "y": place[1]}]);
-        self.context.heard.taps.fetch_add(1, Ordering::SeqCst);
-        self.ask("Input.dispatchTouchEvent", json!({"type": "touchStart", "touchPoints": point})).await;
-        self.ask("Input.dispatchTouchEvent", json!({"type": "touchEnd", "touchPoints": []})).await;
+        let end = Instant::now() + PATIENCE;
+        while Instant::now() < end {
+            let place = self.eval(&place).await;
+            if place.is_array() {
+                let point = json!([{"x": place[0], "y": place[1]}]);
+                self.ask("Input.dispatchTouchEvent", json!({"type": "touchStart", "touchPoints": point})).await;
+                self.ask("Input.dispatchTouchEvent", json!({"type": "touchEnd", "touchPoints": []})).await;
+                if self.was_hit().await {
+                    self.context.heard.taps.fetch_add(1, Ordering::SeqCst);
+                    return;
+                }
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        self.picture("never-came-to-be").await;
+        panic!("a finger does not reach {what}; the screen says: {}", self.text().await);
+    }
+
+    /// Whether what was touched was clicked. A page that was left by it knows nothing of it.
+    async fn was_hit(&self) -> bool {
+        let params = json!({"expression": "!('touched' in window)", "returnByValue": true});
+        for _ in 0..50 {
+            let answer = self.protocol().try_ask(Some(&self.session), "Runtime.evaluate", params.clone()).await;
+            if answer.is_ok_and(|answer| answer["result"]["value"] == true) {
+                return true;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        false
     }
 
     /// Types into the field of that name, in place of what is there.

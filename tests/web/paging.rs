@@ -26,7 +26,7 @@ pub(crate) async fn a_page_is_acknowledged_with_one_more_tap(house: &House) -> V
     yannick.follow(&notification).await;
     yannick.page.sees(TITLE).await;
     yannick.page.tap("Acknowledge").await;
-    yannick.page.sees("Yannick Schutz has it").await;
+    yannick.page.sees("You have it").await;
     assert_eq!(yannick.page.taps(), 1, "one tap after the notification's");
     let incident = heimdall.incident(&reference).await;
     assert_eq!((&incident["state"], &incident["acted"]["by"]["handle"]), (&json!("acknowledged"), &json!("yannick")));

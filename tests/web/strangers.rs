@@ -72,7 +72,7 @@ pub(crate) async fn what_strangers_report_is_shown_and_not_obeyed(house: &House)
     yannick.page.sees("\\u{202e}").await;
     nothing_was_obeyed(&yannick).await;
     yannick.look("hostile-page").await;
-    yannick.page.keeps_on_screen(&["main h1", "button.take"]).await;
+    yannick.page.keeps_on_screen(&["main .title", "button.take"]).await;
     yannick.page.open(&house.address("/")).await;
     yannick.page.sees("<script>alert(1)</script>").await;
     nothing_was_obeyed(&yannick).await;
