@@ -164,6 +164,8 @@ async function onDutyHere(device) {
     };
     show({ title: t.app, body: [said(t.ended, "bad"), h("button", { type: "button", class: "main", onclick: () => void forget() }, t.enrol.go)] });
   });
+  addEventListener("pagehide", () => live.stop());
+  addEventListener("pageshow", ({ persisted }) => persisted && live.resume());
   navigator.serviceWorker?.addEventListener("message", ({ data }) => {
     if (data?.open) go(data.open);
     if (data?.kind) void live.refresh();

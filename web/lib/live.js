@@ -34,6 +34,11 @@ export class Live extends EventTarget {
   async start() {
     this.waiting = (await kept("waiting")) ?? null;
     this.#say("change");
+    this.#listen();
+    await this.refresh();
+  }
+
+  #listen() {
     void listen({
       signal: this.#stop.signal,
       event: (event) => {
@@ -43,12 +48,19 @@ export class Live extends EventTarget {
       online: (online) => this.#set(online),
       ended: () => this.#say("ended"),
     });
-    await this.refresh();
   }
 
   stop() {
     this.#stop.abort();
     clearTimeout(this.#due);
+  }
+
+  /** Goes on after {@link stop}: a page that was put aside holds none of the few connections that a browser opens. */
+  resume() {
+    if (!this.#begun || !this.#stop.signal.aborted) return;
+    this.#stop = new AbortController();
+    this.#listen();
+    this.#soon();
   }
 
   #soon() {
