@@ -77,21 +77,24 @@ impl Page {
         found.iter().map(|one| one.as_str().unwrap_or_default().to_owned()).collect()
     }
 
-    /// That what each selector finds is whole on the screen, at phone size and at 320 pixels.
+    /// That what each selector finds is whole on the screen and nothing lies on it, at phone size and at 320 pixels.
     pub(crate) async fn keeps_on_screen(&self, selectors: &[&str]) {
         for (width, height) in [(320, 568), (390, 844)] {
             self.size(width, height).await;
             self.eval("scrollTo(0, 0)").await;
             for selector in selectors {
-                let (selector, found) = (json!(selector), "document.querySelector(");
-                let place = format!(
-                    "(() => {{ const {{ x, y, right, bottom }} = {found}{selector}).getBoundingClientRect(); return [x, y, right, bottom]; }})()"
+                let seen = format!(
+                    "(() => {{ const one = document.querySelector({}); const {{ x, y, right, bottom, width }} = one.getBoundingClientRect(); \
+                     const whole = x >= 0 && y >= 0 && right <= innerWidth && bottom <= innerHeight && x < right && y < bottom; \
+                     const free = [y + 2, (y + bottom) / 2, bottom - 2].every((at) => one.contains(document.elementFromPoint(x + width / 2, at))); \
+                     return whole && free ? null : [x, y, right, bottom, free]; }})()",
+                    json!(selector)
                 );
-                let seen = self.eval(&place).await;
-                let [x, y, right, bottom] = [0, 1, 2, 3].map(|at| seen[at].as_f64().expect("a number"));
-                let whole =
-                    x >= 0.0 && y >= 0.0 && right <= f64::from(width) && bottom <= f64::from(height) && x < right && y < bottom;
-                assert!(whole, "{selector} is at {seen} of {width} × {height}");
+                let seen = self.eval(&seen).await;
+                if !seen.is_null() {
+                    self.picture("off-the-screen").await;
+                    panic!("{selector} is at {seen} of {width} × {height}");
+                }
             }
         }
     }

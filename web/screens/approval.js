@@ -77,7 +77,7 @@ function card(context, one, over) {
   return [
     one.break_glass ? said(`${t.approval.breakGlass}: ${visible(one.break_glass.reason)}. ${t.approval.breakGlassUntil(ago(one.break_glass.until))}`, "bad") : null,
     h("article", { class: "card" },
-      h("header", {}, h("div", { class: "deed" }, h("p", { class: "verb" }, verb), h("p", { class: "target", tabindex: "0" }, target)), clock(one, over)),
+      h("header", {}, h("div", { class: "deed" }, h("p", { class: "verb", tabindex: "0" }, verb), h("p", { class: "target", tabindex: "0" }, target)), clock(one, over)),
       place ? h("p", { class: "place" }, h("span", { class: "quiet" }, place.label), " ", h("strong", {}, place.value)) : null,
       h("p", {}, h("strong", {}, display.requester), " ", h("span", { class: "quiet" }, t.approval.asks), " ", display.bot,
         one.origin ? h("span", { class: "quiet" }, ` ${t.approval.in(visible(one.origin.room), visible(one.origin.platform))}`) : null),

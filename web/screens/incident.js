@@ -125,7 +125,7 @@ function notMe(context, one, lines, act) {
   if (!mine && !line) return null;
   const problems = h("div");
   const said_ = line ? visible(line.text) : t.incident.inYourName(one.acted?.via?.name ?? "");
-  return h("section", { class: "said row" }, h("p", { class: "grow" }, said_, " ", h("span", { class: "quiet" }, t.incident.wasItYou)),
+  return h("section", { class: "said row" }, h("p", { class: "grow told", tabindex: "0" }, said_, " ", h("span", { class: "quiet" }, t.incident.wasItYou)),
     button(t.incident.notMe, () => act("not-me"), { class: "refuse" }), problems);
 }
 
