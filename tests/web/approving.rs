@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::house::{Holder, House};
-use crate::world::{Bot, deploy, minutes};
+use crate::world::{Bot, deploy, seconds};
 
 /// A request rings, its notification is tapped while the app is closed, and it is on the screen. The approval's id.
 async fn asked(house: &House, whom: &Holder, bot: &Bot, target: &str) -> String {
@@ -180,10 +180,13 @@ async fn buttons(holder: &Holder) -> u64 {
 pub(crate) async fn what_nobody_answers_expires_on_the_screen(house: &House) -> Vec<Holder> {
     let yannick = house.person("yannick", "Yannick Schutz").await;
     let heimdall = house.world.bot("heimdall").await;
-    let asked = asked(house, &yannick, &heimdall, "production").await;
-    // The clocks of browser and server are an hour apart from now on, which the browser notices by a refusal.
-    yannick.page.pardon("the server responded with a status of 401");
-    house.world.advance(minutes(60)).await;
+    yannick.leaves().await;
+    let body = json!({"action": deploy("api/new_auth", "production"), "requester": yannick.handle, "expires_in": 60});
+    let asked =
+        heimdall.client.post("/v1/approvals", &body).await.expect("it is asked").body["id"].as_str().expect("an id").to_owned();
+    yannick.follow(&yannick.delivered(house).await).await;
+    yannick.page.sees("api/new_auth").await;
+    house.world.advance(seconds(61)).await;
     yannick.page.sees("Nobody answered in time").await;
     assert_eq!(buttons(&yannick).await, 0, "there is nothing left to answer");
     yannick.look("approval-expired").await;
@@ -196,6 +199,7 @@ pub(crate) async fn nothing_is_sent_without_a_network(house: &House) -> Vec<Hold
     let heimdall = house.world.bot("heimdall").await;
     let asked = asked(house, &yannick, &heimdall, "production").await;
     yannick.page.pardon("net::ERR_INTERNET_DISCONNECTED");
+    yannick.page.pardon("PhoneOps cannot be reached");
     yannick.page.offline(true).await;
     yannick.page.sees("Offline.").await;
     yannick.page.tap("Approve").await;
