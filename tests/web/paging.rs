@@ -138,7 +138,7 @@ pub(crate) async fn a_page_is_handed_on_put_off_noted_and_resolved(house: &House
     yannick.page.tap("Reassign").await;
     yannick.page.write("to", "@ys").await;
     yannick.page.tap("Reassign").await;
-    yannick.page.sees("Yannick Schutz reassigned it to Ys Example").await;
+    yannick.page.sees("Yannick Schutz handed it to Ys Example").await;
     yannick.page.tap("Resolve").await;
     yannick.page.sees("Resolved by Yannick Schutz").await;
     assert_eq!(heimdall.incident(&reference).await["state"], "resolved");
