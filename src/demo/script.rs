@@ -185,7 +185,7 @@ impl Play {
                     self.say("phone", format!("{whose} {said}"));
                 }
             }
-            Line::Incidents | Line::Help | Line::Quit | Line::Nothing | Line::Unknown(_) => {}
+            Line::Incidents | Line::Browser(_) | Line::Help | Line::Quit | Line::Nothing | Line::Unknown(_) => {}
         }
         Ok(())
     }

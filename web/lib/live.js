@@ -83,7 +83,7 @@ export class Live extends EventTarget {
       this.#stale = true;
       return this.#fetching;
     }
-    this.#fetching = this.#fetch().finally(() => (this.#fetching = null));
+    this.#fetching = this.#load().finally(() => (this.#fetching = null));
     await this.#fetching;
     if (this.#stale) {
       this.#stale = false;
@@ -91,7 +91,7 @@ export class Live extends EventTarget {
     }
   }
 
-  async #fetch() {
+  async #load() {
     try {
       this.waiting = await fetchWaiting();
       this.online = true;

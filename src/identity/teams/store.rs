@@ -4,7 +4,7 @@ use super::Team;
 use crate::clock::Timestamp;
 use crate::db::{Db, Error, FromRow, Result, Row, Tx};
 use crate::id::{TeamId, UserId};
-use crate::identity::User;
+use crate::identity::{Handle, User};
 
 /// With what a person could answer now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
