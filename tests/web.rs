@@ -5,6 +5,8 @@ mod support;
 mod browser;
 #[path = "web/house.rs"]
 mod house;
+#[path = "web/person.rs"]
+mod person;
 mod world;
 
 /// Makes `sqlite::name` and `postgres::name` of each story.
@@ -27,12 +29,17 @@ stories! {
     nobody_approves_whom_the_phone_does_not_recognise
     what_strangers_write_is_shown_and_not_obeyed
     what_was_answered_elsewhere_is_over_at_once
+    a_device_is_renamed_and_rules_are_changed
+    the_pager_is_taken_and_calendars_are_made
+    a_chat_identity_is_shown_before_it_is_linked
+    requests_alike_say_what_is_different
 }
 
 mod stories {
     use serde_json::json;
 
     use crate::house::{Holder, House};
+    pub(crate) use crate::person::*;
     use crate::world::deploy;
 
     pub(crate) async fn a_deployment_is_approved_with_two_taps(house: &House) -> Vec<Holder> {

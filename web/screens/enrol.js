@@ -104,8 +104,10 @@ export async function onDuty(context) {
 async function next(context, device, draw) {
   void context.live.begin();
   const { passkeys } = await call("GET", "/v1/passkeys");
-  const [how, can, tested] = [await standing(), await possible(), await kept("tested")];
-  const [key, rings] = [passkeys.length > 0, how === "on"];
+  const [how, can, tested, mine] = [await standing(), await possible(), await kept("tested"), await kept("passkey")];
+  // One that was made on another device may not be here: only the person knows whether theirs are shared.
+  const key = passkeys.some((/** @type {import("../lib/api.js").Passkey} */ one) => one.id === mine);
+  const rings = how === "on";
   const skipped = context.skipped.has("passkey") || !can;
   const [askKey, askPush] = [!key && !skipped, (key || skipped) && !rings && !context.skipped.has("push")];
   const step = (/** @type {string} */ label, /** @type {boolean} */ isDone, /** @type {boolean} */ current, /** @type {(Element | null)[]} */ ...more) =>
@@ -119,7 +121,8 @@ async function next(context, device, draw) {
   return h("div", { class: "list" },
     h("section", { class: "card" }, h("ol", { class: "steps" },
       step(t.enrol.steps.enrolled, true, false),
-      step(t.enrol.steps.passkey, key, askKey, h("p", {}, t.enrol.passkey), h("div", { class: "choices" }, button(t.enrol.makePasskey, makeKey, { class: "main" }), later("passkey"))),
+      step(t.enrol.steps.passkey, key, askKey, h("p", {}, t.enrol.passkey), passkeys.length > 0 ? h("p", { class: "small quiet" }, t.enrol.passkeyElsewhere) : null,
+        h("div", { class: "choices" }, button(t.enrol.makePasskey, makeKey, { class: "main" }), later("passkey"))),
       step(t.enrol.steps.push, rings, askPush, ...ringing(how, draw), later("push")),
       step(t.enrol.steps.test, Boolean(tested) && rings, rings && (key || skipped), ...test(context)))),
     can ? null : said(t.enrol.passkeyNone),
@@ -163,8 +166,7 @@ function gone() {
 
 /** @param {import("../lib/push.js").Standing} how @param {() => void} draw @returns {Element[]} */
 function ringing(how, draw) {
-  const installs = isApplePhone() && !isInstalled();
-  if (how === "unsupported") return [said(installs ? t.enrol.installWhy : t.enrol.pushNone, "bad"), ...(installs ? toHomeScreen().map((one) => /** @type {any} */ (one)) : [])];
+  if (how === "unsupported") return [said(isApplePhone() && !isInstalled() ? t.enrol.installWhy : t.enrol.pushNone, "bad")];
   const settings = isApplePhone() ? t.enrol.settings.ios : /Android/.test(navigator.userAgent) ? t.enrol.settings.android : t.enrol.settings.desktop;
   if (how === "denied") return [said(t.enrol.pushDenied, "bad"), h("p", {}, settings), button(t.again, async () => draw())];
   const allow = button(t.enrol.allow, async () => { await turnOn(); draw(); }, { class: "main" });
