@@ -3,7 +3,7 @@
 import { keep, kept } from "../lib/db.js";
 import { fill, h } from "../lib/dom.js";
 import { grouped, pastedCode, thisDevice } from "../lib/keys.js";
-import { isApplePhone, isInstalled, standing, turnOn, watch } from "../lib/push.js";
+import { install as putOnHomeScreen, installable, isApplePhone, isInstalled, standing, turnOn, watch } from "../lib/push.js";
 import { possible } from "../lib/passkey.js";
 import { Problem, Unreachable, call, enrol, forgetMe, me } from "../lib/session.js";
 import { ago, t } from "../lib/words.js";
@@ -183,7 +183,7 @@ function test({ go }) {
     fill(result, said(devices > 0 ? t.enrol.test : t.enrol.testNobody));
     const ok = await came;
     if (ok) await keep("tested", new Date().toISOString());
-    fill(result, said(ok ? t.enrol.arrived : t.enrol.notArrived, ok ? "good" : "bad"), ok ? inbox() : h("p", {}, t.enrol.notArrivedHow));
+    fill(result, said(ok ? t.enrol.arrived : t.enrol.notArrived, ok ? "good" : "bad"), ok && installable() ? button(t.enrol.putOnHomeScreen, putOnHomeScreen) : null, ok ? inbox() : h("p", {}, t.enrol.notArrivedHow));
   };
   return [button(t.enrol.sendTest, ring, { class: "main" }), result];
 }

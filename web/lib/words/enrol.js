@@ -49,5 +49,6 @@ export const enrol = {
   arrived: "It arrived. You are on duty.",
   notArrived: "Nothing arrived within half a minute.",
   notArrivedHow: "Look whether the phone is in a focus or battery-saving mode that holds notifications back, and whether it has a network. Then send another.",
+  putOnHomeScreen: "Put it on the home screen",
   done: "Open the inbox",
 };
