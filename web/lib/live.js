@@ -35,6 +35,9 @@ export class Live extends EventTarget {
     this.waiting = (await kept("waiting")) ?? null;
     this.#say("change");
     this.#listen();
+    // The browser knows before the stream does.
+    self.addEventListener("offline", () => this.#set(false));
+    self.addEventListener("online", () => this.#soon());
     await this.refresh();
   }
 
