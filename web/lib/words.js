@@ -34,7 +34,7 @@ export const t = {
   inbox: {
     title: "Inbox",
     empty: "Nothing waits for you.",
-    emptyMore: "Pages and requests for approval appear here, and ring this phone.",
+    emptyMore: "Pages and requests for approval appear here.",
     approve: "Asks for your approval",
     acts: "Waits for your confirmation",
     device: "A new device of yours waits",

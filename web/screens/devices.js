@@ -29,7 +29,7 @@ export function oneDevice(context, device, again) {
       h("div", { class: "grow" }, h("strong", {}, visible(device.name)), " ", self_ ? mark(t.me.thisDevice, "good") : null,
         h("p", { class: "small quiet" }, `${t.me.platforms[device.platform] ?? device.platform} · ${used(device.last_used_at)}`),
         device.approves_from ? h("p", { class: "small" }, t.me.approvesFrom(ago(device.approves_from))) : null),
-      rename, self_ ? null : button(t.me.revoke, revoke, { class: "refuse" })),
+      h("div", { class: "row" }, rename, self_ ? null : button(t.me.revoke, revoke, { class: "refuse" }))),
     more);
 }
 
