@@ -14,6 +14,8 @@ mod house;
 mod modules;
 #[path = "web/paging.rs"]
 mod paging;
+#[path = "web/person.rs"]
+mod person;
 #[path = "web/strangers.rs"]
 mod strangers;
 mod support;
@@ -56,6 +58,12 @@ stories! {
         a_page_is_acknowledged_on_its_notification
         a_page_that_somebody_else_takes_says_so
         a_page_is_handed_on_put_off_noted_and_resolved
+    }
+    person {
+        a_device_is_renamed_and_rules_are_changed
+        the_pager_is_taken_and_calendars_are_made
+        a_chat_identity_is_shown_before_it_is_linked
+        requests_alike_say_what_is_different
     }
     strangers {
         what_strangers_ask_is_shown_and_not_obeyed

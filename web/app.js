@@ -93,14 +93,14 @@ async function open(context) {
   const ticket = ++asked;
   const path = location.pathname.length > 1 ? location.pathname.replace(/\/$/, "") : "/";
   const [found, screen] = ROUTES.map(([route, screen]) => /** @type {const} */ ([route.exec(path), screen])).find(([match]) => match) ?? [];
-  if (!found || !screen) return show({ title: t.app, back: "/", body: [said(t.nothingHere)] });
+  if (!found || !screen) return show({ title: t.app, back: "/", tab: "none", body: [said(t.nothingHere)] });
   try {
     const next = await screen(context, { ...Object.fromEntries(new URLSearchParams(location.search)), ...found.groups });
     if (ticket === asked) show(next);
     else next.left?.();
   } catch (failure) {
     const again = h("button", { type: "button", onclick: () => void open(context) }, t.again);
-    if (ticket === asked) show({ title: t.app, back: "/", body: [said(`${t.openFailed} ${whyNot(failure)}`, "bad"), again] });
+    if (ticket === asked) show({ title: t.app, back: "/", tab: "none", body: [said(`${t.openFailed} ${whyNot(failure)}`, "bad"), again] });
   }
   entitle(context.live);
   offline(context.live);

@@ -21,17 +21,21 @@ self.addEventListener("activate", (event) =>
 // The app itself is there without a network, and at once where the network is slow; what it knows is fetched by itself and never kept here.
 self.addEventListener("fetch", (event) => {
   const { request } = event;
-  if (request.method !== "GET" || new URL(request.url).origin !== location.origin) return;
-  if (request.mode === "navigate") event.respondWith(page(request));
-  else if (new URL(request.url).pathname.startsWith("{base}/")) event.respondWith(caches.match(request).then((found) => found ?? fetch(request)));
+  const { origin, pathname } = new URL(request.url);
+  if (request.method !== "GET" || origin !== location.origin) return;
+  if (request.mode === "navigate" && OURS.test(pathname)) event.respondWith(page(request));
+  else if (pathname.startsWith("{base}/")) event.respondWith(caches.match(request).then((found) => found ?? fetch(request)));
 });
+
+/** What the app opens itself; the API's own pages are left alone. */
+const OURS = /^\/($|(enroll|on-duty|me|devices|on-call|incidents|admin|a|i|acts)($|\/))/;
 
 /** How long a page may take before the one that is here is shown, milliseconds. */
 const SLOW = 2500;
 
 async function page(request) {
   const kept_ = await caches.match("/");
-  const fetched = fetch(request).catch(() => kept_ ?? Response.error());
+  const fetched = fetch(request).catch(() => kept_?.clone() ?? Response.error());
   if (!kept_) return fetched;
   return Promise.race([fetched, new Promise((late) => setTimeout(() => late(kept_.clone()), SLOW))]);
 }

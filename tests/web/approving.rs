@@ -33,7 +33,7 @@ pub(crate) async fn a_deployment_is_approved_with_two_taps(house: &House) -> Vec
     assert_eq!(yannick.page.taps(), 1, "one tap after the notification's");
     let grant = heimdall.expect_grant(&asked).await;
     let deliveries = format!("/v1/approvals/{asked}/deliveries");
-    let deliveries = house.world.operator.get(&deliveries).await.expect("the deliveries").body;
+    let deliveries = heimdall.client.get(&deliveries).await.expect("the deliveries").body;
     assert_eq!(deliveries["deliveries"][0]["state"], "opened", "the worker said how far it came: {deliveries}");
 
     let redeemed = heimdall.redeem(&grant, &action).await.expect("it is redeemed").body;

@@ -86,7 +86,6 @@ pub(crate) async fn a_second_device_is_confirmed_by_the_first_and_revoked_while_
     yannick.page.sees_no_more("A new device of yours waits").await;
     assert_eq!(yannick.delivered(house).await["title"], "A new device joined");
 
-    tablet.tap("Make a passkey").await;
     let tablet = house.goes_on_duty(tablet, authenticator, "yannick").await;
     tablet.page.tap("Open the inbox").await;
     tablet.page.sees("Nothing waits for you").await;

@@ -84,6 +84,8 @@ impl House {
         let page = self.browser.phone().await;
         self.phones.lock().expect("no panic").push(page.heard());
         page.before_all(SUBSCRIBES).await;
+        // The world's clock stands while the browser's goes on, which the browser notices by a refusal.
+        page.pardon("the server responded with a status of 401");
         page.notifications(self.world.server.issuer(), "prompt").await;
         let authenticator = page.authenticator().await;
         (page, authenticator)
@@ -149,12 +151,20 @@ impl House {
 
     /// Whether a request is for the app's own files, or of the documented API.
     fn is_documented(&self, Request { method, url, is_page }: &Request) -> bool {
-        let Some(path) = url.strip_prefix(self.world.server.issuer()) else { return url == "about:blank" };
+        // The browser draws its own icons; what the page may load so the policy says.
+        let Some(path) = url.strip_prefix(self.world.server.issuer()) else {
+            return url == "about:blank" || url.starts_with("data:");
+        };
         let path = path.split(['?', '#']).next().unwrap_or_default();
-        let of_the_app = *is_page || path.starts_with("/web/") || matches!(path, "/" | "/sw.js" | "/app.webmanifest");
+        // A page comes through the worker, where it is one request among others.
+        let first = path.split('/').nth(1).unwrap_or_default();
+        let of_the_app = *is_page || ["", "web", "sw.js", "app.webmanifest"].contains(&first) || PAGES.contains(&first);
         (of_the_app && method == "GET") || contract::is_documented(method, path)
     }
 }
+
+/// Where the addresses begin that the app opens itself.
+const PAGES: [&str; 9] = ["enroll", "on-duty", "me", "devices", "on-call", "incidents", "a", "i", "acts"];
 
 /// It is shown what notifications are for, and the person may say yes.
 const LETS_RING: &str = "[...document.querySelectorAll('button')].some((one) => one.innerText === 'Allow notifications')";
@@ -169,7 +179,7 @@ impl Holder {
         let shown = format!(
             "(async () => (await registration.getNotifications()).map((one) => ({{ title: one.title, body: one.body, tag: one.tag, \
              silent: one.silent, actions: one.actions.map(({{ action }}) => action), data: one.data }})).find((one) => \
-             one.tag === {tag} && one.data.receipt === {receipt}))()"
+             one.tag === {tag} && (one.data.receipt ?? null) === {receipt}))()"
         );
         until!("the notification is shown", Some(self.page.eval_worker(&shown).await).filter(Value::is_object))
     }

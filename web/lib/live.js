@@ -35,6 +35,9 @@ export class Live extends EventTarget {
     this.waiting = (await kept("waiting")) ?? null;
     this.#say("change");
     this.#listen();
+    // The browser knows before the stream does.
+    self.addEventListener("offline", () => this.#set(false));
+    self.addEventListener("online", () => this.#soon());
     await this.refresh();
   }
 
@@ -83,7 +86,7 @@ export class Live extends EventTarget {
       this.#stale = true;
       return this.#fetching;
     }
-    this.#fetching = this.#fetch().finally(() => (this.#fetching = null));
+    this.#fetching = this.#load().finally(() => (this.#fetching = null));
     await this.#fetching;
     if (this.#stale) {
       this.#stale = false;
@@ -91,7 +94,7 @@ export class Live extends EventTarget {
     }
   }
 
-  async #fetch() {
+  async #load() {
     try {
       this.waiting = await fetchWaiting();
       this.online = true;

@@ -113,6 +113,22 @@ export async function renew() {
   await patiently(register(await worker()), PATIENCE.service);
 }
 
+/** @type {{ prompt: () => Promise<unknown> } | null} what the browser offers where an app can be installed by a button */
+let offered = null;
+self.addEventListener?.("beforeinstallprompt", (event) => {
+  event.preventDefault();
+  offered = /** @type {any} */ (event);
+});
+
+/** Whether the app can be put on the home screen by {@link install}; on an iPhone only its person can. */
+export const installable = () => offered !== null && !isInstalled();
+
+/** Call it from a tap. */
+export async function install() {
+  await offered?.prompt();
+  offered = null;
+}
+
 /** How many things wait, on the app's icon, where the platform has that. @param {number} count */
 export async function badge(count) {
   if (!("setAppBadge" in navigator)) return;

@@ -17,7 +17,7 @@ export const t = {
   copy: "Copy",
   copied: "Copied",
   optional: "optional",
-  offline: (/** @type {string} */ since) => `Offline. This is what was known ${since}; answers wait until you are back.`,
+  offline: (/** @type {string} */ since) => `Offline. This is what was known ${since}; nothing can be answered until you are back.`,
   offlineNothing: "Offline. Nothing is known yet.",
   notSent: "Not sent: you are offline.",
   neverSeen: "You are offline, and this was not opened here before.",
@@ -34,7 +34,7 @@ export const t = {
   inbox: {
     title: "Inbox",
     empty: "Nothing waits for you.",
-    emptyMore: "Pages and requests for approval appear here, and ring this phone.",
+    emptyMore: "Pages and requests for approval appear here.",
     approve: "Asks for your approval",
     acts: "Waits for your confirmation",
     device: "A new device of yours waits",

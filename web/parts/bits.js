@@ -95,7 +95,7 @@ export function copyable(text, kind = "mono small") {
 }
 
 /** Somebody's own words, fenced off and labelled. @param {string} label @param {string} text */
-export const stranger = (label, text) => h("section", { class: "stranger" }, h("h3", { class: "quiet" }, label), h("div", { tabindex: "0" }, visible(text)));
+export const stranger = (label, text) => h("section", { class: "stranger" }, h("h2", { class: "minor quiet" }, label), h("div", { tabindex: "0" }, visible(text)));
 
 /** @param {string} text @param {string} [kind] */
 export const mark = (text, kind = "") => h("span", { class: `mark ${kind}` }, text);

@@ -111,7 +111,7 @@ function asked(one) {
   if (groups.length === 0 && !one.requester_approves) return null;
   const parts = groups.map(({ needed, have, people }, at) =>
     h("section", { class: "list" },
-      h("h3", { class: "row" }, h("span", { class: "grow" }, at > 0 ? t.approval.orThese : t.approval.whoIsAsked), mark(t.approval.quorum(have, needed), have >= needed ? "good" : "waiting")),
+      h("h2", { class: "minor row" }, h("span", { class: "grow" }, at > 0 ? t.approval.orThese : t.approval.whoIsAsked), mark(t.approval.quorum(have, needed), have >= needed ? "good" : "waiting")),
       h("ul", {}, people.slice(0, 6).map(({ who, at }) => person(who.name, at))),
       people.length > 6 ? h("details", {}, h("summary", {}, t.approval.others(people.length - 6)), h("ul", {}, people.slice(6).map(({ who, at }) => person(who.name, at)))) : null));
   return h("div", { class: "list" }, ...parts, one.requester_approves ? h("ul", {}, person(t.approval.requesterToo(one.requester.name), own?.at)) : null);
@@ -120,7 +120,7 @@ function asked(one) {
 /** Requests alike: what this one was folded into, and what was folded into it, each with what is different. @param {Context} context @param {Approval} one @returns {Promise<Element[]>} */
 async function folded({ live }, one) {
   const told = (/** @type {string} */ label, /** @type {Approval} */ other, /** @type {ReturnType<typeof differences>} */ changes) =>
-    h("section", { class: "card" }, h("h3", {}, label),
+    h("section", { class: "card" }, h("h2", { class: "minor" }, label),
       changes.length === 0 ? h("p", { class: "small" }, t.approval.noDifference)
         : h("dl", { class: "facts" }, changes.map(({ label, was, is }) => [h("dt", {}, label), h("dd", {}, h("del", {}, was ?? t.approval.nothing), " → ", h("ins", {}, is ?? t.approval.nothing))]).flat()),
       h("a", { class: "button", href: `/a/${other.id}` }, t.approval.see(other.tag)));

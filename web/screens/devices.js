@@ -1,6 +1,7 @@
 // My devices and passkeys: what I am known by.
 
 import { checkConfirmation, checkGuard } from "../lib/statement.js";
+import { keep } from "../lib/db.js";
 import { fill, h } from "../lib/dom.js";
 import { signed } from "../lib/keys.js";
 import { make, use } from "../lib/passkey.js";
@@ -28,7 +29,7 @@ export function oneDevice(context, device, again) {
       h("div", { class: "grow" }, h("strong", {}, visible(device.name)), " ", self_ ? mark(t.me.thisDevice, "good") : null,
         h("p", { class: "small quiet" }, `${t.me.platforms[device.platform] ?? device.platform} · ${used(device.last_used_at)}`),
         device.approves_from ? h("p", { class: "small" }, t.me.approvesFrom(ago(device.approves_from))) : null),
-      rename, self_ ? null : button(t.me.revoke, revoke, { class: "refuse" })),
+      h("div", { class: "row" }, rename, self_ ? null : button(t.me.revoke, revoke, { class: "refuse" }))),
     more);
 }
 
@@ -56,7 +57,7 @@ function waiting(context, device, again) {
   };
   const reject = button(t.me.reject, async () => { await call("POST", `/v1/devices/${device.id}/reject`, {}); again(); }, { class: "refuse" });
   const from = [t.me.platforms[device.platform] ?? device.platform, device.address ? t.me.calledFrom(device.address) : "", device.expires_at ? t.me.waitsUntil(ago(device.expires_at)) : ""];
-  return h("div", {}, h("strong", {}, visible(device.name), " ", mark(t.inbox.device, "waiting")),
+  return h("div", {}, h("strong", {}, visible(device.name)),
     h("p", { class: "small quiet" }, from.filter(Boolean).join(" · ")), h("p", { class: "small" }, t.me.confirmWhat),
     form([field(t.me.confirmNumber, number)], t.me.confirm, confirmed, { others: [reject] }));
 }
@@ -80,7 +81,8 @@ export async function addPasskey({ me: self_ }) {
     guarded = await use(guard.public_key);
   }
   const credential = await make(options);
-  await call("POST", "/v1/passkeys", { ceremony, name: self_.device.name, credential, ...(guarded && { guard: guarded }) });
+  const made = await call("POST", "/v1/passkeys", { ceremony, name: self_.device.name, credential, ...(guarded && { guard: guarded }) });
+  await keep("passkey", made.id);
 }
 
 /** @param {import("../lib/api.js").Passkey} key @param {() => void} again */

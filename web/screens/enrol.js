@@ -3,7 +3,7 @@
 import { keep, kept } from "../lib/db.js";
 import { fill, h } from "../lib/dom.js";
 import { grouped, pastedCode, thisDevice } from "../lib/keys.js";
-import { isApplePhone, isInstalled, standing, turnOn, watch } from "../lib/push.js";
+import { install as putOnHomeScreen, installable, isApplePhone, isInstalled, standing, turnOn, watch } from "../lib/push.js";
 import { possible } from "../lib/passkey.js";
 import { Problem, Unreachable, call, enrol, forgetMe, me } from "../lib/session.js";
 import { ago, t } from "../lib/words.js";
@@ -104,13 +104,15 @@ export async function onDuty(context) {
 async function next(context, device, draw) {
   void context.live.begin();
   const { passkeys } = await call("GET", "/v1/passkeys");
-  const [how, can, tested] = [await standing(), await possible(), await kept("tested")];
-  const [key, rings] = [passkeys.length > 0, how === "on"];
+  const [how, can, tested, mine] = [await standing(), await possible(), await kept("tested"), await kept("passkey")];
+  // One that was made on another device may not be here: only the person knows whether theirs are shared.
+  const key = passkeys.some((/** @type {import("../lib/api.js").Passkey} */ one) => one.id === mine);
+  const rings = how === "on";
   const skipped = context.skipped.has("passkey") || !can;
   const [askKey, askPush] = [!key && !skipped, (key || skipped) && !rings && !context.skipped.has("push")];
   const step = (/** @type {string} */ label, /** @type {boolean} */ isDone, /** @type {boolean} */ current, /** @type {(Element | null)[]} */ ...more) =>
     h("li", { class: isDone ? "done" : "", "aria-current": current ? "step" : undefined },
-      h("div", { class: "list" }, h("h3", {}, label, isDone ? h("span", { class: "unseen" }, ` (${t.enrol.stepDone})`) : null), current ? more : []));
+      h("div", { class: "list" }, h("h2", { class: "minor" }, label, isDone ? h("span", { class: "unseen" }, ` (${t.enrol.stepDone})`) : null), current ? more : []));
   const later = (/** @type {string} */ what) => h("button", { type: "button", onclick: () => { context.skipped.add(what); draw(); } }, t.enrol.later);
   const makeKey = async () => {
     await addPasskey(context);
@@ -119,7 +121,8 @@ async function next(context, device, draw) {
   return h("div", { class: "list" },
     h("section", { class: "card" }, h("ol", { class: "steps" },
       step(t.enrol.steps.enrolled, true, false),
-      step(t.enrol.steps.passkey, key, askKey, h("p", {}, t.enrol.passkey), h("div", { class: "choices" }, button(t.enrol.makePasskey, makeKey, { class: "main" }), later("passkey"))),
+      step(t.enrol.steps.passkey, key, askKey, h("p", {}, t.enrol.passkey), passkeys.length > 0 ? h("p", { class: "small quiet" }, t.enrol.passkeyElsewhere) : null,
+        h("div", { class: "choices" }, button(t.enrol.makePasskey, makeKey, { class: "main" }), later("passkey"))),
       step(t.enrol.steps.push, rings, askPush, ...ringing(how, draw), later("push")),
       step(t.enrol.steps.test, Boolean(tested) && rings, rings && (key || skipped), ...test(context)))),
     can ? null : said(t.enrol.passkeyNone),
@@ -163,8 +166,7 @@ function gone() {
 
 /** @param {import("../lib/push.js").Standing} how @param {() => void} draw @returns {Element[]} */
 function ringing(how, draw) {
-  const installs = isApplePhone() && !isInstalled();
-  if (how === "unsupported") return [said(installs ? t.enrol.installWhy : t.enrol.pushNone, "bad"), ...(installs ? toHomeScreen().map((one) => /** @type {any} */ (one)) : [])];
+  if (how === "unsupported") return [said(isApplePhone() && !isInstalled() ? t.enrol.installWhy : t.enrol.pushNone, "bad")];
   const settings = isApplePhone() ? t.enrol.settings.ios : /Android/.test(navigator.userAgent) ? t.enrol.settings.android : t.enrol.settings.desktop;
   if (how === "denied") return [said(t.enrol.pushDenied, "bad"), h("p", {}, settings), button(t.again, async () => draw())];
   const allow = button(t.enrol.allow, async () => { await turnOn(); draw(); }, { class: "main" });
@@ -181,7 +183,7 @@ function test({ go }) {
     fill(result, said(devices > 0 ? t.enrol.test : t.enrol.testNobody));
     const ok = await came;
     if (ok) await keep("tested", new Date().toISOString());
-    fill(result, said(ok ? t.enrol.arrived : t.enrol.notArrived, ok ? "good" : "bad"), ok ? inbox() : h("p", {}, t.enrol.notArrivedHow));
+    fill(result, said(ok ? t.enrol.arrived : t.enrol.notArrived, ok ? "good" : "bad"), ok && installable() ? button(t.enrol.putOnHomeScreen, putOnHomeScreen) : null, ok ? inbox() : h("p", {}, t.enrol.notArrivedHow));
   };
   return [button(t.enrol.sendTest, ring, { class: "main" }), result];
 }

@@ -25,11 +25,15 @@ export async function mine(context) {
     const [who, { devices }, { passkeys }, chat, rules] = values;
     const again = () => void draw();
     const addKey = async () => { await addPasskey(context); again(); };
+    const waiting = (/** @type {Device} */ { state }) => state === "waiting";
+    const rows = (/** @type {Device[]} */ some) => some.map((device) => oneDevice(context, device, again));
     fill(body,
+      // Somebody stands there with it in their hand.
+      devices.some(waiting) ? section(t.inbox.device, rows(devices.filter(waiting))) : null,
       h("section", { class: "card" }, h("h2", {}, visible(who.user.name)), h("p", { class: "quiet" }, [`@${who.user.handle}`, ...who.teams].join(" · "))),
       await ringing(context, who),
       section(t.me.paged, [h("div", {}, ...inWords(rules, t.rules.words).map((line) => h("p", {}, line)))], h("a", { class: "button", href: "/me/rules" }, t.me.changeRules)),
-      section(t.me.devices, devices.map((/** @type {Device} */ device) => oneDevice(context, device, again)), another(context), lost()),
+      section(t.me.devices, rows(devices.filter((/** @type {Device} */ one) => !waiting(one))), another(context), lost()),
       section(t.me.passkeys, passkeys.map((/** @type {import("../lib/api.js").Passkey} */ key) => onePasskey(key, again)), button(t.enrol.makePasskey, addKey)),
       section(t.me.chat, chat.chat_identities.map((/** @type {import("./chat.js").ChatIdentity} */ one) => oneIdentity(one, again)), linking(again)),
       away(context, who.away, again),

@@ -59,7 +59,7 @@ function several(first, make, add, fresh, less, least) {
   const rows = new Map();
   const put = (/** @type {T} */ value) => {
     const { parts, read } = make(value);
-    const row = h("div", { class: "row" }, parts, drop(less, () => {
+    const row = h("div", { class: "row tight" }, parts, drop(less, () => {
       if (rows.size <= least) return;
       rows.delete(row);
       row.remove();

@@ -1,8 +1,13 @@
 // What is read off: a request, a timeline, paging rules, an inbox.
 
+import "./node18.mjs";
+
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
+import { readdir, readFile } from "node:fs/promises";
+
+import { documented, ROUTES } from "../lib/api.js";
 import { deed, differences, may, progress } from "../lib/deed.js";
 import { farthest, undoable } from "../lib/incidents.js";
 import { grouped, pastedCode, thisDevice } from "../lib/keys.js";
@@ -124,4 +129,20 @@ test("what was seen last is kept, and the oldest goes", () => {
   assert.equal(seen.has("/9"), false);
   seen = added(seen, "/10", "again");
   assert.equal([...seen.keys()].at(-1), "/10");
+});
+
+test("the app can call what its list names, and nothing else", () => {
+  for (const [method, path] of [["GET", "/v1/approvals?for=me"], ["POST", "/v1/incidents/P7K3M2X/acknowledge"], ["PUT", "/v1/me/paging-rules"], ["POST", "/v1/token"]]) assert.ok(documented(method, path), path);
+  for (const [method, path] of [["GET", "/v1/nothing"], ["DELETE", "/v1/me"], ["POST", "/v1/grants/redeem"], ["GET", "/v1/me/../users"], ["GET", "https://elsewhere.example/v1/me"]]) assert.equal(documented(method, path), false, path);
+  assert.equal(new Set(ROUTES).size, ROUTES.length);
+});
+
+test("there is one way out of the app", async () => {
+  const root = new URL("../", import.meta.url);
+  for (const name of await readdir(root, { recursive: true })) {
+    if (!/^(app\.js|(lib|parts|screens)\/.*\.js)$/.test(name)) continue;
+    const text = await readFile(new URL(name, root), "utf8");
+    const ways = text.match(/\bfetch\(|XMLHttpRequest|\bEventSource\(|sendBeacon|\bWebSocket\b|localStorage|sessionStorage|document\.cookie|innerHTML/g) ?? [];
+    assert.deepEqual(ways, name === "lib/session.js" ? ["fetch("] : [], name);
+  }
 });

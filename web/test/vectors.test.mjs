@@ -1,7 +1,8 @@
 // The vectors of `api-spec/vectors`, by the modules that the app signs with.
 
+import "./node18.mjs";
+
 import assert from "node:assert/strict";
-import { webcrypto } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { test } from "node:test";
 
@@ -10,9 +11,6 @@ import { jcs } from "../lib/jcs.js";
 import { codeDigest, deviceDigest, matchNumber, newKeys, plainCode, publicJwk, signed, thumbprint } from "../lib/keys.js";
 import { fields } from "../lib/stream.js";
 import { visible } from "../lib/visible.js";
-
-// Node 18, which Debian 12 has, does not call it by the name that browsers do.
-globalThis.crypto ??= webcrypto;
 
 const read = async (name) => JSON.parse(await readFile(new URL(`../../api-spec/vectors/${name}`, import.meta.url), "utf8"));
 

@@ -27,6 +27,7 @@ export const enrol = {
   rejected: "This device was not confirmed in time, or it was turned away on your other device. It needs a new code.",
   offline: "You are offline. This goes on once you are back.",
   passkey: "Your face or finger approves, on this device only.",
+  passkeyElsewhere: "You have one on another device. If your devices share their passkeys, it is here already: then choose Later.",
   passkeyNone: "This browser has no passkeys. You can be paged and deny, but not approve.",
   makePasskey: "Make a passkey",
   later: "Later",
@@ -48,5 +49,6 @@ export const enrol = {
   arrived: "It arrived. You are on duty.",
   notArrived: "Nothing arrived within half a minute.",
   notArrivedHow: "Look whether the phone is in a focus or battery-saving mode that holds notifications back, and whether it has a network. Then send another.",
+  putOnHomeScreen: "Put it on the home screen",
   done: "Open the inbox",
 };
