@@ -86,6 +86,10 @@ pub(crate) async fn a_second_device_is_confirmed_by_the_first_and_revoked_while_
     yannick.page.sees_no_more("A new device of yours waits").await;
     assert_eq!(yannick.delivered(house).await["title"], "A new device joined");
 
+    // The first one's passkey may not be on it: it makes one of its own.
+    tablet.sees("You have one on another device").await;
+    tablet.look("on-duty-second-passkey").await;
+    tablet.tap("Make a passkey").await;
     let tablet = house.goes_on_duty(tablet, authenticator, "yannick").await;
     tablet.page.tap("Open the inbox").await;
     tablet.page.sees("Nothing waits for you").await;
