@@ -66,7 +66,8 @@ mod stories {
         second.belongs_to(&claimed);
         second.sign_in(raw).await;
         let passkey = second.make_passkey(raw).await;
-        raw.get(As::Phone(&second), "/v1/me").await.expect(200);
+        let me = raw.get(As::Phone(&second), "/v1/me").await.expect(200).body;
+        assert_eq!((&me["teams"], &me["ready"]), (&json!([]), &json!(false)));
         let rules = raw.get(As::Phone(&second), "/v1/me/paging-rules").await.expect(200).body;
         raw.shot(As::Phone(&second), "PUT", "/v1/me/paging-rules").json(&rules).fire().await.expect(200);
         raw.get(admin, "/v1/users/@ys/paging-rules").await.expect(200);
@@ -76,6 +77,10 @@ mod stories {
         let keys = json!({"p256dh": second.p256dh(), "auth": b64u([7; 16])});
         let push = json!({"kind": "web_push", "endpoint": "https://push.example/x", "keys": keys});
         raw.shot(As::Phone(&second), "PUT", &format!("/v1/devices/{}/push", second.device)).json(&push).fire().await.expect(200);
+        let renamed = raw.shot(As::Phone(&second), "PUT", &format!("/v1/devices/{}/name", second.device)).json(&json!({"name": "Ys's phone"}));
+        assert_eq!(renamed.fire().await.expect(200).body["name"], "Ys's phone");
+        let foreign = raw.shot(As::Phone(&second), "PUT", &format!("/v1/devices/{}/name", phone.device)).json(&json!({"name": "Mine"}));
+        foreign.fire().await.expect_refusal(404, "not_found");
         has(raw, phone, 1, 1).await;
         raw.get(admin, "/v1/users/@ys/devices").await.expect(200);
         joining(raw, &second).await;

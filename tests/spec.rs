@@ -28,3 +28,27 @@ fn both_forms_say_the_same() {
     assert_eq!(json, yaml);
     assert_eq!(json["openapi"], "3.1.0");
 }
+
+/// What the app may call stands in one list, and `web/lib/session.js` refuses whatever is not in it.
+#[test]
+fn the_web_app_calls_nothing_undocumented() {
+    let list = include_str!("../web/lib/api.js").split_once("export const ROUTES = [").expect("the list").1;
+    let list = list.split_once("];").expect("its end").0;
+    let calls: Vec<_> = list.lines().filter_map(|line| line.trim().strip_prefix('"')?.strip_suffix("\",")).collect();
+    assert!(calls.len() > 60, "the list is not read as it is written: {calls:?}");
+    let yaml: serde_json::Value = serde_yaml_ng::from_str(&described("--yaml")).unwrap();
+    let documented = |call: &&&str| {
+        let (method, path) = call.split_once(' ').expect("a method and a path");
+        yaml["paths"][path][method.to_lowercase()].is_object()
+    };
+    let undocumented: Vec<_> = calls.iter().filter(|call| !documented(call)).collect();
+    assert_eq!(undocumented, Vec::<&&str>::new());
+    // Beside the calls of the one function that looks at the list, the worker fetches the app's own files.
+    for (name, text, fetches) in [
+        ("session.js", include_str!("../web/lib/session.js"), 1),
+        ("sw.js", include_str!("../web/sw.js"), 2),
+    ] {
+        assert_eq!(text.matches(" fetch(").count(), fetches, "{name}");
+    }
+    assert!(include_str!("../web/lib/session.js").contains("if (!documented(init.method ?? \"GET\", path)) throw"));
+}

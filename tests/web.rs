@@ -1,127 +1,74 @@
 //! The phone web app in a real browser, against the real server, on both engines.
+//!
+//! Pictures of its screens at phone size are left in `target/screens`.
 
+#[path = "web/approving.rs"]
+mod approving;
 #[path = "web/browser.rs"]
 mod browser;
+#[path = "web/enrolling.rs"]
+mod enrolling;
 #[path = "web/firefox/mod.rs"]
 mod firefox;
 #[path = "web/house.rs"]
 mod house;
+#[path = "web/modules.rs"]
+mod modules;
+#[path = "web/paging.rs"]
+mod paging;
+#[path = "web/person.rs"]
+mod person;
+#[path = "web/strangers.rs"]
+mod strangers;
 mod support;
 mod world;
 
-/// Makes `sqlite::name` and `postgres::name` of each story.
+/// Makes `sqlite::name` and `postgres::name` of each `async fn name(house: &House) -> Vec<Holder>` of these modules.
 macro_rules! stories {
-    ($($name:ident)*) => {
-        support::engines! { $($name)* }
-        $(
+    ($($module:ident { $($name:ident)* })*) => {
+        support::engines! { $($($name)*)* }
+        $($(
             async fn $name(db: support::TestDb) {
                 let house = house::House::start(db).await;
-                let holders = stories::$name(&house).await;
+                let holders = $module::$name(&house).await;
                 house.end(holders).await;
             }
-        )*
+        )*)*
     };
 }
 
 stories! {
-    a_deployment_is_approved_with_two_taps
-    a_deployment_is_denied_with_a_reason
-    nobody_approves_whom_the_phone_does_not_recognise
-    what_strangers_write_is_shown_and_not_obeyed
-    what_was_answered_elsewhere_is_over_at_once
-}
-
-mod stories {
-    use serde_json::json;
-
-    use crate::house::{Holder, House};
-    use crate::world::deploy;
-
-    pub(crate) async fn a_deployment_is_approved_with_two_taps(house: &House) -> Vec<Holder> {
-        let yannick = house.person("yannick", "Yannick Schutz").await;
-        yannick.picture("on-duty").await;
-        let heimdall = house.world.bot("heimdall").await;
-        let asked = heimdall.ask_handle(&yannick.handle, deploy("api/new_auth", "production")).await;
-        house.world.settle().await;
-        let notification = yannick.delivered(house).await;
-        assert!(!notification.to_string().contains("new_auth"), "a push says only that something waits: {notification}");
-        // One tap opened the notification; the second approves, and the passkey's prompt is the confirmation.
-        yannick.follow(&notification).await;
-        yannick.page.sees("api/new_auth").await;
-        yannick.picture("approval").await;
-        yannick.page.tap("Approve").await;
-        yannick.page.sees("Approved by Yannick Schutz").await;
-        yannick.picture("approved").await;
-        assert!(heimdall.approval(&asked).await["grant"].is_string(), "the bot has its grant");
-        vec![yannick]
+    enrolling {
+        a_phone_goes_on_duty
+        an_iphone_is_installed_first
+        a_second_device_is_confirmed_by_the_first_and_revoked_while_it_is_open
+        what_the_app_shows_of_a_person
     }
-
-    pub(crate) async fn a_deployment_is_denied_with_a_reason(house: &House) -> Vec<Holder> {
-        let yannick = house.person("yannick", "Yannick Schutz").await;
-        let heimdall = house.world.bot("heimdall").await;
-        let asked = heimdall.ask_handle(&yannick.handle, deploy("api", "production")).await;
-        house.world.settle().await;
-        let notification = yannick.delivered(house).await;
-        yannick.follow(&notification).await;
-        yannick.page.tap("Deny").await;
-        yannick.page.write("reason", "not on a Friday").await;
-        yannick.page.tap("Deny").await;
-        yannick.page.sees("Denied by Yannick Schutz").await;
-        let approval = heimdall.approval(&asked).await;
-        assert_eq!((&approval["state"], &approval["decision"]["reason"]), (&json!("denied"), &json!("not on a Friday")));
-        vec![yannick]
+    approving {
+        a_deployment_is_approved_with_two_taps
+        a_deployment_is_denied_with_a_reason
+        a_request_that_was_not_mine_stops_its_bot
+        a_code_is_typed
+        two_approve_what_takes_two
+        nobody_approves_whom_the_phone_does_not_recognise
+        what_is_over_elsewhere_is_over_at_once
+        what_nobody_answers_expires_on_the_screen
+        nothing_is_sent_without_a_network
     }
-
-    pub(crate) async fn nobody_approves_whom_the_phone_does_not_recognise(house: &House) -> Vec<Holder> {
-        let yannick = house.person("yannick", "Yannick Schutz").await;
-        let heimdall = house.world.bot("heimdall").await;
-        let asked = heimdall.ask_handle(&yannick.handle, deploy("api", "production")).await;
-        house.world.settle().await;
-        let notification = yannick.delivered(house).await;
-        yannick.page.recognises(&yannick.authenticator, false).await;
-        yannick.follow(&notification).await;
-        yannick.page.tap("Approve").await;
-        yannick.page.sees("Nothing was signed").await;
-        assert_eq!(heimdall.approval(&asked).await["state"], "pending");
-        vec![yannick]
+    paging {
+        a_page_is_acknowledged_with_one_more_tap
+        a_page_is_acknowledged_on_its_notification
+        a_page_that_somebody_else_takes_says_so
+        a_page_is_handed_on_put_off_noted_and_resolved
     }
-
-    pub(crate) async fn what_strangers_write_is_shown_and_not_obeyed(house: &House) -> Vec<Holder> {
-        let yannick = house.person("yannick", "Yannick Schutz").await;
-        let heimdall = house.world.bot("heimdall").await;
-        let hostile = format!("<img src=x onerror=alert(1)>\u{202e}evil\u{200b} {}", "long ".repeat(150));
-        let body = json!({"action": {"type": "deploy", "target": "production", "params": {"ref": hostile}}, "requester": yannick.handle,
-            "reason": format!("ignore all that \u{2066}<script>alert(1)</script> {}", "x".repeat(700))});
-        let asked = heimdall.client.post("/v1/approvals", &body).await.expect("it is asked").body["id"]
-            .as_str()
-            .expect("an id")
-            .to_owned();
-        house.world.settle().await;
-        yannick.delivered(house).await;
-        yannick.page.open(&house.address(&format!("/a/{asked}"))).await;
-        yannick.page.sees("<img src=x onerror=alert(1)>").await;
-        yannick.page.sees("\\u{202e}").await;
-        yannick.picture("hostile").await;
-        // The verb, the target and the answer are on the screen, whatever else is.
-        let seen = "['.verb', '.target', 'button.main'].every((one) => { const box = document.querySelector(one).getBoundingClientRect(); \
-             return box.width > 0 && box.top >= 0 && box.bottom <= innerHeight; })";
-        yannick.page.wait(seen).await;
-        assert_eq!(yannick.page.eval("document.querySelectorAll('main img, main script').length").await, 0);
-        vec![yannick]
+    person {
+        a_device_is_renamed_and_rules_are_changed
+        the_pager_is_taken_and_calendars_are_made
+        a_chat_identity_is_shown_before_it_is_linked
+        requests_alike_say_what_is_different
     }
-
-    pub(crate) async fn what_was_answered_elsewhere_is_over_at_once(house: &House) -> Vec<Holder> {
-        let yannick = house.person("yannick", "Yannick Schutz").await;
-        let heimdall = house.world.bot("heimdall").await;
-        let asked = heimdall.ask_handle(&yannick.handle, deploy("api", "production")).await;
-        house.world.settle().await;
-        let notification = yannick.delivered(house).await;
-        yannick.follow(&notification).await;
-        yannick.page.sees("Approve").await;
-        heimdall.client.delete(&format!("/v1/approvals/{asked}")).await.expect("it is cancelled");
-        yannick.page.sees("Withdrawn").await;
-        house.world.settle().await;
-        yannick.delivered(house).await;
-        vec![yannick]
+    strangers {
+        what_strangers_ask_is_shown_and_not_obeyed
+        what_strangers_report_is_shown_and_not_obeyed
     }
 }

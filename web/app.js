@@ -6,7 +6,7 @@ import { Live } from "./lib/live.js";
 import { renew } from "./lib/push.js";
 import { forgetMe, me } from "./lib/session.js";
 import { ago, t } from "./lib/words.js";
-import { icon, said, why } from "./parts/bits.js";
+import { icon, said, whyNot } from "./parts/bits.js";
 import "./parts/ring.js";
 import "./parts/time.js";
 import { act } from "./screens/act.js";
@@ -14,8 +14,10 @@ import { approval } from "./screens/approval.js";
 import { enrolment, onDuty } from "./screens/enrol.js";
 import { inbox } from "./screens/inbox.js";
 import { incident } from "./screens/incident.js";
+import { incidents } from "./screens/incidents.js";
 import { dress, mine } from "./screens/me.js";
 import { onCall } from "./screens/oncall.js";
+import { rules } from "./screens/rules.js";
 
 /**
  * What a screen works with.
@@ -33,6 +35,7 @@ import { onCall } from "./screens/oncall.js";
  * @property {(Node | null)[]} body
  * @property {string} [tab] which tab it belongs to
  * @property {string} [back] where its arrow leads
+ * @property {string} [since] it is what was known then, for there is no network
  * @property {() => void} [changed] what waits has changed
  * @property {(event: any) => Promise<void> | void} [happened] an event of the journal
  * @property {() => void} [left] another screen is shown
@@ -43,9 +46,11 @@ const ROUTES = [
   [/^\/$/, inbox],
   [/^\/a\/(?<id>apr_[0-9a-f]{32})$/, approval],
   [/^\/i\/(?<ref>[0-9A-Za-z]{7})$/, incident],
+  [/^\/incidents$/, incidents],
   [/^\/acts\/(?<id>act_[0-9a-f]{32})$/, act],
   [/^\/on-call$/, onCall],
   [/^\/(?:me|devices)$/, mine],
+  [/^\/me\/rules$/, rules],
   [/^\/on-duty$/, onDuty],
 ];
 
@@ -65,8 +70,8 @@ let asked = 0;
 function show(screen) {
   shown?.left?.();
   shown = screen;
-  document.title = `${screen.title} · ${t.app}`;
   const back = screen.back ? h("a", { class: "button plain", href: screen.back, "aria-label": t.back }, icon("back")) : null;
+  document.querySelector(".frame")?.classList.toggle("deep", Boolean(screen.back) && !screen.tab);
   fill(top_, back, h("h1", {}, screen.title));
   fill(main, ...screen.body);
   main.focus({ preventScroll: true });
@@ -77,20 +82,28 @@ function show(screen) {
   }
 }
 
+/** The title of the window, with how much waits. @param {Live} live */
+function entitle(live) {
+  const count = live.count();
+  document.title = `${count > 0 ? `(${count}) ` : ""}${shown?.title ?? t.app} · ${t.app}`;
+}
+
 /** @param {Context} context */
 async function open(context) {
   const ticket = ++asked;
   const path = location.pathname.length > 1 ? location.pathname.replace(/\/$/, "") : "/";
   const [found, screen] = ROUTES.map(([route, screen]) => /** @type {const} */ ([route.exec(path), screen])).find(([match]) => match) ?? [];
-  if (!found || !screen) return show({ title: t.app, back: "/", body: [said(t.nothingHere)] });
+  if (!found || !screen) return show({ title: t.app, back: "/", tab: "none", body: [said(t.nothingHere)] });
   try {
-    const next = await screen(context, found.groups ?? {});
+    const next = await screen(context, { ...Object.fromEntries(new URLSearchParams(location.search)), ...found.groups });
     if (ticket === asked) show(next);
     else next.left?.();
   } catch (failure) {
     const again = h("button", { type: "button", onclick: () => void open(context) }, t.again);
-    if (ticket === asked) show({ title: t.app, back: "/", body: [said(`${t.openFailed} ${why(failure)}`, "bad"), again] });
+    if (ticket === asked) show({ title: t.app, back: "/", tab: "none", body: [said(`${t.openFailed} ${whyNot(failure)}`, "bad"), again] });
   }
+  entitle(context.live);
+  offline(context.live);
 }
 
 /** Links inside the app change the screen, not the page. @param {(path: string) => void} go */
@@ -99,15 +112,16 @@ function follow(go) {
     const link = event.target instanceof Element ? event.target.closest("a") : null;
     if (!link || link.origin !== location.origin || link.target || event.metaKey || event.ctrlKey || event.button !== 0) return;
     event.preventDefault();
-    go(link.pathname);
+    go(link.pathname + link.search);
   });
 }
 
-/** @param {Live} live */
+/** Says what is not as it is now. @param {Live} live */
 function offline(live) {
-  const said = live.online ? live.problem : live.waiting ? t.offline(ago(live.waiting.at)) : t.offlineNothing;
+  const since = shown?.since ?? (live.online ? undefined : live.waiting?.at);
+  const said = since ? t.offline(ago(since)) : live.online ? live.problem : t.offlineNothing;
   strip.hidden = said === "";
-  strip.textContent = said;
+  if (strip.textContent !== said) strip.textContent = said;
 }
 
 /** Script addresses that are not texts of strangers (Trusted Types). */
@@ -122,16 +136,21 @@ function worker() {
 async function onDutyHere(device) {
   const live = new Live();
   const go = (/** @type {string} */ path) => {
-    if (path !== location.pathname) history.pushState(null, "", path);
+    if (path !== location.pathname + location.search) history.pushState(null, "", path);
     void open(context);
   };
   /** @type {Context} */
   const context = { me: device, live, go, skipped: new Set() };
   follow(go);
   addEventListener("popstate", () => void open(context));
+  let wasOnline = true;
   live.addEventListener("change", () => {
     offline(live);
+    entitle(live);
     shown?.changed?.();
+    // What was shown as it had been is shown as it is, unless somebody is writing.
+    if (live.online && !wasOnline && shown?.since && !main.querySelector("form :focus")) void open(context);
+    wasOnline = live.online;
   });
   live.addEventListener("happened", (event) => {
     const told = shown?.happened?.(/** @type {CustomEvent} */ (event).detail);
@@ -145,14 +164,16 @@ async function onDutyHere(device) {
     };
     show({ title: t.app, body: [said(t.ended, "bad"), h("button", { type: "button", class: "main", onclick: () => void forget() }, t.enrol.go)] });
   });
+  addEventListener("pagehide", () => live.stop());
+  addEventListener("pageshow", ({ persisted }) => persisted && live.resume());
   navigator.serviceWorker?.addEventListener("message", ({ data }) => {
     if (data?.open) go(data.open);
     if (data?.kind) void live.refresh();
   });
   put(tabs, TABS.map(([tab, href]) => h("a", { href, "data-tab": tab }, icon(tab), t.tabs[tab])));
   await open(context);
-  if (location.pathname !== "/on-duty") await live.start();
-  else void live.start().catch(() => undefined);
+  // A device that waits to be confirmed hears nothing: its screen begins once it is one.
+  if (location.pathname !== "/on-duty") await live.begin();
   await renew().catch((failure) => console.error(failure));
 }
 
@@ -163,7 +184,9 @@ async function start() {
   const device = await me();
   if (device && location.pathname !== "/enroll") return onDutyHere(device);
   if (location.pathname !== "/enroll") history.replaceState(null, "", "/enroll");
-  show(enrolment({ go: (path) => location.assign(path) }));
+  const enrol = () => show(enrolment({ go: (path) => location.assign(path), ...(device && { device }) }));
+  addEventListener("hashchange", enrol);
+  enrol();
 }
 
 void start();

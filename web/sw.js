@@ -4,6 +4,7 @@ import { forget, keep, kept } from "{base}/lib/db.js";
 import { call, me, receipt } from "{base}/lib/session.js";
 import { register } from "{base}/lib/push.js";
 import { random } from "{base}/lib/bytes.js";
+import { fetchWaiting } from "{base}/lib/waiting.js";
 import { t } from "{base}/lib/words.js";
 
 const SHELL = "shell {version}";
@@ -17,13 +18,27 @@ self.addEventListener("activate", (event) =>
     await self.clients.claim();
   })()));
 
-// The app itself is there without a network; what it knows is fetched by itself and never kept here.
+// The app itself is there without a network, and at once where the network is slow; what it knows is fetched by itself and never kept here.
 self.addEventListener("fetch", (event) => {
   const { request } = event;
-  if (request.method !== "GET" || new URL(request.url).origin !== location.origin) return;
-  if (request.mode === "navigate") event.respondWith(fetch(request).catch(async () => (await caches.match("/")) ?? Response.error()));
-  else if (new URL(request.url).pathname.startsWith("{base}/")) event.respondWith(caches.match(request).then((found) => found ?? fetch(request)));
+  const { origin, pathname } = new URL(request.url);
+  if (request.method !== "GET" || origin !== location.origin) return;
+  if (request.mode === "navigate" && OURS.test(pathname)) event.respondWith(page(request));
+  else if (pathname.startsWith("{base}/")) event.respondWith(caches.match(request).then((found) => found ?? fetch(request)));
 });
+
+/** What the app opens itself; the API's own pages are left alone. */
+const OURS = /^\/($|(enroll|on-duty|me|devices|on-call|incidents|admin|a|i|acts)($|\/))/;
+
+/** How long a page may take before the one that is here is shown, milliseconds. */
+const SLOW = 2500;
+
+async function page(request) {
+  const kept_ = await caches.match("/");
+  const fetched = fetch(request).catch(() => kept_?.clone() ?? Response.error());
+  if (!kept_) return fetched;
+  return Promise.race([fetched, new Promise((late) => setTimeout(() => late(kept_.clone()), SLOW))]);
+}
 
 self.addEventListener("push", (event) => event.waitUntil(pushed(event.data)));
 
@@ -32,16 +47,18 @@ async function pushed(data) {
   let notification;
   try {
     notification = data.json().notification;
+    if (typeof notification.title !== "string") throw new TypeError("no title");
   } catch {
     notification = { title: t.app, body: t.inbox.emptyMore, navigate: "/", data: {} };
   }
   const about = notification.data ?? {};
-  await clear(about);
+  const ring = Boolean(notification.tag) && !notification.silent && (await newRound(about).catch(() => true));
+  await clear(about).catch((failure) => console.warn(failure));
   await self.registration.showNotification(notification.title, {
     body: notification.body,
     tag: notification.tag,
     // A round that is sent again replaces itself in silence; another round rings.
-    renotify: Boolean(notification.tag) && !notification.silent && (await newRound(about)),
+    renotify: ring,
     silent: Boolean(notification.silent),
     lang: notification.lang,
     icon: "{base}/icons/icon-192.png",
@@ -50,7 +67,14 @@ async function pushed(data) {
     actions: about.kind === "page" ? [{ action: "acknowledge", title: t.incident.take }] : [],
     data: { ...about, navigate: notification.navigate },
   });
-  await Promise.all([about.receipt ? receipt(about.receipt, "displayed") : null, tell({ kind: about.kind ?? "push" })]);
+  // It is on the screen. Everything else may fail.
+  await Promise.allSettled([
+    about.receipt ? receipt(about.receipt, "displayed") : null,
+    keep("pushed", new Date().toISOString()),
+    tell({ kind: about.kind ?? "push" }),
+    // What is opened from it is there at once, and the icon has the right number.
+    fetchWaiting(),
+  ]);
 }
 
 /** What was answered elsewhere goes, with its earlier rounds. */
@@ -73,24 +97,40 @@ async function tell(message) {
 
 self.addEventListener("notificationclick", (event) => {
   event.notification.close();
-  event.waitUntil(clicked(event.action, event.notification.data ?? {}));
+  event.waitUntil(clicked(event.action, event.notification));
 });
 
-async function clicked(action, about) {
-  if (about.receipt) void receipt(about.receipt, "opened");
-  if (action === "acknowledge" && about.ref) {
-    try {
-      await call("POST", `/v1/incidents/${about.ref}/acknowledge`, {}, { once: random(16) });
-      return;
-    } catch {
-      // Not acknowledged: the page is opened, and says why.
-    }
+async function clicked(action, { title, tag, data: about = {} }) {
+  if (about.receipt) void receipt(about.receipt, "opened").catch((failure) => console.warn(failure));
+  if (action !== "acknowledge") return show(new URL(about.navigate ?? "/", location.origin));
+  const quiet = { tag, silent: true, icon: "{base}/icons/icon-192.png", badge: "{base}/icons/badge.png" };
+  try {
+    await acknowledge(about);
+    await self.registration.showNotification(t.incident.yours, { ...quiet, body: title, data: { navigate: about.navigate, subject: about.subject } });
+    await Promise.allSettled([fetchWaiting(), tell({ kind: "acknowledged" })]);
+  } catch (failure) {
+    // Never a tap that did nothing: the page stands there again, and says so.
+    const body = `${t.incident.notTaken} ${failure.name === "Unreachable" ? t.notSent : failure.message}`;
+    await self.registration.showNotification(title, { ...quiet, silent: false, renotify: Boolean(tag), requireInteraction: true, body, data: { ...about, receipt: undefined }, actions: [{ action: "acknowledge", title: t.incident.take }] });
   }
-  await show(new URL(about.navigate ?? "/", location.origin));
+}
+
+/** The page; of several on one card those that it told of. One key for one tap: it is asked again once when the reply is lost. */
+async function acknowledge({ ref, navigate }) {
+  const take = async (one) => {
+    const once = random(16);
+    const say = () => call("POST", `/v1/incidents/${one}/acknowledge`, {}, { once });
+    await say().catch((failure) => (failure.name === "Unreachable" ? say() : Promise.reject(failure)));
+  };
+  if (ref) return take(ref);
+  const team = new URL(navigate, location.origin).searchParams.get("team");
+  const asked = new URLSearchParams({ mine: "true", state: "triggered", limit: "100", ...(team ? { team } : { urgency: "low" }) });
+  const { incidents } = await call("GET", `/v1/incidents?${asked}`);
+  for (const one of incidents) await take(one.ref);
 }
 
 async function show(address) {
-  const path = address.origin === location.origin ? address.pathname : "/";
+  const path = address.origin === location.origin ? address.pathname + address.search : "/";
   const [client] = await self.clients.matchAll({ type: "window", includeUncontrolled: true });
   if (!client) return self.clients.openWindow(path);
   await client.focus();

@@ -103,4 +103,14 @@ impl Delivery {
         let found: Option<Reach> = self.store.read(move |db| Box::pin(async move { reach(db, &who).await })).await?;
         found.ok_or(Failure::Refused(unknown))
     }
+
+    /// When a phone of the caller's last said that a push came, to within an hour.
+    ///
+    /// # Errors
+    /// When the caller is not a person.
+    pub async fn own_heard_at(&self, call: &Call) -> Result<Option<Timestamp>, Failure<Refusal>> {
+        let user = call.person()?.user.id;
+        let heard: db::Result<_> = self.store.read(move |db| Box::pin(async move { last_heard(db, &[user]).await })).await;
+        Ok(heard?.remove(&user))
+    }
 }

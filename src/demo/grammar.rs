@@ -17,6 +17,8 @@ pub(super) enum Line {
     Incidents,
     /// `phone [ys] …`
     Phone { whose: String, what: Tap },
+    /// `browser [ys]`
+    Browser(String),
     /// `help`
     Help,
     /// `quit`
@@ -42,6 +44,8 @@ pub(super) enum Tap {
     Resolve(Option<String>),
     /// Hand this incident, or the last one, to the next step.
     Escalate(Option<String>),
+    /// Confirm the device that waits and shows this number.
+    Confirm(String),
     /// "That was not me."
     NotMe(String),
 }
@@ -59,6 +63,8 @@ pub(super) const HELP: &[(&str, &str)] = &[
     ("phone deny not on a Friday", "deny, and say why"),
     ("phone ack", "acknowledge the page (also: phone resolve, phone escalate)"),
     ("phone not-me P7K3M2X", "the bot acted in my name without me: ring again"),
+    ("browser", "a link that makes your own browser yannick's phone (browser ys: that of ys)"),
+    ("phone confirm 285444", "confirm it, with the six digits that it shows"),
     ("quit", "end the demo"),
 ];
 
@@ -89,6 +95,8 @@ pub(super) fn parse(line: &str) -> Line {
         ["bot", "ack" | "acknowledge", _] => Line::Acknowledge(words[2].into()),
         ["bot", "resolve", _] => Line::Resolve(words[2].into()),
         ["bot", "incidents"] => Line::Incidents,
+        ["browser"] => Line::Browser("yannick".into()),
+        ["browser", "yannick" | "ys"] => Line::Browser(lower[1].into()),
         ["phone", "yannick" | "ys", ..] => tap(lower[1], &words[2..], line),
         ["phone", ..] => tap("yannick", &words[1..], line),
         _ => Line::Unknown(line.trim().into()),
@@ -107,10 +115,16 @@ fn tap(whose: &str, words: &[&str], line: &str) -> Line {
         ["resolve", reference] => Tap::Resolve(Some((*reference).into())),
         ["escalate"] => Tap::Escalate(None),
         ["escalate", reference] => Tap::Escalate(Some((*reference).into())),
+        // As people read it: in one, or in two groups of three.
+        ["confirm", digits @ ..] if is_number(&digits.concat()) => Tap::Confirm(digits.concat()),
         ["not-me", reference] => Tap::NotMe((*reference).into()),
         _ => return Line::Unknown(line.trim().into()),
     };
     Line::Phone { whose: whose.into(), what }
+}
+
+fn is_number(text: &str) -> bool {
+    text.len() == 6 && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 #[cfg(test)]
@@ -138,6 +152,9 @@ mod tests {
         assert_eq!(parse("phone escalate"), Line::Phone { whose: "yannick".into(), what: Tap::Escalate(None) });
         let deny = Tap::Deny(Some("not on a Friday".into()));
         assert_eq!(parse("phone ys deny not on a Friday"), Line::Phone { whose: "ys".into(), what: deny });
+        let confirm = Line::Phone { whose: "yannick".into(), what: Tap::Confirm("285444".into()) };
+        assert_eq!((parse("phone confirm 285444"), parse("phone confirm 285 444")), (confirm.clone(), confirm));
+        assert_eq!(parse("browser ys"), Line::Browser("ys".into()));
         assert_eq!(parse("  "), Line::Nothing);
     }
 
@@ -151,7 +168,7 @@ mod tests {
     #[test]
     fn what_is_not_understood_is_said_back() {
         for line in
-            ["bot deploy api to production", "bot deploy /x to production", "bot page yannick hi", "phone explode", "hello"]
+            ["bot deploy api to production", "bot deploy /x to production", "bot page yannick hi", "phone explode", "phone confirm 12345", "hello"]
         {
             assert_eq!(parse(line), Line::Unknown(line.into()));
         }

@@ -20,7 +20,7 @@ use crate::clock::Clock;
 pub async fn interactive() -> Result<(), Error> {
     say("", "Setting the stage: a server, a push service, two people with phones, and a bot…");
     let stage = Stage::set(Clock::system()).await?;
-    welcome(&stage);
+    welcome(&stage).await?;
     let last = Arc::new(Mutex::new(String::new()));
     let watching = watch(&stage, &last);
     let mut lines = BufReader::new(tokio::io::stdin()).lines();
@@ -45,13 +45,31 @@ pub async fn interactive() -> Result<(), Error> {
     stage.strike().await
 }
 
-fn welcome(stage: &Stage) {
+async fn welcome(stage: &Stage) -> Result<(), Error> {
     println!();
     println!("PhoneOps is running at {} (its API: {}/openapi.json).", stage.server.issuer(), stage.server.issuer());
     println!("You are yannick, in a chat room with the bot heimdall; your phone and that of ys are simulated.");
-    println!("Pages ring every minute, and go to ys after two. Type what you would type in chat:");
+    println!("Pages ring every minute, and go to ys after two.");
+    println!();
+    invite(stage, "yannick").await?;
+    println!("Type what you would type in chat:");
     println!();
     help();
+    Ok(())
+}
+
+/// How one's own browser becomes somebody's phone.
+async fn invite(stage: &Stage, whose: &str) -> Result<(), Error> {
+    println!("To answer in your own browser, make it {whose}'s phone too: open this on this machine, within ten minutes,");
+    println!();
+    println!("  {}", stage.link(whose).await?);
+    println!();
+    let command = if whose == "yannick" { "phone confirm".to_owned() } else { format!("phone {whose} confirm") };
+    println!("and type “{command}” here, with the six digits that it shows: a phone of {whose}'s has to confirm every other.");
+    println!("What waits appears there at once while it is open. It rings when it is closed too, if the browser's maker can");
+    println!("be reached: real browsers are rung through their makers' push services, over the internet.");
+    println!();
+    Ok(())
 }
 
 fn help() {
@@ -133,6 +151,7 @@ async fn answer(stage: &Stage, meaning: Line, last: &Mutex<String>) -> Result<()
                 say("phone", &format!("{whose} {said}"));
             }
         }
+        Line::Browser(whose) => invite(stage, &whose).await?,
         Line::Help => help(),
         Line::Unknown(line) => say("heimdall", &format!("I do not know “{line}”. Type help.")),
         Line::Nothing | Line::Quit => {}

@@ -185,7 +185,7 @@ impl Play {
                     self.say("phone", format!("{whose} {said}"));
                 }
             }
-            Line::Incidents | Line::Help | Line::Quit | Line::Nothing | Line::Unknown(_) => {}
+            Line::Incidents | Line::Browser(_) | Line::Help | Line::Quit | Line::Nothing | Line::Unknown(_) => {}
         }
         Ok(())
     }
@@ -248,6 +248,13 @@ pub(super) async fn tapped(person: &Person, what: &Tap, last: &str) -> Result<Ve
         (Tap::Escalate(reference), _) => {
             let incident = phone.escalate(reference.as_deref().unwrap_or(last), &[], None).await?;
             vec![format!("escalates {}", text(&incident["ref"]))]
+        }
+        (Tap::Confirm(number), _) => {
+            let devices = phone.devices().await?;
+            let waiting = devices.iter().find(|device| device["state"] == "waiting");
+            let Some(waiting) = waiting else { return Ok(vec!["has no device that waits".to_owned()]) };
+            let confirmed = phone.confirm_device(&text(&waiting["id"]), number).await?;
+            vec![format!("confirms {}, which shows {number}", text(&confirmed["name"]))]
         }
         (Tap::NotMe(reference), _) => {
             phone.not_me(reference).await?;

@@ -21,6 +21,7 @@ pub(super) struct Stage {
     pub(super) server: Server,
     pub(super) bot: Client,
     pub(super) people: Vec<Person>,
+    operator: Client,
     _push_service: PushService,
     data: std::path::PathBuf,
 }
@@ -71,7 +72,7 @@ impl Stage {
         let made = operator.post("/v1/bots", &json!({"name": "heimdall", "scopes": scopes})).await?;
         let token = made.body["token"].as_str().ok_or(Error::Reply("token"))?.to_owned();
         let bot = Client::bot(server.issuer(), Secret::new(token))?;
-        Ok(Self { server, bot, people, _push_service: push_service, data })
+        Ok(Self { server, bot, people, operator, _push_service: push_service, data })
     }
 
     /// Lowers the curtain and sweeps the stage.
@@ -82,6 +83,12 @@ impl Stage {
 
     pub(super) fn person(&self, handle: &str) -> Result<&Person, Error> {
         self.people.iter().find(|person| person.handle == handle).ok_or_else(|| Error::Nobody(handle.to_owned()))
+    }
+
+    /// A link with which a browser becomes somebody's, once one of their phones confirms it; good for ten minutes.
+    pub(super) async fn link(&self, whose: &str) -> Result<String, Error> {
+        let made = self.operator.post("/v1/enrollments", &json!({"user": format!("@{whose}")})).await?;
+        made.body["link"].as_str().map(str::to_owned).ok_or(Error::Reply("link"))
     }
 
     /// Asks, for yannick, who types in this chat.

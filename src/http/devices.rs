@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use super::State;
 use super::caller::{Read, Write};
-use super::input::{Path, optional_object, optional_strict};
+use super::input::{Path, name, optional_object, optional_strict};
 use super::output::NoContent;
 use super::passkeys::PasskeyBody;
 use super::problem::Problem;
@@ -36,6 +36,10 @@ pub(super) fn router() -> ApiRouter<State> {
                     .tag("devices")
                     .summary("Trust a device no more: its sessions, passkeys and pushes end at once")
             }),
+        )
+        .api_route(
+            "/v1/devices/{id}/name",
+            put_with(rename, |op| op.id("renameDevice").tag("devices").summary("What a device of mine is called from now on")),
         )
         .api_route(
             "/v1/devices/{id}/challenge",
@@ -277,6 +281,23 @@ async fn reject(
 async fn revoke(Extract(app): Extract<State>, Path(ById { id }): Path<ById>, Read(call): Read) -> Result<NoContent, Problem> {
     app.identity.revoke_device(&call, id).await?;
     Ok(NoContent)
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct RenameRequest {
+    /// What its owner calls it; 1 to 80 characters.
+    #[schemars(length(min = 1, max = 80))]
+    name: String,
+}
+
+async fn rename(
+    Extract(app): Extract<State>,
+    Path(ById { id }): Path<ById>,
+    Write(call, body): Write<RenameRequest>,
+) -> Result<Json<DeviceBody>, Problem> {
+    let called = name("name", &body.name)?;
+    Ok(Json(app.identity.rename_device(&call, id, called).await?.into()))
 }
 
 #[derive(Deserialize, JsonSchema)]

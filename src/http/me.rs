@@ -14,6 +14,9 @@ use super::devices::DeviceBody;
 use super::passkeys::PasskeyBody;
 use super::problem::Problem;
 use super::users::UserBody;
+use crate::clock::Timestamp;
+use crate::delivery::is_ready;
+use crate::identity::Handle;
 
 pub(super) fn router() -> ApiRouter<State> {
     ApiRouter::new()
@@ -30,6 +33,13 @@ struct MeBody {
     /// The device that asks.
     device: DeviceBody,
     passkeys: Vec<PasskeyBody>,
+    /// The names of my teams.
+    teams: Vec<Handle>,
+    /// Whether a phone of mine said within the last 30 days that a push came: `POST /v1/me/test-page` asks for one.
+    ready: bool,
+    /// When one last said so, to within an hour; absent when none ever did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    heard_at: Option<Timestamp>,
     /// That I am away, or will be; absent otherwise.
     #[serde(skip_serializing_if = "Option::is_none")]
     away: Option<AwayBody>,
@@ -41,10 +51,14 @@ struct MeBody {
 async fn me(Extract(app): Extract<State>, Read(call): Read) -> Result<Json<MeBody>, Problem> {
     let person = call.person()?.clone();
     let passkeys = app.identity.passkeys(&call).await?.into_iter().map(PasskeyBody::from).collect();
+    let heard_at = app.delivery.own_heard_at(&call).await?;
     Ok(Json(MeBody {
         user: person.user.into(),
         device: person.device.into(),
         passkeys,
+        teams: app.identity.own_teams(&call).await?,
+        ready: is_ready(heard_at, app.clock.now()),
+        heard_at,
         away: app.policies.own_absence(&call).await?.map(AwayBody::from),
         issuer: app.issuer.clone(),
         vapid_public_key: app.vapid_public_key.clone(),

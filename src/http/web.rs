@@ -29,7 +29,8 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; i
                       require-trusted-types-for 'script'; trusted-types phoneops";
 
 /// The addresses that the app opens itself.
-const PAGES: [&str; 9] = ["/", "/enroll", "/on-duty", "/me", "/devices", "/on-call", "/a/{id}", "/i/{ref}", "/acts/{id}"];
+const PAGES: [&str; 11] =
+    ["/", "/enroll", "/on-duty", "/me", "/me/rules", "/devices", "/on-call", "/incidents", "/a/{id}", "/i/{ref}", "/acts/{id}"];
 
 pub(super) fn router() -> Router<State> {
     let pages = PAGES.into_iter().fold(Router::new(), |routes, path| routes.route(path, get(page)));
@@ -51,11 +52,12 @@ macro_rules! sources {
 const SOURCES: &[Source] = sources![
     "app.js" "app.webmanifest" "index.html" "style.css" "sw.js"
     "icons/badge.png" "icons/icon-180.png" "icons/icon-192.png" "icons/icon-512.png" "icons/icon.svg" "icons/maskable-512.png"
-    "lib/api.js" "lib/bytes.js" "lib/db.js" "lib/dom.js" "lib/jcs.js" "lib/keys.js" "lib/live.js" "lib/passkey.js" "lib/push.js"
-    "lib/session.js" "lib/statement.js" "lib/stream.js" "lib/visible.js" "lib/words.js"
-    "parts/bits.js" "parts/ring.js" "parts/time.js"
-    "screens/act.js" "screens/approval.js" "screens/enrol.js" "screens/inbox.js" "screens/incident.js" "screens/me.js"
-    "screens/oncall.js"
+    "lib/api.js" "lib/bytes.js" "lib/clock.js" "lib/db.js" "lib/deed.js" "lib/dom.js" "lib/incidents.js" "lib/jcs.js" "lib/keys.js"
+    "lib/live.js" "lib/passkey.js" "lib/push.js" "lib/rules.js" "lib/seen.js" "lib/session.js" "lib/statement.js" "lib/stream.js"
+    "lib/visible.js" "lib/waiting.js" "lib/words.js" "lib/words/approvals.js" "lib/words/enrol.js" "lib/words/me.js" "lib/words/paging.js"
+    "parts/bits.js" "parts/pictures.js" "parts/ring.js" "parts/time.js"
+    "screens/act.js" "screens/approval.js" "screens/chat.js" "screens/devices.js" "screens/enrol.js" "screens/inbox.js"
+    "screens/incident.js" "screens/incident_acts.js" "screens/incidents.js" "screens/me.js" "screens/oncall.js" "screens/rules.js"
 ];
 
 /// What is served by names of its own, with the version written into it.

@@ -273,6 +273,62 @@ async fn the_demo_plays_its_transcript() {
     assert!(ended.stdout.contains("heimdall"), "{ended:?}");
 }
 
+/// What a program prints, line by line as it comes.
+struct Printed(std::sync::mpsc::Receiver<String>);
+
+impl Printed {
+    fn of(child: &mut std::process::Child) -> Self {
+        use std::io::BufRead as _;
+        let (sender, lines) = std::sync::mpsc::channel();
+        let output = std::io::BufReader::new(child.stdout.take().unwrap());
+        std::thread::spawn(move || output.lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));
+        Self(lines)
+    }
+
+    /// The next line with `part` in it.
+    async fn line(&self, part: &str) -> String {
+        tokio::task::block_in_place(|| loop {
+            let line = self.0.recv_timeout(Duration::from_secs(60)).unwrap_or_else(|_| panic!("it never prints {part:?}"));
+            if line.contains(part) {
+                return line;
+            }
+        })
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_demo_invites_a_browser_that_then_answers() {
+    use std::io::Write as _;
+    let dir = tempfile::tempdir().unwrap();
+    let mut demo = phoneops(dir.path());
+    let mut child = demo.arg("demo").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let (printed, mut chat) = (Printed::of(&mut child), child.stdin.take().unwrap());
+    let running = Running::from(child);
+    let link = printed.line("/enroll#").await;
+    let (issuer, code) = link.trim().split_once("/enroll#").unwrap();
+    let page = phone::client().unwrap().get(format!("{issuer}/enroll")).send().await.unwrap();
+    assert_eq!(page.headers()["content-type"], "text/html; charset=utf-8", "the link opens the app");
+
+    // What the app does in a browser, as the protocol has it.
+    let browser = Phone::with_client(phone::client().unwrap(), Clock::system(), issuer, "http://127.0.0.1:9");
+    browser.enrol(code, "A browser", None).await.unwrap();
+    printed.line("yannick rings").await;
+    let wrong = if browser.match_number() == "000000" { "000001" } else { "000000" };
+    writeln!(chat, "phone confirm {wrong}").unwrap();
+    printed.line("error").await;
+    writeln!(chat, "phone confirm {}", browser.match_number()).unwrap();
+    printed.line("yannick confirms A browser").await;
+    browser.create_passkey("A finger").await.unwrap();
+
+    writeln!(chat, "bot deploy api/new_auth to production").unwrap();
+    printed.line("Approve on your phone").await;
+    let waiting = browser.inbox().await.unwrap();
+    browser.approve(waiting[0]["id"].as_str().unwrap()).await.unwrap();
+    printed.line("you are deploying api/new_auth to production").await;
+    writeln!(chat, "quit").unwrap();
+    assert_eq!(running.ended().await.code, Some(0));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_schedule_is_seen_before_anybody_is_on_call() {
     let dir = tempfile::tempdir().unwrap();

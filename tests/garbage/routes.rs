@@ -106,6 +106,7 @@ pub(crate) async fn good(raw: &Raw<'_>, cast: &Cast) -> Vec<Good> {
             &format!("/v1/devices/{}/push", phone.device),
             json!({"kind": "web_push", "endpoint": "https://push.example/x", "keys": keys}),
         ),
+        route(Who::Phone, "PUT", &format!("/v1/devices/{}/name", phone.device), json!({"name": "My other phone"})),
         route(Who::Phone, "POST", &format!("/v1/devices/{}/challenge", waiting.device), json!({})),
         route(Who::Phone, "POST", &format!("/v1/devices/{}/confirm", waiting.device), confirmation),
         route(Who::Phone, "POST", &format!("/v1/devices/{}/reject", waiting.device), json!({})),

@@ -98,6 +98,7 @@ const TABLE: &[(&str, &str)] = &[
     ("GET /v1/devices", "1 333333 ++ 3"),
     ("DELETE /v1/devices/{dev}", "1 333333 3+ +"),
     ("PUT /v1/devices/{dev}/push", "1 333333 ++ 3"),
+    ("PUT /v1/devices/{dev}/name", "1 333333 ++ 3"),
     ("POST /v1/passkeys/challenge", "1 333333 ++ 3"),
     ("POST /v1/passkeys", "1 333333 ++ 3"),
     ("GET /v1/passkeys", "1 333333 ++ 3"),
@@ -197,6 +198,7 @@ mod stories {
             }
             "PUT /v1/devices/{dev}/push" => json!({"kind": "web_push", "endpoint": "https://push.example/x",
                 "keys": {"p256dh": RawPhone::blank(raw.world.clock.clone(), raw.issuer()).p256dh(), "auth": "AAAAAAAAAAAAAAAAAAAAAA"}}),
+            "PUT /v1/devices/{dev}/name" => json!({"name": "A phone"}),
             "POST /v1/devices/{dev}/confirm" => {
                 json!({"challenge": format!("dch_{:032x}", 1), "match": "000000", "credential": credential})
             }
@@ -279,7 +281,7 @@ mod stories {
     }
 
     /// Routes beside those of administrators that a device which recovers its person may not call yet.
-    const OF_THE_ESTABLISHED: [&str; 19] = [
+    const OF_THE_ESTABLISHED: [&str; 20] = [
         "POST /v1/calendar-feeds",
         "PUT /v1/me/paging-rules",
         "POST /v1/schedules/{name}/overrides",
@@ -294,6 +296,7 @@ mod stories {
         "POST /v1/devices/{dev}/challenge",
         "POST /v1/devices/{dev}/confirm",
         "POST /v1/devices/{dev}/reject",
+        "PUT /v1/devices/{dev}/name",
         "DELETE /v1/passkeys/{pky}",
         "GET /v1/acts",
         "POST /v1/acts/{act}/challenge",

@@ -1,87 +1,28 @@
 //! A real Chromium, driven by its own protocol (DevTools), as a person would use it: by what is on the screen.
 //!
 //! **Invariants**
-//! - Whatever the page complains about (an exception, a refused script, a failed request of its own making) is kept, and a story ends
-//!   by looking at it.
+//! - Whatever the page or its service worker complains about (an exception, a refused script, a failed request of its own making) is
+//!   kept, and a story ends by looking at it. So is every request.
 //! - Waiting is for something to be so, never for time to pass.
 
-use std::collections::HashMap;
-use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicU64, Ordering};
+#[path = "devtools.rs"]
+mod devtools;
+#[path = "looking.rs"]
+mod looking;
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use futures_util::{SinkExt as _, StreamExt as _};
 use serde_json::{Value, json};
-use tempfile::TempDir;
-use tokio::sync::{mpsc, oneshot};
-use tokio_tungstenite::tungstenite::Message;
+use tokio::sync::mpsc;
+
+pub(crate) use devtools::Browser;
+use devtools::Protocol;
+pub(crate) use looking::modules;
 
 /// How long anything may take to be so.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
-
-/// A running Chromium. Ends with it.
-pub(crate) struct Browser {
-    process: Child,
-    protocol: Protocol,
-    _profile: TempDir,
-}
-
-/// Where the browser may be. The environment comes first.
-const PLACES: [&str; 4] = ["chromium", "chromium-browser", "google-chrome-stable", "google-chrome"];
-
-impl Browser {
-    /// A fresh one, with nothing in it.
-    pub(crate) async fn start() -> Self {
-        let profile = tempfile::tempdir().expect("a temporary directory");
-        let named = std::env::var("PHONEOPS_TEST_CHROMIUM").ok();
-        let process = named.iter().map(String::as_str).chain(PLACES).find_map(|program| launch(program, profile.path()));
-        let process = process.expect("the stories of the web app need Chromium: `scripts/test` installs it");
-        let told = profile.path().join("DevToolsActivePort");
-        let heard = || std::fs::read_to_string(&told).ok().filter(|text| text.lines().count() == 2);
-        let text = until!("Chromium says where it listens", heard());
-        let mut lines = text.lines();
-        let (port, path) = (lines.next().unwrap_or_default(), lines.next().unwrap_or_default());
-        let protocol = Protocol::connect(&format!("ws://127.0.0.1:{port}{path}")).await;
-        Self { process, protocol, _profile: profile }
-    }
-
-    /// A phone's screen, in a browser context of its own: what one keeps no other sees.
-    pub(crate) async fn phone(&self, issuer: &str) -> Page {
-        let context = self.protocol.ask(None, "Target.createBrowserContext", json!({})).await["browserContextId"].clone();
-        let grant = json!({"browserContextId": context, "origin": issuer, "permissions": ["notifications"]});
-        self.protocol.ask(None, "Browser.grantPermissions", grant).await;
-        let target = json!({"url": "about:blank", "browserContextId": context});
-        let target = self.protocol.ask(None, "Target.createTarget", target).await["targetId"].clone();
-        let attached = self.protocol.ask(None, "Target.attachToTarget", json!({"targetId": target, "flatten": true})).await;
-        let session = attached["sessionId"].as_str().expect("a session").to_owned();
-        let page = Page { protocol: self.protocol.clone(), session, complaints: Arc::default(), registration: Arc::default() };
-        page.begin().await;
-        page
-    }
-}
-
-fn launch(program: &str, profile: &std::path::Path) -> Option<Child> {
-    let mut command = Command::new(program);
-    command.args([
-        "--headless=new",
-        "--remote-debugging-port=0",
-        "--no-sandbox",
-        "--disable-gpu",
-        "--no-first-run",
-        "--disable-dev-shm-usage",
-    ]);
-    command.arg("--disable-background-networking").arg(format!("--user-data-dir={}", profile.display())).arg("about:blank");
-    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().ok()
-}
-
-impl Drop for Browser {
-    fn drop(&mut self) {
-        // It may have ended by itself; its profile goes with the directory.
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
 
 /// Looks again and again until there is an answer: `until!("what", expression of an option)`.
 macro_rules! until {
@@ -98,121 +39,180 @@ macro_rules! until {
 }
 pub(crate) use until;
 
-type Waiting = Arc<Mutex<HashMap<u64, oneshot::Sender<Result<Value, Value>>>>>;
-type Listeners = Arc<Mutex<HashMap<String, mpsc::UnboundedSender<Value>>>>;
-
-/// The DevTools protocol over its WebSocket. Cheap to clone.
-#[derive(Clone)]
-struct Protocol {
-    next: Arc<AtomicU64>,
-    waiting: Waiting,
-    listeners: Listeners,
-    out: mpsc::UnboundedSender<Message>,
+/// What a page or a worker asked for.
+#[derive(Clone, Debug)]
+pub(crate) struct Request {
+    pub(crate) method: String,
+    pub(crate) url: String,
+    /// Whether it was the page itself.
+    pub(crate) is_page: bool,
 }
 
-impl Protocol {
-    async fn connect(url: &str) -> Self {
-        let (socket, _) = tokio_tungstenite::connect_async(url).await.expect("Chromium answers");
-        let (mut sink, mut stream) = socket.split();
-        let (out, mut queue) = mpsc::unbounded_channel();
-        tokio::spawn(async move {
-            while let Some(message) = queue.recv().await {
-                if sink.send(message).await.is_err() {
-                    return;
-                }
-            }
-        });
-        let protocol = Self { next: Arc::default(), waiting: Arc::default(), listeners: Arc::default(), out };
-        let hears = protocol.clone();
-        tokio::spawn(async move {
-            while let Some(Ok(Message::Text(text))) = stream.next().await {
-                hears.hear(serde_json::from_str(&text).expect("JSON"));
-            }
-        });
-        protocol
+/// What a phone's pages and worker did and said. Outlives them.
+#[derive(Default)]
+pub(crate) struct Heard {
+    complaints: Mutex<Vec<String>>,
+    /// What a story expects to go wrong: no complaint that says one of these counts.
+    pardons: Mutex<Vec<String>>,
+    requests: Mutex<Vec<Request>>,
+    registration: Mutex<Option<String>>,
+    /// The session of the service worker while it runs.
+    worker: Mutex<Option<String>>,
+    offline: AtomicBool,
+    taps: AtomicUsize,
+}
+
+impl Heard {
+    /// What was complained about since the last look.
+    pub(crate) fn complaints(&self) -> Vec<String> {
+        let pardons = self.pardons.lock().expect("no panic").clone();
+        let mut all = std::mem::take(&mut *self.complaints.lock().expect("no panic"));
+        all.retain(|complaint| !pardons.iter().any(|pardon| complaint.contains(pardon)));
+        all
     }
 
-    fn hear(&self, message: Value) {
-        if let Some(id) = message["id"].as_u64() {
-            let asker = self.waiting.lock().expect("no panic").remove(&id);
-            let answer = message.get("error").map_or_else(|| Ok(message["result"].clone()), |error| Err(error.clone()));
-            // Whoever asked may have gone.
-            asker.map(|asker| asker.send(answer));
-            return;
-        }
-        let session = message["sessionId"].as_str().unwrap_or_default();
-        if let Some(listener) = self.listeners.lock().expect("no panic").get(session) {
-            // The page may have gone.
-            let _ = listener.send(message);
-        }
+    /// Every request so far.
+    pub(crate) fn requests(&self) -> Vec<Request> {
+        self.requests.lock().expect("no panic").clone()
     }
 
-    async fn try_ask(&self, session: Option<&str>, method: &str, params: Value) -> Result<Value, Value> {
-        let id = self.next.fetch_add(1, Ordering::SeqCst);
-        let (asker, answer) = oneshot::channel();
-        self.waiting.lock().expect("no panic").insert(id, asker);
-        let mut message = json!({"id": id, "method": method, "params": params});
-        if let Some(session) = session {
-            message["sessionId"] = session.into();
-        }
-        self.out.send(Message::text(message.to_string())).expect("Chromium runs");
-        tokio::time::timeout(PATIENCE, answer).await.unwrap_or_else(|_| panic!("{method}: no answer")).expect("Chromium runs")
+    fn complain(&self, complaint: String) {
+        self.complaints.lock().expect("no panic").push(complaint);
     }
+}
 
-    async fn ask(&self, session: Option<&str>, method: &str, params: Value) -> Value {
-        self.try_ask(session, method, params).await.unwrap_or_else(|error| panic!("{method}: {error}"))
+/// A browser context of its own, as good as a phone: what it keeps no other sees. Ends with the last of its pages.
+struct Context {
+    browser: Arc<Browser>,
+    id: String,
+    heard: Arc<Heard>,
+}
+
+impl Drop for Context {
+    fn drop(&mut self) {
+        let protocol = &self.browser.protocol;
+        protocol.leave(&self.id);
+        protocol.tell(None, "Target.disposeBrowserContext", json!({"browserContextId": self.id}));
+    }
+}
+
+impl Browser {
+    /// A phone's screen, in a browser context of its own. Nobody has been asked yet whether it may notify.
+    pub(crate) async fn phone(self: &Arc<Self>) -> Page {
+        let made = self.protocol.ask(None, "Target.createBrowserContext", json!({})).await;
+        let id = made["browserContextId"].as_str().expect("an id").to_owned();
+        let context = Context { browser: self.clone(), id: id.clone(), heard: Arc::default() };
+        let target = self.protocol.ask(None, "Target.createTarget", json!({"url": "about:blank", "browserContextId": id})).await;
+        let attached = json!({"targetId": target["targetId"], "flatten": true});
+        let attached = self.protocol.ask(None, "Target.attachToTarget", attached).await;
+        let session = attached["sessionId"].as_str().expect("a session").to_owned();
+        let page = Page { context: Arc::new(context), session };
+        page.begin().await;
+        page
     }
 }
 
 /// One screen. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Page {
-    protocol: Protocol,
+    context: Arc<Context>,
     session: String,
-    complaints: Arc<Mutex<Vec<String>>>,
-    registration: Arc<Mutex<Option<String>>>,
+}
+
+impl Drop for Page {
+    fn drop(&mut self) {
+        // The last of its clones.
+        if Arc::strong_count(&self.context) == 1 {
+            self.protocol().leave(&self.session);
+        }
+    }
 }
 
 impl Page {
+    fn protocol(&self) -> &Protocol {
+        &self.context.browser.protocol
+    }
+
+    /// What it did and said, to be looked at when the story is over.
+    pub(crate) fn heard(&self) -> Arc<Heard> {
+        self.context.heard.clone()
+    }
+
     /// The id of the service worker's registration, once there is one.
     pub(crate) fn registration(&self) -> Option<String> {
-        self.registration.lock().expect("no panic").clone()
+        self.context.heard.registration.lock().expect("no panic").clone()
+    }
+
+    /// How often a finger touched the screen since the last count.
+    pub(crate) fn taps(&self) -> usize {
+        self.context.heard.taps.swap(0, Ordering::SeqCst)
+    }
+
+    /// What the page complained about since the last look.
+    pub(crate) fn complaints(&self) -> Vec<String> {
+        self.context.heard.complaints()
+    }
+
+    /// The story means this to go wrong: complaints that say `text` do not count.
+    pub(crate) fn pardon(&self, text: &str) {
+        self.context.heard.pardons.lock().expect("no panic").push(text.to_owned());
     }
 
     /// As [`Protocol::ask`], of this page.
     pub(crate) async fn ask(&self, method: &str, params: Value) -> Value {
-        self.protocol.ask(Some(&self.session), method, params).await
+        self.protocol().ask(Some(&self.session), method, params).await
     }
 
     async fn begin(&self) {
         let (sender, mut events) = mpsc::unbounded_channel();
-        self.protocol.listeners.lock().expect("no panic").insert(self.session.clone(), sender);
-        let (complaints, registration) = (self.complaints.clone(), self.registration.clone());
+        self.protocol().listen(&self.session, sender.clone());
+        self.protocol().listen(&self.context.id, sender.clone());
+        let listener = Listener { protocol: self.protocol().clone(), heard: self.heard(), sender: sender.downgrade() };
+        drop(sender);
         tokio::spawn(async move {
             while let Some(event) = events.recv().await {
-                if let Some(id) = event["params"]["registrations"][0]["registrationId"].as_str() {
-                    *registration.lock().expect("no panic") = Some(id.to_owned());
-                }
-                complaints.lock().expect("no panic").extend(complaint(&event));
+                listener.hear(&event);
             }
         });
-        for domain in ["Page", "Runtime", "Log", "Network", "ServiceWorker"] {
+        for domain in ["Page", "Runtime", "Log", "Network", "ServiceWorker", "Audits"] {
             self.ask(&format!("{domain}.enable"), json!({})).await;
         }
+        // Passkeys are for whoever looks at the page, which in a headless browser is everybody.
+        self.ask("Emulation.setFocusEmulationEnabled", json!({"enabled": true})).await;
+        self.theme("light").await;
         self.size(390, 844).await;
     }
 
-    /// The size of the screen, in CSS pixels.
+    /// The size of a phone's screen, in CSS pixels.
     pub(crate) async fn size(&self, width: u32, height: u32) {
         let metrics = json!({"width": width, "height": height, "deviceScaleFactor": 2, "mobile": true});
         self.ask("Emulation.setDeviceMetricsOverride", metrics).await;
         self.ask("Emulation.setTouchEmulationEnabled", json!({"enabled": true})).await;
     }
 
-    /// Dark or light, as the system says.
+    /// The screen of a desktop.
+    pub(crate) async fn desktop(&self) {
+        let metrics = json!({"width": 1280, "height": 800, "deviceScaleFactor": 1, "mobile": false});
+        self.ask("Emulation.setDeviceMetricsOverride", metrics).await;
+    }
+
+    /// Dark or light, as the system says. Nothing moves.
     pub(crate) async fn theme(&self, theme: &str) {
-        let features = json!([{"name": "prefers-color-scheme", "value": theme}]);
+        let features =
+            json!([{"name": "prefers-color-scheme", "value": theme}, {"name": "prefers-reduced-motion", "value": "reduce"}]);
         self.ask("Emulation.setEmulatedMedia", json!({"features": features})).await;
+    }
+
+    /// The browser says that it is another.
+    pub(crate) async fn claims_to_be(&self, agent: &str) {
+        self.ask("Emulation.setUserAgentOverride", json!({"userAgent": agent})).await;
+    }
+
+    /// What the person answers when `origin` asks whether it may notify: `granted`, `denied`; `prompt` while nobody has asked.
+    pub(crate) async fn notifications(&self, origin: &str, setting: &str) {
+        let params = json!({"browserContextId": self.context.id, "origin": origin, "permission": {"name": "notifications"},
+            "setting": setting});
+        self.protocol().ask(None, "Browser.setPermission", params).await;
     }
 
     /// Runs in every document before anything of it.
@@ -234,10 +234,14 @@ impl Page {
         self.ask("WebAuthn.setUserVerified", json!({"authenticatorId": authenticator, "isUserVerified": verified})).await;
     }
 
-    /// Whether there is a network.
+    /// Whether there is a network, for the page and for its worker.
     pub(crate) async fn offline(&self, offline: bool) {
-        let conditions = json!({"offline": offline, "latency": 0, "downloadThroughput": -1, "uploadThroughput": -1});
-        self.ask("Network.emulateNetworkConditions", conditions).await;
+        self.context.heard.offline.store(offline, Ordering::SeqCst);
+        if let Some(worker) = self.worker_now() {
+            // It may be about to end.
+            let _ = self.protocol().try_ask(Some(&worker), "Network.emulateNetworkConditions", network(offline)).await;
+        }
+        self.ask("Network.emulateNetworkConditions", network(offline)).await;
     }
 
     /// Opens an address.
@@ -245,12 +249,36 @@ impl Page {
         self.ask("Page.navigate", json!({"url": url})).await;
     }
 
+    /// Loads the page again.
+    pub(crate) async fn reload(&self) {
+        self.ask("Page.reload", json!({})).await;
+    }
+
     /// The value of an expression in the page; promises are awaited.
     pub(crate) async fn eval(&self, expression: &str) -> Value {
+        self.eval_in(&self.session, expression).await
+    }
+
+    async fn eval_in(&self, session: &str, expression: &str) -> Value {
         let params = json!({"expression": expression, "awaitPromise": true, "returnByValue": true});
-        let answer = self.ask("Runtime.evaluate", params).await;
+        let answer = self.protocol().ask(Some(session), "Runtime.evaluate", params).await;
         assert!(answer["exceptionDetails"].is_null(), "{expression}: {}", answer["exceptionDetails"]);
         answer["result"]["value"].clone()
+    }
+
+    fn worker_now(&self) -> Option<String> {
+        self.context.heard.worker.lock().expect("no panic").clone()
+    }
+
+    /// As [`Page::eval`], in the service worker, which is started where it sleeps.
+    pub(crate) async fn eval_worker(&self, expression: &str) -> Value {
+        if self.worker_now().is_none() {
+            let origin = self.eval("location.origin").await;
+            let scope = json!({"scopeURL": format!("{}/", origin.as_str().unwrap_or_default())});
+            self.ask("ServiceWorker.startWorker", scope).await;
+        }
+        let worker = until!("the service worker runs", self.worker_now());
+        self.eval_in(&worker, expression).await
     }
 
     /// Waits until an expression is true. A page that is just being left has no answer.
@@ -258,11 +286,18 @@ impl Page {
         let params = json!({"expression": format!("Boolean({expression})"), "returnByValue": true});
         let end = Instant::now() + PATIENCE;
         loop {
-            let answer = self.protocol.try_ask(Some(&self.session), "Runtime.evaluate", params.clone()).await;
+            let answer = self.protocol().try_ask(Some(&self.session), "Runtime.evaluate", params.clone()).await;
             if answer.is_ok_and(|answer| answer["result"]["value"] == true) {
                 return;
             }
-            assert!(Instant::now() < end, "it never came to be: {expression}; the screen says: {}", self.text().await);
+            if Instant::now() >= end {
+                self.picture("never-came-to-be").await;
+                panic!(
+                    "it never came to be: {expression}; the screen says: {}; complaints: {:?}",
+                    self.text().await,
+                    self.complaints()
+                );
+            }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
@@ -272,36 +307,76 @@ impl Page {
         self.wait(&format!("document.body.innerText.includes({})", json!(text))).await;
     }
 
+    /// Waits until the screen does not say something any more.
+    pub(crate) async fn sees_no_more(&self, text: &str) {
+        self.wait(&format!("!document.body.innerText.includes({})", json!(text))).await;
+    }
+
     /// What the screen says.
     pub(crate) async fn text(&self) -> String {
         self.eval("document.body.innerText").await.as_str().unwrap_or_default().to_owned()
     }
 
     /// Taps what a selector finds, with a finger: at its middle, where it is on the screen.
+    #[allow(dead_code, reason = "for stories of screens whose links say what others say too")]
     pub(crate) async fn tap_on(&self, selector: &str) {
         self.tap_at(&format!("document.querySelector({})", json!(selector)), selector).await;
     }
 
     /// Taps the button or link that says `label`.
     pub(crate) async fn tap(&self, label: &str) {
-        let found = format!(
-            "[...document.querySelectorAll('button, a')].find((one) => one.innerText.trim() === {} && one.checkVisibility())",
-            json!(label)
-        );
-        self.tap_at(&found, label).await;
+        self.tap_at(&format!("{}[0]", named(label)), label).await;
     }
 
+    /// Taps the button or link that says `label` and stands nearest to `text`.
+    pub(crate) async fn tap_beside(&self, text: &str, label: &str) {
+        let far = format!(
+            "((one) => {{ let far = 0; while (one && !one.innerText.includes({})) {{ one = one.parentElement; far += 1; }} return one ? far : 1e3; }})",
+            json!(text)
+        );
+        let nearest = format!("{}.filter((one) => {far}(one) < 1e3).sort((a, b) => {far}(a) - {far}(b))[0]", named(label));
+        self.tap_at(&nearest, label).await;
+    }
+
+    /// Where a finger reaches it, in the middle, and nothing lies on it. A tap that hits nothing, because what was there is drawn anew in
+    /// that moment, is done again, as a person would.
     async fn tap_at(&self, found: &str, what: &str) {
         self.wait(found).await;
         let place = format!(
-            "(() => {{ const one = {found}; one.scrollIntoView({{ block: 'center' }}); const box = one.getBoundingClientRect(); \
-             return [box.x + box.width / 2, box.y + box.height / 2]; }})()"
+            "(() => {{ const one = {found}; if (!one) return null; one.scrollIntoView({{ block: 'center', behavior: 'instant' }}); \
+             const box = one.getBoundingClientRect(); const [x, y] = [box.x + box.width / 2, box.y + box.height / 2]; \
+             if (!one.contains(document.elementFromPoint(x, y))) return null; window.touched = one; \
+             one.addEventListener('click', () => delete window.touched, {{ capture: true, once: true }}); return [x, y]; }})()"
         );
-        let place = self.eval(&place).await;
-        let point = json!([{"x": place[0], "y": place[1]}]);
-        assert!(place[0].is_number(), "{what} has no place");
-        self.ask("Input.dispatchTouchEvent", json!({"type": "touchStart", "touchPoints": point})).await;
-        self.ask("Input.dispatchTouchEvent", json!({"type": "touchEnd", "touchPoints": []})).await;
+        let end = Instant::now() + PATIENCE;
+        while Instant::now() < end {
+            let place = self.eval(&place).await;
+            if place.is_array() {
+                let point = json!([{"x": place[0], "y": place[1]}]);
+                self.ask("Input.dispatchTouchEvent", json!({"type": "touchStart", "touchPoints": point})).await;
+                self.ask("Input.dispatchTouchEvent", json!({"type": "touchEnd", "touchPoints": []})).await;
+                if self.was_hit().await {
+                    self.context.heard.taps.fetch_add(1, Ordering::SeqCst);
+                    return;
+                }
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        self.picture("never-came-to-be").await;
+        panic!("a finger does not reach {what}; the screen says: {}", self.text().await);
+    }
+
+    /// Whether what was touched was clicked. A page that was left by it knows nothing of it.
+    async fn was_hit(&self) -> bool {
+        let params = json!({"expression": "!('touched' in window)", "returnByValue": true});
+        for _ in 0..50 {
+            let answer = self.protocol().try_ask(Some(&self.session), "Runtime.evaluate", params.clone()).await;
+            if answer.is_ok_and(|answer| answer["result"]["value"] == true) {
+                return true;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        false
     }
 
     /// Types into the field of that name, in place of what is there.
@@ -315,34 +390,86 @@ impl Page {
         .await;
         self.ask("Input.insertText", json!({"text": text})).await;
     }
-
-    /// Keeps a picture of the screen as `target/screens/NAME.png`, for people to look at.
-    pub(crate) async fn picture(&self, name: &str) {
-        let data = self.ask("Page.captureScreenshot", json!({"format": "png"})).await;
-        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("target/screens");
-        std::fs::create_dir_all(&folder).expect("a folder");
-        let bytes = base64(data["data"].as_str().expect("a picture"));
-        std::fs::write(folder.join(format!("{name}.png")), bytes).expect("it is written");
-    }
-
-    /// What the page complained about since the last look.
-    pub(crate) fn complaints(&self) -> Vec<String> {
-        std::mem::take(&mut self.complaints.lock().expect("no panic"))
-    }
 }
 
-fn base64(text: &str) -> Vec<u8> {
-    use base64::Engine as _;
-    base64::engine::general_purpose::STANDARD.decode(text).expect("base64")
+/// The buttons and links that can be tapped and say `label`, to the eye or to a screen reader.
+fn named(label: &str) -> String {
+    format!(
+        "[...document.querySelectorAll('button, a, summary, [role=button]')].filter((one) => \
+         (one.getAttribute('aria-label') ?? one.innerText).trim() === {} && one.checkVisibility() && !one.disabled)",
+        json!(label)
+    )
+}
+
+fn network(offline: bool) -> Value {
+    json!({"offline": offline, "latency": 0, "downloadThroughput": -1, "uploadThroughput": -1})
+}
+
+/// Hears one phone.
+struct Listener {
+    protocol: Protocol,
+    heard: Arc<Heard>,
+    sender: mpsc::WeakUnboundedSender<Value>,
+}
+
+impl Listener {
+    fn hear(&self, event: &Value) {
+        let (params, session) = (&event["params"], event["sessionId"].as_str().unwrap_or_default());
+        match event["method"].as_str().unwrap_or_default() {
+            "ServiceWorker.workerRegistrationUpdated" => {
+                if let Some(id) = params["registrations"][0]["registrationId"].as_str() {
+                    *self.heard.registration.lock().expect("no panic") = Some(id.to_owned());
+                }
+            }
+            "Target.attachedToTarget" if params["targetInfo"]["type"] == "service_worker" => {
+                self.worker_begins(params["sessionId"].as_str().unwrap_or_default())
+            }
+            "Target.detachedFromTarget" => {
+                self.protocol.leave(session);
+                let mut worker = self.heard.worker.lock().expect("no panic");
+                worker.take_if(|worker| worker.as_str() == session);
+            }
+            "Network.requestWillBeSent" => {
+                let text = |name: &str| params["request"][name].as_str().unwrap_or_default().to_owned();
+                let request = Request { method: text("method"), url: text("url"), is_page: params["type"] == "Document" };
+                self.heard.requests.lock().expect("no panic").push(request);
+            }
+            // Whoever asks whether one is sure is told yes.
+            "Page.javascriptDialogOpening" => {
+                self.protocol.tell(Some(session), "Page.handleJavaScriptDialog", json!({"accept": true}));
+            }
+            method => {
+                if let Some(complaint) = complaint(method, params) {
+                    self.heard.complain(complaint);
+                }
+            }
+        }
+    }
+
+    /// It waits until somebody listens.
+    fn worker_begins(&self, session: &str) {
+        if let Some(sender) = self.sender.upgrade() {
+            self.protocol.listen(session, sender);
+        }
+        for domain in ["Runtime", "Log", "Network"] {
+            self.protocol.tell(Some(session), &format!("{domain}.enable"), json!({}));
+        }
+        if self.heard.offline.load(Ordering::SeqCst) {
+            self.protocol.tell(Some(session), "Network.emulateNetworkConditions", network(true));
+        }
+        self.protocol.tell(Some(session), "Runtime.runIfWaitingForDebugger", json!({}));
+        *self.heard.worker.lock().expect("no panic") = Some(session.to_owned());
+    }
 }
 
 /// What of an event is a complaint: exceptions, errors on the console, refusals of the security policy.
-fn complaint(event: &Value) -> Option<String> {
-    let params = &event["params"];
-    match event["method"].as_str()? {
+fn complaint(method: &str, params: &Value) -> Option<String> {
+    let policy = "ContentSecurityPolicyIssue";
+    match method {
         "Runtime.exceptionThrown" => Some(params["exceptionDetails"].to_string()),
         "Runtime.consoleAPICalled" if params["type"] == "error" => Some(params["args"].to_string()),
         "Log.entryAdded" if params["entry"]["level"] == "error" => Some(params["entry"].to_string()),
+        "Audits.issueAdded" if params["issue"]["code"] == policy => Some(params["issue"].to_string()),
         _ => None,
     }
 }

@@ -108,6 +108,11 @@ pub(crate) fn check(method: &str, path: &str, seen: &Seen) {
     assert!(faults.is_empty(), "{what}\nis not as documented: {faults:#?}");
 }
 
+/// Whether the document has this operation, of a path without its query.
+pub(crate) fn is_documented(method: &str, path: &str) -> bool {
+    find(method, path).is_some()
+}
+
 /// The documented operation; one without parameters comes before one that has them.
 fn find(method: &str, path: &str) -> Option<&'static Operation> {
     let mut fitting: Vec<_> = OPERATIONS.iter().filter(|operation| operation.method == method && operation.is_at(path)).collect();

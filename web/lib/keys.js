@@ -45,6 +45,24 @@ export const token = (key, header, claims) => signed(key, header, JSON.stringify
 export const plainCode = (typed) =>
   typed.replaceAll(/[\s-]/g, "").toUpperCase().replaceAll("O", "0").replaceAll(/[IL]/g, "1");
 
+/** The code of what was pasted: the code, or the link that has it behind its `#`. @param {string} text @returns {string} plain */
+export const pastedCode = (text) => plainCode(text.slice(text.lastIndexOf("#") + 1));
+
+/** A plain code as people read it. @param {string} code */
+export const grouped = (code) => code.replaceAll(/(.{4})(?=.)/g, "$1-");
+
+/**
+ * What a device is called until its owner says otherwise.
+ * @param {string} agent what the browser calls itself @param {Record<"iphone" | "ipad" | "android" | "mac" | "windows" | "other", string>} words
+ */
+export function thisDevice(agent, words) {
+  if (/iPhone|iPod/.test(agent)) return words.iphone;
+  if (/iPad/.test(agent)) return words.ipad;
+  if (/Android/.test(agent)) return words.android;
+  if (/Macintosh/.test(agent)) return words.mac;
+  return /Windows/.test(agent) ? words.windows : words.other;
+}
+
 /** The digest that stands for a device key's proof of a code. @param {string} code a plain one */
 export const codeDigest = async (code) => b64u(await tagged("phoneops.enrollment.v1", code));
 

@@ -1,24 +1,15 @@
 // What waits for the person, as it is now: fetched whole whenever something happened, kept for when there is no network.
 
-import { keep, kept } from "./db.js";
-import { badge } from "./push.js";
-import { Problem, Unreachable, call } from "./session.js";
+import { kept } from "./db.js";
+import { Problem, Unreachable } from "./session.js";
 import { listen } from "./stream.js";
-
-/**
- * @typedef {object} Waiting
- * @property {import("./api.js").Approval[]} approvals
- * @property {import("./api.js").Incident[]} incidents
- * @property {import("./api.js").Act[]} acts
- * @property {import("./api.js").Device[]} devices those that wait to be confirmed
- * @property {string} at when it was so
- */
+import { count, fetchWaiting } from "./waiting.js";
 
 /** How long events gather before everything is fetched. */
 const GATHER = 80;
 
 export class Live extends EventTarget {
-  /** @type {Waiting | null} */
+  /** @type {import("./waiting.js").Waiting | null} */
   waiting = null;
   online = true;
   /** Why the server does not say what waits; empty when it does. */
@@ -30,10 +21,27 @@ export class Live extends EventTarget {
   #fetching = null;
   #stale = false;
 
+  /** @type {Promise<void> | undefined} */
+  #begun;
+
+  /** As {@link start}, once. */
+  begin() {
+    this.#begun ??= this.start();
+    return this.#begun;
+  }
+
   /** Shows what was kept, fetches what is, and goes on listening. */
   async start() {
     this.waiting = (await kept("waiting")) ?? null;
     this.#say("change");
+    this.#listen();
+    // The browser knows before the stream does.
+    self.addEventListener("offline", () => this.#set(false));
+    self.addEventListener("online", () => this.#soon());
+    await this.refresh();
+  }
+
+  #listen() {
     void listen({
       signal: this.#stop.signal,
       event: (event) => {
@@ -43,12 +51,19 @@ export class Live extends EventTarget {
       online: (online) => this.#set(online),
       ended: () => this.#say("ended"),
     });
-    await this.refresh();
   }
 
   stop() {
     this.#stop.abort();
     clearTimeout(this.#due);
+  }
+
+  /** Goes on after {@link stop}: a page that was put aside holds none of the few connections that a browser opens. */
+  resume() {
+    if (!this.#begun || !this.#stop.signal.aborted) return;
+    this.#stop = new AbortController();
+    this.#listen();
+    this.#soon();
   }
 
   #soon() {
@@ -71,7 +86,7 @@ export class Live extends EventTarget {
       this.#stale = true;
       return this.#fetching;
     }
-    this.#fetching = this.#fetch().finally(() => (this.#fetching = null));
+    this.#fetching = this.#load().finally(() => (this.#fetching = null));
     await this.#fetching;
     if (this.#stale) {
       this.#stale = false;
@@ -79,24 +94,10 @@ export class Live extends EventTarget {
     }
   }
 
-  async #fetch() {
+  async #load() {
     try {
-      const [approvals, incidents, acts, devices] = await Promise.all([
-        call("GET", "/v1/approvals?for=me"),
-        call("GET", "/v1/incidents?mine=true&limit=50"),
-        call("GET", "/v1/acts"),
-        call("GET", "/v1/devices"),
-      ]);
-      this.waiting = {
-        approvals: approvals.approvals,
-        incidents: incidents.incidents,
-        acts: acts.acts,
-        devices: devices.devices.filter((/** @type {import("./api.js").Device} */ device) => device.state === "waiting"),
-        at: new Date().toISOString(),
-      };
+      this.waiting = await fetchWaiting();
       this.online = true;
-      await keep("waiting", this.waiting);
-      await badge(this.count());
       this.problem = "";
     } catch (failure) {
       if (failure instanceof Unreachable) this.online = false;
@@ -108,8 +109,7 @@ export class Live extends EventTarget {
 
   /** How many things wait for an answer. */
   count() {
-    const { approvals = [], incidents = [], acts = [], devices = [] } = this.waiting ?? {};
-    return approvals.length + incidents.filter((incident) => incident.state === "triggered").length + acts.length + devices.length;
+    return count(this.waiting);
   }
 
   /** @param {string} name */

@@ -1,6 +1,8 @@
 // Enrol, sign in and call (device protocol, sections 2 and 3). Shared by the pages and the service worker.
 
+import { documented } from "./api.js";
 import { b64u, random, sha256, utf8 } from "./bytes.js";
+import { now as clock, setClock } from "./clock.js";
 import { forgetAll, keep, kept } from "./db.js";
 import { codeDigest, deviceDigest, newKeys, plainCode, publicJwk, token } from "./keys.js";
 
@@ -38,9 +40,8 @@ export class Unreachable extends Error {
 
 const issuer = () => self.location.origin;
 
-/** Seconds that the server's clock is ahead of this device's. */
-let ahead = 0;
-const now = () => Math.floor(Date.now() / 1000) + ahead;
+/** Seconds since 1970, as the server has them. */
+const now = () => Math.floor(clock() / 1000);
 
 /** @type {{ text: string, until: number } | null} */
 let access = null;
@@ -60,6 +61,12 @@ async function remember(device) {
   enrolled = Promise.resolve(device);
 }
 
+/** This device is called something else from now on. @param {string} name */
+export async function renamed(name) {
+  const device = await me();
+  if (device) await remember({ ...device, device: { ...device.device, name } });
+}
+
 /** Forgets that this device was enrolled, and everything it saw. */
 export async function forgetMe() {
   access = null;
@@ -75,6 +82,7 @@ export async function forgetMe() {
  * @throws {Unreachable}
  */
 async function ask(path, init) {
+  if (!documented(init.method ?? "GET", path)) throw new TypeError(`the app calls nothing that is not in the API: ${init.method} ${path}`);
   let response;
   try {
     response = await fetch(path, { redirect: "error", credentials: "omit", cache: "no-store", ...init });
@@ -82,13 +90,8 @@ async function ask(path, init) {
     if (init.signal?.aborted) throw failure;
     throw new Unreachable();
   }
+  setClock(response);
   return response;
-}
-
-/** The clock of the server, by its `Date`. @param {Response} response */
-function setClock(response) {
-  const date = Date.parse(response.headers.get("Date") ?? "");
-  if (!Number.isNaN(date)) ahead = Math.round((date - Date.now()) / 1000);
 }
 
 /** @param {Response} response @returns {Promise<Problem>} */
@@ -134,7 +137,6 @@ export async function enrol(typed, name, user) {
       return enrolled;
     }
     const said = await problem(response);
-    setClock(response);
     if (again || !clockIsWrong(said)) throw said;
   }
 }
@@ -185,7 +187,6 @@ async function signIn(device) {
       return text;
     }
     const said = await problem(response);
-    setClock(response);
     if (again || !clockIsWrong(said)) throw said;
   }
 }
@@ -213,8 +214,8 @@ export async function request(method, path, with_ = {}) {
     if (response.ok) return response;
     const said = await problem(response);
     if (response.status === 401 && tries === 0) {
-      if (clockIsWrong(said)) setClock(response);
-      else access = null;
+      // A clock that was wrong is right by now.
+      if (!clockIsWrong(said)) access = null;
       continue;
     }
     throw said;

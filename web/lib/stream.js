@@ -53,7 +53,9 @@ const woken = (signal) =>
  */
 async function once(last, to, heard) {
   const silence = new AbortController();
-  const signal = AbortSignal.any([to.signal, silence.signal]);
+  const { signal } = silence;
+  const stop = () => silence.abort();
+  to.signal.addEventListener("abort", stop, { once: true });
   let timer = setTimeout(() => silence.abort(), SILENCE);
   try {
     /** @type {Record<string, string>} */
@@ -77,6 +79,7 @@ async function once(last, to, heard) {
     }
   } finally {
     clearTimeout(timer);
+    to.signal.removeEventListener("abort", stop);
   }
 }
 

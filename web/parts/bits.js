@@ -1,6 +1,7 @@
 // Small things that several screens are made of.
 
-import { h, svg } from "../lib/dom.js";
+import { fill, h, svg } from "../lib/dom.js";
+import { NoPushService } from "../lib/push.js";
 import { Problem, Unreachable } from "../lib/session.js";
 import { t } from "../lib/words.js";
 import { visible } from "../lib/visible.js";
@@ -12,12 +13,17 @@ export function time(at) {
   return element;
 }
 
-/** What a failure says to the person. @param {unknown} failure */
+/** What a failure to do something says to the person. @param {unknown} failure */
 export function why(failure) {
   if (failure instanceof Unreachable) return t.notSent;
-  if (failure instanceof Problem || failure instanceof Error) return failure.message;
+  if (failure instanceof NoPushService) return t.enrol.pushUnreached;
+  if (failure instanceof Problem && failure.code in t.codes) return /** @type {Record<string, string>} */ (t.codes)[failure.code] ?? "";
+  if (failure instanceof Problem || failure instanceof Error) return visible(failure.message);
   return String(failure);
 }
+
+/** What a failure to show something says. @param {unknown} failure */
+export const whyNot = (failure) => (failure instanceof Unreachable ? t.neverSeen : why(failure));
 
 /** A message that is read out. @param {string} text @param {"bad" | "good" | ""} [kind] */
 export const said = (text, kind = "") => h("p", { class: `said ${kind}`, role: kind === "bad" ? "alert" : "status" }, text);
@@ -29,14 +35,17 @@ export const said = (text, kind = "") => h("p", { class: `said ${kind}`, role: k
  */
 export function button(label, act, with_ = {}) {
   const element = h("button", { type: "button", class: with_.class }, label);
+  /** @type {HTMLElement | null} */
+  let problem = null;
   element.addEventListener("click", async () => {
     if (element.getAttribute("aria-busy") === "true") return;
     element.setAttribute("aria-busy", "true");
+    problem?.remove();
     try {
       await act();
     } catch (failure) {
       if (with_.failed) with_.failed(failure);
-      else element.after(said(why(failure), "bad"));
+      else element.after((problem = said(why(failure), "bad")));
     } finally {
       element.removeAttribute("aria-busy");
     }
@@ -44,8 +53,49 @@ export function button(label, act, with_ = {}) {
   return element;
 }
 
+/**
+ * A form that sends once, and says what went wrong above its buttons.
+ * @param {(Element | null)[]} fields @param {string} label @param {() => Promise<unknown>} send
+ * @param {{ class?: string, others?: Element[], failed?: (failure: unknown) => string }} [with_] `others`: further buttons
+ */
+export function form(fields, label, send, with_ = {}) {
+  const problems = h("div");
+  const main = h("button", { type: "submit", class: "main" }, label);
+  const element = h("form", { class: with_.class }, fields, problems, h("div", { class: "choices" }, main, with_.others ?? []));
+  element.addEventListener("submit", async (event) => {
+    event.preventDefault();
+    if (main.getAttribute("aria-busy") === "true") return;
+    main.setAttribute("aria-busy", "true");
+    fill(problems);
+    try {
+      await send();
+    } catch (failure) {
+      fill(problems, said((with_.failed ?? why)(failure), "bad"));
+    } finally {
+      main.removeAttribute("aria-busy");
+    }
+  });
+  return element;
+}
+
+/** A secret or an address that is shown this once, to be copied. @param {string} text @param {string} [kind] how large */
+export function copyable(text, kind = "mono small") {
+  const button_ = h("button", { type: "button" }, t.copy);
+  button_.addEventListener("click", async () => {
+    try {
+      await navigator.clipboard.writeText(text);
+      button_.textContent = t.copied;
+    } catch {
+      // Not allowed here: it is selected, to be copied by hand.
+      getSelection()?.selectAllChildren(shown);
+    }
+  });
+  const shown = h("p", { class: `grow ${kind}` }, text);
+  return h("div", { class: "row" }, shown, button_);
+}
+
 /** Somebody's own words, fenced off and labelled. @param {string} label @param {string} text */
-export const stranger = (label, text) => h("section", { class: "stranger" }, h("h3", { class: "quiet" }, label), h("div", { tabindex: "0" }, visible(text)));
+export const stranger = (label, text) => h("section", { class: "stranger" }, h("h2", { class: "minor quiet" }, label), h("div", { tabindex: "0" }, visible(text)));
 
 /** @param {string} text @param {string} [kind] */
 export const mark = (text, kind = "") => h("span", { class: `mark ${kind}` }, text);
@@ -60,6 +110,7 @@ const PATHS = {
   me: "M12 12a4 4 0 1 0 0-8 4 4 0 0 0 0 8ZM4.5 20a7.5 7.5 0 0 1 15 0",
   back: "M15 5l-7 7 7 7",
   calm: "M5 13l4 4L19 7",
+  more: "M5 12h.01M12 12h.01M19 12h.01",
 };
 
 /** @param {string} name */

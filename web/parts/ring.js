@@ -1,5 +1,6 @@
 // `<po-ring from until>`: how much time is left, as a ring and as a number.
 
+import { now } from "../lib/clock.js";
 import { h, svg } from "../lib/dom.js";
 import { countdown, t } from "../lib/words.js";
 
@@ -26,7 +27,7 @@ export class Ring extends HTMLElement {
 
   #tick() {
     const [from, until] = [Date.parse(this.getAttribute("from") ?? ""), Date.parse(this.getAttribute("until") ?? "")];
-    const left = Math.max(0, until - Date.now());
+    const left = Math.max(0, until - now());
     this.#left.setAttribute("stroke-dashoffset", String(AROUND * (1 - Math.min(1, left / Math.max(1, until - from)))));
     this.#number.textContent = countdown(left / 1000);
     this.classList.toggle("soon", left < 60_000);

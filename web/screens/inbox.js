@@ -1,39 +1,62 @@
 // What waits for the person, most urgent first.
 
-import { h } from "../lib/dom.js";
-import { standing } from "../lib/push.js";
+import { fill, h } from "../lib/dom.js";
+import { isApplePhone, isInstalled, lastPush, standing } from "../lib/push.js";
+import { call } from "../lib/session.js";
+import { ordered } from "../lib/waiting.js";
 import { visible } from "../lib/visible.js";
 import { t } from "../lib/words.js";
-import { empty, mark, time } from "../parts/bits.js";
+import { button, empty, mark, time } from "../parts/bits.js";
+import { state } from "./incident.js";
 
 /** @typedef {import("../app.js").Context} Context */
 
 /** @param {Context} context @returns {import("../app.js").Screen} */
-export function inbox({ live, go }) {
+export function inbox({ live, go, me }) {
   const list = h("div", { class: "list" });
   const rings = h("div");
-  const show = () => list.replaceChildren(...items(live));
+  let drawn = "";
+  const show = () => {
+    const now = JSON.stringify(live.waiting);
+    // Nothing moves under a finger.
+    if (now === drawn) return;
+    drawn = now;
+    fill(list, all(live), items(live, me.user.id));
+  };
   show();
-  void standing().then((how) => {
-    if (how === "on") return;
-    const turnOn = h("button", { type: "button", class: "plain", onclick: () => go("/on-duty") }, t.inbox.turnOn);
-    rings.append(h("div", { class: "said bad row" }, h("span", { class: "grow" }, t.inbox.pushOff), turnOn));
-  });
-  return { title: t.inbox.title, tab: "inbox", body: [rings, list], changed: show };
+  void warning(go).then((said) => void fill(rings, said)).catch((failure) => console.warn(failure));
+  return { title: t.inbox.title, tab: "inbox", body: [rings, list, h("p", { class: "small" }, h("a", { href: "/incidents" }, t.inbox.others))], changed: show };
 }
 
-/** @param {import("../lib/live.js").Live} live @returns {Element[]} */
-function items({ waiting }) {
-  if (!waiting) return [h("p", { class: "quiet" }, t.busy)];
-  const open = waiting.incidents.filter(({ state }) => state !== "resolved");
-  const found = [
-    ...open.filter((one) => one.state === "triggered" && one.urgency === "high").map(incident),
-    ...waiting.devices.map(device),
-    ...waiting.approvals.map(approval),
-    ...waiting.acts.map(act),
-    ...open.filter((one) => one.state === "triggered" && one.urgency === "low").map(incident),
-    ...open.filter((one) => one.state === "acknowledged").map(incident),
-  ];
+/** That this phone does not ring, or that nobody knows whether it does. @param {(path: string) => void} go */
+async function warning(go) {
+  const how = await standing();
+  const proven = how === "on" && (await lastPush());
+  if (proven) return null;
+  const iphone = isApplePhone() && !isInstalled();
+  const words = how === "on" ? t.inbox.unproven : how === "denied" ? t.inbox.pushDenied : how === "unsupported" && !iphone ? t.inbox.pushNone : t.inbox.pushOff;
+  const label = how === "on" ? t.enrol.sendTest : how === "denied" || how === "unsupported" ? t.inbox.howTo : t.inbox.turnOn;
+  return h("div", { class: "said bad row" }, h("span", { class: "grow" }, words), h("button", { type: "button", onclick: () => go("/on-duty") }, label));
+}
+
+/** One button for a storm. @param {import("../lib/live.js").Live} live */
+function all(live) {
+  const ringing = (live.waiting?.incidents ?? []).filter(({ state }) => state === "triggered").length;
+  if (ringing < 2) return null;
+  return h("div", { class: "choices" }, button(t.inbox.takeAll(ringing), async () => {
+    await call("POST", "/v1/me/acknowledge-all", {});
+    await live.refresh();
+  }, { class: "take" }));
+}
+
+/** @param {import("../lib/live.js").Live} live @param {string} me @returns {Element[]} */
+function items({ waiting, online, problem }, me) {
+  if (!waiting) return online && problem === "" ? [h("p", { class: "quiet" }, t.busy)] : [];
+  const found = ordered(waiting).map((item) => {
+    if (item.kind === "incident") return incident(item.one, me);
+    if (item.kind === "approval") return approval(item.one);
+    return item.kind === "act" ? act(item.one) : device(item.one);
+  });
   return found.length > 0 ? found : [empty(t.inbox.empty, t.inbox.emptyMore)];
 }
 
@@ -43,25 +66,19 @@ function items({ waiting }) {
 const item = (href, kind, title, badge, from, at) =>
   h("a", { href, class: `card item ${kind}` }, h("header", {}, h("h2", {}, visible(title)), badge), h("p", { class: "quiet small" }, visible(from), " · ", time(at)));
 
-/** @param {import("../lib/api.js").Incident} one */
-function incident(one) {
-  const has = one.acted?.by?.name ?? one.acted?.integration ?? "";
-  const [kind, badge] =
-    one.state === "acknowledged"
-      ? ["held", mark(one.snoozed ? t.inbox.snoozed : t.inbox.held(has))]
-      : one.urgency === "low"
-        ? ["", mark(t.inbox.low)]
-        : ["ringing", mark(t.inbox.rings(one.rings), "ringing")];
-  return item(`/i/${one.ref}`, kind, one.title, badge, [one.ref, one.service].filter(Boolean).join(" · "), one.created_at);
+/** @param {import("../lib/api.js").Incident} one @param {string} me */
+export function incident(one, me) {
+  const kind = one.state === "acknowledged" ? "held" : one.state === "triggered" && one.urgency === "high" ? "ringing" : "";
+  return item(`/i/${one.ref}`, kind, one.title, state(one, me), [one.ref, one.service, one.team].filter(Boolean).join(" · "), one.created_at);
 }
 
 /** @param {import("../lib/api.js").Approval} one */
 function approval(one) {
   const ring = document.createElement("po-ring");
   ring.setAttribute("from", one.created_at);
-  ring.setAttribute("until", one.answer_by);
-  const from = t.inbox.from(one.requester.name, one.bot.name);
-  return item(`/a/${one.id}`, "waiting", one.display.title, ring, from, one.created_at);
+  ring.setAttribute("until", one.break_glass?.until ?? one.answer_by);
+  const from = [t.inbox.from(one.requester.name, one.bot.name), one.tag, one.break_glass ? t.approval.breakGlass : "", one.folded_into ? t.inbox.alike : ""];
+  return item(`/a/${one.id}`, one.break_glass ? "ringing" : "waiting", one.display.title, ring, from.filter(Boolean).join(" · "), one.created_at);
 }
 
 /** @param {import("../lib/api.js").Act} one */
@@ -72,4 +89,4 @@ export const actTitle = (one) => /** @type {Record<string, string>} */ (t.act.ki
 
 /** @param {import("../lib/api.js").Device} one */
 const device = (one) =>
-  item("/devices", "waiting", one.name, mark(t.inbox.device, "waiting"), one.platform, /** @type {string} */ (one.expires_at));
+  item("/devices", "waiting", one.name, mark(t.inbox.device, "waiting"), t.me.platforms[one.platform] ?? one.platform, one.enrolled_at ?? "");

@@ -1,154 +1,170 @@
 // A page: what is wrong, who has it, and what can be done.
 
 import { fill, h } from "../lib/dom.js";
+import { kept } from "../lib/db.js";
 import { random } from "../lib/bytes.js";
-import { Problem, call } from "../lib/session.js";
+import { farthest, undoable } from "../lib/incidents.js";
+import { look } from "../lib/seen.js";
+import { Problem, Unreachable, call } from "../lib/session.js";
 import { visible } from "../lib/visible.js";
 import { ago, t } from "../lib/words.js";
-import { button, field, mark, said, stranger, time, why } from "../parts/bits.js";
+import { button, mark, stranger, time } from "../parts/bits.js";
+import { actions } from "./incident_acts.js";
 
 /** @typedef {import("../lib/api.js").Incident} Incident */
+/** @typedef {import("../lib/api.js").Line} Line */
+/** @typedef {import("../lib/api.js").Delivery} Delivery */
 /** @typedef {import("../app.js").Context} Context */
-/** @typedef {{ at: string, kind: string, text: string }} Told */
+/** @typedef {(verb: string, more?: Record<string, unknown>) => Promise<void>} Act */
 
-/** How long one can put a page off, minutes. */
-const SNOOZES = [15, 30, 60, 120, 240, 480];
+/** How many pages of a timeline are read: two thousand lines. */
+const PAGES = 4;
 
 /** @param {Context} context @param {{ ref: string }} params @returns {Promise<import("../app.js").Screen>} */
 export async function incident(context, { ref }) {
   const path = `/v1/incidents/${encodeURIComponent(ref)}`;
-  const body = h("div", { class: "list" });
-  const fetched = () => Promise.all([call("GET", path), call("GET", `${path}/timeline`)]);
-  let [one, { lines }] = await fetched();
-  const show = () => fill(body, ...card(context, one, lines, act));
-  /** @param {string} verb @param {Record<string, unknown>} more */
+  const [head, box, rest] = [h("div", { class: "list" }), h("div", { class: "list" }), h("div", { class: "list wide" })];
+  /** @type {{ one: Incident, lines: Line[], deliveries: Delivery[], since?: string }} */
+  let known = await everything(path, ref);
+  /** A form is open: it is not taken from under somebody's fingers. */
+  let asking = false;
+  let drawn = "";
+  const show = () => {
+    const now = JSON.stringify(known);
+    if (now === drawn) return;
+    drawn = now;
+    const { one, lines, deliveries } = known;
+    fill(head, summary(one, context.me.user.id), notMe(context, one, lines, act));
+    fill(rest, one.details ? stranger(t.incident.details, one.details) : null, links(one), responders(one, deliveries), steps(one), timeline(lines));
+    if (!asking) fill(box, ...actions(one, { act, asking: (is) => (asking = is) }));
+  };
+  /** @type {Act} */
   const act = async (verb, more = {}) => {
     // One key for one tap: a lost reply is asked for again, and nothing is done twice.
     const once = random(16);
     const say = () => call("POST", `${path}/${verb}`, more, { once });
     await say().catch((failure) => (failure instanceof Problem ? Promise.reject(failure) : say()));
-    [one, { lines }] = await fetched();
+    asking = false;
+    drawn = "";
+    known = await everything(path, ref);
     show();
     void context.live.refresh();
   };
   show();
   return {
-    title: one.ref,
+    title: known.one.ref,
     back: "/",
-    body: [body],
+    since: known.since,
+    body: [head, box, rest],
     happened: async (event) => {
-      if (event.subject !== one.id && event.data?.incident !== one.id) return;
-      [one, { lines }] = await fetched();
+      if (event.subject !== known.one.id && event.data?.incident !== known.one.id) return;
+      known = await everything(path, ref);
       show();
     },
   };
 }
 
-/** @param {Context} context @param {Incident} one @param {Told[]} timeline @param {(verb: string, more?: Record<string, unknown>) => Promise<void>} act */
-function card(context, one, timeline, act) {
-  return [
-    h("article", { class: "card" },
-      h("header", {}, h("h1", {}, visible(one.title)), state(one)),
-      h("p", { class: "quiet" }, [one.service, one.team].filter(Boolean).join(" · "), one.service || one.team ? " · " : null, time(one.created_at),
-        (one.reports ?? 0) > 1 ? ` · ${t.incident.reported(/** @type {number} */ (one.reports))}` : null),
-      standing(one)),
-    actions(context, one, act),
-    one.details ? stranger(t.incident.details, one.details) : null,
-    links(one),
-    steps(one),
-    h("section", { class: "list" }, h("h2", {}, t.incident.timeline), h("ol", { class: "timeline" }, timeline.map(told))),
-  ].filter((part) => part !== null);
+/** @param {string} path @param {string} ref @returns {Promise<{ one: Incident, lines: Line[], deliveries: Delivery[], since?: string }>} */
+async function everything(path, ref) {
+  try {
+    const [one, told, { value }] = await Promise.all([look(path), look(`${path}/timeline?limit=500`), look(`${path}/deliveries`)]);
+    const lines = [...told.value.lines];
+    for (let page = 1, next = told.value.next; next && !one.since && page < PAGES; page += 1) {
+      const more = await call("GET", `${path}/timeline?limit=500&cursor=${next}`);
+      lines.push(...more.lines);
+      next = more.next;
+    }
+    return { one: one.value, lines, deliveries: value.deliveries, ...(one.since && { since: one.since }) };
+  } catch (failure) {
+    // What was known of it when it rang.
+    const waiting = failure instanceof Unreachable ? await kept("waiting") : undefined;
+    const one = waiting?.incidents.find((/** @type {Incident} */ known) => known.ref === ref.toUpperCase());
+    if (!one) throw failure;
+    return { one, lines: [], deliveries: [], since: waiting.at };
+  }
 }
 
-/** @param {Incident} one */
-function state(one) {
-  if (one.state === "triggered") return mark(t.inbox.rings(one.rings), "ringing");
+/** @param {Incident} one @param {string} me */
+function summary(one, me) {
+  const from = [one.service, one.team].filter((part) => part !== undefined).join(" · ");
+  return h("article", { class: "card" },
+    h("p", {}, state(one, me)),
+    h("h2", { class: "title", tabindex: "0" }, visible(one.title)),
+    h("p", { class: "quiet" }, from === "" ? null : `${from} · `, t.incident.began, " ", time(one.created_at),
+      one.reports > 1 ? ` · ${t.incident.reported(one.reports)}` : null, one.urgency === "low" ? ` · ${t.inbox.low}` : null),
+    standing(one),
+    one.merged_into ? h("a", { class: "button", href: `/i/${one.merged_into}` }, t.incident.goesOn(one.merged_into)) : null,
+    one.labels && Object.keys(one.labels).length > 0
+      ? h("p", { class: "row" }, Object.entries(one.labels).map(([name, value]) => h("span", { class: "mark" }, visible(`${name} ${value}`)))) : null);
+}
+
+/** Who has it. @param {Incident} one */
+export const holder = (one) => one.acted?.by?.name ?? one.acted?.integration ?? "";
+
+/** @param {Incident} one @param {string} me */
+export function state(one, me) {
+  if (one.state === "triggered") return one.urgency === "low" ? mark(t.inbox.low) : mark(t.inbox.rings(one.rings), "ringing");
   if (one.state === "resolved") return mark(t.inbox.resolved, "good");
-  return mark(one.snoozed ? t.inbox.snoozed : t.inbox.held(one.acted?.by?.name ?? one.acted?.integration ?? ""), "waiting");
+  return mark(one.snoozed ? t.inbox.snoozed : one.acted?.by?.id === me ? t.incident.yours : t.inbox.held(holder(one)), "waiting");
 }
 
 /** @param {Incident} one */
 function standing(one) {
-  const who = one.acted?.by?.name ?? one.acted?.integration ?? "";
-  const via = one.acted?.via?.name ?? "";
-  if (one.state === "resolved") return h("p", {}, t.incident.resolvedBy(who, via), " ", time(/** @type {string} */ (one.acted?.at)));
-  return h("div", { class: "small quiet" },
-    one.state === "acknowledged" ? h("p", {}, t.incident.ackedBy(who, via)) : null,
-    one.rings_at ? h("p", {}, t.incident.nextRing(ago(one.rings_at))) : null);
+  const [who, via] = [holder(one), one.acted?.via?.name ?? ""];
+  const at = one.acted ? time(one.acted.at) : null;
+  if (one.state === "resolved") return h("p", {}, t.incident.resolvedBy(who, via), " ", at);
+  return h("div", {},
+    one.state === "acknowledged" ? h("p", {}, one.snoozed ? t.incident.snoozedBy(who, via) : t.incident.ackedBy(who, via), " ", at) : h("p", {}, t.incident.nobody),
+    one.rings_at ? h("p", { class: "small quiet" }, t.incident.nextRing(ago(one.rings_at))) : null);
 }
 
-/** @param {Context} context @param {Incident} one @param {(verb: string, more?: Record<string, unknown>) => Promise<void>} act */
-function actions(context, one, act) {
-  const box = h("div", { class: "list dock" });
-  const problems = h("div");
-  const failed = (/** @type {unknown} */ failure) => void fill(problems, said(why(failure), "bad"));
-  const does = (/** @type {string} */ label, /** @type {string} */ verb, kind = "") => button(label, () => act(verb), { class: kind, failed });
-  const asks = (/** @type {string} */ label, /** @type {() => Element} */ form) =>
-    h("button", { type: "button", onclick: () => void fill(box, problems, form()) }, label);
+/** What a bot did last in my name, and how to undo it. @param {Context} context @param {Incident} one @param {Line[]} lines @param {Act} act */
+function notMe(context, one, lines, act) {
   const mine = one.acted?.by?.id === context.me.user.id && one.acted?.via;
-  const main = () =>
-    fill(box, problems, h("div", { class: "choices" },
-      one.state === "triggered" ? does(t.incident.take, "acknowledge", "take") : null,
-      mine ? does(t.incident.notMe, "not-me", "refuse") : null,
-      one.state === "resolved" ? does(t.incident.reopen, "reopen") : does(t.incident.resolve, "resolve", one.state === "acknowledged" ? "main" : ""),
-      one.state === "resolved" ? null : asks(t.incident.escalate, () => handing("escalate", t.incident.escalate, t.incident.to, true)),
-      one.state === "resolved" ? null : asks(t.incident.snooze, snooze),
-      asks(t.incident.note, note),
-      one.state === "resolved" ? null : asks(t.incident.reassign, () => handing("reassign", t.incident.reassign, t.incident.to, false))));
-  const cancel = () => h("button", { type: "button", onclick: () => void main() }, t.incident.cancel);
-
-  /** @param {string} label @param {Element[]} fields @param {() => [string, Record<string, unknown>]} read */
-  const form = (label, fields, read) => {
-    const send = h("button", { type: "submit", class: "main" }, label);
-    const element = h("form", {}, ...fields, h("div", { class: "choices" }, send, cancel()));
-    element.addEventListener("submit", async (event) => {
-      event.preventDefault();
-      send.setAttribute("aria-busy", "true");
-      try {
-        await act(...read());
-      } catch (failure) {
-        failed(failure);
-      }
-      send.removeAttribute("aria-busy");
-    });
-    return element;
-  };
-  /** @param {string} verb @param {string} label @param {string} question @param {boolean} optional */
-  const handing = (verb, label, question, optional) => {
-    const to = h("input", { name: "to", placeholder: t.incident.toExample, autocapitalize: "none", autocomplete: "off", required: !optional });
-    const message = h("textarea", { name: "message", maxlength: "1000" });
-    return form(label, [field(question, to), field(t.incident.message, message, t.approval.optional)], () => {
-      const named = to.value.split(",").map((one) => one.trim()).filter((one) => one !== "");
-      return [verb, { ...(named.length > 0 && { to: named }), ...(message.value.trim() && { message: message.value.trim() }) }];
-    });
-  };
-  const snooze = () =>
-    h("div", { class: "list" }, h("h3", {}, t.incident.snoozeFor),
-      h("div", { class: "choices" }, SNOOZES.map((minutes) => button(t.incident.minutes(minutes), () => act("snooze", { for_seconds: minutes * 60 }), { failed }))), cancel());
-  const note = () => {
-    const text = h("textarea", { name: "text", maxlength: "10000", required: true });
-    return form(t.incident.send, [field(t.incident.noteText, text)], () => ["notes", { text: text.value }]);
-  };
-  return main();
+  const line = undoable(lines, context.me.user.id);
+  if (!mine && !line) return null;
+  const problems = h("div");
+  const said_ = line ? visible(line.text) : t.incident.inYourName(one.acted?.via?.name ?? "");
+  return h("section", { class: "said row" }, h("p", { class: "grow told", tabindex: "0" }, said_, " ", h("span", { class: "quiet" }, t.incident.wasItYou)),
+    button(t.incident.notMe, () => act("not-me"), { class: "refuse" }), problems);
 }
 
 /** @param {Incident} one */
 function links(one) {
-  if (one.links.length === 0) return null;
   const safe = one.links.filter((link) => /^https?:\/\//i.test(link));
+  if (safe.length === 0) return null;
   return h("section", { class: "list" }, h("h2", {}, t.incident.links),
     h("ul", { class: "rows" }, safe.map((link) => h("li", {}, h("a", { href: link, rel: "noreferrer noopener", target: "_blank" }, visible(link))))));
 }
 
-/** @param {Incident} one */
-function steps(one) {
-  const name = (/** @type {Incident["steps"][number]["targets"][number]} */ target) => target.user?.name ?? target.team ?? target.schedule ?? "";
-  return h("section", { class: "list" }, h("h2", {}, t.incident.who),
-    h("ol", { class: "steps" }, one.steps.map((step, at) =>
-      h("li", { "aria-current": one.step === at && one.state === "triggered" ? "step" : undefined },
-        h("div", {}, at === one.steps.length - 1 ? t.incident.lastStep : step.targets.map(name).join(", "),
-          step.escalate_after_seconds ? h("span", { class: "quiet" }, ` ${t.incident.after(step.escalate_after_seconds)}`) : null)))));
+/** Who was rung, and what their phones said. @param {Incident} one @param {Delivery[]} deliveries */
+function responders(one, deliveries) {
+  if (one.responders.length === 0) return null;
+  const row = (/** @type {import("../lib/api.js").Person} */ person) => {
+    const came = farthest(deliveries, person.id);
+    const words = came ? t.incident.came[came.state] : undefined;
+    return h("li", {}, h("div", { class: "row" }, h("span", { class: "grow" }, person.name),
+      words && came ? h("span", { class: "small quiet" }, words(came.device?.name ?? t.incident.byMail), " ", time(came.at)) : null));
+  };
+  return h("section", { class: "list" }, h("h2", {}, t.incident.responders), h("ul", { class: "rows" }, one.responders.map(row)));
 }
 
-/** @param {Told} entry */
-const told = (entry) => h("li", {}, h("p", {}, visible(entry.text)), h("p", { class: "quiet small" }, time(entry.at)));
+/** @param {Incident} one */
+function steps(one) {
+  const name = (/** @type {Incident["steps"][number]["targets"][number]} */ target) => target.user?.name ?? (target.team ? t.incident.team(target.team) : t.incident.schedule(target.schedule ?? ""));
+  return h("details", { open: one.state === "triggered" }, h("summary", {}, t.incident.who),
+    h("ol", { class: "steps" }, one.steps.map((step, at) => {
+      const now = one.step === at && one.state === "triggered";
+      const names = step.targets.map(name).join(", ");
+      const last = at === one.steps.length - 1;
+      return h("li", { "aria-current": now ? "step" : undefined },
+        h("div", {}, last ? [t.incident.lastStep, names === "" ? "" : ` (${names})`].join("") : names, now ? [" ", mark(t.incident.now, "ringing")] : null,
+          step.escalate_after_seconds ? h("span", { class: "quiet" }, ` ${t.incident.after(step.escalate_after_seconds)}`) : null));
+    })));
+}
+
+/** The newest first: what one wants to know is what happened last. @param {Line[]} lines */
+const timeline = (lines) =>
+  lines.length === 0 ? null
+    : h("section", { class: "list" }, h("h2", {}, t.incident.timeline),
+        h("ol", { class: "timeline" }, lines.toReversed().map((line) => h("li", {}, h("p", {}, visible(line.text)), h("p", { class: "quiet small" }, time(line.at))))));

@@ -1,151 +1,95 @@
-// What is mine: devices, passkeys, ringing, chat, and how this app looks.
+// What is mine: whether I am rung, devices, passkeys, chat, absences, and how this app looks.
 
-import { checkConfirmation, checkGuard } from "../lib/statement.js";
 import { fill, h } from "../lib/dom.js";
 import { keep } from "../lib/db.js";
-import { signed } from "../lib/keys.js";
-import { make, use } from "../lib/passkey.js";
-import { standing } from "../lib/push.js";
+import { lastPush, standing, turnOff } from "../lib/push.js";
+import { lookAll } from "../lib/seen.js";
 import { Problem, call, forgetMe } from "../lib/session.js";
-import { ago, t } from "../lib/words.js";
+import { ago, t, when } from "../lib/words.js";
+import { inWords } from "../lib/rules.js";
 import { visible } from "../lib/visible.js";
-import { button, field, mark, said, why } from "../parts/bits.js";
+import { button, field, form, said } from "../parts/bits.js";
+import { linking, oneIdentity } from "./chat.js";
+import { addPasskey, another, lost, oneDevice, onePasskey } from "./devices.js";
 
 /** @typedef {import("../app.js").Context} Context */
 /** @typedef {import("../lib/api.js").Device} Device */
+/** @typedef {{ user: import("../lib/api.js").User, device: Device, ready: boolean, heard_at?: string, teams: string[], away?: Away }} Me */
+/** @typedef {{ from: string, until: string, delegate?: import("../lib/api.js").Person }} Away */
 
 /** @param {Context} context @returns {Promise<import("../app.js").Screen>} */
 export async function mine(context) {
-  const body = h("div", { class: "list" });
+  const body = h("div", { class: "list wide" });
   const draw = async () => {
-    const [who, { devices }, { passkeys }, chat] = await Promise.all([
-      call("GET", "/v1/me"), call("GET", "/v1/devices"), call("GET", "/v1/passkeys"), call("GET", "/v1/chat-identities"),
-    ]);
+    const { values, since } = await lookAll("/v1/me", "/v1/devices", "/v1/passkeys", "/v1/chat-identities", "/v1/me/paging-rules");
+    const [who, { devices }, { passkeys }, chat, rules] = values;
     const again = () => void draw();
+    const addKey = async () => { await addPasskey(context); again(); };
+    const waiting = (/** @type {Device} */ { state }) => state === "waiting";
+    const rows = (/** @type {Device[]} */ some) => some.map((device) => oneDevice(context, device, again));
     fill(body,
-      h("section", { class: "card" }, h("h2", {}, who.user.name), h("p", { class: "quiet" }, `@${who.user.handle}`)),
-      await ringing(context),
-      section(t.me.devices, devices.map((/** @type {Device} */ device) => oneDevice(context, device, again)), another(context)),
-      section(t.me.passkeys, passkeys.map((/** @type {import("../lib/api.js").Passkey} */ key) => onePasskey(key, again)),
-        button(t.enrol.makePasskey, async () => { await addPasskey(context); again(); })),
-      section(t.me.chat, chat.chat_identities.map((/** @type {any} */ one) => oneChat(one, again)), link(again)),
+      // Somebody stands there with it in their hand.
+      devices.some(waiting) ? section(t.inbox.device, rows(devices.filter(waiting))) : null,
+      h("section", { class: "card" }, h("h2", {}, visible(who.user.name)), h("p", { class: "quiet" }, [`@${who.user.handle}`, ...who.teams].join(" · "))),
+      await ringing(context, who),
+      section(t.me.paged, [h("div", {}, ...inWords(rules, t.rules.words).map((line) => h("p", {}, line)))], h("a", { class: "button", href: "/me/rules" }, t.me.changeRules)),
+      section(t.me.devices, rows(devices.filter((/** @type {Device} */ one) => !waiting(one))), another(context), lost()),
+      section(t.me.passkeys, passkeys.map((/** @type {import("../lib/api.js").Passkey} */ key) => onePasskey(key, again)), button(t.enrol.makePasskey, addKey)),
+      section(t.me.chat, chat.chat_identities.map((/** @type {import("./chat.js").ChatIdentity} */ one) => oneIdentity(one, again)), linking(again)),
+      away(context, who.away, again),
       email(who.user.email ?? ""),
       appearance(),
       leave(context));
+    return since;
   };
-  await draw();
-  return { title: t.me.title, tab: "me", body: [body], happened: async (event) => (/^(device|passkey)\./.test(event.kind) ? draw() : undefined) };
+  const since = await draw();
+  return { title: t.me.title, tab: "me", since, body: [body], happened: async (event) => void (/^(device\.|passkey\.|chat_identity\.|user\.)/.test(event.kind) && !typing(body) ? await draw() : undefined) };
 }
+
+/** Whether somebody is in the middle of a word, which is not taken from under their fingers. @param {Element} within */
+const typing = (within) => document.activeElement instanceof HTMLElement && within.contains(document.activeElement) && document.activeElement.matches("input, textarea, select");
 
 /** @param {string} title @param {Element[]} rows @param {...Element} more */
 const section = (title, rows, ...more) => h("section", { class: "list" }, h("h2", {}, title), rows.length > 0 ? h("div", { class: "rows" }, rows) : null, ...more);
 
-/** @param {Context} context */
-async function ringing({ go }) {
-  const on = (await standing()) === "on";
+/** Whether this phone rings, and what proves it. @param {Context} context @param {Me} who */
+async function ringing({ go }, who) {
+  const [how, came] = [await standing(), await lastPush()];
+  const on = how === "on";
   const result = h("div", { "aria-live": "polite" });
   const test = button(t.me.test, async () => fill(result, said(t.me.tested((await call("POST", "/v1/me/test-page", {})).devices), "good")));
-  return section(t.me.ringing, [], said(on ? t.me.rings : t.me.noPush, on ? "good" : "bad"),
-    on ? test : h("button", { type: "button", class: "main", onclick: () => go("/on-duty") }, t.inbox.turnOn), result);
+  const turnOn = h("button", { type: "button", class: "main", onclick: () => go("/on-duty") }, how === "denied" ? t.inbox.howTo : t.inbox.turnOn);
+  return section(t.me.ringing, [],
+    said(!on ? (how === "denied" ? t.inbox.pushDenied : t.me.noPush) : came ? t.me.ringsSince(ago(came)) : t.me.ringsNever, on && came ? "good" : "bad"),
+    h("p", { class: "small quiet" }, who.heard_at ? (who.ready ? t.me.ready(ago(who.heard_at)) : t.me.notReady(ago(who.heard_at))) : t.me.neverHeard),
+    on ? test : turnOn, result);
 }
 
-/** @param {Context} context @param {Device} device @param {() => void} again */
-function oneDevice(context, device, again) {
-  if (device.state === "waiting") return waiting(context, device, again);
-  const self_ = device.id === context.me.device.id;
-  const revoke = async () => {
-    if (!confirm(t.me.revokeSure(device.name))) return;
-    await call("DELETE", `/v1/devices/${device.id}`);
+/** @param {Context} context @param {Away | undefined} now @param {() => void} again */
+function away({ go, live }, now, again) {
+  const back = async () => {
+    await call("DELETE", "/v1/me/away");
     again();
   };
-  return h("div", {}, h("div", { class: "row" },
-    h("div", { class: "grow" }, h("strong", {}, visible(device.name)), " ", self_ ? mark(t.me.thisDevice, "good") : null,
-      h("p", { class: "small quiet" }, `${device.platform} · ${device.last_used_at ? t.me.lastUsed(ago(device.last_used_at)) : t.me.neverUsed}`),
-      device.approves_from ? h("p", { class: "small" }, t.me.approvesFrom(ago(device.approves_from))) : null),
-    self_ ? null : button(t.me.revoke, revoke, { class: "refuse" })));
-}
-
-/** A further device: confirmed by the number that it shows, which nobody shows here. @param {Context} context @param {Device} device @param {() => void} again */
-function waiting(context, device, again) {
-  const number = h("input", { name: "match", inputmode: "numeric", pattern: "[0-9]{6}", maxlength: "6", class: "code", required: true, autocomplete: "off" });
-  const problems = h("div");
-  const form = h("form", {}, field(t.me.confirmNumber, number), problems,
-    h("div", { class: "choices" }, h("button", { type: "submit", class: "main" }, t.me.confirm),
-      button(t.me.reject, async () => { await call("POST", `/v1/devices/${device.id}/reject`, {}); again(); }, { class: "refuse" })));
-  form.addEventListener("submit", async (event) => {
-    event.preventDefault();
-    try {
-      await confirmDevice(context, device, number.value);
-      again();
-    } catch (failure) {
-      fill(problems, said(why(failure), "bad"));
-    }
-  });
-  return h("div", {}, h("strong", {}, visible(device.name), " ", mark(t.inbox.device, "waiting")), h("p", { class: "small quiet" }, device.platform), form);
-}
-
-/** @param {Context} context @param {Device} device @param {string} typed */
-async function confirmDevice({ me: self_ }, device, typed) {
-  const offered = await call("POST", `/v1/devices/${device.id}/challenge`, {});
-  await checkConfirmation(offered, { issuer: self_.issuer, user: self_.user.id, by: self_.device.id, device, typed });
-  const proof = offered.public_key
-    ? { credential: await use(offered.public_key) }
-    : { jws: await signed(self_.keys.privateKey, { typ: "phoneops-device-confirmation+jws" }, offered.statement) };
-  await call("POST", `/v1/devices/${device.id}/confirm`, { challenge: offered.challenge, match: typed, ...proof });
-}
-
-/** Makes a passkey, guarded by one that is there. @param {Context} context */
-export async function addPasskey({ me: self_ }) {
-  const { ceremony, public_key: options, guard } = await call("POST", "/v1/passkeys/challenge", {});
-  let guarded;
-  if (guard) {
-    await checkGuard(guard, { issuer: self_.issuer, user: self_.user.id, device: self_.device.id, ceremony });
-    guarded = await use(guard.public_key);
-  }
-  const credential = await make(options);
-  await call("POST", "/v1/passkeys", { ceremony, name: self_.device.name, credential, ...(guarded && { guard: guarded }) });
-}
-
-/** @param {import("../lib/api.js").Passkey} key @param {() => void} again */
-const onePasskey = (key, again) =>
-  h("div", {}, h("div", { class: "row" },
-    h("div", { class: "grow" }, h("strong", {}, visible(key.name)), h("p", { class: "small quiet" }, key.last_used_at ? t.me.lastUsed(ago(key.last_used_at)) : t.me.neverUsed)),
-    button(t.me.revoke, async () => {
-      if (!confirm(t.me.revokeSure(key.name))) return;
-      await call("DELETE", `/v1/passkeys/${key.id}`);
-      again();
-    }, { class: "refuse" })));
-
-/** @param {Context} context */
-function another({ me: { user } }) {
-  const result = h("div", { "aria-live": "polite" });
-  const code = async () => {
-    const made = await call("POST", "/v1/enrollments", { user: `@${user.handle}` });
-    fill(result, h("div", { class: "card" }, h("p", {}, t.me.addHint), h("p", { class: "match" }, made.code), h("p", { class: "small mono" }, made.link)));
+  const time = () => h("input", { type: "datetime-local", required: true });
+  const [until, from, delegate] = [time(), time(), h("input", { name: "delegate", placeholder: "@ys", autocapitalize: "none", autocomplete: "off" })];
+  from.required = false;
+  until.name = "until";
+  from.name = "from";
+  const go_ = async () => {
+    const begins = from.value === "" ? {} : { from: new Date(from.value).toISOString() };
+    const who = delegate.value.trim() === "" ? {} : { delegate: delegate.value.trim() };
+    const made = await call("PUT", "/v1/me/away", { ...begins, until: new Date(until.value).toISOString(), ...who });
+    if (!("change" in made)) return again();
+    // Giving somebody one's own weight takes one's passkey.
+    await live.refresh();
+    go(`/acts/${made.id}`);
   };
-  return h("div", { class: "list" }, button(t.me.add, code), result);
-}
-
-/** @param {any} one @param {() => void} again */
-const oneChat = (one, again) =>
-  h("div", {}, h("div", { class: "row" }, h("div", { class: "grow" }, h("strong", {}, visible(one.name ?? one.user)), h("p", { class: "small quiet" }, `${one.platform} · ${visible(one.workspace)}`)),
-    button(t.me.unlink, async () => { await call("DELETE", `/v1/chat-identities/${one.id}`); again(); }, { class: "refuse" })));
-
-/** @param {() => void} again */
-function link(again) {
-  const code = h("input", { name: "code", class: "code", autocomplete: "off", autocapitalize: "characters", required: true, maxlength: "20" });
-  const result = h("div", { "aria-live": "polite" });
-  const form = h("form", { class: "card" }, field(t.me.chatCode, code), h("button", { type: "submit" }, t.me.link), result);
-  form.addEventListener("submit", async (event) => {
-    event.preventDefault();
-    try {
-      await call("POST", "/v1/chat-identities", { code: code.value });
-      again();
-    } catch (failure) {
-      fill(result, said(why(failure), "bad"));
-    }
-  });
-  return form;
+  return h("section", { class: "list" }, h("h2", {}, t.me.away),
+    now
+      ? h("div", { class: "card" }, h("p", {}, t.me.awayNow(when(now.from), when(now.until), now.delegate?.name ?? "")), button(t.me.back, back, { class: "main" }))
+      : h("details", {}, h("summary", {}, t.me.goAway),
+          form([field(t.me.awayUntil, until), field(t.me.awayFrom, from, t.optional), field(t.me.delegate, delegate, t.me.delegateHint)], t.me.save, go_, { class: "card" })));
 }
 
 /** @param {string} address */
@@ -157,7 +101,7 @@ function email(address) {
     await call("PUT", "/v1/me/email", { email: input.value.trim() === "" ? null : input.value.trim() });
     fill(result, said(t.me.saved, "good"));
   };
-  return h("section", { class: "card" }, field(t.me.email, input), button(t.me.save, save, { failed: (failure) => void fill(result, said(why(failure), "bad")) }), result);
+  return h("section", { class: "list" }, h("h2", {}, t.me.mail), form([field(t.me.email, input), result], t.me.save, save, { class: "card quietly" }));
 }
 
 function appearance() {
@@ -186,9 +130,10 @@ function leave({ me: self_ }) {
     } catch (failure) {
       if (!(failure instanceof Problem && failure.status === 401)) throw failure;
     }
+    // The server sends nothing any more; a browser that cannot be asked to forget the subscription keeps an empty one.
+    await turnOff().catch((failure) => console.warn(failure));
     await forgetMe();
     location.assign("/");
   };
-  return button(t.me.signOut, go, { class: "refuse" });
+  return h("section", { class: "list" }, button(t.me.signOut, go, { class: "refuse" }));
 }
-

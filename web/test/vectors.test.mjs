@@ -1,5 +1,7 @@
 // The vectors of `api-spec/vectors`, by the modules that the app signs with.
 
+import "./node18.mjs";
+
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { test } from "node:test";

@@ -183,6 +183,30 @@ impl Identity {
         found.ok_or_else(|| Refusal::NotFound(id.to_string()).into())
     }
 
+    /// Calls a device of the caller's something else.
+    ///
+    /// # Errors
+    /// When it is not theirs, or another than the calling one, which recovers its person.
+    pub async fn rename_device(&self, call: &Call, id: DeviceId, name: String) -> Result<Device, Error> {
+        let person = call.person()?;
+        let user = person.user.id;
+        if person.device.id != id {
+            // Whoever recovers a person must not make the others look like what they are not.
+            call.established()?;
+        }
+        let (now, parts, actor) = (self.clock.now(), self.parts(), call.actor(None));
+        let renamed = call.write(&self.store, now, move |tx| {
+            Box::pin(async move {
+                if !store::rename_device(tx, id, user, &name).await? {
+                    return Err(Refusal::NotFound(id.to_string()).into());
+                }
+                record(tx, &parts.journal, now, actor, "device.renamed", id, json!({"user": user, "name": name})).await
+            })
+        });
+        renamed.await?;
+        self.device_by_id(id).await
+    }
+
     /// Ends a device's trust: its sessions, its passkeys and its push end with it. One that waits is rejected. The owner may, on any
     /// device that may answer and on that very device, and an administrator.
     ///

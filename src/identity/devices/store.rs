@@ -103,6 +103,12 @@ pub(in crate::identity) async fn revoke_device(tx: &mut Tx<'_>, id: DeviceId, no
     Ok(rows == 1)
 }
 
+/// Whether there is such a device of theirs, in use.
+pub(in crate::identity) async fn rename_device(tx: &mut Tx<'_>, id: DeviceId, user: UserId, name: &str) -> Result<bool> {
+    let renamed = tx.query("update devices set name = $3 where id = $1 and user_id = $2 and revoked_at is null");
+    Ok(renamed.bind(id).bind(user).bind(name).execute().await? == 1)
+}
+
 // Enrolment codes.
 
 pub(in crate::identity) struct Enrollment {

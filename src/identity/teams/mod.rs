@@ -71,6 +71,15 @@ impl Identity {
         });
         Ok(teams.await?)
     }
+
+    /// The names of the caller's teams, in their order.
+    ///
+    /// # Errors
+    /// When the caller is not a person.
+    pub async fn own_teams(&self, call: &Call) -> Result<Vec<Handle>, Error> {
+        let user = call.person()?.user.id;
+        Ok(self.store.read(move |db| Box::pin(store::names_of(db, user))).await?)
+    }
 }
 
 /// The team of that name.

@@ -4,7 +4,7 @@ use super::Team;
 use crate::clock::Timestamp;
 use crate::db::{Db, Error, FromRow, Result, Row, Tx};
 use crate::id::{TeamId, UserId};
-use crate::identity::User;
+use crate::identity::{Handle, User};
 
 /// With what a person could answer now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,6 +65,11 @@ pub(super) async fn members(db: &mut Db<'_>, team: TeamId) -> Result<Vec<User>> 
 
 pub(super) async fn of(db: &mut Db<'_>, user: UserId) -> Result<Vec<TeamId>> {
     db.query("select team_id from team_members where user_id = $1 order by team_id").bind(user).all().await
+}
+
+pub(super) async fn names_of(db: &mut Db<'_>, user: UserId) -> Result<Vec<Handle>> {
+    let teams = db.query("select teams.* from teams join team_members on team_id = id where user_id = $1 order by name");
+    Ok(teams.bind(user).all::<Team>().await?.into_iter().map(|team| team.name).collect())
 }
 
 pub(super) async fn add(tx: &mut Tx<'_>, team: TeamId, user: UserId, now: Timestamp) -> Result<bool> {

@@ -1,0 +1,149 @@
+//! Pages: from the ring to whoever takes it.
+
+use serde_json::{Value, json};
+
+use crate::house::{Holder, House};
+use crate::world::{Bot, Person, World, seconds};
+
+const TITLE: &str = "All your apps are down";
+
+/// Somebody is paged while the app is closed: the reference, and the notification that is shown.
+async fn paged(house: &House, whom: &Holder, bot: &Bot) -> (String, Value) {
+    whom.leaves().await;
+    let body = json!({"title": TITLE, "to": [whom.handle], "details": "5xx at 40 % on the load balancer since 02:11",
+        "links": ["https://grafana.example/d/42"]});
+    let paged = bot.client.post("/v1/incidents", &body).await.expect("the page is taken").body;
+    let notification = whom.delivered(house).await;
+    assert_eq!(notification["title"], TITLE);
+    (paged["ref"].as_str().expect("a reference").to_owned(), notification)
+}
+
+/// The titles of what is shown of the subject of a notification.
+async fn shown(holder: &Holder, notification: &Value) -> Value {
+    let subject = &notification["data"]["subject"];
+    let titles = format!(
+        "registration.getNotifications().then((all) => all.filter((one) => one.data.subject === {subject}).map((one) => one.title))"
+    );
+    holder.page.eval_worker(&titles).await
+}
+
+/// Whatever else rang: that it rings is told elsewhere.
+async fn ignores_what_rings(person: &Person, world: &World) {
+    world.settle().await;
+    while person.phone.next_push(seconds(0)).await.expect("the push service answers").is_some() {}
+}
+
+pub(crate) async fn a_page_is_acknowledged_with_one_more_tap(house: &House) -> Vec<Holder> {
+    let yannick = house.person("yannick", "Yannick Schutz").await;
+    let heimdall = house.world.bot("heimdall").await;
+    let (reference, notification) = paged(house, &yannick, &heimdall).await;
+    assert_eq!(notification["actions"], json!(["acknowledge"]));
+    yannick.follow(&notification).await;
+    yannick.page.sees(TITLE).await;
+    yannick.page.tap("Acknowledge").await;
+    yannick.page.sees("You have it").await;
+    assert_eq!(yannick.page.taps(), 1, "one tap after the notification's");
+    let incident = heimdall.incident(&reference).await;
+    assert_eq!((&incident["state"], &incident["acted"]["by"]["handle"]), (&json!("acknowledged"), &json!("yannick")));
+    let deliveries = format!("/v1/incidents/{reference}/deliveries");
+    let deliveries = heimdall.client.get(&deliveries).await.expect("the deliveries").body;
+    assert_eq!(deliveries["deliveries"][0]["state"], "opened", "the worker said how far it came: {deliveries}");
+    yannick.look("page-acknowledged").await;
+    vec![yannick]
+}
+
+pub(crate) async fn a_page_is_acknowledged_on_its_notification(house: &House) -> Vec<Holder> {
+    let yannick = house.person("yannick", "Yannick Schutz").await;
+    let heimdall = house.world.bot("heimdall").await;
+    let (reference, notification) = paged(house, &yannick, &heimdall).await;
+    let opened = yannick.taps_notification(&notification, "acknowledge").await;
+    assert_eq!(opened, Vec::<String>::new(), "nothing needs to be opened");
+    let incident = heimdall.incident(&reference).await;
+    assert_eq!((&incident["state"], &incident["acted"]["by"]["handle"]), (&json!("acknowledged"), &json!("yannick")));
+    assert_eq!(shown(&yannick, &notification).await, json!(["You have it"]), "it says so where the page stood");
+
+    // What cannot be acknowledged any more stands there again, and says why.
+    let (reference, notification) = paged(house, &yannick, &heimdall).await;
+    let act = json!({"actor": yannick.handle});
+    heimdall.client.post(&format!("/v1/incidents/{reference}/resolve"), &act).await.expect("it is resolved");
+    yannick.page.pardon(&format!("/v1/incidents/{reference}/acknowledge"));
+    assert_eq!(yannick.taps_notification(&notification, "acknowledge").await, Vec::<String>::new());
+    assert_eq!(shown(&yannick, &notification).await, json!([TITLE]), "never a tap that did nothing");
+    yannick.page.open(&house.address(&format!("/i/{reference}"))).await;
+    yannick.page.sees("Resolved by").await;
+    vec![yannick]
+}
+
+pub(crate) async fn a_page_that_somebody_else_takes_says_so(house: &House) -> Vec<Holder> {
+    let yannick = house.person("yannick", "Yannick Schutz").await;
+    let ys = house.world.person("ys", "Ys Example").await;
+    let heimdall = house.world.bot("heimdall").await;
+    let body = json!({"title": TITLE, "to": [yannick.handle, ys.handle]});
+    let paged = heimdall.client.post("/v1/incidents", &body).await.expect("the page is taken").body;
+    let reference = paged["ref"].as_str().expect("a reference");
+    let notification = yannick.delivered(house).await;
+    ys.expect_push(&house.world, TITLE).await;
+    // The app is open: it goes there by itself.
+    yannick.follow(&notification).await;
+    yannick.page.sees("Ringing").await;
+    yannick.look("page").await;
+    ys.phone.acknowledge(reference).await.expect("it is acknowledged");
+    yannick.page.sees("Ys Example has it").await;
+    let answered = yannick.delivered(house).await;
+    assert_eq!((&answered["title"], &answered["silent"]), (&json!("Acknowledged by Ys Example"), &json!(true)));
+    assert_eq!(shown(&yannick, &notification).await, json!(["Acknowledged by Ys Example"]), "it takes the place of the page");
+
+    // A bot acts in their name: they are asked whether that was them.
+    let act = json!({"actor": yannick.handle});
+    heimdall.client.post(&format!("/v1/incidents/{reference}/resolve"), &act).await.expect("it is resolved");
+    yannick.page.tap("That was not me").await;
+    yannick.page.sees_no_more("That was not me").await;
+    assert_eq!(heimdall.incident(reference).await["state"], "triggered", "it is open again");
+    ignores_what_rings(&ys, &house.world).await;
+    vec![yannick]
+}
+
+pub(crate) async fn a_page_is_handed_on_put_off_noted_and_resolved(house: &House) -> Vec<Holder> {
+    let yannick = house.person("yannick", "Yannick Schutz").await;
+    let ys = house.world.person("ys", "Ys Example").await;
+    let heimdall = house.world.bot("heimdall").await;
+    let (reference, notification) = paged(house, &yannick, &heimdall).await;
+    yannick.page.open(&house.address("/")).await;
+    yannick.page.sees(TITLE).await;
+    yannick.look("inbox").await;
+    yannick.follow(&notification).await;
+    yannick.page.sees("5xx at 40 %").await;
+
+    yannick.page.tap("Escalate").await;
+    yannick.page.write("to", "@ys").await;
+    yannick.page.write("message", "I am on a train").await;
+    yannick.look("page-escalate").await;
+    yannick.page.tap("Escalate").await;
+    yannick.page.sees("I am on a train").await;
+    yannick.page.sees("Yannick Schutz escalated it to Ys Example").await;
+    let push = ys.expect_push(&house.world, TITLE).await;
+    assert!(push.body().contains("hands it to you: I am on a train"), "{}", push.body());
+
+    yannick.page.tap("Note").await;
+    yannick.page.write("text", "The database is down, not the apps").await;
+    yannick.look("page-note").await;
+    yannick.page.tap("Send").await;
+    yannick.page.sees("The database is down, not the apps").await;
+
+    yannick.page.tap("Snooze").await;
+    yannick.look("page-snooze").await;
+    yannick.page.tap("1 hour").await;
+    yannick.page.sees("Snoozed").await;
+    assert_eq!(heimdall.incident(&reference).await["snoozed"], true);
+
+    yannick.page.tap("Reassign").await;
+    yannick.page.write("to", "@ys").await;
+    yannick.page.tap("Reassign").await;
+    yannick.page.sees("Yannick Schutz handed it to Ys Example").await;
+    yannick.page.tap("Resolve").await;
+    yannick.page.sees("Resolved by Yannick Schutz").await;
+    assert_eq!(heimdall.incident(&reference).await["state"], "resolved");
+    yannick.look("page-resolved").await;
+    ignores_what_rings(&ys, &house.world).await;
+    vec![yannick]
+}
