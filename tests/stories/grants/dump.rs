@@ -10,7 +10,7 @@ use phoneops::secret::Secret;
 use phoneops::server::{Error, Server, void_dump};
 use serde_json::json;
 
-use crate::support::{TestDb, run};
+use crate::support::{TestDb, run, run_empty};
 use crate::world::{World, deploy};
 
 #[test]
@@ -30,7 +30,7 @@ fn a_clone_is_noticed() {
 
 #[test]
 fn no_privilege_is_needed() {
-    run(Engine::Pg, served_as_a_plain_role);
+    run_empty(Engine::Pg, served_as_a_plain_role);
 }
 
 fn tool(name: &str, arguments: &[&str]) {
@@ -94,13 +94,13 @@ async fn restored_into_another_database(db: TestDb) {
     let dump = data.path().join("dump");
     let file = dump.display().to_string();
     tool("pg_dump", &["--format=custom", "--file", &file, &db.url().unwrap()]);
-    let other = TestDb::create(Engine::Pg).await;
+    let other = TestDb::empty(Engine::Pg).await;
     tool("pg_restore", &["--exit-on-error", "--dbname", &other.url().unwrap(), &file]);
     let restored = config(&other, data.path());
     starts_once_it_is_safe(&other, &restored).await;
     // A dump of a restored database is no different.
     tool("pg_dump", &["--format=custom", "--file", &file, &other.url().unwrap()]);
-    let third = TestDb::create(Engine::Pg).await;
+    let third = TestDb::empty(Engine::Pg).await;
     tool("pg_restore", &["--exit-on-error", "--dbname", &third.url().unwrap(), &file]);
     let refused = start(&config(&third, data.path())).await.err().expect("it does not start");
     assert!(matches!(refused, Error::DumpRestored), "{refused}");
