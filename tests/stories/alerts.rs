@@ -238,8 +238,10 @@ mod stories {
     pub(crate) async fn maintenance_that_ends_early(world: &World) {
         let yannick = service(world).await;
         let monitor = Monitor::of(world, "prometheus", "events").await;
-        let (long, longer) =
-            (crate::alerts::setting::maintain(world, minutes(60)).await, crate::alerts::setting::maintain(world, minutes(90)).await);
+        let (long, longer) = (
+            crate::alerts::setting::maintain(world, minutes(60)).await,
+            crate::alerts::setting::maintain(world, minutes(90)).await,
+        );
         monitor.says(&event("trigger", "a", "a is down")).await;
         world.operator.delete(&format!("/v1/maintenance/{longer}")).await.unwrap();
         yannick.expect_silence(world).await;

@@ -66,7 +66,8 @@ mod stories {
             let carrier = Arc::new(Counting::default());
             let carriers = Carriers { apns: None, fcm: None, web_push: carrier.clone(), mail: None };
             let clock = Clock::manual(world.clock.now());
-            let (delivery, _) = crate::delivery::house::delivery(&world.server.store, &clock, MasterKey::parse(&key).unwrap(), carriers);
+            let (delivery, _) =
+                crate::delivery::house::delivery(&world.server.store, &clock, MasterKey::parse(&key).unwrap(), carriers);
             Self { delivery, carrier }
         }
 
