@@ -8,9 +8,9 @@ mod samples;
 mod schema;
 
 use phoneops::db::{Engine, Error, Store};
-use support::{TestDb, engines, run};
+use support::{TestDb, engines, run_empty};
 
-engines! {
+engines! { empty:
     opening_again_changes_nothing
     nodes_may_start_together
     a_migration_that_was_edited_is_refused
@@ -20,12 +20,12 @@ engines! {
 
 #[test]
 fn both_engines_end_with_the_same_schema() {
-    run(Engine::Lite, |lite| async move {
+    run_empty(Engine::Lite, |lite| async move {
         drop(lite.store().await);
         let of_lite = schema::of_lite(&lite.lite());
         // The other half has a runtime and a database of its own.
         let compared = tokio::task::spawn_blocking(move || {
-            run(Engine::Pg, |pg| async move {
+            run_empty(Engine::Pg, |pg| async move {
                 drop(pg.store().await);
                 schema::assert_same(&of_lite, &schema::of_pg(&mut pg.pg().await).await);
             });

@@ -80,6 +80,7 @@ fn check(path: &str, text: &str) -> Vec<Violation> {
     sql_is_in_stores(path, &place, &tokens, &mut say);
     machines_are_pure(path, &place, &tokens, &mut say);
     files_are_short(path, text, &tokens, &mut say);
+    tests_are_run(path, text, &mut say);
     found.sort_by_key(|violation| violation.line);
     found
 }
@@ -175,6 +176,18 @@ fn files_are_short(path: &str, text: &str, tokens: &[Token], say: Say<'_>) {
     }
     if lines > LINES {
         say(LINES + 1, format!("{lines} lines, {LINES} at most"), "a file this long is two: ask which");
+    }
+}
+
+/// Programs have no tests: they would never run, and so never fail.
+fn tests_are_run(path: &str, text: &str, say: Say<'_>) {
+    if path != "src/main.rs" && !path.starts_with("src/bin/") {
+        return;
+    }
+    for (line, text) in (1..).zip(text.lines()) {
+        if text.contains("#[test]") || text.contains("#[tokio::test") {
+            say(line, "a test in a program".into(), "cargo builds no tests of programs (Cargo.toml): a library's are run");
+        }
     }
 }
 
@@ -293,4 +306,13 @@ fn a_file_that_is_too_long_is_found() {
     assert_eq!(found("src/paging/machine/tests/histories.rs", &code(900)), [""; 0]);
     let tests = format!("#[cfg(test)]\nmod tests {{\n{}}}\n", code(300));
     assert_eq!(found("src/paging/service.rs", &(code(600) + &tests)), [""; 0]);
+}
+
+#[test]
+fn a_test_that_would_never_run_is_found() {
+    let test = "#[cfg(test)]\nmod tests {\n    #[test]\n    fn f() {}\n}\n";
+    for program in ["src/main.rs", "src/bin/sim.rs"] {
+        assert_eq!(found(program, test), ["3: a test in a program"]);
+    }
+    assert_eq!(found("src/paging/service.rs", test), [""; 0]);
 }

@@ -12,7 +12,7 @@
 
 #![expect(clippy::cast_precision_loss, reason = "figures are for people")]
 
-#[path = "../../tests/delivery/house.rs"]
+#[path = "../../tests/stories/delivery/house.rs"]
 mod house;
 
 use std::collections::HashMap;

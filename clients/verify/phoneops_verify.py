@@ -2,7 +2,7 @@
 """Check a PhoneOps receipt offline.
 
 Written from api-spec/receipt.md alone, and from the standards it names. It shares no code with the server, so that the two can
-check each other: tests/receipts.rs holds that they agree on thousands of receipts.
+check each other: tests/stories/receipts.rs holds that they agree on thousands of receipts.
 
     python3 phoneops_verify.py receipt.json --issuer-keys jwks.json
 

@@ -1,6 +1,7 @@
 //! Both loops, played by clients that ask again when nobody answers, and that ask twice for what must happen once.
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use phoneops::client::{Client, Error, Reply};
 use phoneops::sim::phone::{self, Factor, Phone, Push, Verdict};
@@ -102,7 +103,12 @@ impl Cast<'_> {
     pub(crate) async fn rung(&self, what: &str, is_it: impl Fn(&Push) -> bool) -> Push {
         let look = || async {
             let pushes = self.phone.pushes().await.expect("the push service answers");
-            pushes.into_iter().find(&is_it)
+            let found = pushes.into_iter().find(&is_it);
+            if found.is_none() {
+                // Waits for one more: twenty stories at once that only asked, again and again, would leave the servers no time.
+                self.phone.next_push(Duration::from_secs(1)).await.expect("the push service answers");
+            }
+            found
         };
         eventually(what, look).await
     }
