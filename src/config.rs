@@ -121,6 +121,8 @@ pub struct Paging {
     pub acknowledgement_seconds: u32,
     /// Who is paged when nobody answers: `@ys`.
     pub fallback: Option<String>,
+    /// How many alerts and changes one integration may report in a minute, to each node. 10 to 10000000.
+    pub reports_per_minute: u32,
 }
 
 /// `[approvals]`
@@ -141,6 +143,9 @@ pub struct Retention {
     pub incidents_days: u32,
     /// Notifications and the attempts to deliver them. 0, or 7 to 36500.
     pub notifications_days: u32,
+    /// Overrides that ended, those of removed schedules, and calendars that were revoked. 0, or 62 to 36500: what is asked about the past
+    /// looks that far.
+    pub schedules_days: u32,
     /// The journal. 0, or 30 to 36500: webhooks that fail must find in it what they missed.
     pub journal_days: u32,
 }
@@ -229,6 +234,7 @@ struct PagingFile {
     rings: Option<u32>,
     acknowledgement_seconds: Option<u32>,
     fallback: Option<String>,
+    reports_per_minute: Option<u32>,
 }
 
 #[derive(Default, Deserialize)]
@@ -244,6 +250,7 @@ struct RetentionFile {
     approvals_days: Option<u32>,
     incidents_days: Option<u32>,
     notifications_days: Option<u32>,
+    schedules_days: Option<u32>,
     journal_days: Option<u32>,
 }
 
@@ -338,11 +345,13 @@ impl File {
             "PAGING_RINGS" => self.paging.rings = parsed(name, value)?,
             "PAGING_ACKNOWLEDGEMENT_SECONDS" => self.paging.acknowledgement_seconds = parsed(name, value)?,
             "PAGING_FALLBACK" => self.paging.fallback = parsed(name, value)?,
+            "PAGING_REPORTS_PER_MINUTE" => self.paging.reports_per_minute = parsed(name, value)?,
             "APPROVALS_PUSHES_PER_APPROVER_PER_HOUR" => self.approvals.pushes_per_approver_per_hour = parsed(name, value)?,
             "APPROVALS_PUSHES_PER_REQUESTER_PER_HOUR" => self.approvals.pushes_per_requester_per_hour = parsed(name, value)?,
             "RETENTION_APPROVALS_DAYS" => self.retention.approvals_days = parsed(name, value)?,
             "RETENTION_INCIDENTS_DAYS" => self.retention.incidents_days = parsed(name, value)?,
             "RETENTION_NOTIFICATIONS_DAYS" => self.retention.notifications_days = parsed(name, value)?,
+            "RETENTION_SCHEDULES_DAYS" => self.retention.schedules_days = parsed(name, value)?,
             "RETENTION_JOURNAL_DAYS" => self.retention.journal_days = parsed(name, value)?,
             _ => {
                 return Ok(match key.split_once('_') {
@@ -382,6 +391,7 @@ impl File {
                 86_400,
             )?,
             fallback: self.paging.fallback,
+            reports_per_minute: within("paging.reports_per_minute", self.paging.reports_per_minute, 60_000, 10, 10_000_000)?,
         };
         let rp_id = self.rp_id.unwrap_or_else(|| public_url.host_str().unwrap_or_default().to_owned());
         Ok(Config {
@@ -416,6 +426,7 @@ impl File {
                 approvals_days: days("retention.approvals_days", self.retention.approvals_days, 0, 7)?,
                 incidents_days: days("retention.incidents_days", self.retention.incidents_days, 0, 7)?,
                 notifications_days: days("retention.notifications_days", self.retention.notifications_days, 90, 7)?,
+                schedules_days: days("retention.schedules_days", self.retention.schedules_days, 0, 62)?,
                 journal_days: days("retention.journal_days", self.retention.journal_days, 0, 30)?,
             },
             approvals: self.approvals.finish()?,

@@ -35,7 +35,7 @@ use crate::secret::MasterKey;
 mod carriers;
 mod restore;
 
-pub use restore::{Restored, is_occupied, restore, void_dump};
+pub use restore::{Restored, Revived, is_occupied, restore, void_dump};
 
 /// SQLite's name in the data directory.
 pub const DATABASE: &str = "phoneops.sqlite";
@@ -312,6 +312,7 @@ fn retention(config: &config::Retention) -> Retention {
         approvals: kept(config.approvals_days),
         incidents: kept(config.incidents_days),
         notifications: kept(config.notifications_days),
+        schedules: kept(config.schedules_days),
         journal: kept(config.journal_days),
     }
 }
@@ -341,6 +342,7 @@ fn settings(config: &Config) -> Result<paging::Settings, Error> {
         rings: config.paging.rings,
         acknowledgement_seconds: config.paging.acknowledgement_seconds,
         fallback: fallback.map_err(|error: crate::identity::NotAUser| Error::Fallback(error.to_string()))?,
+        reports_per_minute: config.paging.reports_per_minute,
     })
 }
 

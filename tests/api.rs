@@ -394,6 +394,8 @@ mod stories {
         for body in kinds {
             raw.post(admin, keys, &body).await.expect(201);
         }
+        let rhythm = json!({"every_seconds": 120, "grace_seconds": 30});
+        raw.shot(admin, "PUT", &format!("{keys}/cron")).json(&rhythm).fire().await.expect(200);
         raw.post(admin, &format!("{keys}/prom/rotate"), &json!({})).await.expect(200);
         raw.get(admin, keys).await.expect(200);
         raw.delete(admin, &format!("{keys}/prom")).await.expect(204);

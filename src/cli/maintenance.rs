@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand};
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::connect::Operator;
 use super::noun::tell;
@@ -29,7 +29,7 @@ enum Act {
     /// Start, or plan, a maintenance window
     #[command(after_help = "Example:\n  phoneops maintenance start service:api --for 2h --reason \"moving the database\"")]
     Start(Start),
-    /// List the windows that are not over, the one that begins last first
+    /// List the windows that are not over, those that run first
     #[command(after_help = "Example:\n  phoneops maintenance list --all")]
     List(List),
     /// End a window early, or take back one that was to come
@@ -158,9 +158,15 @@ impl Start {
 
 impl List {
     async fn run(self, out: &mut Out) -> Result<Outcome, Failure> {
-        let path = if self.all { "/v1/maintenance?all=true" } else { "/v1/maintenance" };
-        let reply = self.operator.connect()?.get(path).await?;
-        tell(out, self.json, &reply.body["maintenance"], |out, all: Vec<Window>| {
+        let (client, all) = (self.operator.connect()?, self.all);
+        let (mut windows, mut cursor) = (Vec::new(), String::new());
+        loop {
+            let mut page = client.get(&format!("/v1/maintenance?all={all}{cursor}")).await?.body;
+            windows.append(page["maintenance"].as_array_mut().unwrap_or(&mut Vec::new()));
+            let Some(next) = page["next"].as_str() else { break };
+            cursor = format!("&cursor={next}");
+        }
+        tell(out, self.json, &Value::from(windows), |out, all: Vec<Window>| {
             if all.is_empty() {
                 out.note("There is no maintenance");
             }

@@ -13,7 +13,8 @@ use crate::server::{self, Restored};
 ///
 /// The master key of the backed-up installation must be there. Requests that were pending in the backup and grants that were not redeemed
 /// are void afterwards: they may have been answered or redeemed since. Incidents ring on. Whatever was removed, revoked, rotated or unlinked
-/// since the backup is back (people, bots and their old tokens, devices, passkeys, chat identities): remove it again.
+/// since the backup is back (people, bots and their old tokens, devices, passkeys, chat identities, keys of integrations, addresses of
+/// calendars): remove it again.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  phoneops restore /backup/phoneops-2026-11-22.sqlite --replace")]
 pub(super) struct Restore {
@@ -53,14 +54,19 @@ impl Restore {
 }
 
 fn tell(out: &mut Out, restored: &Restored) {
-    let Restored { voided, journal, set_aside } = restored;
+    let Restored { voided, revived, journal, set_aside } = restored;
     out.line(format_args!("Restored, with the journal up to entry {journal}"));
     out.line(format_args!("Void now: {} pending requests, {} grants that were not redeemed", voided.approvals, voided.grants));
+    out.line(format_args!(
+        "Working as they did then: {} keys of integrations, {} addresses of calendars",
+        revived.integration_keys, revived.calendars
+    ));
     if let Some(path) = set_aside {
         out.line(format_args!("The database that was there is {}", path.display()));
     }
     out.note(
         "What was removed, revoked, rotated or unlinked since the backup is back (people, bots and their old tokens, devices, passkeys, chat \
-         identities): remove it again before the server starts to matter.",
+         identities, keys of integrations, addresses of calendars): remove it again before the server starts to matter. `phoneops doctor` \
+         names the restore for 30 days.",
     );
 }

@@ -202,6 +202,14 @@ pub async fn last_page(db: &mut Db<'_>, subject: Uuid) -> db::Result<Option<u32>
     store::last_page(db, subject).await
 }
 
+/// Whom a round of a subject paged, and who may still be reached by that.
+///
+/// # Errors
+/// Storage errors.
+pub async fn rung_in(db: &mut Db<'_>, subject: Uuid, round: u32) -> db::Result<Vec<UserId>> {
+    store::rung_in(db, subject, round).await
+}
+
 /// Whether a round of a subject paged somebody who may still be reached.
 ///
 /// # Errors

@@ -45,7 +45,7 @@ pub use attempts::{Claimed, Done};
 pub use capability::Capabilities;
 pub use channel::{Channel, Lane, Reached, Signals};
 pub use circuit::{Circuits, Open};
-pub use failover::{Unreached, last_page, may_reach_somebody};
+pub use failover::{Unreached, last_page, may_reach_somebody, rung_in};
 pub use provider_tokens::SharedTokens;
 pub use reach::{Depth, READY_WITHIN, Reach, is_ready, last_heard, reach};
 pub use receipt::{Delivered, Receipt};

@@ -225,6 +225,17 @@ pub(super) async fn may_reach(db: &mut Db<'_>, subject: Uuid, round: u32) -> Res
     Ok(reached > 0)
 }
 
+pub(super) async fn rung_in(db: &mut Db<'_>, subject: Uuid, round: u32) -> Result<Vec<UserId>> {
+    db.query(
+        "select distinct user_id from notifications where subject_id = $1 and round = $2 and unreachable_at is null
+             and withdrawn_at is null and replaces_id is null and content ->> 'category' = 'page'",
+    )
+    .bind(subject)
+    .bind(round)
+    .all()
+    .await
+}
+
 /// The last round of a subject that paged anybody.
 pub(super) async fn last_page(db: &mut Db<'_>, subject: Uuid) -> Result<Option<u32>> {
     let rounds: Vec<u32> = db

@@ -38,6 +38,9 @@ use crate::push::Category;
 /// Timers rung at once.
 const TIMERS: usize = 16;
 
+/// Of alerts looked at at once, when what they waited for is over: the other places are for what somebody waits for.
+const ALERTS: usize = 4;
+
 /// Webhooks delivered to at once.
 const WEBHOOKS: usize = 32;
 
@@ -136,6 +139,7 @@ impl Engine {
         let worker = Worker {
             engine: Arc::new(self),
             timers: Arc::new(Semaphore::new(TIMERS)),
+            alerts: Arc::new(Semaphore::new(ALERTS)),
             webhooks: Arc::new(Semaphore::new(WEBHOOKS)),
             running: running.clone(),
         };
@@ -199,6 +203,7 @@ impl Running {
 struct Worker {
     engine: Arc<Engine>,
     timers: Arc<Semaphore>,
+    alerts: Arc<Semaphore>,
     webhooks: Arc<Semaphore>,
     running: Running,
 }
@@ -247,7 +252,6 @@ impl Worker {
             Kind::ApprovalDeadline
             | Kind::ApprovalBell
             | Kind::IncidentTimer
-            | Kind::AlertTimer
             | Kind::Heartbeat
             | Kind::Bundle
             | Kind::HandOver
@@ -256,6 +260,7 @@ impl Worker {
             | Kind::Unreachable
             | Kind::Withdraw
             | Kind::MaintenanceOver => self.timers.clone(),
+            Kind::AlertTimer => self.alerts.clone(),
             Kind::Webhook => self.webhooks.clone(),
         }
     }
@@ -292,6 +297,7 @@ impl Worker {
 
     async fn pause_after(&self, error: &db::Error) -> Timestamp {
         tracing::error!(%error, "the worker cannot read its jobs");
+        self.engine.paging.hears_nothing();
         tokio::time::sleep(SEAL_PAUSE).await;
         self.engine.clock.now().after(SWEEP)
     }

@@ -24,6 +24,8 @@ pub struct Retention {
     pub incidents: Option<Duration>,
     /// Notifications and the attempts to deliver them.
     pub notifications: Option<Duration>,
+    /// Overrides of schedules that ended or were taken back, those of removed schedules, and calendars that were revoked.
+    pub schedules: Option<Duration>,
     /// Entries of the journal.
     pub journal: Option<Duration>,
 }
@@ -34,17 +36,19 @@ enum What {
     Approvals,
     Incidents,
     Notifications,
+    Schedules,
     Journal,
 }
 
 impl What {
-    const ALL: [Self; 4] = [Self::Approvals, Self::Incidents, Self::Notifications, Self::Journal];
+    const ALL: [Self; 5] = [Self::Approvals, Self::Incidents, Self::Notifications, Self::Schedules, Self::Journal];
 
     fn name(self) -> &'static str {
         match self {
             Self::Approvals => "approvals",
             Self::Incidents => "incidents",
             Self::Notifications => "notifications",
+            Self::Schedules => "schedules",
             Self::Journal => "journal",
         }
     }
@@ -56,6 +60,7 @@ impl Retention {
             What::Approvals => self.approvals,
             What::Incidents => self.incidents,
             What::Notifications => self.notifications,
+            What::Schedules => self.schedules,
             What::Journal => self.journal,
         }
     }
@@ -97,6 +102,7 @@ async fn some(tx: &mut Tx<'_>, what: What, before: Timestamp) -> Result<u64> {
         What::Approvals => approvals::forget_before(tx, before).await?,
         What::Incidents => paging::forget_before(tx, before).await?,
         What::Notifications => return delivery::forget_before(tx, before).await,
+        What::Schedules => return paging::schedules::forget_before(tx, before).await,
         What::Journal => return journal::cut_before(tx, before).await,
     };
     delivery::forget_about(tx, &subjects).await?;

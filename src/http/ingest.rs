@@ -1,7 +1,8 @@
 //! `/v2/enqueue`, `/ingest/{key}/…`, `/heartbeat/{key}`: what monitoring systems send. The key is the credential.
 //!
 //! **Invariants**
-//! - A 2xx is sent once what was said is durable. Overload is 503 on every path: Alertmanager's webhook retries nothing else.
+//! - A 2xx is sent once what was said is durable. Overload is 503 on every path: Alertmanager's webhook retries nothing else. An integration
+//!   over its quota hears 429, and 503 where Alertmanager or Grafana sends.
 //! - A 400 of `/v2` has the shape that its clients know; everything else is a problem, as everywhere.
 
 use aide::axum::ApiRouter;
@@ -24,7 +25,7 @@ use super::input::Path;
 use super::output::NoContent;
 use super::problem::Problem;
 use crate::ingest::{Refused, alertmanager, events_v2, generic, grafana};
-use crate::paging::{Integration, IntegrationKind, IntegrationSettings, Mapping, Signal};
+use crate::paging::{Integration, IntegrationKind, IntegrationSettings, Mapping, OverQuota, Signal};
 use crate::secret::{Secret, sha256};
 
 /// The largest body, bytes.
@@ -247,6 +248,7 @@ impl OperationOutput for EventRefused {
 async fn enqueue(Extract(app): Extract<State>, Sent(body): Sent) -> Result<Accepted, EventRefused> {
     let event = events_v2::read(&body)?;
     let integration = by_routing_key(&app, &event.routing_key).await?;
+    admit(&app, &integration, 1).await?;
     let taken = app.paging.take_alert(&integration, event.says).await.map_err(Problem::from)?;
     Ok(Accepted::of(Some(taken.dedup_key)))
 }
@@ -254,6 +256,7 @@ async fn enqueue(Extract(app): Extract<State>, Sent(body): Sent) -> Result<Accep
 async fn change(Extract(app): Extract<State>, Sent(body): Sent) -> Result<Accepted, EventRefused> {
     let event = events_v2::read_change(&body)?;
     let integration = by_routing_key(&app, &event.routing_key).await?;
+    admit(&app, &integration, 1).await?;
     app.paging.take_change(&integration, &event.says).await.map_err(Problem::from)?;
     Ok(Accepted::of(None))
 }
@@ -296,8 +299,19 @@ async fn beat(Extract(app): Extract<State>, Path(ByKey { key }): Path<ByKey>) ->
     Ok(NoContent)
 }
 
+/// 429 when the integration is over its quota; 503 where the sender retries nothing else.
+async fn admit(app: &State, integration: &Integration, reports: usize) -> Result<(), Problem> {
+    let Err(OverQuota { wait }) = app.paging.admit(integration, reports).await? else { return Ok(()) };
+    let status = match integration.kind {
+        IntegrationKind::Alertmanager | IntegrationKind::Grafana => StatusCode::SERVICE_UNAVAILABLE,
+        IntegrationKind::Events | IntegrationKind::Generic | IntegrationKind::Heartbeat => StatusCode::TOO_MANY_REQUESTS,
+    };
+    Err(Problem::new(status, "over_quota", "this integration reports more than it may: send it again later").after(wait))
+}
+
 /// Each is durable by itself; a sender that hears of a failure sends all of them again, which the keys take care of.
 async fn take(app: &State, integration: &Integration, signals: Vec<Signal>) -> Result<Accepted, Problem> {
+    admit(app, integration, signals.len()).await?;
     let mut first = None;
     for signal in signals {
         let taken = app.paging.take_alert(integration, signal).await?;

@@ -41,6 +41,12 @@ pub(super) fn router() -> ApiRouter<State> {
             "/v1/services/{name}/integrations/{integration}",
             delete_with(revoke, |op| {
                 op.id("revokeIntegration").tag("services").summary("End an integration's keys, at once; what it reported goes on")
+            })
+            .put_with(put, |op| {
+                op.id("putIntegration")
+                    .tag("services")
+                    .summary("Give an integration another mapping, or another rhythm to a heartbeat")
+                    .description("What is left out is as when it is made. Its name, kind and keys stay.")
             }),
         )
         .api_route(
@@ -85,18 +91,36 @@ struct Request {
     grace_seconds: Option<u32>,
 }
 
-impl Request {
-    fn settings(&mut self) -> Result<IntegrationSettings, Problem> {
-        match (self.mapping.take(), self.every_seconds, self.grace_seconds) {
-            (Some(_), Some(_), _) => Err(Problem::field("every_seconds", "does not go with `mapping`")),
-            (_, None, Some(_)) => Err(Problem::field("every_seconds", "must be there with `grace_seconds`")),
-            (Some(mapping), None, None) => Ok(IntegrationSettings::Mapping(mapping)),
-            (None, Some(every_seconds), grace) => {
-                Ok(IntegrationSettings::Beats(Beats { every_seconds, grace_seconds: grace.unwrap_or(0) }))
-            }
-            (None, None, None) if self.kind == IntegrationKind::Generic => Ok(IntegrationSettings::Mapping(Mapping::default())),
-            (None, None, None) => Ok(IntegrationSettings::Nothing),
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct PutRequest {
+    /// Where in a generic hook's JSON to look; for those alone. What is left out is where the names of the members say.
+    #[serde(default, deserialize_with = "optional_object")]
+    mapping: Option<Mapping>,
+    /// Seconds from one beat of a heartbeat to the next; for those alone.
+    #[serde(default)]
+    #[schemars(range(min = 1, max = 2_678_400))]
+    every_seconds: Option<u32>,
+    /// Seconds that a beat may be late; for heartbeats alone. None when left out.
+    #[serde(default)]
+    #[schemars(range(max = 604_800))]
+    grace_seconds: Option<u32>,
+}
+
+/// The settings that a request says; none when it says nothing.
+fn settings(
+    mapping: Option<Mapping>,
+    every_seconds: Option<u32>,
+    grace_seconds: Option<u32>,
+) -> Result<Option<IntegrationSettings>, Problem> {
+    match (mapping, every_seconds, grace_seconds) {
+        (Some(_), Some(_), _) => Err(Problem::field("every_seconds", "does not go with `mapping`")),
+        (_, None, Some(_)) => Err(Problem::field("every_seconds", "must be there with `grace_seconds`")),
+        (Some(mapping), None, None) => Ok(Some(IntegrationSettings::Mapping(mapping))),
+        (None, Some(every_seconds), grace) => {
+            Ok(Some(IntegrationSettings::Beats(Beats { every_seconds, grace_seconds: grace.unwrap_or(0) })))
         }
+        (None, None, None) => Ok(None),
     }
 }
 
@@ -195,9 +219,11 @@ fn url(base: &str, kind: IntegrationKind, key: &Secret) -> String {
 async fn create(
     Extract(app): Extract<State>,
     Path(ByName { name }): Path<ByName>,
-    Write(call, mut body): Write<Request>,
+    Write(call, body): Write<Request>,
 ) -> Result<Created<NewIntegrationBody>, Problem> {
-    let new = NewIntegration { settings: body.settings()?, name: body.name, kind: body.kind };
+    let settings = settings(body.mapping, body.every_seconds, body.grace_seconds)?;
+    let settings = settings.unwrap_or_else(|| IntegrationSettings::of_nothing_said(body.kind));
+    let new = NewIntegration { settings, name: body.name, kind: body.kind };
     Ok(Created(NewIntegrationBody::of(app.paging.create_integration(&call, name, new).await?, &app)))
 }
 
@@ -209,6 +235,16 @@ async fn list(
     let now = app.clock.now();
     let integrations = app.paging.integrations(&call, name).await?;
     Ok(Json(List { integrations: integrations.into_iter().map(|view| IntegrationBody::of(view, now)).collect() }))
+}
+
+async fn put(
+    Extract(app): Extract<State>,
+    Path(ByNames { name, integration }): Path<ByNames>,
+    Write(call, body): Write<PutRequest>,
+) -> Result<Json<IntegrationBody>, Problem> {
+    let settings = settings(body.mapping, body.every_seconds, body.grace_seconds)?;
+    let view = app.paging.put_integration(&call, name, integration, settings).await?;
+    Ok(Json(IntegrationBody::of(view, app.clock.now())))
 }
 
 async fn rotate(

@@ -31,7 +31,7 @@ pub(super) fn router() -> ApiRouter<State> {
                 )
             })
             .get_with(list, |op| {
-                op.id("listMaintenance").tag("services").summary("The maintenance windows, the one that begins last first")
+                op.id("listMaintenance").tag("services").summary("The maintenance windows that are not over, those that run first")
             }),
         )
         .api_route(
@@ -146,14 +146,28 @@ struct ById {
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct ListQuery {
-    /// `true` for those that are over too: the newest 200.
+    /// `true` for those that are over too, the one that begins last first.
     #[serde(default)]
     all: bool,
+    /// The cursor of the page before.
+    #[serde(default)]
+    cursor: Option<MaintenanceWindowId>,
+    /// How many; 1 to 200.
+    #[serde(default = "two_hundred")]
+    #[schemars(range(min = 1, max = 200))]
+    limit: u32,
+}
+
+fn two_hundred() -> u32 {
+    200
 }
 
 #[derive(Serialize, JsonSchema)]
 struct List {
     maintenance: Vec<WindowBody>,
+    /// The cursor of the next page, when there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<MaintenanceWindowId>,
 }
 
 async fn plan(Extract(app): Extract<State>, Write(call, body): Write<Request>) -> Result<Created<WindowBody>, Problem> {
@@ -162,9 +176,13 @@ async fn plan(Extract(app): Extract<State>, Write(call, body): Write<Request>) -
 }
 
 async fn list(Extract(app): Extract<State>, Query(query): Query<ListQuery>, Read(call): Read) -> Result<Json<List>, Problem> {
+    if !(1..=200).contains(&query.limit) {
+        return Err(Problem::field("limit", "must be 1 to 200"));
+    }
     let now = app.clock.now();
-    let windows = app.paging.maintenance_windows(&call, query.all).await?;
-    Ok(Json(List { maintenance: windows.into_iter().map(|view| WindowBody::of(view, now)).collect() }))
+    let (windows, more) = app.paging.maintenance_windows(&call, query.all, query.cursor, query.limit).await?;
+    let next = windows.last().filter(|_| more).map(|view| view.window.id);
+    Ok(Json(List { maintenance: windows.into_iter().map(|view| WindowBody::of(view, now)).collect(), next }))
 }
 
 async fn end(Extract(app): Extract<State>, Path(ById { id }): Path<ById>, Read(call): Read) -> Result<NoContent, Problem> {

@@ -102,7 +102,7 @@ impl Problem {
     }
 
     /// How long a caller is to wait: with 429 and 503, which otherwise say a second.
-    fn after(mut self, wait: Duration) -> Self {
+    pub(super) fn after(mut self, wait: Duration) -> Self {
         self.0.retry_after = wait;
         self
     }

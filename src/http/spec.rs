@@ -25,8 +25,10 @@ pub(super) fn finish(api: ApiRouter<State>) -> (OpenApi, Router<State>) {
             version: env!("CARGO_PKG_VERSION").into(),
             description: Some(
                 "Pages and approvals on the phone. Bots send `Authorization: Bearer pob_…`; phones send `Authorization: DPoP …` and a \
-                 `DPoP` proof (device-protocol.md). Errors are problems (RFC 9457) with a stable `code`. Every POST takes an optional \
-                 `Idempotency-Key`, remembered for 24 hours."
+                 `DPoP` proof (device-protocol.md). Errors are problems (RFC 9457) with a stable `code`. Every POST of a caller \
+                 who is known by such a token takes an optional `Idempotency-Key`, remembered for 24 hours. What monitoring systems send \
+                 (`alerts`), receipts of pushes, enrolling and signing in have none and ignore it: an alert's `dedup_key` makes repeating \
+                 it harmless."
                     .into(),
             ),
             license: Some(License { name: "Apache-2.0".into(), identifier: Some("Apache-2.0".into()), ..License::default() }),

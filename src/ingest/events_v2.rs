@@ -11,6 +11,9 @@ use super::members::{Members, SOURCE, SUMMARY, bounded_details, clipped, labels,
 use crate::paging::{AlertAction, Change, Report, Signal};
 use crate::secret::Secret;
 
+/// All links of a change together, in bytes: the journal keeps them.
+const CHANGE_LINKS: usize = 4 * 1024;
+
 /// An event and the key it came with.
 #[derive(Debug)]
 pub struct Event<T> {
@@ -50,7 +53,14 @@ pub fn read_change(body: &[u8]) -> Result<Event<Change>, Refused> {
         payload.note("no summary");
         format!("A change of {source}")
     });
-    let links = links(linked(&event));
+    let all = links(linked(&event));
+    let named = all.len();
+    let mut room = CHANGE_LINKS;
+    let links: Vec<_> =
+        all.into_iter().take_while(|link| room.checked_sub(link.len()).map(|left| room = left).is_some()).collect();
+    if links.len() < named {
+        payload.note(format!("links had more than {CHANGE_LINKS} bytes"));
+    }
     Ok(Event { routing_key, says: Change { summary, source, links, notes: payload.notes } })
 }
 

@@ -13,6 +13,9 @@ const SOURCES: [&str; 6] = ["source", "host", "hostname", "instance", "monitor",
 const SEVERITIES: [&str; 3] = ["severity", "level", "priority"];
 const ACTIONS: [&str; 5] = ["action", "event_action", "status", "state", "event_type"];
 
+/// The alert of what came beyond [`MOST`].
+const TOO_MANY: &str = "phoneops:more";
+
 /// Reads a hook: an object, or a list of them.
 ///
 /// # Errors
@@ -30,7 +33,9 @@ pub(super) fn signals(value: Value, notes: Vec<String>, mapping: &Mapping) -> Re
             let over = items.len().saturating_sub(MOST);
             let mut signals: Vec<_> = items.into_iter().take(MOST).map(|item| one(&item, notes.clone(), mapping)).collect();
             if over > 0 {
-                let rest = json!({"summary": format!("{over} more alerts came in one report"), "severity": "critical"});
+                // One alert, however often a report is too long.
+                let summary = format!("{over} more alerts came in one report");
+                let rest = json!({"summary": summary, "severity": "critical", "dedup_key": TOO_MANY});
                 signals.push(one(&rest, vec![format!("a report has at most {MOST} alerts")], &Mapping::default()));
             }
             Ok(signals)

@@ -19,7 +19,7 @@ use super::service::{Error, Parts};
 use super::{reaching, services, store, words};
 use crate::clock::Timestamp;
 use crate::db::{self, Db, Tx};
-use crate::delivery::{Content, Notice};
+use crate::delivery::{self, Content, Notice};
 use crate::id::UserId;
 use crate::identity::{self, Handle};
 use crate::journal::{Actor, Entry};
@@ -33,6 +33,8 @@ pub(super) struct Ring {
     pub(super) since: Timestamp,
     /// When it rang last since then.
     pub(super) before: Option<Timestamp>,
+    /// Others are rung in it already: whoever is among those is not told twice.
+    pub(super) joins: bool,
 }
 
 /// What became of it.
@@ -70,7 +72,13 @@ pub(super) async fn ring(
     let mut people = reaching::people(tx.db(), &ring.targets, now).await?;
     store::add_responders(tx, incident.id, &people, now).await?;
     people.sort_unstable();
-    let shares = shares(tx.db(), incident, ring, &people, now).await?;
+    let mut shares = shares(tx.db(), incident, ring, &people, now).await?;
+    if ring.joins {
+        let rung = delivery::rung_in(tx.db(), incident.id.0, ring.number).await?;
+        for (_, share) in shares.iter_mut().filter(|(user, _)| rung.contains(user)) {
+            *share = Share::Nothing;
+        }
+    }
     let letter = letter(incident, ring.number, said);
     let (mut told, mut waits, mut quiet) = (Told::default(), false, None);
     for (user, share) in shares {
@@ -81,7 +89,8 @@ pub(super) async fn ring(
             Share::Nothing => waits = true,
             Share::Told(due, lasts) => {
                 let notice = Notice { user, round: ring.number, expires_at: now.after(lasts), ..letter.clone() };
-                let there = tell(tx, parts, incident, due, notice, now).await? || ring.before.is_some() && due.push.is_none();
+                let there = tell(tx, parts, incident, (due, ring.before.is_none()), notice, now).await?
+                    || ring.before.is_some() && due.push.is_none();
                 if there {
                     told.rung.insert(user)
                 } else {
@@ -162,12 +171,12 @@ fn letter(incident: &Incident, ring: u32, said: &words::Ringing) -> Notice {
     Notice { user, subject: incident.id.0, round: ring, content, expires_at, replaces: None }
 }
 
-/// Tells one person; whether there is a way to them.
+/// Tells one person; whether there is a way to them. `begins` says that a step rings for the first time.
 async fn tell(
     tx: &mut Tx<'_>,
     parts: &Parts,
     incident: &Incident,
-    due: Due,
+    (due, begins): (Due, bool),
     notice: Notice,
     now: Timestamp,
 ) -> Result<bool, Error> {
@@ -175,7 +184,7 @@ async fn tell(
     if let Some(loudness) = due.push {
         let mut notice = notice.clone();
         notice.content.high = loudness == Loudness::Loud;
-        there = push(tx, parts, incident, notice, now).await?;
+        there = push(tx, parts, incident, (notice, begins), now).await?;
     }
     if due.email {
         let mut notice = Notice { expires_at: now.after(MAIL_LIFE), ..notice };
@@ -185,14 +194,20 @@ async fn tell(
     Ok(there)
 }
 
-async fn push(tx: &mut Tx<'_>, parts: &Parts, incident: &Incident, notice: Notice, now: Timestamp) -> Result<bool, Error> {
+async fn push(
+    tx: &mut Tx<'_>,
+    parts: &Parts,
+    incident: &Incident,
+    (notice, begins): (Notice, bool),
+    now: Timestamp,
+) -> Result<bool, Error> {
     if let Some(team) = incident.team {
         // Looked up before anything is locked: whoever cannot be reached locks nothing.
         if !parts.delivery.can_reach(tx.db(), notice.user).await? {
             return Ok(parts.delivery.notify(tx, notice, now).await? > 0);
         }
         let fold = match incident.urgency {
-            Urgency::High => bundles::storm(tx, parts, incident, (notice.user, team), now).await?,
+            Urgency::High => bundles::storm(tx, parts, incident, (notice.user, team, begins), now).await?,
             // Whoever wants it loud has it as it comes.
             Urgency::Low if notice.content.high => Fold::Alone,
             Urgency::Low => bundles::gather(tx, parts, incident, notice.user, now).await?,

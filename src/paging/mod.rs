@@ -32,7 +32,7 @@ mod timeline;
 mod words;
 
 pub use acts::{Deed, Disowned, Done, Until};
-pub use alerts::{Change, Outcome, Report, Signal, Taken};
+pub use alerts::{Change, Outcome, OverQuota, Report, Signal, Taken};
 pub use listing::{Filter, Phase};
 pub use machine::{
     Act, Agent, Effect, Event, Incident, Place, REOPEN_WITHIN, Refusal, SNOOZE_LEAST, SNOOZE_MOST, State, Urgency,

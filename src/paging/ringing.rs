@@ -338,7 +338,7 @@ async fn carry_out(
         match effect {
             Effect::Ring { targets, ring, since, rung_at } => {
                 let said = said(tx.db(), incident, change).await?;
-                let ring = calling::Ring { targets, number: ring, since, before: rung_at };
+                let ring = calling::Ring { targets, number: ring, since, before: rung_at, joins: !change.rings_all() };
                 let rung = calling::ring(tx, parts, incident, &ring, &said, now).await?;
                 (told, silence) = (Told { ring: Some(ring.number), ..rung.told }, rung.silence);
             }

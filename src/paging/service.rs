@@ -1,7 +1,10 @@
 //! Paging people, and what they answer: load, step, save and record, in one transaction each.
 
+use std::sync::atomic::{AtomicI64, Ordering};
+
 use serde::{Deserialize, Serialize};
 
+use super::alerts::quota::Quotas;
 use super::machine::{Agent, Event, Incident, Refusal, State, Urgency};
 use super::plan::{NobodyNamed, Target, Tempo};
 use super::ringing::{By, apply, open};
@@ -22,6 +25,9 @@ pub struct Paging {
     pub(super) clock: Clock,
     pub(super) settings: Settings,
     pub(super) parts: Parts,
+    pub(super) quotas: Quotas,
+    /// Since when this node hears what is reported, in microseconds.
+    listening_since: AtomicI64,
 }
 
 /// How this installation pages.
@@ -35,6 +41,8 @@ pub struct Settings {
     pub acknowledgement_seconds: u32,
     /// Who is paged when nobody answers.
     pub fallback: Option<UserRef>,
+    /// How much one integration may report in a minute, to each node.
+    pub reports_per_minute: u32,
 }
 
 /// What is to be paged.
@@ -228,7 +236,18 @@ impl Paging {
     /// Paging of one installation.
     #[must_use]
     pub fn new(store: Store, clock: Clock, settings: Settings, parts: Parts) -> Self {
-        Self { store, clock, settings, parts }
+        let listening_since = AtomicI64::new(clock.now().as_micros());
+        let quotas = Quotas::new(settings.reports_per_minute);
+        Self { store, clock, settings, parts, quotas, listening_since }
+    }
+
+    /// The database does not answer, so nothing that is reported to this node is heard: what was due until now may have come in vain.
+    pub fn hears_nothing(&self) {
+        self.listening_since.store(self.clock.now().as_micros(), Ordering::Relaxed);
+    }
+
+    pub(super) fn listening_since(&self) -> Timestamp {
+        Timestamp::from_micros(self.listening_since.load(Ordering::Relaxed))
     }
 
     /// Pages people.

@@ -12,6 +12,7 @@ use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
+use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use super::{DATABASE, Error, SCRATCH, build, master_key, master_key_path, open, prepare_to};
@@ -19,7 +20,7 @@ use crate::approvals::Voided;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::db::{self, Store};
-use crate::journal;
+use crate::journal::{self, Actor, Entry};
 
 /// While this file is there, the database's files may not belong together.
 const UNFINISHED: &str = "restore-unfinished";
@@ -29,10 +30,22 @@ const UNFINISHED: &str = "restore-unfinished";
 pub struct Restored {
     /// What was ended.
     pub voided: Voided,
+    /// What works as it did when the backup was made.
+    pub revived: Revived,
     /// The number of the last journal entry in the backup.
     pub journal: i64,
     /// Where the database that was there before is now.
     pub set_aside: Option<PathBuf>,
+}
+
+/// What is read or paged by without a person, and works as it did when the backup was made: also what was revoked or rotated since, for the
+/// backup does not know that. It is not ended, for what reports by it would report to nobody.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Revived {
+    /// Keys of integrations, those that work beside a newer one too.
+    pub integration_keys: i64,
+    /// Addresses of calendars.
+    pub calendars: i64,
 }
 
 /// Whether there is a SQLite database that a restore would set aside.
@@ -62,12 +75,12 @@ pub async fn restore(config: &Config, backup: &Path, clock: &Clock) -> Result<Re
     inside.database_url = None;
     let store = open(&inside).await?;
     store.check().await?;
-    let (voided, journal) = void(&inside, &store, clock).await?;
+    let (voided, revived, journal) = void(&inside, &store, clock).await?;
     let ready = workshop.join("ready.sqlite");
     store.backup(ready.clone()).await?;
     drop(store);
     let set_aside = swap(&config.data_dir, &ready, clock).map_err(failed(&config.data_dir))?;
-    Ok(Restored { voided, journal, set_aside })
+    Ok(Restored { voided, revived, journal, set_aside })
 }
 
 /// Ends what a restored PostgreSQL dump revived. No server may be running on it.
@@ -77,23 +90,28 @@ pub async fn restore(config: &Config, backup: &Path, clock: &Clock) -> Result<Re
 pub async fn void_dump(config: &Config, clock: &Clock) -> Result<Restored, Error> {
     let _lock = prepare_to(&config.data_dir)?;
     let store = open(config).await?;
-    let (voided, journal) = void(config, &store, clock).await?;
+    let (voided, revived, journal) = void(config, &store, clock).await?;
     // Only now may a server start on it.
     store.make_at_home().await?;
-    Ok(Restored { voided, journal, set_aside: None })
+    Ok(Restored { voided, revived, journal, set_aside: None })
 }
 
-/// Checks the journal and the keys, and ends what was open.
-async fn void(config: &Config, store: &Store, clock: &Clock) -> Result<(Voided, i64), Error> {
+/// Checks the journal and the keys, ends what was open, and counts and records what works again.
+async fn void(config: &Config, store: &Store, clock: &Clock) -> Result<(Voided, Revived, i64), Error> {
     let journal = journal::verify(store).await?;
     let master = master_key(config)?;
     let built = build(config, clock, &master, store, None, CancellationToken::new()).await;
-    let (app, _engine, _handoff) = built.map_err(|error| match error {
+    let (app, engine, _handoff) = built.map_err(|error| match error {
         Error::Database(db::Error::Inconsistent { table: "signing_keys", .. }) => Error::OtherMasterKey(master_key_path(config)),
         other => other,
     })?;
     let voided = app.approvals.void_restored().await.map_err(|failure| Error::Restore(failure.to_string()))?;
-    Ok((voided, journal))
+    let revived = Revived { integration_keys: app.paging.count_keys().await?, calendars: app.schedules.count_feeds().await? };
+    let data = json!({"integration_keys": revived.integration_keys, "calendars": revived.calendars});
+    let entry = Entry { kind: "backup.revived", actor: Actor::Operator, subject: "house".to_owned(), data };
+    let (record, now) = (engine.journal, clock.now());
+    store.write(move |tx| Box::pin(async move { record.append(tx, now, entry).await })).await?;
+    Ok((voided, revived, journal))
 }
 
 /// The first bytes of every SQLite file (its file format, section 1.3).

@@ -39,6 +39,10 @@ async fn a_backup_is_restored_with_everything_but_what_was_open() {
     let paged = bot.post("/v1/incidents", &json!({"title": "All your apps are down", "to": ["@yannick"]})).await.unwrap();
     let reference = paged.body["ref"].as_str().unwrap().to_owned();
 
+    house.run(&["team", "add", "api"]).await;
+    house.run(&["service", "create", "api", "--team", "api"]).await;
+    house.run(&["service", "key", "add", "api", "prometheus", "--kind", "events"]).await;
+
     let copied = house.run(&["backup", "copy.sqlite"]).await;
     assert!(copied.code == Some(0) && copied.stdout.ends_with(" to copy.sqlite\n"), "{copied:?}");
     assert!(copied.stderr.contains("Keep the master key too"), "{copied:?}");
@@ -51,6 +55,7 @@ async fn a_backup_is_restored_with_everything_but_what_was_open() {
     yannick.approve(&pending).await.unwrap();
     bot.post("/v1/grants/redeem", &json!({"grant": grant, "action": action("approved")})).await.unwrap();
     house.run(&["user", "add", "@zoe", "Zoë Lang"]).await;
+    house.run(&["service", "key", "revoke", "api", "prometheus"]).await;
 
     house.run(&["restore", "copy.sqlite", "--replace"]).await.fails(1, "is in use by another phoneops");
     restore(&mut house, &["copy.sqlite"]).await.fails(2, "--replace sets it aside");
@@ -58,6 +63,10 @@ async fn a_backup_is_restored_with_everything_but_what_was_open() {
     let restored = restore(&mut house, &["copy.sqlite", "--replace"]).await;
     assert_eq!(restored.code, Some(0), "{restored:?}");
     assert!(restored.stdout.contains("Void now: 1 pending requests, 1 grants that were not redeemed\n"), "{restored:?}");
+    assert!(
+        restored.stdout.contains("Working as they did then: 1 keys of integrations, 0 addresses of calendars\n"),
+        "{restored:?}"
+    );
 
     house.run(&["user", "list"]).await.says("@yannick  Yannick Schutz  admin\n");
     let state = |id: &str| {

@@ -131,7 +131,7 @@ async fn run(engine: Engine, environment: Vec<(String, String)>, pace: Pace) -> 
     let world = World::start(db.clone(), FirstLife { environment, ..FirstLife::default() }).await;
     let story = async {
         play(&world, pace).await;
-        check(&world, &Once { people: 2, further: 2, incidents: 1, approvals: 6, redeemed: 2 }).await;
+        check(&world, &Once { people: 2, further: 2, incidents: 3, approvals: 6, redeemed: 2 }).await;
         let ends = world.process.ends();
         assert!(world.process.was_killed(ends.len()) && ends.len() <= 1, "the server's lives ended with {ends:?}");
         ends.len() + 1

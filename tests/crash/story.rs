@@ -265,6 +265,42 @@ impl Cast<'_> {
         self.rung("that Ys is recovered", |push| push.title().ends_with("is being recovered")).await;
     }
 
+    /// A monitoring system reports what breaks, once while its service is being maintained: each report is one incident, however often it
+    /// is sent, and what is suppressed rings when the maintenance ends.
+    async fn alerted(&self) {
+        let operator = self.world.operator().await;
+        insist("a team", || operator.post_once("/v1/teams", "watch", &json!({"name": "watch"}))).await;
+        insist("a member", || async { operator.put("/v1/teams/watch/members/@yannick", &json!({})).await }).await;
+        let service = json!({"name": "watched", "team": "watch"});
+        insist("a service", || operator.post_once("/v1/services", "watched", &service)).await;
+        let integration = |attempt| json!({"name": format!("prom-{attempt}"), "kind": "events"});
+        let key = secret(&operator, "/v1/services/watched/integrations", "prom", "key", integration).await;
+        let says = async |action: &str, what: &str| {
+            let event = json!({"routing_key": key, "event_action": action, "dedup_key": what,
+                "payload": {"summary": format!("{what} is down"), "source": what, "severity": "critical"}});
+            for _ in 0..2 {
+                insist("an event", || self.bot.post("/v2/enqueue", &event)).await;
+            }
+        };
+        says("trigger", "db1").await;
+        self.rung("the alert's push", |push| push.title() == "db1 is down").await;
+        says("resolve", "db1").await;
+
+        let window = json!({"service": "watched", "for_seconds": 3600, "reason": "an upgrade"});
+        let window = insist("maintenance", || operator.post_once("/v1/maintenance", "watched", &window)).await;
+        says("trigger", "db2").await;
+        let path = format!("/v1/maintenance/{}", text(&window.body, "id"));
+        let end = || async {
+            match operator.delete(&path).await {
+                Err(Error::Refused(refusal)) if refusal.code == "maintenance_over" => Ok(()),
+                ended => ended.map(drop),
+            }
+        };
+        insist("its end", end).await;
+        self.rung("the push of what was suppressed", |push| push.title() == "db2 is down").await;
+        says("resolve", "db2").await;
+    }
+
     /// Two requests that are alike: the second rings once the first is approved, and is reported, which freezes. Yannick lifts that.
     async fn alike(&self) {
         let action = json!({"type": "restart", "target": "staging", "params": {}});
@@ -359,6 +395,7 @@ pub(crate) async fn play(world: &World, pace: Pace) {
     cast.settle(&reference).await;
     cast.rotated_and_broken().await;
     cast.alike().await;
+    cast.alerted().await;
     is_known_in_chat(&cast).await;
     cast.under_a_policy().await;
     cast.further_phones().await;

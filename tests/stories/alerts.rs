@@ -1,6 +1,8 @@
 //! Alerts of monitoring systems, told as stories: what they page, what they do not, and what is kept of it.
 
 mod bodies;
+mod hearts;
+mod many;
 mod setting;
 
 crate::world::stories! {
@@ -13,6 +15,8 @@ crate::world::stories! {
     what_is_maintained_pages_when_it_is_over
     maintenance_that_ends_early
     a_heart_that_stops
+    a_heart_that_beat_while_nobody_listened
+    a_service_is_removed_while_its_heart_beats
     a_group_of_alertmanager
     people_end_what_an_alert_began
     an_alert_of_a_merged_incident
@@ -21,11 +25,29 @@ crate::world::stories! {
     nothing_is_refused_that_could_be_meant
     what_cannot_be_meant_is_refused
     what_was_changed_is_recorded
+    the_end_of_maintenance_keeps_nobody_waiting
+    what_nothing_looks_at_any_more_is_found
+    a_report_that_is_always_too_long_is_one_incident
+}
+
+mod quota {
+    crate::support::engines! { whoever_reports_too_much_is_refused_and_told_of }
+
+    async fn whoever_reports_too_much_is_refused_and_told_of(db: crate::support::TestDb) {
+        let world = crate::world::World::start_with(db, &[("PHONEOPS_PAGING_REPORTS_PER_MINUTE", "12")]).await;
+        crate::many::whoever_reports_too_much_is_refused_and_told_of(&world).await;
+        world.end().await;
+    }
 }
 
 mod stories {
     pub(crate) use crate::alerts::bodies::{
         nothing_is_refused_that_could_be_meant, what_cannot_be_meant_is_refused, what_was_changed_is_recorded,
+    };
+    pub(crate) use crate::hearts::{a_heart_that_beat_while_nobody_listened, a_service_is_removed_while_its_heart_beats};
+    pub(crate) use crate::many::{
+        a_report_that_is_always_too_long_is_one_incident, the_end_of_maintenance_keeps_nobody_waiting,
+        what_nothing_looks_at_any_more_is_found,
     };
 
     use serde_json::{Value, json};

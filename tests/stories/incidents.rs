@@ -6,6 +6,7 @@ crate::world::stories! {
     an_act_takes_somebody_who_has_to_do_with_it
     handing_over_begins_anew_and_loses_nobody
     somebody_is_asked_to_look_as_well_while_it_is_held
+    whoever_rings_and_is_asked_with_their_team_is_not_told_twice
     a_snooze_over_a_hand_over_rings_whoever_is_on_call_then
     nobody_on_call_is_nobody_to_wait_for
     what_is_merged_goes_on_elsewhere
@@ -223,6 +224,25 @@ mod stories {
         let told = told(&ann, &reference).await;
         assert!(told.contains(&"Ann asked Bob to look as well. Rang Bob (ring 2)".to_owned()), "{told:?}");
         assert!(told.contains(&"Bob noted: the disk is full\\u{202e}".to_owned()), "{told:?}");
+    }
+
+    pub(crate) async fn whoever_rings_and_is_asked_with_their_team_is_not_told_twice(world: &World) {
+        let (ann, bob) = (world.person("ann", "Ann").await, world.person("bob", "Bob").await);
+        world.team("api", &[&ann, &bob]).await;
+        let heimdall = world.bot("heimdall").await;
+        let reference = heimdall.page(&ann, TITLE).await;
+        rings(&ann, world).await;
+        let asked = does(&ann, &reference, "responders", &json!({"to": ["team:api"]})).await;
+        assert_eq!(handles(&asked["paged"]), vec!["bob"]);
+        rings(&bob, world).await;
+        ann.expect_silence(world).await;
+        // From the next ring on it rings for both, and each has one card of it.
+        world.advance(seconds(60)).await;
+        rings(&ann, world).await;
+        rings(&bob, world).await;
+        ann.expect_silence(world).await;
+        does(&bob, &reference, "resolve", &json!({})).await;
+        ann.expect_push(world, "Resolved by Bob").await;
     }
 
     pub(crate) async fn a_snooze_over_a_hand_over_rings_whoever_is_on_call_then(world: &World) {

@@ -5,6 +5,7 @@ crate::support::engines! {
     nothing_but_notifications_is_forgotten_unless_it_is_asked_for
     what_is_open_stays
     what_waited_in_vain_is_forgotten
+    what_was_on_call_long_ago_is_forgotten
     the_journal_is_cut_and_still_proves_itself
 }
 
@@ -142,6 +143,37 @@ async fn what_is_open_stays(db: TestDb) {
     assert_eq!(scene.bot.incident(&paged).await["state"], "resolved");
     scene.days(1).await;
     scene.left(&["incidents"], &[0]).await;
+    scene.world.end().await;
+}
+
+async fn what_was_on_call_long_ago_is_forgotten(db: TestDb) {
+    const TABLES: [&str; 3] = ["overrides", "calendar_feeds", "schedules"];
+    let scene = Scene::open(db, &[("PHONEOPS_RETENTION_SCHEDULES_DAYS", "62")]).await;
+    let Scene { world, yannick, .. } = &scene;
+    let operator = &world.operator;
+    for name in ["nights", "days"] {
+        let mut schedule = world::nights("@yannick");
+        schedule["name"] = json!(name);
+        assert_eq!(operator.post("/v1/schedules", &schedule).await.unwrap().status, 201);
+    }
+    for (name, from) in [("nights", "2027-01-16T09:00"), ("nights", "2027-04-25T09:00"), ("days", "2027-04-25T09:00")] {
+        let over = json!({"user": "@yannick", "from": from, "for": "60m"});
+        assert_eq!(operator.post(&format!("/v1/schedules/{name}/overrides"), &over).await.unwrap().status, 201);
+    }
+    for schedule in [Some("nights"), Some("days"), None] {
+        let made = yannick.phone.post("/v1/calendar-feeds", &json!({"schedule": schedule})).await.unwrap();
+        if schedule.is_none() {
+            let feed = made.body["id"].as_str().unwrap();
+            yannick.phone.delete(&format!("/v1/calendar-feeds/{feed}"), None).await.unwrap();
+        }
+    }
+    operator.delete("/v1/schedules/days").await.unwrap();
+    scene.days(60).await;
+    assert_eq!(scene.rows(&TABLES).await, [3, 3, 2]);
+    scene.days(4).await;
+    // One is yet to come, one calendar is read, and a schedule that was removed is still named by what it paged.
+    scene.left(&TABLES, &[1, 1, 2]).await;
+    assert_eq!(scene.forgot("schedules").await, 4);
     scene.world.end().await;
 }
 

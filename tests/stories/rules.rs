@@ -4,7 +4,9 @@ crate::world::stories! {
     quiet_hours_put_off_what_can_wait
     a_filter_passes_over_to_the_next_step
     a_storm_of_twelve_is_one_card
+    a_storm_that_goes_on_to_the_next_step_says_so
     what_can_wait_comes_together
+    what_was_put_together_waits_for_the_end_of_quiet_hours
     the_second_device_and_then_the_second_person
     a_storm_nobody_can_hear_goes_on_to_the_next_person
     who_is_ready
@@ -205,6 +207,52 @@ mod stories {
         let next = page(&heimdall, "service:api", "One more host is down", "high").await;
         yannick.expect_push(world, "One more host is down").await;
         open.push(reference(&next));
+        for reference in &open {
+            yannick.phone.resolve(reference).await.unwrap();
+        }
+    }
+
+    pub(crate) async fn a_storm_that_goes_on_to_the_next_step_says_so(world: &World) {
+        let yannick = world.person("yannick", "Yannick Schutz").await;
+        service(world, "api", &[&yannick]).await;
+        let step = |seconds: u32| json!({"targets": [yannick.phone.user_id().unwrap()], "escalate_after": seconds});
+        let steps = json!([step(80), step(600)]);
+        world.db.raw(&format!("update escalation_policies set steps = '{steps}'")).await;
+        let heimdall = world.bot("heimdall").await;
+        let mut open = Vec::new();
+        for number in 1..=4 {
+            open.push(reference(&page(&heimdall, "service:api", &format!("Host {number} is down"), "high").await));
+            let title = if number < 4 { format!("Host {number} is down") } else { "4 incidents on api".to_owned() };
+            yannick.expect_push(world, &title).await;
+        }
+        world.advance(seconds(60)).await;
+        let rang = yannick.expect_push(world, "4 incidents on api").await;
+        world.advance(seconds(19)).await;
+        yannick.expect_silence(world).await;
+        // The second step begins, 20 seconds after the storm rang: it is not told a ring late.
+        world.advance(seconds(1)).await;
+        let goes_on = yannick.expect_push(world, "4 incidents on api").await;
+        assert_eq!(goes_on.tag(), rang.tag(), "all four of them, once, and where the card stands");
+        yannick.expect_silence(world).await;
+        for reference in &open {
+            yannick.phone.resolve(reference).await.unwrap();
+        }
+    }
+
+    pub(crate) async fn what_was_put_together_waits_for_the_end_of_quiet_hours(world: &World) {
+        let yannick = world.person("yannick", "Yannick Schutz").await;
+        service(world, "api", &[&yannick]).await;
+        let heimdall = world.bot("heimdall").await;
+        // It is Friday, eight o'clock; what comes before two minutes past would be told at five past.
+        rules(&yannick, json!({"quiet_hours": {"zone": "UTC", "hours": ["fri 08:02-09:00"]}})).await;
+        let mut open = Vec::new();
+        for number in 1..=2 {
+            open.push(reference(&page(&heimdall, "service:api", &format!("Disk {number} fills up"), "low").await));
+        }
+        world.advance(minutes(59)).await;
+        yannick.expect_silence(world).await;
+        world.advance(minutes(1)).await;
+        yannick.expect_push(world, "2 low-urgency incidents").await;
         for reference in &open {
             yannick.phone.resolve(reference).await.unwrap();
         }

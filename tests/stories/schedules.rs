@@ -13,6 +13,7 @@ crate::world::stories! {
     my_shifts_and_a_calendar_of_them
     what_is_wrong_in_a_schedule_is_named
     a_schedule_is_replaced_whole_and_removed
+    overrides_that_ended_count_too
     a_hand_over_whose_job_was_lost_is_found
     the_pager_goes_from_hand_to_hand_one_at_a_time
 }
@@ -352,6 +353,30 @@ mod stories {
         let mut named = good;
         named["name"] = json!("nights");
         refused(world.operator.post("/v1/schedules", &named).await, "name_taken");
+    }
+
+    pub(crate) async fn overrides_that_ended_count_too(world: &World) {
+        let [ann, bea] = ann_and_bea(world).await;
+        // A thousand of a minute each ended yesterday: whoever asks who is on call reads them all.
+        let start = world.clock.now().as_micros() - 86_400_000_000;
+        let copied = |id: &str, number: &str| {
+            format!(
+                "insert into overrides (id, schedule_id, user_id, from_at, until_at, made_by, created_at)
+                 select {id}, schedules.id, users.id, {start} + {number} * 60000000, {start} + ({number} + 1) * 60000000, '{{\"kind\": \"operator\"}}', 0
+                 from schedules, users, numbers where schedules.name = 'nights' and users.handle = 'bea'"
+            )
+        };
+        let numbers = "with recursive numbers(n) as (select 0 union all select n + 1 from numbers where n < 999)";
+        let pg = copied("gen_random_uuid()", "n").replace("insert into", &format!("{numbers} insert into"));
+        let lite = copied("randomblob(16)", "n").replace("insert into", &format!("{numbers} insert into"));
+        world.db.raw_either(&lite, &pg).await;
+        let path = "/v1/schedules/nights/overrides";
+        let take = || async { bea.phone.post(path, &json!({"for": "60m"})).await.unwrap().accepted() };
+        phone_refused(take().await, "too_many_overrides");
+        // Two months later nobody reads them any more.
+        world.db.raw("update overrides set from_at = from_at - 5443200000000, until_at = until_at - 5443200000000").await;
+        take().await.unwrap();
+        ann.expect_push(world, OFF).await;
     }
 
     pub(crate) async fn a_schedule_is_replaced_whole_and_removed(world: &World) {

@@ -11,6 +11,8 @@ crate::world::stories! {
     two_nodes_never_leave_a_service_with_a_policy_that_is_gone
     a_key_is_shown_once_and_works_beside_the_next
     maintenance_begins_and_ends
+    what_runs_is_listed_before_what_is_planned
+    an_integration_is_given_other_settings
     maintenance_is_the_teams_own_matter
     a_house_is_brought_to_what_a_file_says_and_back
     what_is_applied_waits_for_a_passkey_where_it_weakens
@@ -416,6 +418,73 @@ mod stories {
         wrong(plan(json!({"team": "nowhere", "for_seconds": 60, "reason": reason})).await, "team");
     }
 
+    pub(crate) async fn what_runs_is_listed_before_what_is_planned(world: &World) {
+        world.team("api", &[]).await;
+        service(world, "api", &json!({})).await;
+        let plan = |from: u64| {
+            let from = world.clock.now().after(minutes(from));
+            let window = json!({"service": "api", "from": from, "for_seconds": 600, "reason": "a move"});
+            async move { world.operator.post("/v1/maintenance", &window).await.unwrap().body["id"].clone() }
+        };
+        let mut all = Vec::new();
+        for minute in (1..=5).rev() {
+            all.insert(0, plan(minute).await);
+        }
+        all.insert(0, plan(0).await);
+        let page = |query: String| async move { world.operator.get(&format!("/v1/maintenance{query}")).await.unwrap().body };
+        let ids = |body: &Value| body["maintenance"].as_array().unwrap().iter().map(|one| one["id"].clone()).collect::<Vec<_>>();
+        let first = page("?limit=4".into()).await;
+        assert_eq!((ids(&first), &first["next"]), (all[..4].to_vec(), &all[3]), "what runs, and then what comes first");
+        assert_eq!(first["maintenance"][0]["state"], "running");
+        let rest = page(format!("?limit=4&cursor={}", all[3].as_str().unwrap())).await;
+        assert_eq!((ids(&rest), &rest["next"]), (all[4..].to_vec(), &Value::Null));
+        let (newest, rest) =
+            (page("?all=true&limit=4".into()).await, page(format!("?all=true&cursor={}", all[2].as_str().unwrap())).await);
+        let backwards: Vec<_> = all.iter().rev().cloned().collect();
+        assert_eq!([ids(&newest), ids(&rest)].concat(), backwards);
+        let wrong = |query: &'static str| async move { world.operator.get(&format!("/v1/maintenance{query}")).await };
+        refused(wrong("?limit=0").await, "invalid_request");
+        refused(wrong("?cursor=mnt_00000000000000000000000000000001").await, "invalid_request");
+        let listed = phoneops(world, &["maintenance", "list"], "").await;
+        assert_eq!(listed.stdout.lines().count(), 6, "{listed:?}");
+    }
+
+    pub(crate) async fn an_integration_is_given_other_settings(world: &World) {
+        world.team("api", &[]).await;
+        service(world, "api", &json!({})).await;
+        let path = "/v1/services/api/integrations";
+        let made = world.operator.post(path, &json!({"name": "hook", "kind": "generic"})).await.unwrap().body;
+        let cron = json!({"name": "cron", "kind": "heartbeat", "every_seconds": 3600});
+        let cron = world.operator.post(path, &cron).await.unwrap().body;
+        let put = |name: &'static str, body: Value| async move { world.operator.put(&format!("{path}/{name}"), &body).await };
+        let changed = put("hook", json!({"mapping": {"summary": "/alert/title"}})).await.unwrap().body;
+        assert_eq!((&changed["id"], &changed["mapping"]["summary"]), (&made["id"], &json!("/alert/title")));
+        assert!(changed.get("key").is_none() && by_key(world, &made).await.is_some(), "its key stays, and is not shown");
+        let report = json!({"alert": {"title": "The new place"}, "summary": "The old place", "severity": "info"});
+        let raw = Raw::new(world);
+        let ingest = format!("/ingest/{}/generic", made["key"].as_str().unwrap());
+        raw.post(As::Nobody, &ingest, &report).await.expect(202);
+        assert_eq!(world.db.number("select count(*) from incidents where title = 'The new place'").await, 1);
+        let again = put("hook", json!({})).await.unwrap().body;
+        assert_eq!(again["mapping"]["summary"], "/summary", "what is left out is as when it was made");
+        assert_eq!(world.recorded("integration.changed").await, 2);
+
+        // A rhythm counts from the last beat.
+        raw.post(As::Nobody, &format!("/heartbeat/{}", cron["key"].as_str().unwrap()), &json!({})).await.expect(204);
+        put("cron", json!({"every_seconds": 60, "grace_seconds": 60})).await.unwrap();
+        world.advance(seconds(119)).await;
+        let silent = "select count(*) from incidents where title like 'No heartbeat%'";
+        assert_eq!(world.db.number(silent).await, 0);
+        world.advance(seconds(1)).await;
+        assert_eq!(world.db.number(silent).await, 1);
+
+        refused(put("hook", json!({"every_seconds": 60})).await, "invalid_request");
+        refused(put("cron", json!({})).await, "invalid_request");
+        refused(put("nobody", json!({})).await, "not_found");
+        world.operator.delete(&format!("{path}/hook")).await.unwrap();
+        refused(put("hook", json!({})).await, "not_found");
+    }
+
     pub(crate) async fn maintenance_is_the_teams_own_matter(world: &World) {
         let raw = Raw::new(world);
         let (member, other) = (raw.person("ann", "member").await, raw.person("bea", "member").await);
@@ -502,6 +571,23 @@ settings = {group_by = ["cluster", "alertname"], acknowledgement_seconds = 0}
 name = "web"
 team = "api"
 
+[[integration]]
+service = "api"
+name = "prometheus"
+kind = "alertmanager"
+
+[[integration]]
+service = "web"
+name = "deploys"
+kind = "generic"
+mapping = {summary = "/alert/title", action = {at = "/status", values = {ok = "resolve"}}}
+
+[[integration]]
+service = "web"
+name = "backup"
+kind = "heartbeat"
+every_seconds = 3600
+
 [[bot]]
 name = "heimdall"
 scopes = ["incidents:read", "incidents:write"]
@@ -528,22 +614,31 @@ scopes = ["incidents:read", "incidents:write"]
         assert!(asked.code == Some(2) && asked.stderr.contains("say --yes"), "{asked:?}");
 
         let made = apply(HOUSE.into(), &["--yes"]).await;
-        assert!(made.code == Some(0) && made.stdout.ends_with("Made 6 changes\n"), "{made:?}");
+        assert!(made.code == Some(0) && made.stdout.ends_with("Made 9 changes\n"), "{made:?}");
         assert!(made.stdout.contains("Token of bot heimdall: pob_"), "{made:?}");
+        let key = made.stdout.lines().find_map(|line| line.strip_prefix("Key of integration api/prometheus: ")).unwrap();
+        let (key, url) = key.split_once(" for ").unwrap();
+        assert!(key.len() == 32 && url.ends_with(&format!("/ingest/{key}/alertmanager")), "{made:?}");
         let again = apply(HOUSE.into(), &["--yes"]).await;
         assert_eq!((again.code, again.stdout.as_str()), (Some(0), "No changes\n"), "{again:?}");
 
         let exported = phoneops(world, &["export"], "").await.stdout;
-        assert!(!exported.contains("pob_"), "{exported}");
+        assert!(!exported.contains("pob_") && !exported.contains(key), "{exported}");
         let same = apply(exported.clone(), &["--diff", "--prune"]).await;
         assert_eq!((same.code, same.stdout.as_str()), (Some(0), "No changes\n"), "{same:?} of {exported}");
 
         let changed = exported
             .replace("escalate_after_minutes = 5", "escalate_after_minutes = 7")
+            .replace("/alert/title", "/alert/name")
+            .replace("every_seconds = 3600", "every_seconds = 7200")
             .replace("\"@bea\"]\n\n[[bot", "]\n\n[[bot");
         assert_ne!(changed, exported);
         let shown = apply(changed.clone(), &["--diff"]).await;
         assert!(shown.stdout.contains("    steps[0].escalate_after_minutes: 5 → 7\n"), "{shown:?}");
+        assert!(
+            shown.stdout.contains("~ integration web/deploys\n    mapping.summary: \"/alert/title\" → \"/alert/name\"\n"),
+            "{shown:?}"
+        );
         assert_eq!(apply(changed.clone(), &["--yes"]).await.code, Some(0));
         assert_eq!(apply(changed, &["--diff"]).await.stdout, "No changes\n");
 
@@ -555,7 +650,8 @@ scopes = ["incidents:read", "incidents:write"]
         assert_eq!(pruned.code, Some(0), "{pruned:?}");
         let told: Value = serde_json::from_str(&pruned.stdout).unwrap();
         let names: Vec<_> = told["changes"].as_array().unwrap().iter().map(|change| change["name"].as_str().unwrap()).collect();
-        assert_eq!(names, ["web", "api", "api", "nights", "heimdall"], "{told}");
+        let gone = ["web/deploys", "web/backup", "api/prometheus", "web", "api", "api", "nights", "heimdall"];
+        assert_eq!(names, gone, "{told}");
         let rest = phoneops(world, &["export"], "").await.stdout;
         assert_eq!(apply(rest, &["--diff", "--prune"]).await.stdout, "No changes\n");
 
@@ -563,6 +659,10 @@ scopes = ["incidents:read", "incidents:write"]
         for (text, why) in [
             ("[[service]]\nname = \"db\"\nteam = \"dbs\"\n", "-:3: service[0].team: there is no team dbs"),
             ("[[team]]\nname = \"db\"\nmembers = [\"@zoe\"]\n", "-:3: team[0].members[0]: there is no @zoe"),
+            (
+                "[[integration]]\nservice = \"db\"\nname = \"prom\"\nkind = \"events\"\n",
+                "-:2: integration[0].service: there is no service db",
+            ),
             ("[[service]]\nname = \"db\"\nteam = \"api\"\nnoise = 3\n", "-:4: service[0].noise: unknown field"),
         ] {
             let refused = apply(text.into(), &["--yes"]).await;

@@ -7,7 +7,7 @@ use crate::approvals::policy::{Match, Require};
 use crate::identity::{Handle, Scope};
 use crate::oncall::{self, WrittenLayer};
 use crate::paging::To;
-use crate::paging::services::Settings;
+use crate::paging::services::{IntegrationKind, Mapping, Settings};
 
 /// Everything that a file may say.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -23,6 +23,8 @@ pub(super) struct House {
     pub(super) escalation_policy: Vec<EscalationPolicy>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) service: Vec<Service>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) integration: Vec<Integration>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) policy: Vec<Policy>,
 }
@@ -87,6 +89,21 @@ pub(super) struct Service {
     pub(super) policy: Option<Handle>,
     #[serde(default)]
     pub(super) settings: Settings,
+}
+
+/// What reports that a service breaks. Its key is never in a file.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Integration {
+    pub(super) service: Handle,
+    pub(super) name: Handle,
+    pub(super) kind: IntegrationKind,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) every_seconds: Option<u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) grace_seconds: Option<u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) mapping: Option<Mapping>,
 }
 
 /// Who must say yes to what.
@@ -162,13 +179,14 @@ pub(super) enum Noun {
     Schedule,
     EscalationPolicy,
     Service,
+    Integration,
     Policy,
 }
 
 impl Noun {
     /// In the order in which they may refer to each other.
-    pub(super) const ALL: [Self; 6] =
-        [Self::Team, Self::Bot, Self::Schedule, Self::EscalationPolicy, Self::Service, Self::Policy];
+    pub(super) const ALL: [Self; 7] =
+        [Self::Team, Self::Bot, Self::Schedule, Self::EscalationPolicy, Self::Service, Self::Integration, Self::Policy];
 
     /// What its table is called in a file.
     pub(super) fn table(self) -> &'static str {
@@ -178,18 +196,19 @@ impl Noun {
             Self::Schedule => "schedule",
             Self::EscalationPolicy => "escalation_policy",
             Self::Service => "service",
+            Self::Integration => "integration",
             Self::Policy => "policy",
         }
     }
 
-    /// Where the API has them.
+    /// Where the API has them; integrations below their services.
     pub(super) fn path(self) -> &'static str {
         match self {
             Self::Team => "/v1/teams",
             Self::Bot => "/v1/bots",
             Self::Schedule => "/v1/schedules",
             Self::EscalationPolicy => "/v1/escalation-policies",
-            Self::Service => "/v1/services",
+            Self::Service | Self::Integration => "/v1/services",
             Self::Policy => "/v1/policies",
         }
     }
@@ -202,6 +221,7 @@ impl Noun {
             Self::Schedule => "schedules",
             Self::EscalationPolicy => "escalation_policies",
             Self::Service => "services",
+            Self::Integration => "integrations",
             Self::Policy => "policies",
         }
     }
@@ -221,6 +241,7 @@ impl std::fmt::Display for Noun {
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Thing {
     pub(super) noun: Noun,
+    /// Of an integration `SERVICE/NAME`.
     pub(super) name: String,
     /// Where it stands among those of its noun, from 0.
     pub(super) place: usize,
@@ -243,6 +264,14 @@ impl House {
                 schedule.zone = zone.iana_name().unwrap_or(&schedule.zone).to_owned();
             }
         }
+        for integration in &mut self.integration {
+            // As the server has them when nothing is said.
+            match integration.kind {
+                IntegrationKind::Generic => drop(integration.mapping.get_or_insert_default()),
+                IntegrationKind::Heartbeat => drop(integration.grace_seconds.get_or_insert_default()),
+                IntegrationKind::Events | IntegrationKind::Alertmanager | IntegrationKind::Grafana => {}
+            }
+        }
         for layer in self.schedule.iter_mut().flat_map(|schedule| &mut schedule.layers) {
             for person in &mut layer.people {
                 if let Ok(handle) = person.parse::<Handle>() {
@@ -259,7 +288,11 @@ impl House {
         let of = |noun: Noun| {
             let all = whole[noun.table()].as_array().cloned().unwrap_or_default();
             all.into_iter().enumerate().map(move |(place, body)| {
-                let name = body["name"].as_str().unwrap_or_default().to_owned();
+                let text = |key: &str| body[key].as_str().unwrap_or_default();
+                let name = match noun {
+                    Noun::Integration => format!("{}/{}", text("service"), text("name")),
+                    _ => text("name").to_owned(),
+                };
                 Thing { noun, name, place, body }
             })
         };

@@ -25,10 +25,10 @@ use file::File;
 use house::{House, Noun, Target, Thing};
 use server::Token;
 
-/// Bring teams, bots, schedules, escalation policies, services and approval policies to what a file says
+/// Bring teams, bots, schedules, escalation policies, services, integrations and approval policies to what a file says
 ///
 /// Shows what would change and asks. What the file does not mention stays as it is, unless --prune is given. Changes that weaken wait for an
-/// administrator's passkey. A bot's token is printed once, when the bot is made. Keys of services are `phoneops service key`'s.
+/// administrator's passkey. A bot's token and an integration's key are printed once, when it is made.
 #[expect(clippy::struct_excessive_bools, reason = "each is an option of the command")]
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLE)]
@@ -52,7 +52,7 @@ pub(super) struct Apply {
     json: bool,
 }
 
-/// Write how teams, bots, schedules, escalation policies, services and approval policies are set up, in the form that `apply` reads
+/// Write how teams, bots, schedules, escalation policies, services, integrations and approval policies are set up, in the form that `apply` reads
 ///
 /// Without secrets: keys and tokens are nowhere in it.
 #[derive(Debug, Args)]
@@ -130,8 +130,16 @@ impl Apply {
 
     fn report(&self, changes: &[Change], tokens: &[Token], left: &[Change], out: &mut Out) -> Outcome {
         if self.json {
-            let tokens: Vec<Value> = tokens.iter().map(|made| json!({"bot": made.bot, "token": made.token})).collect();
-            out.json(&json!({"changes": changes.iter().map(Change::json).collect::<Vec<_>>(), "tokens": tokens,
+            let bots = tokens.iter().filter_map(|made| match made {
+                Token::Bot { bot, token } => Some(json!({"bot": bot, "token": token})),
+                Token::Key { .. } => None,
+            });
+            let keys = tokens.iter().filter_map(|made| match made {
+                Token::Key { integration, key, url } => Some(json!({"integration": integration, "key": key, "url": url})),
+                Token::Bot { .. } => None,
+            });
+            let (tokens, keys): (Vec<Value>, Vec<Value>) = (bots.collect(), keys.collect());
+            out.json(&json!({"changes": changes.iter().map(Change::json).collect::<Vec<_>>(), "tokens": tokens, "keys": keys,
                 "not_made": left.iter().map(Change::json).collect::<Vec<_>>()}));
         } else {
             tell(tokens, out);
@@ -150,10 +158,13 @@ impl Apply {
 
 fn tell(tokens: &[Token], out: &mut Out) {
     for made in tokens {
-        out.line(format_args!("Token of bot {}: {}", made.bot, made.token));
+        match made {
+            Token::Bot { bot, token } => out.line(format_args!("Token of bot {bot}: {token}")),
+            Token::Key { integration, key, url } => out.line(format_args!("Key of integration {integration}: {key} for {url}")),
+        }
     }
     if !tokens.is_empty() {
-        out.note("Keep the tokens now: they are not shown again.");
+        out.note("Keep the tokens and keys now: they are not shown again.");
     }
 }
 
@@ -259,12 +270,24 @@ fn references(house: &House, thing: &Thing) -> Vec<(String, To)> {
                 service.policy.as_ref().map(|name| ("policy".to_owned(), To::Thing(Noun::EscalationPolicy, handle(name))));
             team(Some(&service.team)).into_iter().chain(policy).collect()
         }
+        Noun::Integration => {
+            let service = &house.integration[thing.place].service;
+            vec![("service".to_owned(), To::Thing(Noun::Service, handle(service)))]
+        }
         Noun::Bot | Noun::Policy => Vec::new(),
     }
 }
 
-/// That nothing is asked that cannot be: a bot's scopes are for ever.
+/// That nothing is asked that cannot be: a bot's scopes are for ever, and so is an integration's kind.
 fn possible(file: &File, changes: &[Change]) -> Result<(), Failure> {
+    for change in changes {
+        if let Change::Alter { now, then } = change
+            && then.noun == Noun::Integration
+            && now.body["kind"] != then.body["kind"]
+        {
+            return Err(file.wrong(then, "kind", "an integration's kind is for ever: make another, and revoke this one"));
+        }
+    }
     let altered = changes.iter().find(|change| matches!(change, Change::Alter { then, .. } if then.noun == Noun::Bot));
     match altered {
         None => Ok(()),

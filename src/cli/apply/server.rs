@@ -18,11 +18,30 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 pub(super) async fn read(client: &Client) -> Result<House, Failure> {
     let mut whole = json!({});
     for noun in Noun::ALL {
-        let listed = client.get(noun.path()).await?.body;
-        let all = listed[noun.list()].as_array().cloned().unwrap_or_default();
+        let all = match noun {
+            Noun::Integration => integrations(client, &whole[Noun::Service.table()]).await?,
+            _ => listed(client, noun.path(), noun).await?,
+        };
         whole[noun.table()] = all.iter().map(|shown| written(noun, shown)).collect();
     }
     Ok(serde_json::from_value::<House>(whole)?.in_order())
+}
+
+async fn listed(client: &Client, path: &str, noun: Noun) -> Result<Vec<Value>, Failure> {
+    Ok(client.get(path).await?.body[noun.list()].as_array().cloned().unwrap_or_default())
+}
+
+/// The integrations of these services, each with the name of its service.
+async fn integrations(client: &Client, services: &Value) -> Result<Vec<Value>, Failure> {
+    let mut all = Vec::new();
+    for service in services.as_array().into_iter().flatten() {
+        let path = format!("/v1/services/{}/integrations", service["name"].as_str().unwrap_or_default());
+        for mut shown in listed(client, &path, Noun::Integration).await? {
+            shown["service"] = service["name"].clone();
+            all.push(shown);
+        }
+    }
+    Ok(all)
 }
 
 /// What of a thing stands in a file.
@@ -38,6 +57,7 @@ fn written(noun: Noun, shown: &Value) -> Value {
         Noun::Schedule => &["name", "team", "zone", "layers"],
         Noun::EscalationPolicy => &["name", "team", "repeats", "last_resort", "steps"],
         Noun::Service => &["name", "team", "policy", "settings"],
+        Noun::Integration => &["service", "name", "kind", "every_seconds", "grace_seconds", "mapping"],
         Noun::Policy => &["name", "match", "require"],
     };
     let there = keys.iter().filter_map(|key| Some(((*key).to_owned(), shown.get(key)?.clone())));
@@ -51,16 +71,21 @@ pub(super) async fn people(client: &Client) -> Result<BTreeSet<String>, Failure>
     Ok(all.filter_map(|user| user["handle"].as_str().map(str::to_owned)).collect())
 }
 
-/// The token of a bot that was made, shown once. Never printed with `Debug`.
-pub(super) struct Token {
-    pub(super) bot: String,
-    pub(super) token: String,
+/// What was made and is shown once. Never printed with `Debug`.
+pub(super) enum Token {
+    /// The token of a bot.
+    Bot { bot: String, token: String },
+    /// The key of an integration, and where it reports.
+    Key { integration: String, key: String, url: String },
 }
 
 /// Makes a change, and waits where an administrator's passkey confirms it; the token that it made.
 pub(super) async fn make(client: &Client, change: &Change, out: &mut Out) -> Result<Option<Token>, Failure> {
     let thing = change.thing();
-    let path = || format!("{}/{}", thing.noun.path(), thing.name);
+    let path = || match (thing.noun, thing.name.split_once('/')) {
+        (Noun::Integration, Some((service, name))) => format!("{}/{service}/integrations/{name}", thing.noun.path()),
+        _ => format!("{}/{}", thing.noun.path(), thing.name),
+    };
     match (change, thing.noun) {
         (Change::Add(_), Noun::Team) => {
             client.post(thing.noun.path(), &json!({"name": thing.name})).await?;
@@ -75,7 +100,22 @@ pub(super) async fn make(client: &Client, change: &Change, out: &mut Out) -> Res
         (Change::Add(_), Noun::Bot) => {
             let made = client.post(thing.noun.path(), &thing.body).await?;
             let token = made.body["token"].as_str().unwrap_or_default().to_owned();
-            return Ok(Some(Token { bot: thing.name.clone(), token }));
+            return Ok(Some(Token::Bot { bot: thing.name.clone(), token }));
+        }
+        (Change::Add(_), Noun::Integration) => {
+            let mut body = thing.body.clone();
+            let service = body.as_object_mut().and_then(|members| members.remove("service")).unwrap_or_default();
+            let list = format!("{}/{}/integrations", thing.noun.path(), service.as_str().unwrap_or_default());
+            let made = client.post(&list, &body).await?.body;
+            let text = |name: &str| made[name].as_str().unwrap_or_default().to_owned();
+            return Ok(Some(Token::Key { integration: thing.name.clone(), key: text("key"), url: text("url") }));
+        }
+        (Change::Alter { .. }, Noun::Integration) => {
+            let mut body = thing.body.clone();
+            if let Some(members) = body.as_object_mut() {
+                members.retain(|name, _| !["service", "name", "kind"].contains(&name.as_str()));
+            }
+            client.put(&path(), &body).await?;
         }
         (Change::Add(_), _) => drop(client.post(thing.noun.path(), &thing.body).await?),
         (Change::Alter { .. }, _) => {

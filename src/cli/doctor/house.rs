@@ -31,6 +31,11 @@ const ROUTES: &str = "routes";
 const READINESS: &str = "readiness";
 const ESCALATION: &str = "escalation";
 
+const RESTORE: &str = "restore";
+
+/// For so long a restore is named.
+const RESTORED_LATELY: Duration = Duration::from_hours(24 * 30);
+
 /// As `/readyz` sees it: beyond this, deadlines do not mean the same on both sides.
 const MAX_SKEW: Duration = Duration::from_secs(2);
 
@@ -75,7 +80,21 @@ async fn running(config: &Config, client: &Client) -> Vec<Finding> {
     findings.extend(client.get("/v1/readiness").await.ok().map(|reply| readiness(&reply.body)));
     findings.extend(client.get("/v1/freezes").await.ok().and_then(|reply| frozen(&reply.body)));
     findings.extend(super::on_call::examine(client).await);
+    let restores = client.get("/v1/journal?kind=backup.revived&order=newest&limit=1").await;
+    findings.extend(restores.ok().and_then(|reply| restored(&reply.body, Clock::system().now())));
     findings
+}
+
+/// What works again since a backup was restored lately.
+fn restored(body: &Value, now: Timestamp) -> Option<Finding> {
+    let entry = body["entries"].as_array()?.first()?;
+    let at: Timestamp = serde_json::from_value(entry["at"].clone()).ok()?;
+    let (keys, calendars) = (entry["data"]["integration_keys"].as_i64()?, entry["data"]["calendars"].as_i64()?);
+    let what = format!("{keys} keys of integrations and {calendars} addresses of calendars work as they did when it was made");
+    let how =
+        "those that were revoked or rotated since work again: revoke them again (`phoneops service key`, `phoneops calendar`)";
+    (keys + calendars > 0 && at.after(RESTORED_LATELY) > now)
+        .then(|| warn(RESTORE, format!("a backup was restored {at}; {what}, and {how}")))
 }
 
 /// The ways to phones that the server leaves alone, as `/readyz` names them.
@@ -341,6 +360,18 @@ mod tests {
         flock(&held, FlockOperation::NonBlockingLockExclusive).unwrap();
         let findings = examine(&config(dir.path(), None)).await;
         assert_eq!(levels(&findings), [(SERVER, Level::Fail)]);
+    }
+
+    #[test]
+    fn a_restore_is_named_for_a_month() {
+        let at = Timestamp::from_seconds(1_800_000_000);
+        let body = |keys| json!({"entries": [{"at": at, "data": {"integration_keys": keys, "calendars": 0}}]});
+        let day = Duration::from_hours(24);
+        let found = restored(&body(2), at.after(day * 29)).unwrap();
+        assert!(found.level == Level::Warn && found.why.contains("2 keys of integrations and 0 addresses"), "{found:?}");
+        assert_eq!(restored(&body(2), at.after(day * 31)), None);
+        assert_eq!(restored(&body(0), at), None, "there is nothing to look at");
+        assert_eq!(restored(&json!({"entries": []}), at), None);
     }
 
     #[test]

@@ -24,6 +24,11 @@ pub(super) enum Act {
     /// Give an integration its next key and print it, once; the old one works on for a while
     #[command(after_help = "Example:\n  phoneops service key rotate api prometheus --overlap 1h")]
     Rotate(Rotate),
+    /// Give an integration another mapping, or another rhythm to a heartbeat; its keys stay
+    #[command(
+        after_help = "Example:\n  phoneops service key edit api deploys --mapping mapping.json\n  phoneops service key edit api nightly-backup --every 1d --grace 1h"
+    )]
+    Edit(Edit),
     /// End an integration's keys, at once; what it reported goes on
     #[command(after_help = "Example:\n  phoneops service key revoke api prometheus")]
     Revoke(One),
@@ -79,6 +84,24 @@ pub(super) struct Add {
 }
 
 #[derive(Debug, Args)]
+pub(super) struct Edit {
+    #[command(flatten)]
+    one: One,
+    /// Of a heartbeat: the time from one beat to the next
+    #[arg(long, value_name = "TIME", value_parser = month)]
+    every: Option<u32>,
+    /// Of a heartbeat: how late a beat may be [default: not at all]
+    #[arg(long, value_name = "TIME", value_parser = month)]
+    grace: Option<u32>,
+    /// Of a generic hook: where in its JSON to look, as JSON
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["every", "grace"], required_unless_present = "every")]
+    mapping: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
 pub(super) struct Rotate {
     #[command(flatten)]
     one: One,
@@ -124,6 +147,7 @@ impl Act {
             Self::Add(add) => add.run(out).await,
             Self::List(list) => list.run(out).await,
             Self::Rotate(rotate) => rotate.run(out).await,
+            Self::Edit(edit) => edit.run(out).await,
             Self::Revoke(one) => {
                 one.operator.connect()?.delete(&one.path()).await?;
                 out.line(format_args!(
@@ -145,19 +169,35 @@ impl One {
 impl Add {
     async fn run(self, out: &mut Out) -> Result<Outcome, Failure> {
         let mut body = json!({"name": self.one.name, "kind": self.kind});
-        let mapping = self.mapping.as_ref().map(mapping).transpose()?;
-        for (name, value) in
-            [("mapping", mapping), ("every_seconds", self.every.map(Value::from)), ("grace_seconds", self.grace.map(Value::from))]
-        {
-            if let Some(value) = value {
-                body[name] = value;
-            }
-        }
+        settings(&mut body, self.mapping.as_ref(), self.every, self.grace)?;
         let path = format!("/v1/services/{}/integrations", self.one.service);
         let reply = self.one.operator.connect()?.post(&path, &body).await?;
         tell(out, self.json, &reply.body, |out, shown: Shown| {
             out.line(format_args!("Added integration {} to service {}", shown.name, self.one.service));
             shown.tell(out);
+        })
+    }
+}
+
+/// Writes what was said of an integration's settings into a request.
+fn settings(body: &mut Value, file: Option<&PathBuf>, every: Option<u32>, grace: Option<u32>) -> Result<(), Failure> {
+    let mapping = file.map(mapping).transpose()?;
+    let said = [("mapping", mapping), ("every_seconds", every.map(Value::from)), ("grace_seconds", grace.map(Value::from))];
+    for (name, value) in said {
+        if let Some(value) = value {
+            body[name] = value;
+        }
+    }
+    Ok(())
+}
+
+impl Edit {
+    async fn run(self, out: &mut Out) -> Result<Outcome, Failure> {
+        let mut body = json!({});
+        settings(&mut body, self.mapping.as_ref(), self.every, self.grace)?;
+        let reply = self.one.operator.connect()?.put(&self.one.path(), &body).await?;
+        tell(out, self.json, &reply.body, |out, changed: Integration| {
+            out.line(format_args!("Changed integration {} of service {}: its key stays", changed.name, self.one.service));
         })
     }
 }

@@ -85,6 +85,15 @@ fn any_json() -> impl Strategy<Value = Value> {
     })
 }
 
+#[test]
+fn a_change_is_bounded() {
+    let links: Vec<_> = (0..20).map(|n| json!({"href": format!("https://x.example/{n}/{}", "a".repeat(1900))})).collect();
+    let change = json!({"routing_key": "k", "payload": {"summary": "s".repeat(50_000), "source": "ci"}, "links": links});
+    let change = read_change(change.to_string().as_bytes()).unwrap().says;
+    assert_eq!((change.summary.chars().count(), change.links.len()), (SUMMARY, 2));
+    assert!(change.notes.contains(&"links had more than 4096 bytes".to_owned()), "{:?}", change.notes);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 

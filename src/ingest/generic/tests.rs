@@ -42,6 +42,7 @@ fn a_list_is_so_many_alerts_and_none_is_lost() {
     let signals = read(json!(many).to_string().as_bytes(), &Mapping::default()).unwrap();
     assert_eq!(signals.len(), MOST + 1);
     assert_eq!(signals[MOST].report.summary, "50 more alerts came in one report");
+    assert_eq!(signals[MOST].dedup_key.as_deref(), Some("phoneops:more"), "one alert, however often that is");
     for body in ["[]", "[1]", "7", "\"a\"", "null"] {
         assert!(read(body.as_bytes(), &Mapping::default()).is_err(), "{body}");
     }

@@ -11,7 +11,7 @@
 //! ```
 //!
 //! **Invariants**
-//! - An alert that is open and has no incident was suppressed, and is paged at the latest when its timer rings.
+//! - An alert that is open and has no incident was suppressed; the end of what suppressed it rings its timer, and that pages.
 //! - A report of an open alert pages nobody anew: its incident is told the latest words.
 //! - What flaps is over only once it was quiet for [`QUIET`], which a timer waits for.
 //! - A timer that rings early is set again; one that rings twice, or for a state that has passed, changes nothing.

@@ -5,15 +5,18 @@
 //!
 //! **Invariants**
 //! - A report is taken in one transaction with what it changes, under a lock on its service: two nodes that hear of one new key at once
-//!   make one incident. Locks: an integration (heartbeats alone), the service, the incident.
+//!   make one incident. Locks: the service, an integration (heartbeats alone), the incident.
 //! - A report that pages nobody is recorded with the rule why: `incident.retriggered`, `alert.folded`, `alert.suppressed`,
 //!   `alert.dropped`.
 //! - An incident that integrations began is over when all its alerts are; one that people began is theirs to end.
-//! - What is open and was suppressed has a timer, and so has what waits for quiet; [`Paging::mend`] finds those that lost theirs.
+//! - What is open and was suppressed waits for the end of the maintenance, which is a job of the window, and what is to be quiet has a timer
+//!   of its own; [`Paging::mend`] finds those that lost theirs.
+//! - Where maintenance ends, at most [`WOKEN`] alerts are looked at at once: pages that are due meanwhile do not wait behind them.
 
 mod grouping;
 mod heartbeats;
 mod machine;
+pub(in crate::paging) mod quota;
 mod store;
 mod taking;
 mod words;
@@ -21,6 +24,11 @@ mod words;
 pub(in crate::paging) use store::forget_before;
 
 pub use machine::{FLAPS, FLAPS_WITHIN, QUIET, Report};
+
+use std::time::Duration;
+
+use heartbeats::Beat;
+use quota::Says;
 
 use super::maintenance::Maintained;
 use super::service::{Error, Paging};
@@ -106,7 +114,55 @@ pub struct Change {
     pub notes: Vec<String>,
 }
 
+/// An integration reported more than it may; nothing was taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OverQuota {
+    /// How long to wait before it is sent again.
+    pub wait: Duration,
+}
+
+/// The alert of an integration that is over its quota.
+const QUOTA_KEY: &str = "phoneops:quota";
+
 impl Paging {
+    /// Whether an integration may report so much now. The first refusal of a bout raises an incident of the integration, which is over when
+    /// it reports again and its quota is half unused.
+    ///
+    /// # Errors
+    /// Storage errors.
+    pub async fn admit(&self, integration: &Integration, reports: usize) -> Result<Result<(), OverQuota>, Error> {
+        let reports = u32::try_from(reports).unwrap_or(u32::MAX);
+        let per_minute = self.quotas.per_minute();
+        match self.quotas.take(integration.id, reports, self.clock.now()) {
+            Says::Fits => Ok(Ok(())),
+            Says::FitsAgain { refused } => {
+                tracing::info!(integration = %integration.id, refused, "an integration is within its quota again");
+                let name = self.name_of(integration).await?;
+                self.take_alert(integration, words::over_quota(&name, per_minute, Some(refused), QUOTA_KEY)).await?;
+                Ok(Ok(()))
+            }
+            Says::Over { wait, first } => {
+                metrics::counter!("phoneops_ingest_refused_total").increment(1);
+                if first {
+                    tracing::warn!(integration = %integration.id, per_minute, "an integration is over its quota");
+                    self.raise_quota(integration).await.inspect_err(|_| self.quotas.untold(integration.id))?;
+                }
+                Ok(Err(OverQuota { wait }))
+            }
+        }
+    }
+
+    async fn raise_quota(&self, integration: &Integration) -> Result<(), Error> {
+        let name = self.name_of(integration).await?;
+        let signal = words::over_quota(&name, self.quotas.per_minute(), None, QUOTA_KEY);
+        self.take_alert(integration, signal).await.map(|_| ())
+    }
+
+    async fn name_of(&self, integration: &Integration) -> Result<String, Error> {
+        let id = integration.id;
+        Ok(self.store.look(move |db| Box::pin(async move { services::integration_name(db, id).await })).await?)
+    }
+
     /// The integration of a key whose SHA-256 this is, unless it was revoked.
     ///
     /// # Errors
@@ -114,6 +170,15 @@ impl Paging {
     pub async fn integration(&self, key_sha256: [u8; 32]) -> Result<Option<Integration>, db::Error> {
         let now = self.clock.now();
         self.store.look(move |db| Box::pin(async move { services::integration_by_key(db, &key_sha256, now).await })).await
+    }
+
+    /// How many keys of integrations work.
+    ///
+    /// # Errors
+    /// Storage errors.
+    pub async fn count_keys(&self) -> Result<i64, db::Error> {
+        let now = self.clock.now();
+        self.store.look(move |db| Box::pin(async move { services::count_keys(db, now).await })).await
     }
 
     /// Takes a signal; what became of it is durable.
@@ -166,10 +231,18 @@ impl Paging {
     /// Storage errors.
     pub async fn beat(&self, integration: &Integration) -> Result<(), Error> {
         let (now, parts, settings) = (self.clock.now(), self.parts.clone(), self.settings.clone());
-        let integration = integration.clone();
-        self.store
-            .write(move |tx| Box::pin(async move { heartbeats::beat(tx, &parts, &settings, &integration, now).await }))
-            .await
+        loop {
+            let (parts, settings, integration) = (parts.clone(), settings.clone(), integration.clone());
+            let beat: Result<Beat, Error> = self
+                .store
+                .write(move |tx| Box::pin(async move { heartbeats::beat(tx, &parts, &settings, &integration, now).await }))
+                .await;
+            match beat? {
+                Beat::Taken => return Ok(()),
+                // The next look sees the silence.
+                Beat::Again => {}
+            }
+        }
     }
 
     /// A heartbeat may be overdue.
@@ -178,26 +251,37 @@ impl Paging {
     /// Storage errors.
     pub async fn heartbeat_timer(&self, id: IntegrationId, job: Job) -> Result<(), db::Error> {
         let (now, parts, settings) = (self.clock.now(), self.parts.clone(), self.settings.clone());
+        let listening_since = self.listening_since();
         let looked: Result<(), Error> = self
             .store
             .for_workers()
-            .write(move |tx| Box::pin(async move { heartbeats::look(tx, &parts, &settings, id, &job, now).await }))
+            .write(move |tx| {
+                Box::pin(async move { heartbeats::look(tx, &parts, &settings, (id, &job), listening_since, now).await })
+            })
             .await;
         looked.map_err(|failure| super::service::stored_of("integrations", id, failure))
     }
 }
 
-/// Looks again at what was suppressed, because the maintenance of this is over.
-pub(in crate::paging) async fn wake(tx: &mut Tx<'_>, queue: &Queue, of: Maintained, now: Timestamp) -> db::Result<()> {
-    for id in store::suppressed(tx, of).await? {
+/// So many suppressed alerts are looked at again at once, for a page that is due meanwhile is not to wait behind them.
+const WOKEN: u32 = 64;
+
+/// Looks again at some of what was suppressed, because the maintenance of this is over; whether there may be more.
+pub(in crate::paging) async fn wake(tx: &mut Tx<'_>, queue: &Queue, of: Maintained, now: Timestamp) -> db::Result<bool> {
+    let room = WOKEN.saturating_sub(store::timers_due(tx, now.after(queue.lease()), WOKEN).await?);
+    // One more than there is room for says whether there is more.
+    let waiting = store::suppressed(tx, of, now, room + 1).await?;
+    let there_is_more = waiting.len() > room as usize;
+    for id in waiting.into_iter().take(room as usize) {
         queue.enqueue(tx, Kind::AlertTimer, id.0, now).await?;
     }
-    Ok(())
+    Ok(there_is_more)
 }
 
 /// Sets the timers of alerts and heartbeats that lost theirs; how many there were.
 pub(in crate::paging) async fn mend(tx: &mut Tx<'_>, queue: &Queue, since: Timestamp, now: Timestamp) -> db::Result<usize> {
-    let (alerts, pulses) = (store::without_timer(tx).await?, store::pulses_without_timer(tx, since).await?);
+    let (alerts, pulses) =
+        (store::without_timer(tx, now, now.after(queue.lease()), WOKEN).await?, store::pulses_without_timer(tx, since).await?);
     for id in &alerts {
         tracing::error!(alert = %id, "an alert had lost its timer; it rings now");
         queue.enqueue(tx, Kind::AlertTimer, id.0, now).await?;

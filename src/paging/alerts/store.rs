@@ -7,6 +7,7 @@ use crate::clock::Timestamp;
 use crate::db::{self, Db, Error, FromRow, Json, Result, Row, Sql, Tx, among};
 use crate::id::{AlertId, IncidentId, IntegrationId, ServiceId};
 use crate::paging::maintenance::Maintained;
+use crate::paging::services::Beats;
 
 impl FromRow for Alert {
     fn from_row(row: &Row<'_>) -> Result<Self> {
@@ -163,28 +164,61 @@ impl FromRow for Heir {
     }
 }
 
-/// The alerts of a service, or of all services of a team, that wait for the end of maintenance.
-pub(super) async fn suppressed(tx: &mut Tx<'_>, of: Maintained) -> Result<Vec<AlertId>> {
+/// Alerts of a service, or of all services of a team, that wait for the end of maintenance and that nothing looks at yet; at most so many,
+/// the oldest first.
+pub(super) async fn suppressed(tx: &mut Tx<'_>, of: Maintained, now: Timestamp, limit: u32) -> Result<Vec<AlertId>> {
     let (service, team) = match of {
         Maintained::Service(service) => (Some(service), None),
         Maintained::Team(team) => (None, Some(team)),
     };
     tx.query(
         "select alerts.id from alerts join services on services.id = alerts.service_id
-         where alerts.state = 'open' and alerts.incident_id is null and (services.id = $1 or services.team_id = $2)",
+         where alerts.state = 'open' and alerts.incident_id is null and (services.id = $1 or services.team_id = $2)
+             and not exists (select 1 from jobs where subject_id = alerts.id and kind = 'alert_timer' and buried_at is null)
+             and not exists (
+                 select 1 from maintenance_windows
+                 where ended_at is null and from_at <= $3 and until_at > $3
+                     and (maintenance_windows.service_id = services.id or maintenance_windows.team_id = services.team_id))
+         order by alerts.id limit $4",
     )
     .bind(service)
     .bind(team)
+    .bind(now)
+    .bind(limit)
     .all()
     .await
 }
 
-/// Alerts that wait for a timer and have none: what a buried job leaves behind.
-pub(super) async fn without_timer(tx: &mut Tx<'_>) -> Result<Vec<AlertId>> {
+/// How many timers of alerts are due, or are being looked at, until then; it does not count beyond the limit.
+pub(super) async fn timers_due(tx: &mut Tx<'_>, until: Timestamp, limit: u32) -> Result<u32> {
+    tx.query(
+        "select count(*) from (
+             select 1 as one from jobs where buried_at is null and urgent = 1 and due_at <= $1 and kind = 'alert_timer' limit $2
+         ) as due",
+    )
+    .bind(until)
+    .bind(limit)
+    .one()
+    .await
+}
+
+/// Alerts that wait for a timer and have none, at most so many: what a buried job leaves behind. What is suppressed waits for the job of a
+/// window that runs, or that is over and has its job done until `soon`.
+pub(super) async fn without_timer(tx: &mut Tx<'_>, now: Timestamp, soon: Timestamp, limit: u32) -> Result<Vec<AlertId>> {
     tx.query(
         "select id from alerts where state = 'open' and (closes_at is not null or incident_id is null) and not exists (
-             select 1 from jobs where subject_id = alerts.id and kind = 'alert_timer' and buried_at is null)",
+             select 1 from jobs where subject_id = alerts.id and kind = 'alert_timer' and buried_at is null)
+         and not exists (
+             select 1 from services
+             join maintenance_windows on maintenance_windows.service_id = services.id or maintenance_windows.team_id = services.team_id
+             join jobs on jobs.subject_id = maintenance_windows.id and jobs.kind = 'maintenance_over' and jobs.buried_at is null
+             where services.id = alerts.service_id and alerts.closes_at is null and maintenance_windows.from_at <= $1
+                 and (maintenance_windows.ended_at is null or jobs.due_at <= $2))
+         order by id limit $3",
     )
+    .bind(now)
+    .bind(soon)
+    .bind(limit)
     .all()
     .await
 }
@@ -211,6 +245,7 @@ pub(super) struct Pulse {
     /// When silence is an incident. While there is one a timer waits; there is none before the first beat and during a silence.
     pub(super) due_at: Option<Timestamp>,
     pub(super) revoked: bool,
+    pub(super) beats: Beats,
 }
 
 impl FromRow for Pulse {
@@ -220,6 +255,7 @@ impl FromRow for Pulse {
             beat_at: row.get("beat_at")?,
             due_at: row.get("beat_due_at")?,
             revoked: row.get::<Option<Timestamp>>("revoked_at")?.is_some(),
+            beats: row.get::<Json<Beats>>("settings")?.0,
         })
     }
 }
@@ -227,10 +263,21 @@ impl FromRow for Pulse {
 /// A heartbeat, locked until the transaction ends.
 pub(super) async fn lock_pulse(tx: &mut Tx<'_>, id: IntegrationId) -> Result<Option<Pulse>> {
     const LOCK: Sql = Sql::either(
-        "select service_id, beat_at, beat_due_at, revoked_at from integrations where id = $1 and kind = 'heartbeat'",
-        "select service_id, beat_at, beat_due_at, revoked_at from integrations where id = $1 and kind = 'heartbeat' for no key update",
+        "select * from integrations where id = $1 and kind = 'heartbeat'",
+        "select * from integrations where id = $1 and kind = 'heartbeat' for no key update",
     );
     tx.query(LOCK).bind(id).optional().await
+}
+
+/// A heartbeat, as it is at this moment.
+pub(super) async fn pulse(db: &mut Db<'_>, id: IntegrationId) -> Result<Option<Pulse>> {
+    db.query("select * from integrations where id = $1 and kind = 'heartbeat'").bind(id).optional().await
+}
+
+/// It is waited for until then.
+pub(super) async fn wait_on(tx: &mut Tx<'_>, id: IntegrationId, until: Timestamp) -> Result<()> {
+    tx.query("update integrations set beat_due_at = $2 where id = $1").bind(id).bind(until).execute().await?;
+    Ok(())
 }
 
 pub(super) async fn beat(tx: &mut Tx<'_>, id: IntegrationId, at: Timestamp, due_at: Timestamp) -> Result<()> {

@@ -10,7 +10,7 @@ use crate::id::{AlertId, IncidentId, IntegrationId, ServiceId};
 use crate::jobs::{self, Job, Kind};
 use crate::journal::{Actor, Entry};
 use crate::paging::machine::{Act, Agent, Event as IncidentEvent, Incident, State as IncidentState, Urgency};
-use crate::paging::maintenance::{MaintenanceWindow, maintenance};
+use crate::paging::maintenance::{MaintenanceWindow, hold};
 use crate::paging::ringing::{self, By, Opening};
 use crate::paging::service::{Error, Parts, Settings};
 use crate::paging::services::{self, AlertAction, Service};
@@ -126,6 +126,7 @@ pub(super) async fn ring(
     // What was reported while this waited for the service counts.
     let Some(alert) = store::find(tx.db(), id).await? else { return Ok(()) };
     Case::of(tx, &desk, alert).await?.step(tx, Event::TimerRang).await?;
+    crate::crash_point!("alert-timer-rung");
     Ok(())
 }
 
@@ -192,6 +193,7 @@ impl<'a> Case<'a> {
             }
         }
         store::save(tx, &self.alert).await?;
+        crate::crash_point!("alert-stored");
         Ok(outcome)
     }
 
@@ -205,7 +207,7 @@ impl<'a> Case<'a> {
     /// Pages, unless a rule says otherwise.
     async fn page(&mut self, tx: &mut Tx<'_>) -> Result<Outcome, Error> {
         let desk = self.desk;
-        if let Some(window) = maintenance(tx.db(), &desk.service, desk.now).await? {
+        if let Some(window) = hold(tx, &desk.service, desk.now).await? {
             return self.suppress(tx, window).await;
         }
         let group = grouping::group(&desk.service.settings, &self.alert.report.labels);
@@ -242,6 +244,7 @@ impl<'a> Case<'a> {
         // Much may follow from a page: its future is kept off the others'.
         let (incident, _) = Box::pin(ringing::begin(tx, desk.parts, opening, facts, desk.now)).await?;
         self.alert.incident = Some(incident.id);
+        crate::crash_point!("alert-paged");
         Ok(Outcome::Paged)
     }
 
@@ -258,7 +261,7 @@ impl<'a> Case<'a> {
     async fn update(&mut self, tx: &mut Tx<'_>) -> Result<Outcome, Error> {
         let Some(incident) = self.incident.take() else { return self.page(tx).await };
         let over = matches!(incident.state, IncidentState::Resolved { .. });
-        if over && let Some(window) = maintenance(tx.db(), &self.desk.service, self.desk.now).await? {
+        if over && let Some(window) = hold(tx, &self.desk.service, self.desk.now).await? {
             return self.suppress(tx, window).await;
         }
         let (kind, outcome) =
@@ -284,7 +287,7 @@ impl<'a> Case<'a> {
         Ok(())
     }
 
-    /// Keeps it from paging; its timer looks again.
+    /// Keeps it from paging; the end of the window, which is held until this is written, looks again.
     async fn suppress(&mut self, tx: &mut Tx<'_>, window: MaintenanceWindow) -> Result<Outcome, Error> {
         self.alert.incident = None;
         self.alert.group = None;
@@ -292,7 +295,6 @@ impl<'a> Case<'a> {
         self.alert.suppressed_by = Some(rule.clone());
         let more = json!({"rule": rule, "window": window.id, "until": window.until, "reason": window.reason});
         self.record(tx, "alert.suppressed", more).await?;
-        self.desk.parts.queue.enqueue(tx, Kind::AlertTimer, self.alert.id.0, window.until).await?;
         Ok(Outcome::Suppressed)
     }
 

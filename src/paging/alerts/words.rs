@@ -1,11 +1,13 @@
 //! What people read about alerts, and what the journal keeps of them, built by pure functions.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use super::machine::{Alert, FLAPS_WITHIN, Report};
-use super::{Change, services::Integration};
+use super::services::{AlertAction, Integration, Severity};
+use super::{Change, Signal};
 use crate::clock::Timestamp;
 use crate::id::MaintenanceWindowId;
 use crate::journal::{Actor, Entry};
@@ -95,6 +97,20 @@ pub(super) fn changed(integration: &Integration, change: &Change) -> Entry {
     }
     let actor = Actor::Integration { integration: integration.id };
     Entry { kind: "change.reported", actor, subject: integration.service.to_string(), data }
+}
+
+/// That an integration is over its quota, or, where it is known how many reports were refused, that it no longer is.
+pub(super) fn over_quota(name: &str, per_minute: u32, refused: Option<u64>, key: &str) -> Signal {
+    let report = Report {
+        summary: format!("{name} is over its quota: reports are refused"),
+        source: name.to_owned(),
+        severity: Severity::Critical,
+        details: json!({"reports_per_minute": per_minute, "refused": refused}),
+        labels: BTreeMap::from([("source".to_owned(), name.to_owned())]),
+        links: Vec::new(),
+    };
+    let action = if refused.is_some() { AlertAction::Resolve } else { AlertAction::Trigger };
+    Signal { action, dedup_key: Some(key.to_owned()), report, notes: Vec::new() }
 }
 
 /// A heartbeat's silence, as people read it.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::{Bundle, Fold, Kind, LOW_WINDOW, STORM_AFTER, STORM_WINDOW, Size, Turn, store};
+use super::{Bundle, Fold, Kind, LOW_WINDOW, STORM_AFTER, STORM_WINDOW, Size, Turn, UPDATE_EVERY, store};
 use crate::clock::Timestamp;
 use crate::db::{Db, Result, Tx};
 use crate::delivery::{Content, Notice, Words};
@@ -12,19 +12,20 @@ use crate::id::{BundleId, DeviceId, IncidentId, TeamId, UserId};
 use crate::identity;
 use crate::jobs::Kind as Job;
 use crate::journal::{Actor, Entry};
+use crate::paging::machine::Urgency;
 use crate::paging::service::Parts;
-use crate::paging::{Incident, recording, ringing, store as incidents, words};
+use crate::paging::{Incident, recording, ringing, rules, store as incidents, words};
 use crate::push::Category;
 
 /// A push that is not repeated waits so long for a phone that is off.
 const TOLD_ONCE: Duration = Duration::from_hours(12);
 
-/// An urgent incident of a team rings a person, who can be reached.
+/// An urgent incident of a team rings a person, who can be reached. `begins` says that a step of it rings for the first time.
 pub(in crate::paging) async fn storm(
     tx: &mut Tx<'_>,
     parts: &Parts,
     incident: &Incident,
-    (user, team): (UserId, TeamId),
+    (user, team, begins): (UserId, TeamId, bool),
     now: Timestamp,
 ) -> Result<Fold> {
     let mut bundle = store::lock(tx, user, Kind::Storm, team.0, now).await?;
@@ -43,6 +44,10 @@ pub(in crate::paging) async fn storm(
         joining.extend(lately);
     }
     join(tx, parts, &bundle, &joining, now).await?;
+    // It was counted when an earlier step rang. Unless the storm has told of itself a moment ago, this one is told too.
+    if begins && bundle.told_at.is_some_and(|at| at.until(now) >= UPDATE_EVERY) {
+        store::uncount(tx, bundle.id, incident.id).await?;
+    }
     let size = store::size(tx.db(), &bundle).await?;
     let ring_every = incident.plan.ring_every();
     match bundle.turn(size, ring_every, now) {
@@ -85,6 +90,13 @@ pub(in crate::paging) async fn due(tx: &mut Tx<'_>, parts: &Parts, id: BundleId,
         return parts.queue.enqueue_as(tx, Job::Bundle, id.0, due_at, bundle.kind == Kind::Storm).await;
     }
     let size = store::size(tx.db(), &bundle).await?;
+    // What can wait is not told in hours that began since it was put together.
+    if bundle.kind == Kind::Low
+        && size.uncounted > 0
+        && let Some(until) = quiet_until(tx.db(), bundle.user, now).await?
+    {
+        return wait(tx, parts, &mut bundle, until).await;
+    }
     match (bundle.kind, size.uncounted) {
         (_, 0) => {
             bundle.due_at = None;
@@ -94,6 +106,12 @@ pub(in crate::paging) async fn due(tx: &mut Tx<'_>, parts: &Parts, id: BundleId,
         (Kind::Low, _) => tell(tx, parts, &mut bundle, size, Some(TOLD_ONCE), now).await,
         (Kind::Storm, _) => tell(tx, parts, &mut bundle, size, None, now).await,
     }
+}
+
+/// Until when a person wants to hear nothing of what can wait.
+async fn quiet_until(db: &mut Db<'_>, user: UserId, now: Timestamp) -> Result<Option<Timestamp>> {
+    let kept = rules::store::of(db, &[user]).await?;
+    Ok(kept.get(&user).and_then(|rules| rules::quiet_until(rules, Urgency::Low, now)))
 }
 
 /// An incident does not ring any more. Called before its own pushes are withdrawn, so that none is written behind that.

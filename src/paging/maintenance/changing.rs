@@ -20,6 +20,9 @@ const LONGEST: Duration = Duration::from_hours(90 * 24);
 /// So far ahead may one be planned.
 const AHEAD: Duration = Duration::from_hours(366 * 24);
 
+/// How long after a part of what was suppressed the next is looked at.
+const WAKE_EVERY: Duration = Duration::from_millis(100);
+
 /// A window to be planned.
 #[derive(Clone, Debug)]
 pub struct NewWindow {
@@ -152,29 +155,47 @@ impl Paging {
                         }
                         end(tx, &parts, &window, Actor::System, now).await?;
                     }
-                    alerts::wake(tx, &parts.queue, window.of, now).await
+                    crate::crash_point!("maintenance-ended");
+                    if alerts::wake(tx, &parts.queue, window.of, now).await? {
+                        parts.queue.enqueue(tx, Kind::MaintenanceOver, id.0, now.after(WAKE_EVERY)).await?;
+                    }
+                    Ok(())
                 })
             })
             .await
     }
 
-    /// The maintenance windows that are not over, or the newest of all, the one that begins last first.
+    /// A page of the maintenance windows that are not over, those that run first, or of all, the one that begins last first; and whether
+    /// there are more. `behind` is the last of the page before.
     ///
     /// # Errors
-    /// When the caller may not see them.
-    pub async fn maintenance_windows(&self, call: &Call, all: bool) -> Result<Vec<WindowView>, SetupError> {
+    /// When the caller may not see them, or there is no such window.
+    pub async fn maintenance_windows(
+        &self,
+        call: &Call,
+        all: bool,
+        behind: Option<MaintenanceWindowId>,
+        limit: u32,
+    ) -> Result<(Vec<WindowView>, bool), SetupError> {
         setup::may_look(call)?;
         let now = self.clock.now();
         let listed = self.store.scan(move |db| {
             Box::pin(async move {
-                let mut views = Vec::new();
-                for window in store::list(db, all, now).await? {
+                let behind = match behind {
+                    None => None,
+                    Some(id) => Some(store::find(db, id).await?.ok_or_else(|| field("cursor", format!("there is no {id}")))?),
+                };
+                let mut windows = store::list(db, all, behind.as_ref(), limit.saturating_add(1), now).await?;
+                let more = windows.len() > limit as usize;
+                windows.truncate(limit as usize);
+                let mut views = Vec::with_capacity(windows.len());
+                for window in windows {
                     views.push(view(db, window).await?);
                 }
-                Ok::<_, db::Error>(views)
+                Ok::<_, SetupError>((views, more))
             })
         });
-        Ok(listed.await?)
+        listed.await
     }
 
     async fn window_view(&self, id: MaintenanceWindowId) -> Result<WindowView, SetupError> {

@@ -3,7 +3,8 @@
 //!
 //! **Invariants**
 //! - A window ends by itself: its end is a job from the moment it is planned, and a job that was lost is found by
-//!   [`Paging::mend`](super::Paging::mend).
+//!   [`Paging::mend`](super::Paging::mend). That job looks again at what the window suppressed, a part at a time, until nothing is left.
+//! - Whoever suppresses holds the window until that is written, so its end misses nothing.
 //! - A window says why, and who planned it.
 
 mod changing;
@@ -11,7 +12,7 @@ pub(super) mod store;
 
 use super::services::Service;
 use crate::clock::Timestamp;
-use crate::db::{self, Db};
+use crate::db::{self, Db, Tx};
 use crate::id::{MaintenanceWindowId, ServiceId, TeamId};
 use crate::journal::Actor;
 
@@ -53,4 +54,14 @@ pub enum Maintained {
 /// Storage errors.
 pub async fn maintenance(db: &mut Db<'_>, service: &Service, now: Timestamp) -> db::Result<Option<MaintenanceWindow>> {
     store::current(db, service, now).await
+}
+
+/// As [`maintenance`], and kept from ending until the transaction does: its end finds whatever is written because of it.
+pub(super) async fn hold(tx: &mut Tx<'_>, service: &Service, now: Timestamp) -> db::Result<Option<MaintenanceWindow>> {
+    while let Some(window) = store::current(tx.db(), service, now).await? {
+        if store::hold(tx, window.id).await?.is_some_and(|held| held.ended_at.is_none()) {
+            return Ok(Some(window));
+        }
+    }
+    Ok(None)
 }

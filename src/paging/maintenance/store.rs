@@ -1,5 +1,7 @@
 //! The SQL of maintenance windows.
 
+use uuid::Uuid;
+
 use super::super::services::Service;
 use super::{Maintained, MaintenanceWindow};
 use crate::clock::Timestamp;
@@ -56,17 +58,35 @@ pub(super) async fn lock(tx: &mut Tx<'_>, id: MaintenanceWindowId) -> Result<Opt
     tx.query(LOCK).bind(id).optional().await
 }
 
-/// Those that are not over, or all; at most 200.
-pub(super) async fn list(db: &mut Db<'_>, all: bool, now: Timestamp) -> Result<Vec<MaintenanceWindow>> {
-    if all {
-        return db.query("select * from maintenance_windows order by from_at desc, id desc limit 200").all().await;
-    }
-    db.query(
-        "select * from maintenance_windows where ended_at is null and until_at > $1 order by from_at desc, id desc limit 200",
-    )
-    .bind(now)
-    .all()
-    .await
+/// The window, kept from being changed until the transaction ends; others may hold it too.
+pub(super) async fn hold(tx: &mut Tx<'_>, id: MaintenanceWindowId) -> Result<Option<MaintenanceWindow>> {
+    const HOLD: Sql = Sql::either(
+        "select * from maintenance_windows where id = $1",
+        "select * from maintenance_windows where id = $1 for share",
+    );
+    tx.query(HOLD).bind(id).optional().await
+}
+
+/// Those that are not over, the one that began first before the others, so that what runs comes before what is planned; or all, the one that
+/// begins last before the others. `behind` is the last of the page before.
+pub(super) async fn list(
+    db: &mut Db<'_>,
+    all: bool,
+    behind: Option<&MaintenanceWindow>,
+    limit: u32,
+    now: Timestamp,
+) -> Result<Vec<MaintenanceWindow>> {
+    const ALL: &str = "select * from maintenance_windows where from_at < $2 or from_at = $2 and id < $3
+         order by from_at desc, id desc limit $1";
+    const OPEN: &str = "select * from maintenance_windows where ended_at is null and until_at > $4 and (from_at > $2 or from_at = $2 and id > $3)
+         order by from_at, id limit $1";
+    let (from, id) = match behind {
+        Some(window) => (window.from, window.id),
+        None if all => (Timestamp::from_micros(i64::MAX), MaintenanceWindowId(Uuid::max())),
+        None => (Timestamp::from_micros(i64::MIN), MaintenanceWindowId(Uuid::nil())),
+    };
+    let page = db.query(if all { ALL } else { OPEN }).bind(limit).bind(from).bind(id);
+    if all { page } else { page.bind(now) }.all().await
 }
 
 pub(super) async fn insert(tx: &mut Tx<'_>, window: &MaintenanceWindow) -> Result<()> {

@@ -6,10 +6,11 @@ use serde_json::json;
 
 use super::calendar::{Event, calendar};
 use super::changing::unknown;
+use super::looking::aside;
 use super::roster::Roster;
-use super::{Because, Error, Refused, Schedule, Schedules, store};
+use super::{Because, Error, Refused, Schedules, store};
 use crate::clock::Timestamp;
-use crate::db::{self, Db};
+use crate::db;
 use crate::id::{CalendarFeedId, ScheduleId, UserId};
 use crate::identity::{Call, Handle};
 use crate::journal::{Actor, Entry};
@@ -147,7 +148,8 @@ impl Schedules {
     /// [`Refused::NotFound`] when there is none, it was revoked, or its owner left.
     pub async fn calendar(&self, capability: &str) -> Result<Calendar, Error> {
         let (now, sha256, issuer) = (self.clock.now(), digest(capability), self.issuer.clone());
-        self.store
+        let loaded: Result<(String, Vec<Roster>, Option<UserId>), Error> = self
+            .store
             .scan(move |db| {
                 Box::pin(async move {
                     let gone = || Refused::NotFound("calendar at this address".to_owned());
@@ -160,10 +162,21 @@ impl Schedules {
                         }
                     };
                     let only = feed.schedule.is_none().then_some(feed.user);
-                    Ok(Calendar(calendar(&name, &events(db, schedules, only, &issuer, now).await?)))
+                    let rosters = Roster::load_all(db, schedules, now.before(BEHIND).before(REACH)).await?;
+                    Ok((name, rosters, only))
                 })
             })
-            .await
+            .await;
+        let (name, rosters, only) = loaded?;
+        Ok(aside(move || Ok(Calendar(calendar(&name, &events(&rosters, only, &issuer, now)?)))).await?)
+    }
+
+    /// How many calendars may be read by their address.
+    ///
+    /// # Errors
+    /// Storage errors.
+    pub async fn count_feeds(&self) -> db::Result<i64> {
+        self.store.look(|db| Box::pin(store::count_feeds(db))).await
     }
 }
 
@@ -172,15 +185,8 @@ fn entry(kind: &'static str, actor: Actor, id: CalendarFeedId, data: serde_json:
 }
 
 /// The shifts of these schedules, of one person or of everybody, in the order of time.
-async fn events(
-    db: &mut Db<'_>,
-    schedules: Vec<Schedule>,
-    only: Option<UserId>,
-    issuer: &str,
-    now: Timestamp,
-) -> db::Result<Vec<Event>> {
+fn events(rosters: &[Roster], only: Option<UserId>, issuer: &str, now: Timestamp) -> db::Result<Vec<Event>> {
     let Some(within) = Span::new(now.before(BEHIND), now.after(AHEAD)) else { return Ok(Vec::new()) };
-    let rosters = Roster::load_all(db, schedules, within.from.before(REACH)).await?;
     let mut events = Vec::new();
     for roster in rosters.iter().filter(|roster| only.is_none_or(|user| roster.has(user))) {
         for stint in roster.stints(within) {

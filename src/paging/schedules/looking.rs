@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::super::escalation::EscalationPolicy;
 use super::changing::{naming, unknown};
 use super::overriding::OverrideView;
 use super::roster::{Because, REACH, Roster, ShiftView};
@@ -136,14 +137,17 @@ impl Schedules {
     pub async fn on_call(&self, call: &Call, asked: Asked) -> Result<(Timestamp, Vec<OnCall>), Error> {
         reads(call)?;
         let at = asked.at.unwrap_or_else(|| self.clock.now());
-        self.store
+        let loaded: Result<Loaded, Error> = self
+            .store
             .scan(move |db| {
                 Box::pin(async move {
                     let schedules = wanted(db, &asked).await?;
-                    Ok((at, on_call(db, schedules, at).await?))
+                    Ok(Loaded::of(db, schedules, at.before(REACH)).await?)
                 })
             })
-            .await
+            .await;
+        let loaded = loaded?;
+        Ok((at, aside(move || on_call(loaded, at)).await?))
     }
 
     /// Who is on call by a schedule during `within`, one after the other, gaps among them.
@@ -172,7 +176,17 @@ impl Schedules {
     pub async fn my_shifts(&self, call: &Call, within: Span) -> Result<Vec<MyShift>, Error> {
         let user = call.person()?.user.id;
         short_enough(within)?;
-        self.store.scan(move |db| Box::pin(async move { Ok(shifts_of(db, user, within).await?) })).await
+        let rosters: db::Result<Vec<Roster>> = self
+            .store
+            .scan(move |db| {
+                Box::pin(async move {
+                    let schedules = store::list(db).await?;
+                    Roster::load_all(db, schedules, within.from).await
+                })
+            })
+            .await;
+        let rosters = rosters?;
+        Ok(aside(move || shifts_of(&rosters, user, within)).await?)
     }
 
     /// How long nobody will be on call in the next seven days by schedules that escalation policies name, all together.
@@ -181,19 +195,24 @@ impl Schedules {
     /// Storage errors.
     pub async fn uncovered(&self) -> db::Result<Duration> {
         let now = self.clock.now();
-        self.store
+        let rosters: db::Result<Vec<Roster>> = self
+            .store
             .scan(move |db| {
                 Box::pin(async move {
                     let policies = store::policies(db).await?;
                     let mut schedules = store::list(db).await?;
                     schedules.retain(|schedule| !naming(&policies, schedule.id).is_empty());
-                    let Some(ahead) = Span::new(now, now.after(AHEAD)) else { return Ok(Duration::ZERO) };
-                    let rosters = Roster::load_all(db, schedules, now).await?;
-                    let gaps = rosters.iter().flat_map(|roster| roster.gaps(ahead));
-                    Ok(gaps.map(|gap| gap.from.until(gap.until)).sum())
+                    Roster::load_all(db, schedules, now).await
                 })
             })
-            .await
+            .await;
+        let rosters = rosters?;
+        aside(move || {
+            let Some(ahead) = Span::new(now, now.after(AHEAD)) else { return Ok(Duration::ZERO) };
+            let gaps = rosters.iter().flat_map(|roster| roster.gaps(ahead));
+            Ok(gaps.map(|gap| gap.from.until(gap.until)).sum())
+        })
+        .await
     }
 }
 
@@ -242,10 +261,39 @@ async fn views(db: &mut Db<'_>, schedules: Vec<Schedule>, now: Timestamp) -> db:
     Ok(views)
 }
 
-async fn on_call(db: &mut Db<'_>, schedules: Vec<Schedule>, at: Timestamp) -> db::Result<Vec<OnCall>> {
-    let policies = store::policies(db).await?;
-    let mut all = Vec::with_capacity(schedules.len());
-    for roster in Roster::load_all(db, schedules, at.before(REACH)).await? {
+/// Schedules, and what is said of them besides.
+struct Loaded {
+    rosters: Vec<(Roster, Option<Handle>)>,
+    policies: Vec<EscalationPolicy>,
+}
+
+impl Loaded {
+    async fn of(db: &mut Db<'_>, schedules: Vec<Schedule>, from: Timestamp) -> db::Result<Self> {
+        let policies = store::policies(db).await?;
+        let mut rosters = Vec::with_capacity(schedules.len());
+        for roster in Roster::load_all(db, schedules, from).await? {
+            let team = team_name(db, &roster.schedule).await?;
+            rosters.push((roster, team));
+        }
+        Ok(Self { rosters, policies })
+    }
+}
+
+/// Calculates where nothing else waits: with very many schedules it takes a while.
+pub(super) async fn aside<T: Send + 'static>(calculate: impl FnOnce() -> db::Result<T> + Send + 'static) -> db::Result<T> {
+    match tokio::task::spawn_blocking(calculate).await {
+        Ok(result) => result,
+        Err(failed) => match failed.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            // Only a runtime that is going away cancels it.
+            Err(_) => Err(db::Error::Unavailable("the server is closing".to_owned())),
+        },
+    }
+}
+
+fn on_call(Loaded { rosters, policies }: Loaded, at: Timestamp) -> db::Result<Vec<OnCall>> {
+    let mut all = Vec::with_capacity(rosters.len());
+    for (roster, team) in rosters {
         let current = roster.stint_at(at, REACH);
         let now = match (current.who, current.why) {
             (Some(who), Some(why)) => {
@@ -255,7 +303,7 @@ async fn on_call(db: &mut Db<'_>, schedules: Vec<Schedule>, at: Timestamp) -> db
         };
         all.push(OnCall {
             schedule: roster.schedule.name.clone(),
-            team: team_name(db, &roster.schedule).await?,
+            team,
             zone: roster.schedule.zone.clone(),
             now,
             next: next(&roster, current.until)?,
@@ -278,10 +326,9 @@ fn next(roster: &Roster, ends: Option<Timestamp>) -> db::Result<Option<(User, Ti
 }
 
 /// When somebody is on call, by whichever schedule, in the order of time.
-pub(super) async fn shifts_of(db: &mut Db<'_>, user: UserId, within: Span) -> db::Result<Vec<MyShift>> {
-    let schedules = store::list(db).await?;
+fn shifts_of(rosters: &[Roster], user: UserId, within: Span) -> db::Result<Vec<MyShift>> {
     let mut mine = Vec::new();
-    for roster in Roster::load_all(db, schedules, within.from).await?.iter().filter(|roster| roster.has(user)) {
+    for roster in rosters.iter().filter(|roster| roster.has(user)) {
         let shifts = roster.shifts(within)?.into_iter();
         let of_theirs = shifts.filter(|shift| shift.who.as_ref().is_some_and(|(who, _)| who.id == user));
         mine.extend(of_theirs.map(|shift| MyShift { schedule: roster.schedule.name.clone(), shift }));

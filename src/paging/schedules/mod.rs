@@ -202,6 +202,14 @@ pub async fn on_call(db: &mut Db<'_>, id: ScheduleId, at: Timestamp) -> db::Resu
     })
 }
 
+/// Forgets some overrides and calendars that were over before then; how many.
+///
+/// # Errors
+/// Storage errors.
+pub async fn forget_before(tx: &mut Tx<'_>, before: Timestamp) -> db::Result<u64> {
+    store::forget_before(tx, before).await
+}
+
 /// The schedule of that id.
 ///
 /// # Errors

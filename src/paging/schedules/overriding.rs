@@ -112,7 +112,7 @@ impl Schedules {
                 let schedule = store::lock_named(tx, &name).await?.ok_or_else(|| unknown(&name))?;
                 let roster = Roster::load(tx.db(), schedule.clone(), now.before(REACH)).await?;
                 may.of_this(tx.db(), &roster, None).await?;
-                if store::live_overrides(tx.db(), schedule.id, now).await? >= MAX {
+                if store::counted_overrides(tx.db(), schedule.id, now.before(REACH)).await? >= MAX {
                     return Err(Refused::TooManyOverrides.into());
                 }
                 let over = meant(tx.db(), &schedule, &new, (caller, &by), now).await?;

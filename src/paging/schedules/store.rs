@@ -204,10 +204,11 @@ pub(super) async fn remove_override(tx: &mut Tx<'_>, id: OverrideId, now: Timest
     Ok(())
 }
 
-pub(super) async fn live_overrides(db: &mut Db<'_>, id: ScheduleId, now: Timestamp) -> Result<i64> {
+/// How many end after then: as many are read wherever it is asked who is on call.
+pub(super) async fn counted_overrides(db: &mut Db<'_>, id: ScheduleId, after: Timestamp) -> Result<i64> {
     db.query("select count(*) from overrides where schedule_id = $1 and until_at > $2 and removed_at is null")
         .bind(id)
-        .bind(now)
+        .bind(after)
         .one()
         .await
 }
@@ -277,6 +278,10 @@ pub(super) async fn feeds(db: &mut Db<'_>, user: UserId) -> Result<Vec<CalendarF
     db.query("select * from calendar_feeds where user_id = $1 and revoked_at is null order by id").bind(user).all().await
 }
 
+pub(super) async fn count_feeds(db: &mut Db<'_>) -> Result<i64> {
+    db.query("select count(*) from calendar_feeds where revoked_at is null").one().await
+}
+
 /// Ends a calendar; `false` when it was ended already.
 pub(super) async fn revoke_feed(tx: &mut Tx<'_>, id: CalendarFeedId, now: Timestamp) -> Result<bool> {
     let rows = tx
@@ -286,4 +291,32 @@ pub(super) async fn revoke_feed(tx: &mut Tx<'_>, id: CalendarFeedId, now: Timest
         .execute()
         .await?;
     Ok(rows == 1)
+}
+
+const ENDED_OVERRIDES: Sql = Sql::either(
+    "select id from overrides where until_at < $1 or removed_at < $1
+         or schedule_id in (select id from schedules where removed_at < $1) order by id limit 300",
+    // Another node may be at it too.
+    "select id from overrides where until_at < $1 or removed_at < $1
+         or schedule_id in (select id from schedules where removed_at < $1) order by id limit 300 for update skip locked",
+);
+
+const ENDED_FEEDS: Sql = Sql::either(
+    "select id from calendar_feeds where revoked_at < $1
+         or schedule_id in (select id from schedules where removed_at < $1) order by id limit 300",
+    "select id from calendar_feeds where revoked_at < $1
+         or schedule_id in (select id from schedules where removed_at < $1) order by id limit 300 for update skip locked",
+);
+
+/// Forgets some overrides and calendars that were over before then; how many. Schedules stay: incidents of theirs name them.
+pub(super) async fn forget_before(tx: &mut Tx<'_>, before: Timestamp) -> Result<u64> {
+    let overrides: Vec<Uuid> = tx.query(ENDED_OVERRIDES).bind(before).all().await?;
+    if !overrides.is_empty() {
+        tx.query(among!("delete from overrides where id in")).bind(db::ids(&overrides)).execute().await?;
+    }
+    let feeds: Vec<Uuid> = tx.query(ENDED_FEEDS).bind(before).all().await?;
+    if !feeds.is_empty() {
+        tx.query(among!("delete from calendar_feeds where id in")).bind(db::ids(&feeds)).execute().await?;
+    }
+    Ok((overrides.len() + feeds.len()) as u64)
 }

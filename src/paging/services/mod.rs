@@ -21,7 +21,7 @@ use crate::identity::Handle;
 pub use changing::{NewService, ServiceView};
 pub use integrations::{
     AlertAction, Beats, Integration, IntegrationKind, IntegrationSettings, IntegrationView, MAX_KEY_OVERLAP, Mapped, Mapping,
-    NewIntegration, NotAKind, NotAPointer, Pointer, integration_by_key, integration_name,
+    NewIntegration, NotAKind, NotAPointer, Pointer, count_keys, integration_by_key, integration_name,
 };
 
 /// A service.

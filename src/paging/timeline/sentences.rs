@@ -124,7 +124,11 @@ impl Telling<'_> {
             None => String::new(),
         };
         let undone = if self.entry.data["undone"] == false { "nothing of that can be undone" } else { "it rings again" };
-        format!("{who} says that this was not them{what}: {undone}")
+        let alerts = match &self.entry.data["into"] {
+            Value::Null => String::new(),
+            _ => format!("; its alerts stay with {}, which they were merged into", self.name("into")),
+        };
+        format!("{who} says that this was not them{what}: {undone}{alerts}")
     }
 
     /// Who did it: a person, perhaps through a bot, or something else.
@@ -220,6 +224,8 @@ mod tests {
         let disowned = json!({"act": "incident.responder_added", "undone": false});
         let text = "Yves says that this was not them (responder added): nothing of that can be undone";
         assert_eq!(said("incident.disowned", own, disowned), text);
+        let text = "Yves says that this was not them: it rings again; its alerts stay with P7K3M2X, which they were merged into";
+        assert_eq!(said("incident.disowned", own, json!({"into": into})), text);
     }
 
     #[test]

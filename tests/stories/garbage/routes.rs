@@ -207,6 +207,7 @@ async fn services(raw: &Raw<'_>) -> Vec<Good> {
     raw.post(As::Operator, "/v1/services", &json!({"name": "web", "team": "paged"})).await.expect(201);
     let prom = json!({"name": "prom", "kind": "events"});
     raw.post(As::Operator, "/v1/services/web/integrations", &prom).await.expect(201);
+    raw.post(As::Operator, "/v1/services/web/integrations", &json!({"name": "hooked", "kind": "generic"})).await.expect(201);
     let escalation = json!({"team": "paged", "steps": [{"to": ["@yannick", "team:paged"], "escalate_after_minutes": 5}],
         "repeats": 2, "last_resort": ["@yannick"]});
     let named_escalation = {
@@ -235,6 +236,7 @@ async fn services(raw: &Raw<'_>) -> Vec<Good> {
             "/v1/services/web/integrations",
             json!({"name": "cron", "kind": "heartbeat", "every_seconds": 60, "grace_seconds": 30}),
         ),
+        route(Who::Operator, "PUT", "/v1/services/web/integrations/hooked", json!({"mapping": {"summary": "/title"}})),
         route(Who::Operator, "POST", "/v1/services/web/integrations/prom/rotate", json!({"overlap_seconds": 60})),
         route(Who::Operator, "POST", "/v1/escalation-policies", named_escalation),
         route(Who::Operator, "PUT", "/v1/escalation-policies/paged", escalation),

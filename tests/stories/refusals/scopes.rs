@@ -76,6 +76,7 @@ const TABLE: &[(&str, &str)] = &[
     ("POST /v1/services/{name}/integrations", "1 333333 3+ +"),
     ("GET /v1/services/{name}/integrations", "1 333333 3+ +"),
     ("DELETE /v1/services/{name}/integrations/{name}", "1 333333 3+ +"),
+    ("PUT /v1/services/{name}/integrations/{name}", "1 333333 3+ +"),
     ("POST /v1/services/{name}/integrations/{name}/rotate", "1 333333 3+ +"),
     ("POST /v1/escalation-policies", "1 333333 3+ +"),
     ("GET /v1/escalation-policies", "1 3333+3 ++ +"),
@@ -211,6 +212,7 @@ mod stories {
             "POST /v1/teams" => json!({"name": "ops"}),
             "POST /v1/services" => json!({"name": "api", "team": "nowhere"}),
             "PUT /v1/services/{name}" => json!({"team": "nowhere"}),
+            "PUT /v1/services/{name}/integrations/{name}" => json!({}),
             "POST /v1/services/{name}/integrations" => json!({"name": "prom", "kind": "events"}),
             "POST /v1/escalation-policies" => {
                 json!({"name": "api", "steps": [{"to": ["@nobody"], "escalate_after_minutes": 5}]})

@@ -11,6 +11,7 @@ use crate::clock::Timestamp;
 use crate::db::{self, Tx};
 use crate::id::IntegrationId;
 use crate::identity::{Call, Handle};
+use crate::jobs::Kind;
 use crate::paging::Paging;
 use crate::paging::setup::{self, SetupError, SetupRefused, field, within};
 use crate::secret::{Secret, b64u, random};
@@ -58,10 +59,11 @@ impl Drawn {
     }
 }
 
-impl NewIntegration {
-    fn check(&self) -> Result<(), SetupRefused> {
+impl IntegrationSettings {
+    /// Whether these are settings of that kind.
+    fn check(&self, kind: IntegrationKind) -> Result<(), SetupRefused> {
         use IntegrationKind as Kind;
-        match (self.kind, &self.settings) {
+        match (kind, self) {
             (Kind::Heartbeat, IntegrationSettings::Beats(beats)) => {
                 within("every_seconds", beats.every_seconds, 1..=2_678_400)?;
                 within("grace_seconds", beats.grace_seconds, 0..=604_800)
@@ -95,7 +97,7 @@ impl Paging {
         new: NewIntegration,
     ) -> Result<(IntegrationView, Option<Secret>), SetupError> {
         call.admin()?;
-        new.check()?;
+        new.settings.check(new.kind)?;
         let (now, parts, actor, key) = (self.clock.now(), self.parts.clone(), call.actor(None), draw());
         let (ours, digest) = (Drawn::new(IntegrationId::new(now)), key.hash());
         let drawn = ours.clone();
@@ -117,6 +119,44 @@ impl Paging {
         });
         let made = made.await?;
         Ok((self.integration_view(made.integration).await?, (made == ours).then_some(key)))
+    }
+
+    /// Gives an integration other settings; those of its kind when nothing is said. What a heartbeat's next beat has time for counts from its
+    /// last.
+    ///
+    /// # Errors
+    /// Only administrators may; [`SetupRefused`].
+    pub async fn put_integration(
+        &self,
+        call: &Call,
+        service: Handle,
+        name: Handle,
+        settings: Option<IntegrationSettings>,
+    ) -> Result<IntegrationView, SetupError> {
+        call.admin()?;
+        let (now, parts, actor) = (self.clock.now(), self.parts.clone(), call.actor(None));
+        let done = call.write(&self.store, now, move |tx| {
+            Box::pin(async move {
+                let found = find(tx, &service, &name).await?;
+                let settings = settings.unwrap_or_else(|| IntegrationSettings::of_nothing_said(found.kind));
+                settings.check(found.kind)?;
+                if settings == found.settings {
+                    return Ok::<_, SetupError>(found.id);
+                }
+                if !store::change(tx, found.id, &settings).await? {
+                    return Err(none(&name).into());
+                }
+                if let IntegrationSettings::Beats(beats) = &settings
+                    && let Some(due_at) = store::await_beat(tx, found.id, beats.patience()).await?
+                {
+                    parts.queue.enqueue(tx, Kind::Heartbeat, found.id.0, due_at).await?;
+                }
+                let data = json!({"name": name, "settings": settings.stored()});
+                setup::record(tx, &parts, now, actor, ("integration.changed", found.id), data).await?;
+                Ok(found.id)
+            })
+        });
+        self.integration_view(done.await?).await
     }
 
     /// Gives an integration its next key, returned once. The newest until now works for `overlap` more; the one before it ends now.
@@ -240,7 +280,7 @@ mod tests {
     #[test]
     fn settings_go_with_their_kind() {
         use IntegrationKind as Kind;
-        let refused = |kind, settings| match (NewIntegration { name: "prom".parse().unwrap(), kind, settings }).check() {
+        let refused = |kind, settings: IntegrationSettings| match settings.check(kind) {
             Ok(()) => None,
             Err(SetupRefused::Field { field, .. }) => Some(field),
             Err(other) => panic!("{other}"),

@@ -9,6 +9,8 @@ mod changing;
 mod mapping;
 pub(super) mod store;
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
@@ -104,7 +106,26 @@ pub struct Beats {
     pub grace_seconds: u32,
 }
 
+impl Beats {
+    /// How long silence may last.
+    #[must_use]
+    pub fn patience(&self) -> Duration {
+        Duration::from_secs(u64::from(self.every_seconds) + u64::from(self.grace_seconds))
+    }
+}
+
 impl IntegrationSettings {
+    /// Those of a kind when nothing is said; a heartbeat has none.
+    #[must_use]
+    pub fn of_nothing_said(kind: IntegrationKind) -> Self {
+        match kind {
+            IntegrationKind::Generic => Self::Mapping(Mapping::default()),
+            IntegrationKind::Events | IntegrationKind::Alertmanager | IntegrationKind::Grafana | IntegrationKind::Heartbeat => {
+                Self::Nothing
+            }
+        }
+    }
+
     /// As they are stored; [`IntegrationKind`] says which they are.
     fn stored(&self) -> serde_json::Value {
         match self {
@@ -121,6 +142,14 @@ impl IntegrationSettings {
 /// Storage errors.
 pub async fn integration_by_key(db: &mut Db<'_>, key_sha256: &[u8; 32], now: Timestamp) -> db::Result<Option<Integration>> {
     store::find_by_key(db, key_sha256, now).await
+}
+
+/// How many keys of integrations work.
+///
+/// # Errors
+/// Storage errors.
+pub async fn count_keys(db: &mut Db<'_>, now: Timestamp) -> db::Result<i64> {
+    store::count_keys(db, now).await
 }
 
 /// What people call an integration: its name and its service's.

@@ -1,5 +1,7 @@
 //! The SQL of integrations.
 
+use std::time::Duration;
+
 use super::{Beats, Integration, IntegrationKind, IntegrationSettings, IntegrationView, Mapping};
 use crate::clock::Timestamp;
 use crate::db::{Db, Error, FromRow, Json, Result, Row, Tx};
@@ -50,6 +52,18 @@ pub(super) async fn find_by_key(db: &mut Db<'_>, key_sha256: &[u8; 32], now: Tim
     .await
 }
 
+/// How many keys work: the newest of each, and those before them until their overlap is over.
+pub(super) async fn count_keys(db: &mut Db<'_>, now: Timestamp) -> Result<i64> {
+    db.query(
+        "select count(*) + count(case when previous_key_until > $1 then 1 end) from integrations
+         join services on services.id = integrations.service_id
+         where integrations.revoked_at is null and services.removed_at is null",
+    )
+    .bind(now)
+    .one()
+    .await
+}
+
 /// Revoked ones too: they acted.
 pub(super) async fn name(db: &mut Db<'_>, id: IntegrationId) -> Result<String> {
     db.query(
@@ -87,6 +101,24 @@ pub(super) async fn insert(tx: &mut Tx<'_>, integration: &Integration, key_sha25
         .execute()
         .await?;
     Ok(rows == 1)
+}
+
+/// Its settings; `false` when it was revoked.
+pub(super) async fn change(tx: &mut Tx<'_>, id: IntegrationId, settings: &IntegrationSettings) -> Result<bool> {
+    let rows = tx.query("update integrations set settings = $2 where id = $1 and revoked_at is null");
+    Ok(rows.bind(id).bind(Json(settings.stored())).execute().await? == 1)
+}
+
+/// Waits so long for the next beat, from the last on; until when, unless nothing waits for one.
+pub(super) async fn await_beat(tx: &mut Tx<'_>, id: IntegrationId, patience: Duration) -> Result<Option<Timestamp>> {
+    tx.query(
+        "update integrations set beat_due_at = beat_at + $2 where id = $1 and beat_due_at is not null and beat_at is not null
+         returning beat_due_at",
+    )
+    .bind(id)
+    .bind(i64::try_from(patience.as_micros()).unwrap_or(i64::MAX))
+    .optional()
+    .await
 }
 
 /// The next key; the newest until now works until then. `false` when it was revoked.
