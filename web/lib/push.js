@@ -46,7 +46,7 @@ export async function standing() {
   if (Notification.permission === "default") return "ask";
   if (Notification.permission === "denied") return "denied";
   try {
-    const subscription = await (await worker()).pushManager.getSubscription();
+    const subscription = await patiently((await worker()).pushManager.getSubscription(), PATIENCE.worker);
     return subscription && (await kept("registered")) === subscription.endpoint ? "on" : "off";
   } catch (failure) {
     if (failure instanceof NoPushService) return "unsupported";
