@@ -86,7 +86,10 @@ export async function register(worker) {
     await forget("registered");
     subscription = null;
   }
-  subscription ??= await worker.pushManager.subscribe({ userVisibleOnly: true, applicationServerKey: key });
+  subscription ??= await worker.pushManager.subscribe({ userVisibleOnly: true, applicationServerKey: key }).catch((failure) => {
+    // The browser asked its maker's service in vain, or may not ask at all, as in a private window.
+    throw failure instanceof DOMException && failure.name === "AbortError" ? new NoPushService() : failure;
+  });
   const { endpoint, keys } = subscription.toJSON();
   await call("PUT", `/v1/devices/${device.device.id}/push`, { kind: "web_push", endpoint, keys });
   await keep("registered", endpoint);
