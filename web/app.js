@@ -3,7 +3,7 @@
 import { fill, h, put } from "./lib/dom.js";
 import { kept } from "./lib/db.js";
 import { Live } from "./lib/live.js";
-import { renew } from "./lib/push.js";
+import { NoPushService, renew } from "./lib/push.js";
 import { forgetMe, me } from "./lib/session.js";
 import { ago, t } from "./lib/words.js";
 import { icon, said, whyNot } from "./parts/bits.js";
@@ -174,7 +174,8 @@ async function onDutyHere(device) {
   await open(context);
   // A device that waits to be confirmed hears nothing: its screen begins once it is one.
   if (location.pathname !== "/on-duty") await live.begin();
-  await renew().catch((failure) => console.error(failure));
+  // Where one turns it on by hand, nothing is renewed behind it. No push service just now: every screen that counts on it says so.
+  if (location.pathname !== "/on-duty") await renew().catch((failure) => (failure instanceof NoPushService ? console.warn(failure) : console.error(failure)));
 }
 
 async function start() {

@@ -46,7 +46,7 @@ export async function standing() {
   if (Notification.permission === "default") return "ask";
   if (Notification.permission === "denied") return "denied";
   try {
-    const subscription = await (await worker()).pushManager.getSubscription();
+    const subscription = await patiently((await worker()).pushManager.getSubscription(), PATIENCE.worker);
     return subscription && (await kept("registered")) === subscription.endpoint ? "on" : "off";
   } catch (failure) {
     if (failure instanceof NoPushService) return "unsupported";
@@ -86,7 +86,10 @@ export async function register(worker) {
     await forget("registered");
     subscription = null;
   }
-  subscription ??= await worker.pushManager.subscribe({ userVisibleOnly: true, applicationServerKey: key });
+  subscription ??= await worker.pushManager.subscribe({ userVisibleOnly: true, applicationServerKey: key }).catch((failure) => {
+    // The browser asked its maker's service in vain, or may not ask at all, as in a private window.
+    throw failure instanceof DOMException && failure.name === "AbortError" ? new NoPushService() : failure;
+  });
   const { endpoint, keys } = subscription.toJSON();
   await call("PUT", `/v1/devices/${device.device.id}/push`, { kind: "web_push", endpoint, keys });
   await keep("registered", endpoint);
