@@ -92,7 +92,8 @@ async function newRound({ subject, round }) {
 }
 
 async function tell(message) {
-  for (const client of await self.clients.matchAll({ type: "window" })) client.postMessage(message);
+  // Also to a page that was there before this worker was, which it does not control yet.
+  for (const client of await self.clients.matchAll({ type: "window", includeUncontrolled: true })) client.postMessage(message);
 }
 
 self.addEventListener("notificationclick", (event) => {

@@ -2,11 +2,12 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use phoneops::clock::Timestamp;
 use serde_json::{Value, json};
 
-use super::browser::{Browser, Heard, Page, Request, until};
+use super::browser::{Browser, Heard, PATIENCE, Page, Request, until};
 use crate::support::TestDb;
 use crate::world::{World, contract};
 
@@ -181,7 +182,16 @@ impl Holder {
              silent: one.silent, actions: one.actions.map(({{ action }}) => action), data: one.data }})).find((one) => \
              one.tag === {tag} && (one.data.receipt ?? null) === {receipt}))()"
         );
-        until!("the notification is shown", Some(self.page.eval_worker(&shown).await).filter(Value::is_object))
+        let end = Instant::now() + PATIENCE;
+        loop {
+            let found = self.page.eval_worker(&shown).await;
+            if found.is_object() {
+                return found;
+            }
+            let all = "registration.getNotifications().then((all) => all.map(({ title, tag, data }) => ({ title, tag, data })))";
+            assert!(Instant::now() < end, "{notification} is not shown, but {}", self.page.eval_worker(all).await);
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
     }
 
     /// Hands the next push to the service worker; what the push service has of it.

@@ -34,7 +34,7 @@ export function linking(again) {
   const isThisYou = (code, found) => {
     const yes = button(t.me.itIsMe, async () => { await call("POST", "/v1/chat-identities", { code }); again(); }, { class: "main" });
     const no = h("button", { type: "button", class: "refuse", onclick: () => void fill(box, ask()) }, t.me.itIsNotMe);
-    return h("div", { class: "card" }, h("h3", {}, t.me.isThisYou),
+    return h("div", { class: "card asking" }, h("h3", {}, t.me.isThisYou),
       h("p", {}, h("strong", {}, visible(found.name ?? found.user)), h("br"), h("span", { class: "quiet" }, where(found))),
       h("p", { class: "small" }, t.me.isThisYouMeans), h("div", { class: "choices" }, yes, no));
   };

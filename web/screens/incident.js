@@ -34,8 +34,9 @@ export async function incident(context, { ref }) {
     if (now === drawn) return;
     drawn = now;
     const { one, lines, deliveries } = known;
-    fill(head, summary(one, context.me.user.id), notMe(context, one, lines, act));
-    fill(rest, one.details ? stranger(t.incident.details, one.details) : null, links(one), responders(one, deliveries), steps(one), timeline(lines));
+    fill(head, summary(one, context.me.user.id));
+    // Behind what can be done, which nothing that anybody told may push away.
+    fill(rest, notMe(context, one, lines, act), one.details ? stranger(t.incident.details, one.details) : null, links(one), responders(one, deliveries), steps(one), timeline(lines));
     if (!asking) fill(box, ...actions(one, { act, asking: (is) => (asking = is) }));
   };
   /** @type {Act} */

@@ -46,8 +46,8 @@ export async function mine(context) {
   return { title: t.me.title, tab: "me", since, body: [body], happened: async (event) => void (/^(device\.|passkey\.|chat_identity\.|user\.)/.test(event.kind) && !typing(body) ? await draw() : undefined) };
 }
 
-/** Whether somebody is in the middle of a word, which is not taken from under their fingers. @param {Element} within */
-const typing = (within) => document.activeElement instanceof HTMLElement && within.contains(document.activeElement) && document.activeElement.matches("input, textarea, select");
+/** Whether somebody is in the middle of a word or of a question, which is not taken from under their fingers. @param {Element} within */
+const typing = (within) => within.querySelector(".asking") !== null || document.activeElement instanceof HTMLElement && within.contains(document.activeElement) && document.activeElement.matches("input, textarea, select");
 
 /** @param {string} title @param {Element[]} rows @param {...Element} more */
 const section = (title, rows, ...more) => h("section", { class: "list" }, h("h2", {}, title), rows.length > 0 ? h("div", { class: "rows" }, rows) : null, ...more);
