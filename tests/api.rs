@@ -77,9 +77,12 @@ mod stories {
         let keys = json!({"p256dh": second.p256dh(), "auth": b64u([7; 16])});
         let push = json!({"kind": "web_push", "endpoint": "https://push.example/x", "keys": keys});
         raw.shot(As::Phone(&second), "PUT", &format!("/v1/devices/{}/push", second.device)).json(&push).fire().await.expect(200);
-        let renamed = raw.shot(As::Phone(&second), "PUT", &format!("/v1/devices/{}/name", second.device)).json(&json!({"name": "Ys's phone"}));
+        let renamed = raw
+            .shot(As::Phone(&second), "PUT", &format!("/v1/devices/{}/name", second.device))
+            .json(&json!({"name": "Ys's phone"}));
         assert_eq!(renamed.fire().await.expect(200).body["name"], "Ys's phone");
-        let foreign = raw.shot(As::Phone(&second), "PUT", &format!("/v1/devices/{}/name", phone.device)).json(&json!({"name": "Mine"}));
+        let foreign =
+            raw.shot(As::Phone(&second), "PUT", &format!("/v1/devices/{}/name", phone.device)).json(&json!({"name": "Mine"}));
         foreign.fire().await.expect_refusal(404, "not_found");
         has(raw, phone, 1, 1).await;
         raw.get(admin, "/v1/users/@ys/devices").await.expect(200);

@@ -44,10 +44,9 @@ fn the_web_app_calls_nothing_undocumented() {
     let undocumented: Vec<_> = calls.iter().filter(|call| !documented(call)).collect();
     assert_eq!(undocumented, Vec::<&&str>::new());
     // Beside the calls of the one function that looks at the list, the worker fetches the app's own files.
-    for (name, text, fetches) in [
-        ("session.js", include_str!("../web/lib/session.js"), 1),
-        ("sw.js", include_str!("../web/sw.js"), 2),
-    ] {
+    for (name, text, fetches) in
+        [("session.js", include_str!("../web/lib/session.js"), 1), ("sw.js", include_str!("../web/sw.js"), 2)]
+    {
         assert_eq!(text.matches(" fetch(").count(), fetches, "{name}");
     }
     assert!(include_str!("../web/lib/session.js").contains("if (!documented(init.method ?? \"GET\", path)) throw"));

@@ -167,9 +167,14 @@ mod tests {
 
     #[test]
     fn what_is_not_understood_is_said_back() {
-        for line in
-            ["bot deploy api to production", "bot deploy /x to production", "bot page yannick hi", "phone explode", "phone confirm 12345", "hello"]
-        {
+        for line in [
+            "bot deploy api to production",
+            "bot deploy /x to production",
+            "bot page yannick hi",
+            "phone explode",
+            "phone confirm 12345",
+            "hello",
+        ] {
             assert_eq!(parse(line), Line::Unknown(line.into()));
         }
     }

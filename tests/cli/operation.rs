@@ -287,10 +287,12 @@ impl Printed {
 
     /// The next line with `part` in it.
     async fn line(&self, part: &str) -> String {
-        tokio::task::block_in_place(|| loop {
-            let line = self.0.recv_timeout(Duration::from_secs(60)).unwrap_or_else(|_| panic!("it never prints {part:?}"));
-            if line.contains(part) {
-                return line;
+        tokio::task::block_in_place(|| {
+            loop {
+                let line = self.0.recv_timeout(Duration::from_secs(60)).unwrap_or_else(|_| panic!("it never prints {part:?}"));
+                if line.contains(part) {
+                    return line;
+                }
             }
         })
     }

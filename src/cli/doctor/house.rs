@@ -307,6 +307,8 @@ fn no_fallback_yet(config: &Config) -> Finding {
 mod tests {
     use std::path::Path;
 
+    use serde_json::json;
+
     use super::super::Level;
     use super::*;
 

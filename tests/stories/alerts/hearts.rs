@@ -3,7 +3,7 @@
 use phoneops::db::Engine;
 use sqlx::{AssertSqlSafe, Connection as _};
 
-use crate::setting::{Monitor, only_incident, service};
+use super::setting::{Monitor, only_incident, service};
 use crate::world::raw::{As, Raw};
 use crate::world::{World, minutes, seconds};
 

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::setting::{Monitor, event, maintain, service, service_with};
+use super::setting::{Monitor, event, maintain, service, service_with};
 use crate::world::raw::{As, Raw, Seen};
 use crate::world::{World, minutes, seconds};
 
