@@ -35,7 +35,7 @@ mod quota {
 
     async fn whoever_reports_too_much_is_refused_and_told_of(db: crate::support::TestDb) {
         let world = crate::world::World::start_with(db, &[("PHONEOPS_PAGING_REPORTS_PER_MINUTE", "12")]).await;
-        crate::many::whoever_reports_too_much_is_refused_and_told_of(&world).await;
+        self::many::whoever_reports_too_much_is_refused_and_told_of(&world).await;
         world.end().await;
     }
 }
@@ -44,8 +44,8 @@ mod stories {
     pub(crate) use crate::alerts::bodies::{
         nothing_is_refused_that_could_be_meant, what_cannot_be_meant_is_refused, what_was_changed_is_recorded,
     };
-    pub(crate) use crate::hearts::{a_heart_that_beat_while_nobody_listened, a_service_is_removed_while_its_heart_beats};
-    pub(crate) use crate::many::{
+    pub(crate) use self::hearts::{a_heart_that_beat_while_nobody_listened, a_service_is_removed_while_its_heart_beats};
+    pub(crate) use self::many::{
         a_report_that_is_always_too_long_is_one_incident, the_end_of_maintenance_keeps_nobody_waiting,
         what_nothing_looks_at_any_more_is_found,
     };
