@@ -21,6 +21,9 @@ macro_rules! stories {
     };
 }
 
+#[path = "web/admin.rs"]
+mod admin;
+
 stories! {
     a_deployment_is_approved_with_two_taps
     a_deployment_is_denied_with_a_reason

@@ -4,7 +4,7 @@ import { fill, h, put } from "./lib/dom.js";
 import { kept } from "./lib/db.js";
 import { Live } from "./lib/live.js";
 import { renew } from "./lib/push.js";
-import { forgetMe, me } from "./lib/session.js";
+import { Unreachable, forgetMe, me } from "./lib/session.js";
 import { ago, t } from "./lib/words.js";
 import { icon, said, why } from "./parts/bits.js";
 import "./parts/ring.js";
@@ -38,6 +38,12 @@ import { onCall } from "./screens/oncall.js";
  * @property {() => void} [left] another screen is shown
  */
 
+/** The screens for administrators, fetched when one opens them. @param {Context} context @param {any} params @returns {Promise<Screen>} */
+async function administration(context, params) {
+  const found = await import("./screens/admin/index.js").catch(() => Promise.reject(new Unreachable()));
+  return found.admin(context, params);
+}
+
 /** @type {[RegExp, (context: Context, params: any) => Screen | Promise<Screen>][]} */
 const ROUTES = [
   [/^\/$/, inbox],
@@ -47,6 +53,7 @@ const ROUTES = [
   [/^\/on-call$/, onCall],
   [/^\/(?:me|devices)$/, mine],
   [/^\/on-duty$/, onDuty],
+  [/^\/admin(?<path>\/.*)?$/, administration],
 ];
 
 const TABS = /** @type {const} */ ([["inbox", "/"], ["oncall", "/on-call"], ["me", "/me"]]);

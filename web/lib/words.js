@@ -180,6 +180,7 @@ export const t = {
       "enrollment.created": "An enrolment code is made",
       "recovery.started": "Somebody is recovered",
       "admin.created": "An administrator is made",
+      "admin.granted": "Somebody becomes an administrator",
       "freeze.lifted": "A freeze is lifted",
     },
     code: "The code, shown this once:",

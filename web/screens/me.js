@@ -30,6 +30,7 @@ export async function mine(context) {
         button(t.enrol.makePasskey, async () => { await addPasskey(context); again(); })),
       section(t.me.chat, chat.chat_identities.map((/** @type {any} */ one) => oneChat(one, again)), link(again)),
       email(who.user.email ?? ""),
+      who.user.role === "admin" ? h("a", { class: "button", href: "/admin" }, t.tabs.admin) : null,
       appearance(),
       leave(context));
   };
