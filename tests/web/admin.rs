@@ -24,6 +24,7 @@ mod stories {
 
     use phoneops::client::Client;
     use phoneops::secret::Secret;
+    use phoneops::sim::phone::{Factor, Verdict};
     use serde_json::{Value, json};
 
     use crate::browser::Page;
@@ -410,7 +411,7 @@ mod stories {
         let asked = heimdall.ask_handle("@ys", deploy("api", "production")).await;
         house.world.settle().await;
         ys.expect_push(&house.world, "Approval requested").await;
-        ys.phone.report(&asked).await.expect("it is reported");
+        ys.phone.answer_with(&asked, Verdict::Report, Factor::Passkey).await.expect("it is reported");
         house.world.settle().await;
         let page = &ada.page;
         open(house, page, "/admin").await;

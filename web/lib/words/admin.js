@@ -184,6 +184,7 @@ export const a = {
     values: "Is one of",
     valuesHint: "Separated by commas. 3 and true are a number and a truth; in quotes they are texts.",
     absent: "When it is missing",
+    whenMissing: (/** @type {string} */ what) => `when missing, ${what}`,
     absents: { refuse: "refuse the action", true: "it fits", false: "the policy is not about it" },
     bots: "Asked by these bots alone",
     rooms: "Room",

@@ -52,7 +52,7 @@ async function one(context, id) {
       h("p", { class: "small quiet" }, `${a.created(when(bot.created_at))} · ${used(bot.last_used_at)}`),
       bot.previous_token_until ? h("p", { class: "small" }, w.previous(ago(bot.previous_token_until))) : null),
     section(w.rotate, [], h("p", { class: "quiet" }, w.rotateWhat), form({
-      fields: [{ name: "overlap_seconds", kind: "choice", label: w.overlap, needed: true, at_first: "86400", options: Object.entries(w.overlaps) }], go: w.rotate, send: rotate,
+      fields: [{ name: "overlap_seconds", kind: "choice", label: w.overlap, needed: true, at_first: "86400", options: Object.entries(w.overlaps) }], go: w.rotate, aside: true, send: rotate,
     })),
     section(w.ends, [], sure(context, {
       label: w.revoke, title: w.revokeSure(bot.name), what: w.revokeWhat, method: "DELETE", path: `/v1/bots/${id}`, then: () => leave(context, "/admin/bots", a.removed(bot.name)),

@@ -87,7 +87,23 @@ function line(field, value, attributes) {
 const filled = (text) => (text.trim() === "" ? undefined : text.trim());
 
 /** What stands between commas or on lines of their own; commas in quotes are none. @param {string} text @returns {string[]} */
-export const listed = (text) => [...text.matchAll(/"(?:[^"\\]|\\.)*"|[^,\n]+/g)].map(([part]) => part.trim()).filter((part) => part !== "");
+export const listed = (text) => [...text.matchAll(/\s*("(?:[^"\\]|\\.)*"|[^,\n]+)/g)].map(([part]) => part.trim()).filter((part) => part !== "");
+
+/** A text as it stands in a list: in quotes where it would fall apart. @param {string} text */
+export const quoted = (text) => (/[",\n]/.test(text) || text.trim() !== text ? JSON.stringify(text) : text);
+
+/** The reverse of {@link quoted}. @param {string} part @returns {string} */
+export const unquoted = (part) => (/^".*"$/s.test(part) ? JSON.parse(part) : part);
+
+/** @param {Field} field @param {string[]} parts @param {string} path @param {(part: string) => string} meant */
+function list(field, parts, path, meant) {
+  const input = line(field, parts.join(", "), { type: "text", autocapitalize: "none", spellcheck: "false" });
+  const read = () => {
+    const all = listed(input.value).map(meant);
+    return all.length > 0 || field.whole ? all : undefined;
+  };
+  return labelled(field, path, input, read);
+}
 
 const SIZES = { seconds: 1, minutes: 60, hours: 3600, days: 86_400 };
 
@@ -170,14 +186,10 @@ const KINDS = {
   },
 
   /** Texts, separated by commas. @param {Field} field @param {any} value @param {string} path */
-  words(field, value, path) {
-    const input = line(field, (value ?? []).join(", "), { type: "text", autocapitalize: "none", spellcheck: "false" });
-    const read = () => {
-      const all = listed(input.value);
-      return all.length > 0 || field.whole ? all : undefined;
-    };
-    return labelled(field, path, input, read);
-  },
+  words: (field, value, path) => list(field, (value ?? []).map(quoted), path, unquoted),
+
+  /** Values as they are written, which whoever asks reads. @param {Field} field @param {any} value @param {string} path */
+  values: (field, value, path) => list(field, value ?? [], path, (part) => part),
 
   /** Some of many, in an order. @param {Field} field @param {any} value @param {string} path */
   pick(field, value, path) {
@@ -304,12 +316,12 @@ function place(controls, field) {
  * @param {string} with_.go what its button says
  * @param {(body: any, once: string) => Promise<unknown>} with_.send `once`: the same for the same body, so that a lost reply makes nothing twice
  * @param {string} [with_.cancel] where one goes who does not
- * @param {(Node | null)[]} [with_.before] above the fields
+ * @param {boolean} [with_.aside] it is not what its screen is for
  */
-export function form({ fields, values = {}, go, send, cancel, before = [] }) {
+export function form({ fields, values = {}, go, send, cancel, aside = false }) {
   const controls = all(fields, values, "");
   const trouble = h("div", { "aria-live": "polite" });
-  const submit = h("button", { type: "submit", class: "main" }, go);
+  const submit = h("button", { type: "submit", class: aside ? null : "main" }, go);
   let sent = { text: "", once: "" };
   /** @param {Control} control @param {string} text */
   const point = (control, text) => {
@@ -317,8 +329,8 @@ export function form({ fields, values = {}, go, send, cancel, before = [] }) {
     control.focus();
     control.element.scrollIntoView({ block: "center" });
   };
-  const element = h("form", { novalidate: true }, before, controls.map((control) => control.element), trouble,
-    h("div", { class: "choices dock" }, submit, cancel ? h("a", { class: "button", href: cancel }, a.cancel) : null));
+  const element = h("form", { novalidate: true }, controls.map((control) => control.element), trouble,
+    h("div", { class: "choices" }, submit, cancel ? h("a", { class: "button", href: cancel }, a.cancel) : null));
   element.addEventListener("submit", async (event) => {
     event.preventDefault();
     if (submit.getAttribute("aria-busy") === "true") return;

@@ -61,7 +61,7 @@ export async function open(_, rest) {
   });
   const checked = h("div", { "aria-live": "polite" });
   await look();
-  return screen(String(a.rooms.journal[0]), "/admin", [form({ fields, values: asked, go: w.search, send: search }), found, below, check, checked], { wide: true });
+  return screen(String(a.rooms.journal[0]), "/admin", [form({ fields, values: asked, go: w.search, aside: true, send: search }), found, below, check, checked], { wide: true });
 }
 
 /** Who did it. @param {Record<string, any>} actor @param {Names} names */

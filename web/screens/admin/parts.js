@@ -78,10 +78,13 @@ export function ask({ title, body = [], yes, no = a.cancel, kind = "refuse", act
     agreed = true;
     dialog.close();
   }, { class: kind, failed: (failure) => fill(trouble, said(why(failure), "bad"), hint(failure)) });
-  dialog.append(h("div", { class: "choices" }, go, h("button", { type: "button", onclick: () => dialog.close() }, no)));
+  const stay = h("button", { type: "button", onclick: () => dialog.close() }, no);
+  dialog.append(h("div", { class: "choices" }, go, stay));
   document.body.append(dialog);
   const before = document.activeElement;
   dialog.showModal();
+  // What does nothing has the focus: nobody agrees by a key that was meant for something else.
+  stay.focus();
   return new Promise((done) => {
     dialog.addEventListener("close", () => {
       dialog.remove();

@@ -107,7 +107,8 @@ function email(path, user, again) {
     await call("PUT", `${path}/email`, { email: body.email ?? null });
     await again(said(a.saved, "good"));
   };
-  return section(p.email, [], form({ fields: [{ name: "email", kind: "text", label: p.email, hint: p.emailHint, input: { type: "email", maxlength: "254" } }], values: user, go: a.save, send }));
+  const fields = /** @type {import("./forms.js").Field[]} */ ([{ name: "email", kind: "text", label: p.email, hint: p.emailHint, input: { type: "email", maxlength: "254" } }]);
+  return h("section", {}, form({ fields, values: user, go: a.save, aside: true, send }));
 }
 
 /** @param {Context} context @param {string} path @param {User} user @param {(told?: Node) => Promise<unknown>} again */

@@ -5,7 +5,7 @@ import { call } from "../../lib/session.js";
 import { visible } from "../../lib/visible.js";
 import { a, length } from "../../lib/words/admin.js";
 import { mark } from "../../parts/bits.js";
-import { form } from "./forms.js";
+import { form, quoted, unquoted } from "./forms.js";
 import { bots, people, teams } from "./house.js";
 import { change, facts, leave, listing, screen, section, sure, to, way } from "./parts.js";
 import { tester } from "./tester.js";
@@ -48,12 +48,11 @@ const subject = ({ match }) => [...(match.types ?? []), ...(match.targets ?? [])
 export function literal(word) {
   if (word === "true" || word === "false") return word === "true";
   if (/^-?\d{1,15}$/.test(word)) return Number(word);
-  if (/^".*"$/s.test(word)) return JSON.parse(word);
-  return word;
+  return unquoted(word);
 }
 
 /** The reverse of {@link literal}. @param {string | number | boolean} value */
-export const spelt = (value) => (typeof value !== "string" || (literal(value) === value && !/[",\n]/.test(value) && value.trim() === value) ? String(value) : JSON.stringify(value));
+export const spelt = (value) => (typeof value !== "string" ? String(value) : literal(value) === value ? quoted(value) : JSON.stringify(value));
 
 /** @param {{ param: string, values?: string[], absent?: string }[]} rows */
 const params = (rows) =>
@@ -85,7 +84,7 @@ async function written(context, policy) {
       { name: "bots", kind: "pick", label: w.bots, options: ofBots },
       { name: "params", kind: "rows", label: w.params, add: w.addParam, to: params, from: rows, fields: [
         { name: "param", kind: "text", label: w.param, needed: true, input: pattern },
-        { name: "values", kind: "words", label: w.values, hint: w.valuesHint, needed: true },
+        { name: "values", kind: "values", label: w.values, hint: w.valuesHint, needed: true },
         { name: "absent", kind: "choice", label: w.absent, needed: true, at_first: "refuse", options: Object.entries(w.absents) },
       ] },
       { name: "rooms", kind: "rows", label: w.rooms, add: w.addRoom, fields: [
@@ -121,7 +120,7 @@ const who = ({ quorum, users = [], teams: named = [] }) => w.whoMust(quorum, [..
 /** @param {Context} context @param {Policy} policy */
 function one(context, policy) {
   const { match, require: needs } = policy;
-  const accepted = ([name, all]) => /** @type {[string, string]} */ ([name, all.map((/** @type {Accepted} */ one) => (typeof one === "object" ? `${w.absent}: ${w.absents[/** @type {"true"} */ (String(one.absent))]}` : spelt(one))).join(", ")]);
+  const accepted = (/** @type {[string, Accepted[]]} */ [name, all]) => /** @type {[string, string]} */ ([name, all.map((one) => (typeof one === "object" ? w.whenMissing(w.absents[/** @type {"true"} */ (String(one.absent))]) : spelt(one))).join(", ")]);
   const glass = needs.break_glass === false ? null : w.glass;
   return screen(policy.name, "/admin/policies", [
     h("section", { class: "card" },

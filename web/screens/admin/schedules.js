@@ -90,7 +90,7 @@ async function one(context, schedule) {
   await draw();
   return screen(schedule.name, "/admin/schedules", [
     h("section", { class: "list" },
-      h("div", { class: "row" }, title, h("span", { class: "grow" }), turn(w.earlier, () => ahead - 1), turn(w.today, () => 0), turn(w.later, () => ahead + 1)),
+      title, h("div", { class: "turns" }, turn(w.earlier, () => ahead - 1), turn(w.today, () => 0), turn(w.later, () => ahead + 1)),
       shown, h("p", { class: "small quiet" }, w.zoneNote(schedule.zone))),
     h("div", { class: "choices" }, to(`/admin/schedules/${schedule.name}/give`, w.give, "main"), to(`/admin/schedules/${schedule.name}/change`, a.edit)),
     section(w.overrides, schedule.overrides.map((over) => override(context, schedule, over)), schedule.overrides.length === 0 ? h("p", { class: "quiet" }, w.noOverrides) : null),

@@ -49,7 +49,7 @@ async function one(context, name) {
       await draw(done ? null : said(a.stepUp.waits));
     };
     const more = left.length > 0
-      ? form({ fields: [{ name: "user", kind: "choice", label: w.who, needed: true, none: a.pick, options: left }], go: w.addMember, send })
+      ? form({ fields: [{ name: "user", kind: "choice", label: w.who, needed: true, none: a.pick, options: left }], go: w.addMember, aside: rows.length > 0, send })
       : h("p", { class: "quiet" }, w.everybody);
     fill(body, told, section(w.members, rows, rows.length === 0 ? h("p", { class: "quiet" }, w.nobody) : null), section(w.addMember, [], more));
   };

@@ -69,7 +69,7 @@ async function one(context, id) {
         ]),
         hook.disabled_at ? enable : null, test, result),
       section(w.rotate, [], h("p", { class: "quiet" }, w.rotateWhat), form({
-        fields: [{ name: "overlap", kind: "choice", label: a.bots.overlap, needed: true, at_first: "86400", options: Object.entries(w.overlaps) }], go: w.rotate, send: rotate,
+        fields: [{ name: "overlap", kind: "choice", label: a.bots.overlap, needed: true, at_first: "86400", options: Object.entries(w.overlaps) }], go: w.rotate, aside: true, send: rotate,
       })),
       section(a.bots.ends, [], sure(context, {
         label: w.remove, title: w.removeSure, what: w.removeWhat, method: "DELETE", path, then: () => leave(context, "/admin/webhooks", a.removed(hook.url)),

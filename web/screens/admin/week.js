@@ -60,7 +60,7 @@ export function week(week, shifts, zone) {
     }));
     const said = parts.map(({ shift, from, until }) => {
       const whole = from === day.from && until === day.until;
-      const hours = whole ? w.allDay : `${clock.format(from)} – ${until === day.until ? "24:00" : clock.format(until)}`;
+      const hours = whole ? w.allDay : `${clock.format(from)}–${until === day.until ? "24:00" : clock.format(until)}`;
       return h("li", {}, h("span", { class: "hours" }, hours), h("span", { class: `swatch ${shade(shift)}`, "aria-hidden": "true" }),
         h("span", {}, shift.who ? h("strong", {}, visible(shift.who.name)) : mark(w.gap, "ringing"), " ",
           shift.override ? mark(shift.made_by ? w.overrideBy(visible(shift.made_by)) : w.override, "waiting") : null,
