@@ -202,7 +202,8 @@ export function once(context, title, secrets, then, more) {
 /** Shows something in the place of everything else, and has it read out. @param {HTMLElement} body @param {Node} part */
 export function instead(body, part) {
   fill(body, part);
-  if (part instanceof HTMLElement) part.focus();
+  const first = part instanceof HTMLElement && !part.hasAttribute("tabindex") ? part.querySelector("[tabindex]") : part;
+  if (first instanceof HTMLElement) first.focus({ preventScroll: true });
   scrollTo(0, 0);
 }
 

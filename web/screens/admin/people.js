@@ -50,22 +50,29 @@ function add(context) {
 async function one(context, who) {
   const body = h("div", { class: "list" });
   const path = `/v1/users/${encodeURIComponent(who)}`;
+  // A code that is shown once stays until somebody is done with it, whatever happens meanwhile.
+  let inviting = false;
   const draw = async (/** @type {Node | null} */ told = null) => {
+    inviting = false;
     const [user, has] = await Promise.all([call("GET", path), call("GET", `${path}/devices`)]);
-    fill(body, told, ...parts(context, user, has, draw, body));
+    const invite = (/** @type {any} */ made) => {
+      inviting = true;
+      instead(body, h("div", { class: "list" }, invitation(made.enrollment ?? made), button(a.done, () => draw(), { class: "main" })));
+    };
+    fill(body, told, ...parts(context, user, has, draw, invite));
     return user;
   };
   const user = await draw();
-  return { ...screen(visible(user.name), "/admin/people", [body]), happened: (/** @type {any} */ event) => (/^(device|passkey)\./.test(event.kind) ? draw().then(() => undefined) : undefined) };
+  const happened = async (/** @type {any} */ event) => {
+    if (/^(device|passkey)\./.test(event.kind) && !inviting) await draw();
+  };
+  return { ...screen(visible(user.name), "/admin/people", [body]), happened };
 }
 
-/** @param {Context} context @param {any} user @param {{ devices: Device[], passkeys: any[] }} has @param {(told?: Node) => Promise<unknown>} again @param {HTMLElement} body */
-function parts(context, user, has, again, body) {
+/** @param {Context} context @param {any} user @param {{ devices: Device[], passkeys: any[] }} has @param {(told?: Node) => Promise<unknown>} again @param {(made: any) => void} invited */
+function parts(context, user, has, again, invited) {
   const path = `/v1/users/@${user.handle}`;
   const self_ = user.id === context.me.user.id;
-  const invited = (/** @type {any} */ made) => {
-    instead(body, h("div", { class: "list" }, invitation(made.enrollment ?? made), button(a.done, () => again(), { class: "main" })));
-  };
   return [
     h("section", { class: "card" },
       h("header", {}, named(user), h("span", {}, mark(p.roles[/** @type {"admin" | "member"} */ (user.role)]))),
