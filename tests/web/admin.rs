@@ -475,7 +475,7 @@ mod stories {
 
     /// What every screen keeps to: nothing runs over the edge, whatever is filled in has a name, and whatever is tapped is large enough.
     const KEPT: &str = "(() => { const wrong = []; \
-         if (document.documentElement.scrollWidth > innerWidth) wrong.push(`${document.documentElement.scrollWidth} wide`); \
+         if (document.documentElement.scrollWidth > screen.width) wrong.push(`${document.documentElement.scrollWidth} wide`); \
          for (const one of document.querySelectorAll('main input, main select, main textarea')) \
            if (!one.labels?.length && !one.getAttribute('aria-label')) wrong.push(`${one.name} has no label`); \
          for (const one of document.querySelectorAll('main button, main a.way, main a.button')) { \
