@@ -47,7 +47,7 @@ export const facts = (facts) =>
 
 /** A row that leads somewhere. @param {string} href @param {Node | string} title @param {string} sub @param {(Node | null | false)[]} [marks] */
 export const way = (href, title, sub, marks = []) =>
-  h("a", { href, class: "way" }, h("span", { class: "grow" }, h("span", { class: "name" }, title), sub ? h("span", { class: "small quiet" }, sub) : null), marks, chevron());
+  h("a", { href, class: "way" }, h("span", { class: "grow" }, h("span", { class: "name" }, title), sub ? h("span", { class: "small quiet" }, sub) : null), h("span", { class: "marks" }, marks), chevron());
 
 const chevron = () => h("span", { class: "chevron", "aria-hidden": "true" }, icon("back"));
 
