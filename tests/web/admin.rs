@@ -142,7 +142,8 @@ mod stories {
         ada.picture("admin-refused").await;
         page.write("handle", "ada").await;
         page.tap("Add a person").await;
-        page.wait("document.querySelector('.said.bad, .problem:not([hidden])')?.textContent.includes('ada')").await;
+        page.wait("document.querySelector('.problem:not([hidden])')?.textContent.includes('ada')").await;
+        assert_eq!(page.eval("document.activeElement.name").await, "handle");
         page.complaints();
         vec![ada]
     }

@@ -295,6 +295,9 @@ function gathered(controls, always) {
   return there.length > 0 || always ? Object.fromEntries(there) : undefined;
 }
 
+/** What is taken, by the code that says so. @type {Record<string, string>} */
+const TAKEN = { handle_taken: "handle", name_taken: "name" };
+
 /** Every control, the outer ones first. @param {Control[]} controls @returns {Control[]} */
 const everyone = (controls) => controls.flatMap((control) => [control, ...everyone(control.inner())]);
 
@@ -345,7 +348,8 @@ export function form({ fields, values = {}, go, send, cancel, aside = false }) {
     try {
       await send(body, sent.once);
     } catch (failure) {
-      const held = failure instanceof Problem && failure.field ? place(controls, failure.field) : undefined;
+      const named = failure instanceof Problem ? failure.field ?? TAKEN[failure.code] : undefined;
+      const held = named === undefined ? undefined : place(controls, named);
       if (held) point(held, why(failure));
       else fill(trouble, said(why(failure), "bad"));
     } finally {
