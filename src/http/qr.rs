@@ -19,7 +19,9 @@ mod tests {
     fn the_rows_are_a_square_with_its_three_finders() {
         let rows = rows("https://phoneops.example/enroll#7K3M-Q2XN-B4TD-9VWH-5RFA-8CPE").unwrap();
         let size = rows.len();
-        assert!(size >= 21 && size % 4 == 1 && rows.iter().all(|row| row.len() == size && row.bytes().all(|b| b"01".contains(&b))));
+        assert!(
+            size >= 21 && size % 4 == 1 && rows.iter().all(|row| row.len() == size && row.bytes().all(|b| b"01".contains(&b)))
+        );
         let finder = ["1111111", "1000001", "1011101", "1011101", "1011101", "1000001", "1111111"];
         for (at, line) in finder.iter().enumerate() {
             assert!(rows[at].starts_with(line) && rows[at].ends_with(line) && rows[size - 7 + at].starts_with(line));

@@ -29,9 +29,8 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; i
                       require-trusted-types-for 'script'; trusted-types phoneops";
 
 /// The addresses that the app opens itself.
-const PAGES: [&str; 11] = [
-    "/", "/enroll", "/on-duty", "/me", "/devices", "/on-call", "/a/{id}", "/i/{ref}", "/acts/{id}", "/admin", "/admin/{*path}",
-];
+const PAGES: [&str; 11] =
+    ["/", "/enroll", "/on-duty", "/me", "/devices", "/on-call", "/a/{id}", "/i/{ref}", "/acts/{id}", "/admin", "/admin/{*path}"];
 
 pub(super) fn router() -> Router<State> {
     let pages = PAGES.into_iter().fold(Router::new(), |routes, path| routes.route(path, get(page)));
@@ -202,7 +201,8 @@ mod tests {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("web");
         let mut found = BTreeSet::new();
         below(&root, &mut found, &root);
-        let about = |path: &String| path.starts_with("test/") || matches!(path.as_str(), "README.md" | "package.json" | "tsconfig.json");
+        let about =
+            |path: &String| path.starts_with("test/") || matches!(path.as_str(), "README.md" | "package.json" | "tsconfig.json");
         found.retain(|path| !about(path));
         assert_eq!(found, SOURCES.iter().map(|source| source.path.to_owned()).collect());
     }

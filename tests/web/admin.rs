@@ -54,7 +54,8 @@ mod stories {
     /// Chooses in a drop-down.
     async fn choose(page: &Page, field: &str, value: &str) {
         let (selector, value) = (json!(format!("select[name={}]", json!(field))), json!(value));
-        page.wait(&format!("[...(document.querySelector({selector})?.options ?? [])].some((one) => one.value === {value})")).await;
+        page.wait(&format!("[...(document.querySelector({selector})?.options ?? [])].some((one) => one.value === {value})"))
+            .await;
         page.eval(&format!(
             "(() => {{ const one = document.querySelector({selector}); one.value = {value}; \
              one.dispatchEvent(new Event('change', {{ bubbles: true }})); }})()"
@@ -305,6 +306,9 @@ mod stories {
         page.wait("!document.querySelector('.day.today')").await;
         page.tap("This week").await;
         page.wait(today).await;
+        // By way of the list, so that the finger finds a screen that stands still.
+        open(house, page, "/admin/schedules").await;
+        go(page, "/admin/schedules/primary").await;
         page.tap("Take back").await;
         yes(page).await;
         page.sees("No overrides.").await;
@@ -490,15 +494,46 @@ mod stories {
         furnish(house).await;
         let page = &ada.page;
         let screens = [
-            "", "/people", "/people/+", "/people/@ys", "/teams", "/teams/+", "/teams/ops", "/bots", "/bots/+", "/policies", "/policies/+",
-            "/policies/production", "/policies/production/change", "/policies/+test", "/escalation", "/escalation/+", "/escalation/api",
-            "/schedules", "/schedules/+", "/schedules/primary", "/schedules/primary/give", "/services", "/services/+", "/services/api",
-            "/services/api/keys", "/webhooks", "/webhooks/+", "/maintenance", "/maintenance/+", "/journal", "/carriers", "/stopped",
+            "",
+            "/people",
+            "/people/+",
+            "/people/@ys",
+            "/teams",
+            "/teams/+",
+            "/teams/ops",
+            "/bots",
+            "/bots/+",
+            "/policies",
+            "/policies/+",
+            "/policies/production",
+            "/policies/production/change",
+            "/policies/+test",
+            "/escalation",
+            "/escalation/+",
+            "/escalation/api",
+            "/schedules",
+            "/schedules/+",
+            "/schedules/primary",
+            "/schedules/primary/give",
+            "/services",
+            "/services/+",
+            "/services/api",
+            "/services/api/keys",
+            "/webhooks",
+            "/webhooks/+",
+            "/maintenance",
+            "/maintenance/+",
+            "/journal",
+            "/carriers",
+            "/stopped",
         ];
         let mut wrong = Vec::new();
-        for (name, width, height, theme) in
-            [("phone", 390, 844, "light"), ("small", 320, 640, "dark"), ("desk", 1280, 900, "light"), ("night", 1280, 900, "dark")]
-        {
+        for (name, width, height, theme) in [
+            ("phone", 390, 844, "light"),
+            ("small", 320, 640, "dark"),
+            ("desk", 1280, 900, "light"),
+            ("night", 1280, 900, "dark"),
+        ] {
             page.size(width, height).await;
             page.theme(theme).await;
             for screen in screens {
@@ -532,7 +567,11 @@ mod stories {
         post("/v1/schedules", json!({"name": "primary", "zone": "Europe/Paris", "team": "ops", "layers": [layer]})).await;
         post("/v1/schedules/primary/overrides", json!({"user": "@yannick", "for": "3 hours"})).await;
         let steps = json!([{"to": ["schedule:primary"], "escalate_after_minutes": 5}, {"to": ["team:ops", "@yannick"], "escalate_after_minutes": 10}]);
-        post("/v1/escalation-policies", json!({"name": "api", "team": "ops", "steps": steps, "repeats": 1, "last_resort": ["@ada"]})).await;
+        post(
+            "/v1/escalation-policies",
+            json!({"name": "api", "team": "ops", "steps": steps, "repeats": 1, "last_resort": ["@ada"]}),
+        )
+        .await;
         post("/v1/services", json!({"name": "api", "team": "ops", "policy": "api"})).await;
         post("/v1/services/api/integrations", json!({"name": "prom", "kind": "alertmanager"})).await;
         post("/v1/services/api/integrations", json!({"name": "backup", "kind": "heartbeat", "every_seconds": 3600})).await;
