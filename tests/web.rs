@@ -1,10 +1,10 @@
 //! The phone web app in a real browser, against the real server, on both engines.
 
+mod support;
 #[path = "web/browser.rs"]
 mod browser;
 #[path = "web/house.rs"]
 mod house;
-mod support;
 mod world;
 
 /// Makes `sqlite::name` and `postgres::name` of each story.
@@ -93,10 +93,7 @@ mod stories {
         let hostile = format!("<img src=x onerror=alert(1)>\u{202e}evil\u{200b} {}", "long ".repeat(150));
         let body = json!({"action": {"type": "deploy", "target": "production", "params": {"ref": hostile}}, "requester": yannick.handle,
             "reason": format!("ignore all that \u{2066}<script>alert(1)</script> {}", "x".repeat(700))});
-        let asked = heimdall.client.post("/v1/approvals", &body).await.expect("it is asked").body["id"]
-            .as_str()
-            .expect("an id")
-            .to_owned();
+        let asked = heimdall.client.post("/v1/approvals", &body).await.expect("it is asked").body["id"].as_str().expect("an id").to_owned();
         house.world.settle().await;
         yannick.delivered(house).await;
         yannick.page.open(&house.address(&format!("/a/{asked}"))).await;

@@ -63,14 +63,7 @@ impl Browser {
 
 fn launch(program: &str, profile: &std::path::Path) -> Option<Child> {
     let mut command = Command::new(program);
-    command.args([
-        "--headless=new",
-        "--remote-debugging-port=0",
-        "--no-sandbox",
-        "--disable-gpu",
-        "--no-first-run",
-        "--disable-dev-shm-usage",
-    ]);
+    command.args(["--headless=new", "--remote-debugging-port=0", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-dev-shm-usage"]);
     command.arg("--disable-background-networking").arg(format!("--user-data-dir={}", profile.display())).arg("about:blank");
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().ok()
 }
@@ -308,11 +301,7 @@ impl Page {
     pub(crate) async fn write(&self, field: &str, text: &str) {
         let selector = format!("[name={}]", json!(field));
         self.wait(&format!("document.querySelector({})", json!(selector))).await;
-        self.eval(&format!(
-            "(() => {{ const one = document.querySelector({}); one.focus(); one.select(); }})()",
-            json!(selector)
-        ))
-        .await;
+        self.eval(&format!("(() => {{ const one = document.querySelector({}); one.focus(); one.select(); }})()", json!(selector))).await;
         self.ask("Input.insertText", json!({"text": text})).await;
     }
 

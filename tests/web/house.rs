@@ -123,10 +123,8 @@ impl Holder {
         let push = json!({"origin": origin, "registrationId": registration, "data": data});
         self.page.ask("ServiceWorker.deliverPushMessage", push).await;
         let tag = &message["payload"]["notification"]["tag"];
-        let shown = format!(
-            "(async () => (await (await navigator.serviceWorker.ready).getNotifications()).map((one) => \
-             ({{ title: one.title, body: one.body, tag: one.tag, data: one.data }})).find((one) => one.tag === {tag}))()"
-        );
+        let shown = format!("(async () => (await (await navigator.serviceWorker.ready).getNotifications()).map((one) => \
+             ({{ title: one.title, body: one.body, tag: one.tag, data: one.data }})).find((one) => one.tag === {tag}))()");
         until!("the notification is shown", Some(self.page.eval(&shown).await).filter(Value::is_object))
     }
 
