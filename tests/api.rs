@@ -72,6 +72,7 @@ mod stories {
         raw.shot(As::Phone(&second), "PUT", "/v1/me/paging-rules").json(&rules).fire().await.expect(200);
         raw.get(admin, "/v1/users/@ys/paging-rules").await.expect(200);
         raw.get(admin, "/v1/readiness").await.expect(200);
+        raw.get(admin, "/v1/carriers").await.expect(200);
         raw.get(As::Phone(&second), "/v1/passkeys").await.expect(200);
         raw.get(As::Phone(&second), "/v1/devices").await.expect(200);
         let keys = json!({"p256dh": second.p256dh(), "auth": b64u([7; 16])});
@@ -89,6 +90,7 @@ mod stories {
         joining(raw, &second).await;
         away(raw, phone, &second).await;
         email(raw, phone, &second).await;
+        role(raw, phone).await;
         raw.delete(As::Phone(&second), &format!("/v1/passkeys/{passkey}")).await.expect(204);
         has(raw, phone, 1, 0).await;
         raw.delete(admin, &format!("/v1/devices/{}", second.device)).await.expect(204);
@@ -109,6 +111,7 @@ mod stories {
         let (first, second) =
             (make("/v1/enrollments", &body).await.expect(201), make("/v1/enrollments", &body).await.expect(201));
         assert!(first.body["code"].is_string() && second.body["code"].is_null() && second.body["link"].is_null());
+        assert!(first.body["qr"].is_array() && second.body["qr"].is_null(), "the link's QR code is as secret as the link");
         raw.get(admin, "/v1/bots").await.expect(200);
         raw.delete(
             admin,
@@ -146,6 +149,23 @@ mod stories {
     }
 
     /// Where `@ys` reads e-mail, said by themselves and by an administrator, and shown to both.
+    /// Ys becomes an administrator by Yannick's passkey, and lays it down; the last one cannot.
+    async fn role(raw: &Raw<'_>, admin: &RawPhone) {
+        let give = |who: &'static str, role| {
+            raw.shot(As::Phone(admin), "PUT", &format!("/v1/users/{who}/role")).json(&json!({"role": role})).fire()
+        };
+        let proposed = give("@ys", "admin").await.expect(202);
+        assert_eq!(proposed.body["change"]["kind"], "admin.granted");
+        assert_eq!(raw.get(As::Phone(admin), "/v1/users/@ys").await.expect(200).body["role"], "member", "not yet");
+        admin.confirm_act(raw, &proposed.id()).await.expect(200);
+        assert_eq!(raw.get(As::Phone(admin), "/v1/users/@ys").await.expect(200).body["role"], "admin");
+        give("@ys", "admin").await.expect(204);
+        give("@ys", "member").await.expect(204);
+        assert_eq!(raw.get(As::Phone(admin), "/v1/users/@ys").await.expect(200).body["role"], "member");
+        give("@nobody", "admin").await.expect_refusal(404, "not_found");
+        give("@nobody", "member").await.expect_refusal(404, "not_found");
+    }
+
     async fn email(raw: &Raw<'_>, admin: &RawPhone, ys: &RawPhone) {
         for (by, path, address) in [(ys, "/v1/me/email", json!("ys@example.com")), (admin, "/v1/users/@ys/email", json!(null))] {
             raw.shot(As::Phone(by), "PUT", path).json(&json!({"email": address})).fire().await.expect(204);

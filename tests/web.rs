@@ -37,6 +37,9 @@ macro_rules! stories {
     };
 }
 
+#[path = "web/admin.rs"]
+mod admin;
+
 stories! {
     enrolling {
         a_phone_goes_on_duty

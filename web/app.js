@@ -4,7 +4,7 @@ import { fill, h, put } from "./lib/dom.js";
 import { kept } from "./lib/db.js";
 import { Live } from "./lib/live.js";
 import { NoPushService, renew } from "./lib/push.js";
-import { forgetMe, me } from "./lib/session.js";
+import { Unreachable, forgetMe, me } from "./lib/session.js";
 import { ago, t } from "./lib/words.js";
 import { icon, said, whyNot } from "./parts/bits.js";
 import "./parts/ring.js";
@@ -41,6 +41,12 @@ import { rules } from "./screens/rules.js";
  * @property {() => void} [left] another screen is shown
  */
 
+/** The screens for administrators, fetched when one opens them. @param {Context} context @param {any} params @returns {Promise<Screen>} */
+async function administration(context, params) {
+  const found = await import("./screens/admin/index.js").catch(() => Promise.reject(new Unreachable()));
+  return found.admin(context, params);
+}
+
 /** @type {[RegExp, (context: Context, params: any) => Screen | Promise<Screen>][]} */
 const ROUTES = [
   [/^\/$/, inbox],
@@ -52,6 +58,7 @@ const ROUTES = [
   [/^\/(?:me|devices)$/, mine],
   [/^\/me\/rules$/, rules],
   [/^\/on-duty$/, onDuty],
+  [/^\/admin(?<path>\/.*)?$/, administration],
 ];
 
 const TABS = /** @type {const} */ ([["inbox", "/"], ["oncall", "/on-call"], ["me", "/me"]]);

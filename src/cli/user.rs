@@ -29,6 +29,9 @@ enum Act {
     /// Say where somebody reads e-mail, the channel of last resort
     #[command(after_help = "Example:\n  phoneops user email @yannick yannick@example.com")]
     Email(Email),
+    /// Make somebody who is here an administrator, or a member again
+    #[command(after_help = "Example:\n  phoneops user role @yannick admin")]
+    Role(GiveRole),
     /// List the people, by handle
     #[command(after_help = "Example:\n  phoneops user list")]
     List(List),
@@ -79,6 +82,18 @@ struct Email {
     /// Print JSON
     #[arg(long)]
     json: bool,
+}
+
+#[derive(Debug, Args)]
+struct GiveRole {
+    #[command(flatten)]
+    operator: Operator,
+    /// Who: @handle or usr_…
+    #[arg(value_name = "@HANDLE")]
+    user: UserRef,
+    /// What they may administer: everything, or their own devices
+    #[arg(value_parser = ["admin", "member"])]
+    role: String,
 }
 
 #[derive(Debug, Args)]
@@ -138,6 +153,7 @@ impl Command {
         match self.act {
             Act::Add(add) => add.run(out).await,
             Act::Email(email) => email.run(out).await,
+            Act::Role(role) => role.run(out).await,
             Act::List(list) => list.run("users", row, NOBODY, out).await,
             Act::Remove(remove) => remove.run(out).await,
             Act::Away(away) => away.run(out).await,
@@ -176,6 +192,15 @@ impl Email {
             None => out.line(format_args!("No e-mail is sent to {}", self.user)),
         }
         Ok(Outcome::Done)
+    }
+}
+
+impl GiveRole {
+    async fn run(self, out: &mut Out) -> Result<Outcome, Failure> {
+        let body = json!({"role": self.role});
+        let reply = self.operator.connect()?.put(&format!("/v1/users/{}/role", self.user), &body).await?;
+        let done = if self.role == "admin" { "administers" } else { "does not administer" };
+        Ok(made(&reply, &format!("{} {done}", self.user), out))
     }
 }
 

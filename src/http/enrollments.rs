@@ -16,6 +16,7 @@ use super::devices::DeviceBody;
 use super::input::{name, object, optional_object};
 use super::output::{MadeOrNow, MadeOrWaits};
 use super::problem::Problem;
+use super::qr;
 use super::users::UserBody;
 use crate::clock::Timestamp;
 use crate::id::EnrollmentId;
@@ -61,6 +62,10 @@ pub(super) struct CodeBody {
     /// The link for the person: the code is behind `#`, which browsers send to nobody.
     #[serde(skip_serializing_if = "Option::is_none")]
     link: Option<String>,
+    /// The link as a QR code (ISO/IEC 18004), a row of modules in each text: `1` is dark. Around it belongs a light border of four
+    /// modules. As secret as the link; absent when the link is too long for one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    qr: Option<Vec<String>>,
     expires_at: Timestamp,
 }
 
@@ -68,7 +73,8 @@ impl CodeBody {
     pub(super) fn of(new: NewCode, issuer: &str) -> Self {
         let code = new.code.map(|code| code.expose_grouped());
         let link = code.as_ref().map(|code| format!("{issuer}/enroll#{code}"));
-        Self { id: new.id, code, link, expires_at: new.expires_at }
+        let qr = link.as_deref().and_then(qr::rows);
+        Self { id: new.id, code, link, qr, expires_at: new.expires_at }
     }
 }
 

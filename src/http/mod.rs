@@ -12,6 +12,7 @@ mod backup;
 mod bots;
 mod calendars;
 mod caller;
+mod carriers;
 mod chat_identities;
 mod client_address;
 mod devices;
@@ -40,7 +41,9 @@ mod passkeys;
 mod people;
 mod policies;
 mod problem;
+mod qr;
 mod receipts;
+mod roles;
 mod schedules;
 pub mod serve;
 mod services;
@@ -165,6 +168,7 @@ fn api() -> ApiRouter<State> {
         .merge(away::router())
         .merge(email::router())
         .merge(users::router())
+        .merge(roles::router())
         .merge(bots::router())
         .merge(chat_identities::router())
         .merge(keys::router())
@@ -172,6 +176,7 @@ fn api() -> ApiRouter<State> {
         .merge(events::router())
         .merge(webhooks::router())
         .merge(health::router())
+        .merge(carriers::router())
         .merge(backup::router())
         .merge(well_known::router())
 }

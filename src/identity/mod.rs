@@ -29,6 +29,7 @@ mod model;
 pub mod once;
 mod passkeys;
 mod proof_key;
+mod roles;
 mod rotation;
 mod service;
 mod store;
@@ -54,6 +55,7 @@ pub use keys::{Purpose, SigningKey, load_or_create};
 pub use model::{Bot, ConfirmedWith, Device, NotAUser, Passkey, Platform, Role, Scope, User, UserRef};
 pub use passkeys::{BoundElsewhere, Offered as OfferedPasskey};
 pub use proof_key::ProofKey;
+pub use roles::set_role;
 pub use rotation::MAX_OVERLAP;
 pub use service::{
     Error, Ground, Identity, Refusal, active_bot, active_device, active_user, add_user, admins, handle_taken, known_bot,

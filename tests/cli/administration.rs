@@ -49,6 +49,9 @@ async fn people_are_added_listed_and_removed() {
     house.run(&to).await.says("@zoe reads e-mail at zoe@example.com\n");
     house.run(&["user", "email", "@zoe", "zoe"]).await.fails(2, "is not an e-mail address");
     house.run(&["user", "email", "@zoe", "--none"]).await.says("No e-mail is sent to @zoe\n");
+    house.run(&["user", "role", "@zoe", "admin"]).await.says("@zoe administers\n");
+    house.run(&["user", "role", "@zoe", "member"]).await.says("@zoe does not administer\n");
+    house.run(&["user", "role", "@zoe", "king"]).await.fails(2, "possible values: admin, member");
     let with = ["user", "add", "@bea", "Bea Example", "--email", "bea@example.com", "--json"];
     assert_eq!(house.run(&with).await.json()["email"], "bea@example.com");
     house.run(&["user", "remove", "@bea"]).await.says("Removed @bea\n");

@@ -41,13 +41,13 @@ mod quota {
 }
 
 mod stories {
-    pub(crate) use crate::alerts::bodies::{
-        nothing_is_refused_that_could_be_meant, what_cannot_be_meant_is_refused, what_was_changed_is_recorded,
-    };
     pub(crate) use self::hearts::{a_heart_that_beat_while_nobody_listened, a_service_is_removed_while_its_heart_beats};
     pub(crate) use self::many::{
         a_report_that_is_always_too_long_is_one_incident, the_end_of_maintenance_keeps_nobody_waiting,
         what_nothing_looks_at_any_more_is_found,
+    };
+    pub(crate) use crate::alerts::bodies::{
+        nothing_is_refused_that_could_be_meant, what_cannot_be_meant_is_refused, what_was_changed_is_recorded,
     };
 
     use serde_json::{Value, json};

@@ -177,6 +177,12 @@ mod stories {
         let made = phone.post("/v1/users", &json!({"handle": "ys", "name": "Ys Example"})).await.unwrap();
         assert_eq!(made.status, 201);
         refused(world.operator.delete("/v1/users/@yannick").await, "last_admin");
+        let lay_down = json!({"role": "member"});
+        refused(world.operator.put("/v1/users/@yannick/role", &lay_down).await, "last_admin");
+        assert_eq!(world.operator.put("/v1/users/@ys/role", &json!({"role": "admin"})).await.unwrap().status, 204);
+        assert_eq!(phone.put("/v1/users/@yannick/role", &lay_down).await.unwrap().status, 204);
+        assert_eq!(phone.get("/v1/users").await.unwrap().status, 403, "at once");
+        assert_eq!(world.recorded("user.role_changed").await, 2);
         assert_eq!(world.recorded("device.enrolled").await, 1);
     }
 

@@ -38,6 +38,7 @@ export async function mine(context) {
       section(t.me.chat, chat.chat_identities.map((/** @type {import("./chat.js").ChatIdentity} */ one) => oneIdentity(one, again)), linking(again)),
       away(context, who.away, again),
       email(who.user.email ?? ""),
+      who.user.role === "admin" ? h("a", { class: "button", href: "/admin" }, t.tabs.admin) : null,
       appearance(),
       leave(context));
     return since;

@@ -77,6 +77,12 @@ pub enum Change {
         /// Their name.
         name: PersonName,
     },
+    /// Somebody who is here becomes an administrator.
+    #[serde(rename = "admin.granted")]
+    GrantAdmin {
+        /// Who.
+        user: UserId,
+    },
     /// Somebody is away, and somebody else answers for them.
     #[serde(rename = "user.away")]
     Away {

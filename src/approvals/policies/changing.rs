@@ -53,6 +53,10 @@ pub(super) async fn judged(tx: &mut Tx<'_>, change: &Change) -> Result<Option<St
             }
             Ok(Some("another person could administer".to_owned()))
         }
+        Change::GrantAdmin { user } => {
+            let who = named(tx, *user).await?;
+            Ok((who.role != Role::Admin).then(|| format!("{} could administer", who.full_name())))
+        }
     }
 }
 
@@ -128,6 +132,9 @@ pub(super) async fn make(
             let user =
                 User { id: UserId::new(now), handle, name, role: Role::Admin, email: None, created_at: now, removed_at: None };
             identity::add_user(tx, journal, now, actor, &user).await.map_err(of_identity)?;
+        }
+        Change::GrantAdmin { user } => {
+            identity::set_role(tx, journal, (*user, Role::Admin), actor, now).await.map_err(of_identity)?;
         }
     }
     Ok(None)

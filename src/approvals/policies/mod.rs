@@ -266,6 +266,15 @@ impl Policies {
         self.propose(call, Change::CreateAdmin { handle, name }).await
     }
 
+    /// Makes somebody who is here an administrator, which weakens unless they are one.
+    ///
+    /// # Errors
+    /// Only administrators may; there may be no such person.
+    pub async fn grant_admin(&self, call: &Call, who: UserRef) -> Result<Changed<()>, Error> {
+        let user = self.somebody(call, who).await?;
+        self.change(call, Change::GrantAdmin { user }).await
+    }
+
     async fn somebody(&self, call: &Call, who: UserRef) -> Result<UserId, Error> {
         call.admin()?;
         let named = who.clone();

@@ -116,6 +116,7 @@ pub(crate) async fn good(raw: &Raw<'_>, cast: &Cast) -> Vec<Good> {
         route(Who::Phone, "POST", "/v1/me/test-page", json!({})),
         route(Who::Phone, "PUT", "/v1/me/email", json!({"email": "yannick@example.com"})),
         route(Who::Operator, "PUT", "/v1/users/@yannick/email", json!({"email": "yannick@example.com"})),
+        route(Who::Operator, "PUT", "/v1/users/@yannick/role", json!({"role": "member"})),
         route(
             Who::Bot,
             "POST",

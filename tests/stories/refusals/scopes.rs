@@ -110,6 +110,7 @@ const TABLE: &[(&str, &str)] = &[
     ("PUT /v1/me/paging-rules", "1 333333 ++ 3"),
     ("GET /v1/users/{usr}/paging-rules", "1 333333 3+ +"),
     ("GET /v1/readiness", "1 333333 3+ +"),
+    ("GET /v1/carriers", "1 333333 3+ +"),
     ("PUT /v1/me/away", "1 333333 ++ 3"),
     ("DELETE /v1/me/away", "1 333333 ++ 3"),
     ("POST /v1/users", "1 333333 3+ +"),
@@ -118,6 +119,7 @@ const TABLE: &[(&str, &str)] = &[
     ("DELETE /v1/users/{usr}", "1 333333 3+ +"),
     ("PUT /v1/me/email", "1 333333 ++ 3"),
     ("PUT /v1/users/{usr}/email", "1 333333 3+ +"),
+    ("PUT /v1/users/{usr}/role", "1 333333 3+ +"),
     ("PUT /v1/users/{usr}/away", "1 333333 3+ +"),
     ("DELETE /v1/users/{usr}/away", "1 333333 3+ +"),
     ("POST /v1/bots", "1 333333 3+ +"),
@@ -209,6 +211,7 @@ mod stories {
                 json!({"until": raw.world.clock.now().after(crate::world::minutes(5))})
             }
             "PUT /v1/me/email" | "PUT /v1/users/{usr}/email" => json!({"email": "ys@example.com"}),
+            "PUT /v1/users/{usr}/role" => json!({"role": "member"}),
             "POST /v1/teams" => json!({"name": "ops"}),
             "POST /v1/services" => json!({"name": "api", "team": "nowhere"}),
             "PUT /v1/services/{name}" => json!({"team": "nowhere"}),

@@ -69,6 +69,7 @@ export const act = {
     "enrollment.created": "An enrolment code is made",
     "recovery.started": "Somebody is recovered",
     "admin.created": "An administrator is made",
+    "admin.granted": "Somebody becomes an administrator",
     "freeze.lifted": "A freeze is lifted",
   },
   code: "The code, shown this once:",
