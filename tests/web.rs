@@ -2,6 +2,8 @@
 //!
 //! Pictures of its screens at phone size are left in `target/screens`.
 
+#[path = "web/admin.rs"]
+mod admin;
 #[path = "web/approving.rs"]
 mod approving;
 #[path = "web/browser.rs"]
@@ -37,9 +39,6 @@ macro_rules! stories {
     };
 }
 
-#[path = "web/admin.rs"]
-mod admin;
-
 stories! {
     enrolling {
         a_phone_goes_on_duty
@@ -69,6 +68,22 @@ stories! {
         the_pager_is_taken_and_calendars_are_made
         a_chat_identity_is_shown_before_it_is_linked
         requests_alike_say_what_is_different
+    }
+    admin {
+        a_person_is_added_and_given_an_enrolment_link
+        a_refusal_stands_at_its_field
+        a_bot_is_made_and_its_token_is_seen_once
+        a_policy_is_made_and_tried
+        a_service_is_made_and_its_key_reports
+        a_schedule_is_made_and_its_week_is_read
+        an_escalation_policy_is_made_of_steps
+        the_journal_is_searched
+        a_lost_phone_is_revoked
+        an_administrator_is_made_and_ends_as_one
+        what_was_reported_is_lifted
+        maintenance_and_webhooks_are_set_up
+        whoever_is_no_administrator_sees_nothing_of_it
+        every_screen_fits
     }
     strangers {
         what_strangers_ask_is_shown_and_not_obeyed

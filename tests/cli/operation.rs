@@ -286,7 +286,7 @@ impl Printed {
     }
 
     /// The next line with `part` in it.
-    async fn line(&self, part: &str) -> String {
+    fn line(&self, part: &str) -> String {
         tokio::task::block_in_place(|| {
             loop {
                 let line = self.0.recv_timeout(Duration::from_secs(60)).unwrap_or_else(|_| panic!("it never prints {part:?}"));
@@ -306,7 +306,7 @@ async fn the_demo_invites_a_browser_that_then_answers() {
     let mut child = demo.arg("demo").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
     let (printed, mut chat) = (Printed::of(&mut child), child.stdin.take().unwrap());
     let running = Running::from(child);
-    let link = printed.line("/enroll#").await;
+    let link = printed.line("/enroll#");
     let (issuer, code) = link.trim().split_once("/enroll#").unwrap();
     let page = phone::client().unwrap().get(format!("{issuer}/enroll")).send().await.unwrap();
     assert_eq!(page.headers()["content-type"], "text/html; charset=utf-8", "the link opens the app");
@@ -314,19 +314,19 @@ async fn the_demo_invites_a_browser_that_then_answers() {
     // What the app does in a browser, as the protocol has it.
     let browser = Phone::with_client(phone::client().unwrap(), Clock::system(), issuer, "http://127.0.0.1:9");
     browser.enrol(code, "A browser", None).await.unwrap();
-    printed.line("yannick rings").await;
+    printed.line("yannick rings");
     let wrong = if browser.match_number() == "000000" { "000001" } else { "000000" };
     writeln!(chat, "phone confirm {wrong}").unwrap();
-    printed.line("error").await;
+    printed.line("error");
     writeln!(chat, "phone confirm {}", browser.match_number()).unwrap();
-    printed.line("yannick confirms A browser").await;
+    printed.line("yannick confirms A browser");
     browser.create_passkey("A finger").await.unwrap();
 
     writeln!(chat, "bot deploy api/new_auth to production").unwrap();
-    printed.line("Approve on your phone").await;
+    printed.line("Approve on your phone");
     let waiting = browser.inbox().await.unwrap();
     browser.approve(waiting[0]["id"].as_str().unwrap()).await.unwrap();
-    printed.line("you are deploying api/new_auth to production").await;
+    printed.line("you are deploying api/new_auth to production");
     writeln!(chat, "quit").unwrap();
     assert_eq!(running.ended().await.code, Some(0));
 }

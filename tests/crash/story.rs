@@ -269,7 +269,8 @@ impl Cast<'_> {
     /// is sent, and what is suppressed rings when the maintenance ends.
     async fn alerted(&self) {
         let operator = self.world.operator().await;
-        insist("a team", || operator.post_once("/v1/teams", "watch", &json!({"name": "watch"}))).await;
+        let team = json!({"name": "watch"});
+        insist("a team", || operator.post_once("/v1/teams", "watch", &team)).await;
         insist("a member", || async { operator.put("/v1/teams/watch/members/@yannick", &json!({})).await }).await;
         let service = json!({"name": "watched", "team": "watch"});
         insist("a service", || operator.post_once("/v1/services", "watched", &service)).await;

@@ -35,14 +35,14 @@ mod quota {
 
     async fn whoever_reports_too_much_is_refused_and_told_of(db: crate::support::TestDb) {
         let world = crate::world::World::start_with(db, &[("PHONEOPS_PAGING_REPORTS_PER_MINUTE", "12")]).await;
-        self::many::whoever_reports_too_much_is_refused_and_told_of(&world).await;
+        super::many::whoever_reports_too_much_is_refused_and_told_of(&world).await;
         world.end().await;
     }
 }
 
 mod stories {
-    pub(crate) use self::hearts::{a_heart_that_beat_while_nobody_listened, a_service_is_removed_while_its_heart_beats};
-    pub(crate) use self::many::{
+    pub(crate) use super::hearts::{a_heart_that_beat_while_nobody_listened, a_service_is_removed_while_its_heart_beats};
+    pub(crate) use super::many::{
         a_report_that_is_always_too_long_is_one_incident, the_end_of_maintenance_keeps_nobody_waiting,
         what_nothing_looks_at_any_more_is_found,
     };

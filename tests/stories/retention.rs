@@ -152,7 +152,7 @@ async fn what_was_on_call_long_ago_is_forgotten(db: TestDb) {
     let Scene { world, yannick, .. } = &scene;
     let operator = &world.operator;
     for name in ["nights", "days"] {
-        let mut schedule = world::nights("@yannick");
+        let mut schedule = crate::world::nights("@yannick");
         schedule["name"] = json!(name);
         assert_eq!(operator.post("/v1/schedules", &schedule).await.unwrap().status, 201);
     }

@@ -92,7 +92,7 @@ impl Drop for Context {
     fn drop(&mut self) {
         let protocol = &self.browser.protocol;
         protocol.leave(&self.id);
-        protocol.tell(None, "Target.disposeBrowserContext", json!({"browserContextId": self.id}));
+        protocol.tell(None, "Target.disposeBrowserContext", &json!({"browserContextId": self.id}));
     }
 }
 
@@ -422,7 +422,7 @@ impl Listener {
                 }
             }
             "Target.attachedToTarget" if params["targetInfo"]["type"] == "service_worker" => {
-                self.worker_begins(params["sessionId"].as_str().unwrap_or_default())
+                self.worker_begins(params["sessionId"].as_str().unwrap_or_default());
             }
             "Target.detachedFromTarget" => {
                 self.protocol.leave(session);
@@ -436,7 +436,7 @@ impl Listener {
             }
             // Whoever asks whether one is sure is told yes.
             "Page.javascriptDialogOpening" => {
-                self.protocol.tell(Some(session), "Page.handleJavaScriptDialog", json!({"accept": true}));
+                self.protocol.tell(Some(session), "Page.handleJavaScriptDialog", &json!({"accept": true}));
             }
             method => {
                 if let Some(complaint) = complaint(method, params) {
@@ -452,12 +452,12 @@ impl Listener {
             self.protocol.listen(session, sender);
         }
         for domain in ["Runtime", "Log", "Network"] {
-            self.protocol.tell(Some(session), &format!("{domain}.enable"), json!({}));
+            self.protocol.tell(Some(session), &format!("{domain}.enable"), &json!({}));
         }
         if self.heard.offline.load(Ordering::SeqCst) {
-            self.protocol.tell(Some(session), "Network.emulateNetworkConditions", network(true));
+            self.protocol.tell(Some(session), "Network.emulateNetworkConditions", &network(true));
         }
-        self.protocol.tell(Some(session), "Runtime.runIfWaitingForDebugger", json!({}));
+        self.protocol.tell(Some(session), "Runtime.runIfWaitingForDebugger", &json!({}));
         *self.heard.worker.lock().expect("no panic") = Some(session.to_owned());
     }
 }

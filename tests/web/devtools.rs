@@ -85,7 +85,7 @@ impl Browser {
         // Service workers are told apart by their browser context, and wait until somebody listens.
         let workers =
             json!({"autoAttach": true, "waitForDebuggerOnStart": true, "flatten": true, "filter": [{"type": "service_worker"}]});
-        protocol.tell(None, "Target.setAutoAttach", workers);
+        protocol.tell(None, "Target.setAutoAttach", &workers);
         Self { process, protocol, profile }
     }
 }
@@ -97,7 +97,7 @@ fn on_path(program: &str) -> Option<PathBuf> {
 
 impl Drop for Browser {
     fn drop(&mut self) {
-        self.protocol.tell(None, "Browser.close", json!({}));
+        self.protocol.tell(None, "Browser.close", &json!({}));
         let end = Instant::now() + Duration::from_secs(5);
         while Instant::now() < end && !matches!(self.process.try_wait(), Ok(Some(_))) {
             std::thread::sleep(Duration::from_millis(10));
@@ -178,10 +178,10 @@ impl Protocol {
     }
 
     /// Asks for something whose answer nobody needs.
-    pub(super) fn tell(&self, session: Option<&str>, method: &str, params: Value) {
+    pub(super) fn tell(&self, session: Option<&str>, method: &str, params: &Value) {
         let id = self.0.next.fetch_add(1, Ordering::SeqCst);
         // It may have ended, which whoever asks for an answer finds out.
-        let _ = self.send(id, session, method, &params);
+        let _ = self.send(id, session, method, params);
     }
 
     pub(super) async fn try_ask(&self, session: Option<&str>, method: &str, params: Value) -> Answer {
@@ -207,13 +207,12 @@ impl Wire {
             asker.map(|asker| asker.send(answer));
             return;
         }
-        let about = match message["sessionId"].take() {
-            Value::String(session) => session,
-            _ => {
-                let params = &message["params"];
-                let place = params["targetInfo"]["browserContextId"].as_str().or(params["sessionId"].as_str());
-                place.unwrap_or_default().to_owned()
-            }
+        let about = if let Value::String(session) = message["sessionId"].take() {
+            session
+        } else {
+            let params = &message["params"];
+            let place = params["targetInfo"]["browserContextId"].as_str().or(params["sessionId"].as_str());
+            place.unwrap_or_default().to_owned()
         };
         message["sessionId"] = about.clone().into();
         if let Some(listener) = self.listeners.lock().expect("no panic").get(&about) {

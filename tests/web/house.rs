@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use phoneops::clock::Timestamp;
+use phoneops::clock::Clock;
 use serde_json::{Value, json};
 
 use super::browser::{Browser, Heard, PATIENCE, Page, Request, until};
@@ -71,8 +71,8 @@ pub(crate) struct Holder {
 
 impl House {
     pub(crate) async fn start(db: TestDb) -> Self {
-        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970");
-        let now = Timestamp::from_seconds(i64::try_from(now.as_secs()).expect("before the year 292277026596"));
+        // The browser has no other.
+        let now = Clock::system().now();
         Self { world: World::start_at(db, now, &[]).await, browser: Browser::shared(), phones: Mutex::default() }
     }
 

@@ -26,6 +26,6 @@ fn they_hold_to_the_vectors() {
         .filter(|path| path.to_string_lossy().ends_with(".test.mjs"))
         .collect();
     assert_ne!(tests.len(), 0);
-    let arguments: Vec<_> = std::iter::once(Path::new("--test")).chain(tests.iter().map(|path| path.as_path())).collect();
+    let arguments: Vec<_> = std::iter::once(Path::new("--test")).chain(tests.iter().map(std::path::PathBuf::as_path)).collect();
     node(&arguments);
 }
