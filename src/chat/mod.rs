@@ -10,9 +10,16 @@
 //! - An identity that is nobody's may learn how to link itself, and nothing else.
 
 mod command;
+mod doing;
+mod following;
 mod reply;
+mod rooms;
 mod said;
+mod understanding;
 
+pub use crate::identity::Place;
 pub use command::{Command, Gated, Which, Whom};
+pub use doing::{Chat, Error, Ground};
+pub use following::{Post, Posts};
 pub use reply::{About, Button, Reply, Tone};
 pub use said::{NotAPlaceId, PlaceId, Said};

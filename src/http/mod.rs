@@ -106,6 +106,8 @@ pub struct App {
     pub schedules: Arc<crate::paging::schedules::Schedules>,
     /// Pushes.
     pub delivery: Delivery,
+    /// What is said in chat.
+    pub chat: Arc<crate::chat::Chat>,
     /// Events.
     pub listening: Arc<crate::listening::Listening>,
     /// Events for receivers elsewhere.
