@@ -10,9 +10,13 @@
 //! - An identity that is nobody's may learn how to link itself, and nothing else.
 
 mod command;
+mod gated;
+mod grammar;
 mod reply;
 mod said;
 
-pub use command::{Command, Gated, Which, Whom};
+pub use command::{ANY_LABEL, Command, Gated, Which, Whom};
+pub use gated::{Entry, Vocabulary};
+pub use grammar::{NotUnderstood, VERBS, VerbHelp, parse, render};
 pub use reply::{About, Button, Reply, Tone};
 pub use said::{NotAPlaceId, PlaceId, Said};
