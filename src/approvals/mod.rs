@@ -11,6 +11,7 @@
 mod action;
 mod break_glass;
 mod code;
+pub mod commands;
 mod deciding;
 mod fatigue;
 mod grant;

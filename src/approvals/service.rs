@@ -500,12 +500,15 @@ impl Approvals {
         Ok(view)
     }
 
-    /// The newest request of the calling bot that has this tag; tags are short and come again.
+    /// The newest request of the calling bot that has this tag, or this id; tags are short and come again.
     ///
     /// # Errors
     /// When the caller is not such a bot, or none of its requests has the tag.
     pub async fn tagged(&self, call: &Call, tag: &str) -> Result<View, Error> {
         let bot = call.bot(Scope::ApprovalsRequest)?.id;
+        if let Ok(id) = tag.parse() {
+            return self.find(call, id).await;
+        }
         let tag = tag.to_uppercase();
         let asked = tag.clone();
         let found: db::Result<Option<ApprovalId>> =

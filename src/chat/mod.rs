@@ -12,14 +12,18 @@
 mod command;
 mod doing;
 mod following;
+mod gated;
+mod grammar;
 mod reply;
 mod rooms;
 mod said;
 mod understanding;
 
 pub use crate::identity::Place;
-pub use command::{Command, Gated, Which, Whom};
+pub use command::{ANY_LABEL, Command, Gated, Which, Whom};
 pub use doing::{Chat, Error, Ground};
 pub use following::{Post, Posts};
+pub use gated::{Entry, Vocabulary};
+pub use grammar::{NotUnderstood, VERBS, VerbHelp, parse, render};
 pub use reply::{About, Button, Reply, Tone};
 pub use said::{NotAPlaceId, PlaceId, Said};

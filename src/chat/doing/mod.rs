@@ -18,7 +18,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::rooms::{self, Room};
-use super::{Command, Reply, Said, Tone};
+use super::{Command, Reply, Said, Tone, Vocabulary};
 use crate::approvals::Approvals;
 use crate::clock::{Clock, Timestamp};
 use crate::db::{self, Store};
@@ -45,6 +45,7 @@ pub struct Chat {
     pub(super) delivery: Delivery,
     pub(super) listening: Arc<Listening>,
     pub(super) issuer: String,
+    pub(super) built_in: Vocabulary,
 }
 
 /// What [`Chat`] is built on.
@@ -83,16 +84,16 @@ pub enum Error {
 }
 
 /// Whoever said a line, and through whom.
-pub(super) struct Speaker {
-    pub(super) user: User,
-    pub(super) bot: BotId,
+pub(in crate::chat) struct Speaker {
+    pub(in crate::chat) user: User,
+    pub(in crate::chat) bot: BotId,
     /// The call of the bot, for the person, about the line.
     call: Call,
     pub(super) said: Said,
-    pub(super) place: Place,
+    pub(in crate::chat) place: Place,
     /// What holds in the room.
     pub(super) room: Room,
-    pub(super) now: Timestamp,
+    pub(in crate::chat) now: Timestamp,
     pub(super) issuer: String,
 }
 
@@ -119,7 +120,7 @@ impl Speaker {
     }
 
     /// Who is recorded as having said the line, and where.
-    pub(super) fn recorded(&self) -> (Actor, Option<Value>) {
+    pub(in crate::chat) fn recorded(&self) -> (Actor, Option<Value>) {
         (self.call.actor(Some(self.user.id)), self.call.heard.as_ref().map(|heard| heard.facts()))
     }
 
@@ -147,7 +148,7 @@ impl Chat {
     #[must_use]
     pub fn new(ground: Ground) -> Self {
         let Ground { store, clock, journal, identity, approvals, paging, schedules, delivery, listening, issuer } = ground;
-        Self { store, clock, journal, identity, approvals, paging, schedules, delivery, listening, issuer }
+        Self { store, clock, journal, identity, approvals, paging, schedules, delivery, listening, issuer, built_in: Vocabulary::built_in() }
     }
 
     /// Does what a line says, for whoever said it, and says what came of it.

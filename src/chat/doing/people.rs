@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::words::{done, listed, name, plain, refused, when};
 use super::{Chat, Error, Speaker, refusing};
-use crate::chat::{Reply, Whom};
+use crate::chat::{ANY_LABEL, Reply, Whom};
 use crate::clock::Timestamp;
 use crate::identity::{Failure, Handle, Scope};
 use crate::oncall::Span;
@@ -156,7 +156,8 @@ impl Chat {
         if let Err(refusal) = speaker.call().bot(Scope::IncidentsRead) {
             return refusing::call(refusal);
         }
-        let said: Vec<_> = labels.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let label = |(name, value): (&String, &String)| if name == ANY_LABEL { value.clone() } else { format!("{name}={value}") };
+        let said: Vec<_> = labels.iter().map(label).collect();
         let hears = self.set_filter(speaker, labels).await?;
         let none = if hears { "" } else { " This room is not told of anything unasked yet: an administrator adds that with `phoneops room subscribe`." };
         Ok(done(if said.is_empty() {

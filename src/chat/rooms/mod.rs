@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 
 use serde_json::json;
 
+use super::ANY_LABEL;
 use super::doing::{Chat, Error, Speaker};
 use crate::approvals;
 use crate::clock::Timestamp;
@@ -84,7 +85,8 @@ pub(super) async fn subscriptions(db: &mut Db<'_>, bot: BotId) -> db::Result<Vec
 /// Whether `facts` have all of `wanted`, in whatever case.
 fn has_all(facts: &BTreeMap<String, String>, wanted: &BTreeMap<String, String>) -> bool {
     wanted.iter().all(|(name, value)| {
-        facts.iter().any(|(known, fact)| known.eq_ignore_ascii_case(name) && fact.eq_ignore_ascii_case(value))
+        let named = |known: &str| name == ANY_LABEL || known.eq_ignore_ascii_case(name);
+        facts.iter().any(|(known, fact)| named(known) && fact.eq_ignore_ascii_case(value))
     })
 }
 
