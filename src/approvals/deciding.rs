@@ -9,6 +9,7 @@ use uuid::Uuid;
 use super::break_glass;
 use super::code::{self, Tried};
 use super::fatigue::{self, Budgets};
+use super::limits;
 use super::machine::{Approval, Effect, Event, State, Verdict, VerifiedAnswer};
 use super::policies::{Policies, demands, resolve};
 use super::policy::{BUILTIN, Factor, Facts, SignedWith};
@@ -98,6 +99,7 @@ async fn required(
     now: Timestamp,
 ) -> Result<Approval, Error> {
     let requester = identity::person_meant(tx.db(), &ask.requester).await?.map_err(Refused::RequesterUnknown)?;
+    limits::within(tx.db(), bot, &requester, (&ask.action, ask.origin.as_ref())).await?;
     let set = parts.policies.current(tx.db()).await?;
     let facts = Facts { action: &ask.action, bot: bot.name.as_str(), origin: ask.origin.as_ref() };
     let (mut require, reference) = demands(&set, &facts).map_err(Refused::Undemanded)?;

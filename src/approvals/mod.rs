@@ -15,6 +15,7 @@ pub mod commands;
 mod deciding;
 mod fatigue;
 mod grant;
+pub mod limits;
 mod machine;
 #[cfg(test)]
 mod organisations;

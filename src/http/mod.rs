@@ -41,6 +41,7 @@ mod people;
 mod policies;
 mod problem;
 mod receipts;
+mod rooms;
 mod schedules;
 pub mod serve;
 mod services;
@@ -169,6 +170,7 @@ fn api() -> ApiRouter<State> {
         .merge(users::router())
         .merge(bots::router())
         .merge(chat_identities::router())
+        .merge(rooms::router())
         .merge(keys::router())
         .merge(journal::router())
         .merge(events::router())

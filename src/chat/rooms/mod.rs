@@ -4,6 +4,7 @@
 //! - A room is one bot's: what one bot's room hears of, or means, is nothing to another bot in the same room.
 //! - What a room hears of unasked is an administrator's word; the people in it may only narrow it.
 
+mod setting_up;
 mod store;
 
 use std::collections::BTreeMap;
@@ -19,6 +20,8 @@ use crate::id::{BotId, ChatSubscriptionId};
 use crate::identity::{Failure, Handle, Place};
 use crate::journal::{Actor, Entry};
 use crate::paging::{self, Urgency};
+
+pub use setting_up::{NewSubscription, RoomView};
 
 /// What holds in a room.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
