@@ -98,6 +98,8 @@ pub struct Server {
     pub public_url: url::Url,
     /// Its database.
     pub store: Store,
+    /// What is said in chat, for the fronts that it has itself.
+    pub chat: Arc<Chat>,
     /// Its worker.
     pub engine: engine::Running,
     /// The first administrator's code, while there is no user at all.
@@ -128,6 +130,7 @@ impl Server {
         }
         let closing = CancellationToken::new();
         let (parts, engine, handoff) = build(config, &clock, &master, &store, metrics, closing.clone()).await?;
+        let chat = parts.chat.clone();
         let first_admin = parts.identity.first_admin_code().await?;
         let running = engine.start(handoff);
 
@@ -142,7 +145,7 @@ impl Server {
         tasks.spawn(http::serve::tcp(listener, tls, router, closing.clone()));
         tasks.close();
         let public_url = config.public_url.clone();
-        Ok(Self { public_url, store, engine: running, first_admin, closing, tasks, socket, _lock: lock })
+        Ok(Self { public_url, store, chat, engine: running, first_admin, closing, tasks, socket, _lock: lock })
     }
 
     /// The `public_url` without a trailing slash.

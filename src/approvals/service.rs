@@ -210,8 +210,9 @@ impl Approvals {
         let (now, parts) = (self.clock.now(), self.parts());
         let (made, drawn) = (ApprovalId::new(now), code::draw());
         let sealed = code::seal(&self.master, made, &drawn);
-        let requested = call
-            .write(&self.store, now, move |tx| Box::pin(async move { request(tx, &parts, &asking, made, ask, sealed, now).await }));
+        let requested = call.write(&self.store, now, move |tx| {
+            Box::pin(async move { request(tx, &parts, &asking, made, ask, sealed, now).await })
+        });
         let (id, serves) = requested.await?;
         // A repeated call learns which request it made, but not its code again.
         Ok(Requested { id, code: (id == made && serves).then_some(drawn) })

@@ -84,18 +84,40 @@ fn weighed(entry: &Sealed) -> Option<(About, Weight)> {
     let incident = || entry.subject.parse().ok().map(About::Incident);
     let (about, weight) = match entry.kind.as_str() {
         "approval.requested" => (approval(), Weight::Began),
-        "approval.answered" | "approval.held" | "approval.break_glass" | "approval.opened" | "approval.approved"
-        | "approval.denied" | "approval.expired" | "approval.cancelled" => (approval(), Weight::News),
+        "approval.answered"
+        | "approval.held"
+        | "approval.break_glass"
+        | "approval.opened"
+        | "approval.approved"
+        | "approval.denied"
+        | "approval.expired"
+        | "approval.cancelled" => (approval(), Weight::News),
         "approval.asked" | "approval.frozen" => (approval(), Weight::Small),
         "grant.outcome_reported" => {
             let id: Option<ApprovalId> = entry.data["approval"].as_str().and_then(|id| id.parse().ok());
             (id.map(About::Approval), Weight::News)
         }
         "incident.triggered" => (incident(), Weight::Began),
-        "incident.acknowledged" | "incident.resolved" | "incident.snoozed" | "incident.woken" | "incident.escalated"
-        | "incident.reassigned" | "incident.merged" | "incident.reopened" | "incident.disowned" => (incident(), Weight::News),
-        "incident.rang" if entry.data.get("after").is_some() || ["from_step", "unreached_step"].iter().any(|name| entry.data.get(*name).is_some()) => (incident(), Weight::News),
-        "incident.rang" | "incident.retriggered" | "incident.urgency_changed" | "incident.responder_added" | "incident.put_off"
+        "incident.acknowledged"
+        | "incident.resolved"
+        | "incident.snoozed"
+        | "incident.woken"
+        | "incident.escalated"
+        | "incident.reassigned"
+        | "incident.merged"
+        | "incident.reopened"
+        | "incident.disowned" => (incident(), Weight::News),
+        "incident.rang"
+            if entry.data.get("after").is_some()
+                || ["from_step", "unreached_step"].iter().any(|name| entry.data.get(*name).is_some()) =>
+        {
+            (incident(), Weight::News)
+        }
+        "incident.rang"
+        | "incident.retriggered"
+        | "incident.urgency_changed"
+        | "incident.responder_added"
+        | "incident.put_off"
         | "incident.absorbed" => (incident(), Weight::Small),
         _ => return None,
     };
@@ -114,9 +136,7 @@ impl Chat {
                 Some(view) => Some(self.request_now(&view, now).await?),
                 None => None,
             },
-            About::Incident(id) => {
-                self.paging.known(id).await?.map(|view| words::incident(&view, &self.issuer, now))
-            }
+            About::Incident(id) => self.paging.known(id).await?.map(|view| words::incident(&view, &self.issuer, now)),
         };
         Ok(known.unwrap_or_else(|| Reply { tone: super::Tone::Over, ..words::plain("That was long ago and is forgotten.") }))
     }
@@ -129,9 +149,7 @@ impl Chat {
         let bot = speaker(call)?;
         let (place, message, now) = (place.clone(), message.as_str().to_owned(), self.clock.now());
         self.store
-            .write(move |tx| {
-                Box::pin(async move { messages::posted(tx, bot, &place, (about, &message), now).await })
-            })
+            .write(move |tx| Box::pin(async move { messages::posted(tx, bot, &place, (about, &message), now).await }))
             .await?;
         Ok(())
     }
@@ -186,7 +204,9 @@ impl Chat {
         let mut posts = Vec::new();
         for (about, (seq, weight)) in changed {
             let said: Vec<_> = said.iter().filter(|said| said.about == about).collect();
-            let heard = subscribed.iter().any(|(one, _)| matches!((one.of, about), (Hears::Incidents, About::Incident(_)) | (Hears::Approvals, About::Approval(_))));
+            let heard = subscribed.iter().any(|(one, _)| {
+                matches!((one.of, about), (Hears::Incidents, About::Incident(_)) | (Hears::Approvals, About::Approval(_)))
+            });
             if said.is_empty() && !heard {
                 continue;
             }
@@ -236,9 +256,7 @@ impl Chat {
             }
             let room = place.clone();
             // So that `escalate` in that room knows which incident is meant.
-            self.store
-                .write(move |tx| Box::pin(async move { messages::told(tx, bot, &room, about, now).await }))
-                .await?;
+            self.store.write(move |tx| Box::pin(async move { messages::told(tx, bot, &room, about, now).await })).await?;
             posts.push(post(&place, None, elsewhere.clone()));
             reached.insert(place);
         }

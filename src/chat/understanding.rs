@@ -23,7 +23,9 @@ impl Chat {
     pub(super) async fn help(&self, word: Option<&str>) -> Result<Reply, Error> {
         let entries = self.vocabulary().await?.help(word);
         Ok(match (word, entries.as_slice()) {
-            (Some(word), []) => refused(format!("I know nothing that is called {}. Say `help` for all I know.", crate::text::line(word, 80))),
+            (Some(word), []) => {
+                refused(format!("I know nothing that is called {}. Say `help` for all I know.", crate::text::line(word, 80)))
+            }
             (None, all) => plain(all.iter().map(in_a_list).collect::<Vec<_>>().join("\n")),
             (Some(_), some) => plain(some.iter().map(in_full).collect::<Vec<_>>().join("\n")),
         })

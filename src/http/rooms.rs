@@ -240,7 +240,11 @@ impl From<Option<Limited>> for LimitsBody {
     }
 }
 
-async fn limits(Extract(app): Extract<State>, Path(ByBot { id }): Path<ByBot>, Read(call): Read) -> Result<Json<LimitsBody>, Problem> {
+async fn limits(
+    Extract(app): Extract<State>,
+    Path(ByBot { id }): Path<ByBot>,
+    Read(call): Read,
+) -> Result<Json<LimitsBody>, Problem> {
     Ok(Json(app.approvals.limits(&call, id).await?.into()))
 }
 

@@ -9,11 +9,11 @@ mod store;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use super::Action;
 use super::machine::Origin;
 use super::policy::{Glob, Room};
 use super::refused::{Error, Refused};
 use super::service::Approvals;
-use super::Action;
 use crate::clock::Timestamp;
 use crate::db::{self, Db};
 use crate::id::BotId;
@@ -90,7 +90,8 @@ impl Limits {
             }
         }
         let actions = self.actions.iter().flatten().enumerate();
-        let actions = actions.flat_map(|(at, one)| [(format!("actions[{at}].type"), &one.r#type), (format!("actions[{at}].target"), &one.target)]);
+        let actions = actions
+            .flat_map(|(at, one)| [(format!("actions[{at}].type"), &one.r#type), (format!("actions[{at}].target"), &one.target)]);
         let rooms = self.rooms.iter().flatten().enumerate().flat_map(|(at, room)| {
             [("platform", &room.platform), ("workspace", &room.workspace), ("room", &room.room)]
                 .map(|(name, pattern)| (format!("rooms[{at}].{name}"), pattern))
@@ -105,7 +106,9 @@ impl Limits {
 
     /// Whether an action is one of those that may be asked.
     fn take(&self, action: &Action) -> bool {
-        self.actions.as_ref().is_none_or(|all| all.iter().any(|one| fits(&one.r#type, &action.kind) && fits(&one.target, &action.target)))
+        self.actions
+            .as_ref()
+            .is_none_or(|all| all.iter().any(|one| fits(&one.r#type, &action.kind) && fits(&one.target, &action.target)))
     }
 
     /// Whether it may be asked there.
@@ -214,7 +217,10 @@ impl Approvals {
                 if !store::remove(tx, bot).await? {
                     return Err(Refused::NotFound(format!("limits of {bot}")).into());
                 }
-                parts.journal.append(tx, now, Entry { kind: "bot.unlimited", actor, subject: bot.to_string(), data: json!({}) }).await?;
+                parts
+                    .journal
+                    .append(tx, now, Entry { kind: "bot.unlimited", actor, subject: bot.to_string(), data: json!({}) })
+                    .await?;
                 Ok(())
             })
         })

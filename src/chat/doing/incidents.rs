@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::words::{self, done, incident_saying, listed, paged, plain, refused};
 use super::{Chat, Error, Speaker, refusing};
-use crate::chat::{Reply, Whom, Which};
+use crate::chat::{Reply, Which, Whom};
 use crate::db;
 use crate::id::UserId;
 use crate::identity::chat::messages;

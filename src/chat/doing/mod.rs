@@ -25,7 +25,7 @@ use crate::db::{self, Store};
 use crate::delivery::Delivery;
 use crate::id::BotId;
 use crate::identity::chat::messages::{self, ChatMessage};
-use crate::identity::{self, About, Call, CallRefusal, Caller, Failure, Heard, Identity, Once, Place, User};
+use crate::identity::{self, About, Bot, Call, CallRefusal, Caller, Failure, Handle, Heard, Identity, Once, Place, User};
 use crate::journal::{Actor, Journal};
 use crate::listening::Listening;
 use crate::paging::Paging;
@@ -148,7 +148,19 @@ impl Chat {
     #[must_use]
     pub fn new(ground: Ground) -> Self {
         let Ground { store, clock, journal, identity, approvals, paging, schedules, delivery, listening, issuer } = ground;
-        Self { store, clock, journal, identity, approvals, paging, schedules, delivery, listening, issuer, built_in: Vocabulary::built_in() }
+        Self {
+            store,
+            clock,
+            journal,
+            identity,
+            approvals,
+            paging,
+            schedules,
+            delivery,
+            listening,
+            issuer,
+            built_in: Vocabulary::built_in(),
+        }
     }
 
     /// Does what a line says, for whoever said it, and says what came of it.
@@ -192,6 +204,16 @@ impl Chat {
             return Ok(reply);
         }
         self.perform(&speaker, command).await
+    }
+
+    /// The call of a bot that a front of this house speaks for; none when there is no such bot.
+    ///
+    /// # Errors
+    /// Storage errors.
+    pub async fn bot(&self, name: Handle) -> Result<Option<Call>, Error> {
+        let found: db::Result<Option<Bot>> =
+            self.store.look(move |db| Box::pin(async move { identity::active_bot(db, &name).await })).await;
+        Ok(found?.map(|bot| Call::by(Caller::Bot(Box::new(bot)))))
     }
 
     async fn perform(&self, speaker: &Speaker, command: Command) -> Result<Reply, Error> {
@@ -269,7 +291,10 @@ impl Chat {
             self.issuer
         ));
         reply.whisper = new.code.map(|code| {
-            format!("Your link code is {}. Whoever types it on their phone speaks as you here: show it to nobody.", code.expose_grouped())
+            format!(
+                "Your link code is {}. Whoever types it on their phone speaks as you here: show it to nobody.",
+                code.expose_grouped()
+            )
         });
         Ok(reply)
     }

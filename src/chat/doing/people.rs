@@ -9,9 +9,9 @@ use crate::chat::{ANY_LABEL, Reply, Whom};
 use crate::clock::Timestamp;
 use crate::identity::{Failure, Handle, Scope};
 use crate::oncall::Span;
+use crate::paging::To;
 use crate::paging::maintenance::{MaintenanceFor, NewWindow, Until};
 use crate::paging::schedules::{Asked, Because, NewOverride, OnCall, Until as Ends};
-use crate::paging::To;
 use crate::text::line;
 
 /// So far ahead one's own next shift is looked for.
@@ -31,10 +31,12 @@ impl Chat {
             },
         };
         let narrow = match &of {
-            Some(handle) if asked.schedule.is_none() && asked.team.is_none() => match self.paging.service(&speaker.call(), handle.clone()).await {
-                Ok(view) => view.policy,
-                Err(failure) => return refusing::setup(failure),
-            },
+            Some(handle) if asked.schedule.is_none() && asked.team.is_none() => {
+                match self.paging.service(&speaker.call(), handle.clone()).await {
+                    Ok(view) => view.policy,
+                    Err(failure) => return refusing::setup(failure),
+                }
+            }
             _ => None,
         };
         let (now, mut all) = match self.schedules.on_call(&speaker.call(), asked).await {
@@ -105,12 +107,8 @@ impl Chat {
             _ => return Ok(refused("Only a person takes the pager: `override api @ys until 2027-01-10T20:00Z`.")),
         };
         let until = Ends::At(until.to_string());
-        let new = NewOverride {
-            user: Some(user.id.to_string()),
-            instead_of: None,
-            from: from.map(|from| from.to_string()),
-            until,
-        };
+        let new =
+            NewOverride { user: Some(user.id.to_string()), instead_of: None, from: from.map(|from| from.to_string()), until };
         match self.schedules.override_it(&speaker.once("override", None), schedule.clone(), new).await {
             Ok(over) => Ok(done(format!(
                 "{} has the pager of {} from {} until {}.",
@@ -159,11 +157,18 @@ impl Chat {
         let label = |(name, value): (&String, &String)| if name == ANY_LABEL { value.clone() } else { format!("{name}={value}") };
         let said: Vec<_> = labels.iter().map(label).collect();
         let hears = self.set_filter(speaker, labels).await?;
-        let none = if hears { "" } else { " This room is not told of anything unasked yet: an administrator adds that with `phoneops room subscribe`." };
+        let none = if hears {
+            ""
+        } else {
+            " This room is not told of anything unasked yet: an administrator adds that with `phoneops room subscribe`."
+        };
         Ok(done(if said.is_empty() {
             format!("This room is told of everything it hears of again.{none}")
         } else {
-            format!("This room is told only of what has {} from now on.{none} Say `show me everything` for the rest.", listed(&said))
+            format!(
+                "This room is told only of what has {} from now on.{none} Say `show me everything` for the rest.",
+                listed(&said)
+            )
         }))
     }
 }
@@ -176,7 +181,9 @@ fn bare(at: Timestamp, now: Timestamp) -> String {
 
 fn duty(on_call: &OnCall, now: Timestamp) -> String {
     let schedule = on_call.schedule.as_str();
-    let next = || on_call.next.as_ref().map(|(user, from)| format!(", then {} from {}", name(user), bare(*from, now))).unwrap_or_default();
+    let next = || {
+        on_call.next.as_ref().map(|(user, from)| format!(", then {} from {}", name(user), bare(*from, now))).unwrap_or_default()
+    };
     match &on_call.now {
         None => format!("{schedule}: nobody{}", next()),
         Some(duty) => {

@@ -12,9 +12,9 @@ use crate::{approvals, chat};
 pub(super) fn nobody(nobody: &Nobody) -> Reply {
     match nobody {
         Nobody::Unknown(user) => refused(format!("I know no {user}. Handles are those of PhoneOps, with an @ before them.")),
-        Nobody::Unlinked(_) => {
-            refused("I do not know who that is in PhoneOps: they say `link me` to me once. Until then name them by their @handle.")
-        }
+        Nobody::Unlinked(_) => refused(
+            "I do not know who that is in PhoneOps: they say `link me` to me once. Until then name them by their @handle.",
+        ),
     }
 }
 
@@ -39,29 +39,35 @@ pub(super) fn paging(speaker: &Speaker, failure: Failure<Refused>) -> Result<Rep
         Failure::Refused(refusal) => refusal,
     };
     Ok(match refusal {
-        Refused::NotFound(reference) => refused(format!("There is no incident {reference}. Say `incidents` for those that are open.")),
+        Refused::NotFound(reference) => {
+            refused(format!("There is no incident {reference}. Say `incidents` for those that are open."))
+        }
         Refused::PersonUnknown { nobody: who, .. } => nobody(&who),
         Refused::NoSuch { to, .. } => refused(format!("There is no {to}.")),
-        Refused::SecondService { .. } => refused("A page is about one service: name one, and people, teams or schedules beside it."),
+        Refused::SecondService { .. } => {
+            refused("A page is about one service: name one, and people, teams or schedules beside it.")
+        }
         Refused::NotAService { .. } => refused("Name people, teams or schedules: an incident is not handed to a service."),
         Refused::NobodyNamed => refused("Nobody to page: say whom, as in `page @yannick All your apps are down`."),
         Refused::NotAResponder(reference) => refused(format!(
             "{reference} is not for you to act on: it rings for neither you nor your team, and you did not open it. Ask somebody it \
              rings for (`incident {reference}` says who), or an administrator."
         )),
-        Refused::IntoResolved(reference) => refused(format!("{reference} is resolved already: merge into an incident that is open.")),
+        Refused::IntoResolved(reference) => {
+            refused(format!("{reference} is resolved already: merge into an incident that is open."))
+        }
         Refused::Machine(refusal) => machine(refusal, speaker.now),
-        Refused::NobodysOwn
-        | Refused::ActorMissing
-        | Refused::UserUnknown(_)
-        | Refused::Rules(_)
-        | Refused::ActorNotTaken => refused(format!("Not done: {refusal}.")),
+        Refused::NobodysOwn | Refused::ActorMissing | Refused::UserUnknown(_) | Refused::Rules(_) | Refused::ActorNotTaken => {
+            refused(format!("Not done: {refusal}."))
+        }
     })
 }
 
 fn machine(refusal: Refusal, now: Timestamp) -> Reply {
     match refusal {
-        Refusal::Resolved(act) => refused(format!("Too late: it was resolved {} already. Page again if it is not over.", when(act.at, now))),
+        Refusal::Resolved(act) => {
+            refused(format!("Too late: it was resolved {} already. Page again if it is not over.", when(act.at, now)))
+        }
         Refusal::Merged(_) => refused("It was merged into another incident: act on that one."),
         Refusal::TooOld(_) => refused("It was resolved too long ago to be opened again: page again."),
         Refusal::NotASnooze => refused("An incident is snoozed for 1 minute to 7 days, as in `snooze P7K3M2X 2h`."),
@@ -76,7 +82,9 @@ pub(super) fn setup(failure: SetupError) -> Result<Reply, Error> {
         Failure::Db(error) => Err(error.into()),
         Failure::Call(refusal) => call(refusal),
         Failure::Refused(SetupRefused::PersonUnknown { nobody: who, .. }) => Ok(nobody(&who)),
-        Failure::Refused(SetupRefused::Field { field, why }) if why.starts_with("must") => Ok(refused(format!("Not done: `{field}` {why}."))),
+        Failure::Refused(SetupRefused::Field { field, why }) if why.starts_with("must") => {
+            Ok(refused(format!("Not done: `{field}` {why}.")))
+        }
         Failure::Refused(refusal) => Ok(refused(format!("Not done: {refusal}."))),
     }
 }
@@ -119,7 +127,9 @@ pub(super) fn approvals(speaker: &Speaker, failure: approvals::Error) -> Result<
             "You have no passkey yet, so you could not approve this. Open {} on your phone and add one, then ask again.",
             speaker.issuer
         )),
-        R::OutsideLimits(why) => refused(format!("Not asked: {why}. An administrator sets what I may ask (`phoneops bot limit`).")),
+        R::OutsideLimits(why) => {
+            refused(format!("Not asked: {why}. An administrator sets what I may ask (`phoneops bot limit`)."))
+        }
         R::Undemanded(why) => refused(format!("Not asked: {why}. An administrator writes the policy for it.")),
         R::ApproversUnreachable(why) => refused(format!("Not asked: nobody could approve this now: {why}.")),
         R::NobodyRings { why, until, .. } => refused(format!(

@@ -35,7 +35,8 @@ impl Chat {
         };
         let mut reply = self.request_now(&view, speaker.now).await?;
         let tag = &view.approval.tag;
-        reply.whisper = requested.code.map(|code| format!("The code for request {tag} is {}: your phone asks for it.", code.expose()));
+        reply.whisper =
+            requested.code.map(|code| format!("The code for request {tag} is {}: your phone asks for it.", code.expose()));
         Ok(reply)
     }
 
@@ -71,7 +72,8 @@ impl Chat {
         }
         if !view.approval.is_open() {
             let mut reply = self.request_now(&view, speaker.now).await?;
-            reply.text = format!("Nothing to cancel: {}", reply.title.clone().unwrap_or_else(|| format!("request {tag} is over")));
+            reply.text =
+                format!("Nothing to cancel: {}", reply.title.clone().unwrap_or_else(|| format!("request {tag} is over")));
             return Ok(reply);
         }
         if let Err(failure) = self.approvals.cancel(&speaker.call(), id).await {

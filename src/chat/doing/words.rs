@@ -73,7 +73,8 @@ fn button(label: &str, command: String) -> Button {
 
 fn incident_buttons(state: State, reference: &Reference) -> Vec<Button> {
     let acknowledge = button("Acknowledge", format!("ack {reference}"));
-    let (resolve, escalate) = (button("Resolve", format!("resolve {reference}")), button("Escalate", format!("escalate {reference}")));
+    let (resolve, escalate) =
+        (button("Resolve", format!("resolve {reference}")), button("Escalate", format!("escalate {reference}")));
     match state {
         State::Triggered { .. } | State::Acknowledged { snoozed: true, .. } => vec![acknowledge, resolve, escalate],
         State::Acknowledged { .. } => vec![resolve, escalate],
@@ -133,7 +134,11 @@ pub(in crate::chat) fn stands(view: &paging::View, now: Timestamp) -> String {
             if targets.is_empty() { "Ringing".to_owned() } else { format!("Ringing {targets}") }
         }
         State::Acknowledged { act, snoozed: true, timer_at: Some(until), .. } => {
-            format!("Snoozed by {by} {} until {}", when(act.at, now), when(until, now).trim_start_matches("at ").trim_start_matches("on "))
+            format!(
+                "Snoozed by {by} {} until {}",
+                when(act.at, now),
+                when(until, now).trim_start_matches("at ").trim_start_matches("on ")
+            )
         }
         State::Acknowledged { act, snoozed: true, .. } => format!("Snoozed by {by} {}", when(act.at, now)),
         State::Acknowledged { act, .. } => format!("Acknowledged by {by} {}", when(act.at, now)),
@@ -241,17 +246,25 @@ pub(in crate::chat) fn request(view: &approvals::View, success: Option<&str>, is
     let (title, mut text, tone) = match &approval.state {
         Stands::Pending => (format!("Request {tag}: {what}"), waits(view), Tone::Waiting),
         Stands::Holding { until } => {
-            let text = format!("Approved by {}: request {tag} takes effect {} unless somebody denies", givers(view), when(*until, now));
+            let text =
+                format!("Approved by {}: request {tag} takes effect {} unless somebody denies", givers(view), when(*until, now));
             (format!("Request {tag}: {what}"), text, Tone::Waiting)
         }
         Stands::BreakingGlass { until } => {
             let why = approval.break_glass.as_ref().map(|glass: &BreakGlass| line(&glass.reason, LONG)).unwrap_or_default();
-            let text = format!("The operator breaks the glass for request {tag}: {why}\nIt opens {} unless somebody denies", when(*until, now));
+            let text = format!(
+                "The operator breaks the glass for request {tag}: {why}\nIt opens {} unless somebody denies",
+                when(*until, now)
+            );
             (format!("Request {tag}: {what}"), text, Tone::Alarm)
         }
         Stands::Opened { .. } => {
             let why = approval.break_glass.as_ref().map(|glass| line(&glass.reason, LONG)).unwrap_or_default();
-            (format!("Request {tag}: opened by break-glass"), format!("{allowed}\nNobody approved it: the operator opened it by break-glass: {why}"), Tone::Alarm)
+            (
+                format!("Request {tag}: opened by break-glass"),
+                format!("{allowed}\nNobody approved it: the operator opened it by break-glass: {why}"),
+                Tone::Alarm,
+            )
         }
         Stands::Approved(_) => {
             let alone = view.given.iter().all(|(user, _)| user.id == approval.requester);
@@ -263,13 +276,21 @@ pub(in crate::chat) fn request(view: &approvals::View, success: Option<&str>, is
             let verb = if decision.verdict == approvals::Verdict::Report { "reported" } else { "denied" };
             (format!("Request {tag}: {verb} by {}", by()), format!("{} {verb} request {tag} ({what}){why}", by()), Tone::Alarm)
         }
-        Stands::Expired { .. } => {
-            (format!("Request {tag}: expired"), format!("Nobody approved request {tag} ({what}) in time. Ask again when somebody can answer."), Tone::Over)
+        Stands::Expired { .. } => (
+            format!("Request {tag}: expired"),
+            format!("Nobody approved request {tag} ({what}) in time. Ask again when somebody can answer."),
+            Tone::Over,
+        ),
+        Stands::Cancelled { frozen: true, .. } => (
+            format!("Request {tag}: cancelled"),
+            format!(
+                "Request {tag} ({what}) was cancelled: somebody reported what this bot asked, and an administrator has to lift that"
+            ),
+            Tone::Alarm,
+        ),
+        Stands::Cancelled { .. } => {
+            (format!("Request {tag}: cancelled"), format!("Request {tag} ({what}) was cancelled"), Tone::Over)
         }
-        Stands::Cancelled { frozen: true, .. } => {
-            (format!("Request {tag}: cancelled"), format!("Request {tag} ({what}) was cancelled: somebody reported what this bot asked, and an administrator has to lift that"), Tone::Alarm)
-        }
-        Stands::Cancelled { .. } => (format!("Request {tag}: cancelled"), format!("Request {tag} ({what}) was cancelled"), Tone::Over),
     };
     let mut tone = tone;
     if let Some(reported) = &view.outcome {
@@ -295,7 +316,8 @@ pub(in crate::chat) fn request_elsewhere(view: &approvals::View, issuer: &str, n
     let approval = &view.approval;
     let text = match &approval.state {
         Stands::Pending => {
-            let so_far = progress(view).map(|(given, all)| format!("\n{given}/{all} approved{}", still(view))).unwrap_or_default();
+            let so_far =
+                progress(view).map(|(given, all)| format!("\n{given}/{all} approved{}", still(view))).unwrap_or_default();
             format!("{} asks: {} (request {}){so_far}", name(&view.requester), asked(view), approval.tag)
         }
         _ => format!("{} ({} asked)", reply.text, name(&view.requester)),

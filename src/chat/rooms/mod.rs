@@ -128,7 +128,9 @@ impl Subscription {
             approvals::Param::List(_) | approvals::Param::Map(_) => None,
         });
         let mut facts: BTreeMap<String, String> = texts.collect();
-        for (name, fact) in [("type", &action.kind), ("target", &action.target), ("environment", &action.target), ("env", &action.target)] {
+        for (name, fact) in
+            [("type", &action.kind), ("target", &action.target), ("environment", &action.target), ("env", &action.target)]
+        {
             facts.entry(name.to_owned()).or_insert_with(|| fact.clone());
         }
         let service = self.service.as_ref().map(|service| service.as_str().to_owned());

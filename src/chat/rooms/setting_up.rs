@@ -6,8 +6,8 @@ use serde_json::json;
 
 use super::{Hears, Refused, Room, RoomError, Subscription, store};
 use crate::chat::doing::Chat;
-use crate::db::{self, Db, Tx};
-use crate::id::{BotId, ChatSubscriptionId, ServiceId, TeamId};
+use crate::db::{self, Db};
+use crate::id::{ChatSubscriptionId, ServiceId, TeamId};
 use crate::identity::{self, Bot, Call, Handle, Place};
 use crate::journal::Entry;
 use crate::paging::{Urgency, services};

@@ -154,7 +154,13 @@ pub async fn asked(tx: &mut Tx<'_>, bot: BotId, heard: &Heard, about: About, now
 ///
 /// # Errors
 /// Storage errors.
-pub async fn posted(tx: &mut Tx<'_>, bot: BotId, place: &Place, (about, message): (About, &str), now: Timestamp) -> db::Result<()> {
+pub async fn posted(
+    tx: &mut Tx<'_>,
+    bot: BotId,
+    place: &Place,
+    (about, message): (About, &str),
+    now: Timestamp,
+) -> db::Result<()> {
     let known = store::in_place(tx.db(), bot, place, about).await?;
     if known.iter().any(|known| known.message.as_deref() == Some(message)) {
         return Ok(());
