@@ -210,7 +210,8 @@ fn compile(declaration: Declaration) -> Result<Compiled, Invalid> {
     }
     let template = |field: String, text: &str| {
         let template = Template::parse(text).map_err(|why| invalid(field.clone(), why))?;
-        match template.groups().find(|group| !pattern.groups().any(|known| known == *group)) {
+        let unknown = template.groups().find(|group| !pattern.groups().any(|known| known == *group)).map(str::to_owned);
+        match unknown {
             None => Ok(template),
             Some(unknown) => Err(invalid(field, format!("names {{{unknown}}}, which is no group of the pattern"))),
         }

@@ -325,7 +325,7 @@ fn override_shift(mut words: Words<'_>) -> Result<Command, NotUnderstood> {
     let Some(word) = words.pop() else { return verb.wrong("Who takes it is missing") };
     let by = whom(word).filter(|by| matches!(by, Whom::User(_) | Whom::Mention(_)));
     let Some(by) = by else { return verb.wrong(format!("“{}” is no person", crate::text::line(word, 40))) };
-    let mut instant = |words: &mut Words<'_>| match words.pop() {
+    let instant = |words: &mut Words<'_>| match words.pop() {
         None => verb.wrong("Until when is missing"),
         Some(word) => times::instant(word).map_err(|why| verb.usage(Some(why))),
     };
