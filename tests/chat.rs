@@ -1,9 +1,9 @@
 //! Chat, told as stories: lines go in, and what people read comes out, with real phones.
 
-#[path = "chat/room.rs"]
-mod room;
 #[path = "chat/requests.rs"]
 mod requests;
+#[path = "chat/room.rs"]
+mod room;
 mod support;
 mod world;
 
@@ -48,7 +48,11 @@ mod stories {
         yannick.expect_pushes(world, &["Resolved by Yannick Schutz", "Resolved as you via heimdall"]).await;
         let told = room.told().await;
         assert_eq!((told.room.as_str(), told.message), ("C1", None));
-        assert!(told.reply.text.contains(&format!("Incident {incident}: {DOWN}\nResolved by Yannick Schutz at ")), "{}", told.reply.text);
+        assert!(
+            told.reply.text.contains(&format!("Incident {incident}: {DOWN}\nResolved by Yannick Schutz at ")),
+            "{}",
+            told.reply.text
+        );
 
         let asked = room.say_in("yannick", "1.1", "deploy api/new_auth to production").await;
         let request = tag(&asked);
@@ -144,7 +148,11 @@ mod stories {
         assert_eq!(first.text, format!("Incident {incident} acknowledged"));
         world.advance(seconds(1)).await;
         let second = room.press("ys", "7.1", &paged, "Acknowledge").await;
-        assert!(second.text.starts_with(&format!("Incident {incident} was acknowledged already by Yannick Schutz at ")), "{}", second.text);
+        assert!(
+            second.text.starts_with(&format!("Incident {incident} was acknowledged already by Yannick Schutz at ")),
+            "{}",
+            second.text
+        );
         // One card, which says how it stands.
         let told = room.told().await;
         assert_eq!(told.message.as_deref(), Some("7.1"));
@@ -179,7 +187,8 @@ mod stories {
         room.link(&yannick).await;
         world.team("ops", &[&yannick]).await;
         world.operator.post("/v1/services", &json!({"name": "api", "team": "ops"})).await.expect("a service");
-        let mut heard = json!({"bot": "heimdall", "platform": "slack", "workspace": "T0ORG", "room": "C9", "of": "incidents", "team": "ops"});
+        let mut heard =
+            json!({"bot": "heimdall", "platform": "slack", "workspace": "T0ORG", "room": "C9", "of": "incidents", "team": "ops"});
         let made = world.operator.post("/v1/chat/subscriptions", &heard).await.expect("a subscription").body;
         heard["room"] = json!("C8");
         heard["urgency"] = json!("low");

@@ -46,23 +46,23 @@ pub(super) struct By {
     pub(super) actor: Actor,
     /// The person on their own device, who need not be told what they did.
     person: Option<UserId>,
-    /// Who others read that it was.
-    name: String,
+    /// Who others read that it was; none when it was the operator, or nobody.
+    name: Option<String>,
 }
 
 impl By {
     pub(super) fn of(call: &Call) -> Self {
         let (person, name) = match (&call.caller, &call.heard) {
-            (Caller::Person(person), _) => (Some(person.user.id), person.user.name.as_str().to_owned()),
+            (Caller::Person(person), _) => (Some(person.user.id), Some(person.user.name.as_str().to_owned())),
             // They are told all the same: a bot whose key was stolen may have said it without them.
-            (Caller::Bot(bot), Some(heard)) => (None, format!("{} via {}", heard.by.name.as_str(), bot.name.as_str())),
-            _ => (None, "the operator".to_owned()),
+            (Caller::Bot(bot), Some(heard)) => (None, Some(format!("{} via {}", heard.by.name.as_str(), bot.name.as_str()))),
+            _ => (None, None),
         };
         Self { actor: call.actor(None), person, name }
     }
 
     fn system() -> Self {
-        Self { actor: Actor::System, person: None, name: "the operator".to_owned() }
+        Self { actor: Actor::System, person: None, name: None }
     }
 
     pub(super) fn is(&self, user: UserId) -> bool {
@@ -71,7 +71,7 @@ impl By {
 
     /// Who others read that it was.
     pub(super) fn name(&self) -> &str {
-        &self.name
+        self.name.as_deref().unwrap_or("the operator")
     }
 }
 
@@ -157,7 +157,7 @@ async fn hand_over(
     record(tx, parts, now, by.actor, "schedule.handed_over", schedule, data).await?;
     let words = told(roster, now);
     if let Some(user) = new.filter(|user| !by.is(*user)) {
-        let given_by = by.person.as_ref().map(|(_, name)| name.as_str());
+        let given_by = by.name.as_deref();
         tell(tx, parts, schedule, user, words.comes_on(current.until, given_by), now).await?;
     }
     if let Some(user) = old.filter(|user| !by.is(*user)) {
