@@ -259,7 +259,7 @@ fn references(house: &House, thing: &Thing) -> Vec<(String, To)> {
                 service.policy.as_ref().map(|name| ("policy".to_owned(), To::Thing(Noun::EscalationPolicy, handle(name))));
             team(Some(&service.team)).into_iter().chain(policy).collect()
         }
-        Noun::Bot | Noun::Policy => Vec::new(),
+        Noun::Bot | Noun::Policy | Noun::ChatCommand => Vec::new(),
     }
 }
 
