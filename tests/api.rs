@@ -280,7 +280,7 @@ mod stories {
         assert_eq!(confirm(raw, phone, &proposed.id()).await["state"], "done");
         let mut escaping = says;
         escaping["pattern"] = json!("page (?<service>[a-z]+)(?<environment>x?)");
-        put(escaping).await.expect_refusal(422, "invalid_request");
+        put(escaping).await.expect_refusal(400, "invalid_request");
         raw.get(admin, "/v1/chat/commands").await.expect(200);
         raw.get(admin, "/v1/chat/commands/restart").await.expect(200);
         let removed = raw.delete(admin, "/v1/chat/commands/restart").await.expect(202);

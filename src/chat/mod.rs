@@ -17,6 +17,6 @@ mod said;
 
 pub use command::{ANY_LABEL, Command, Gated, Which, Whom};
 pub use gated::{Entry, Vocabulary};
-pub use grammar::{NotUnderstood, VERBS, VerbHelp, parse, render};
+pub use grammar::{NotUnderstood, VERBS, Verb, VerbHelp, parse, render};
 pub use reply::{About, Button, Reply, Tone};
 pub use said::{NotAPlaceId, PlaceId, Said};
