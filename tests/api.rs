@@ -20,6 +20,8 @@ mod stories {
     const NOT_WALKED: &[&str] = &[
         // Taking a policy away always weakens.
         "DELETE /v1/policies/{name} 204",
+        // As does taking a command away.
+        "DELETE /v1/chat/commands/{name} 204",
         // And so does lifting a freeze.
         "DELETE /v1/freezes/{id} 204",
         // The clock of a test stands still, and the node refuses to serve when PostgreSQL's clock says something else.
@@ -33,6 +35,7 @@ mod stories {
         approvals(&raw, &bot, &phone).await;
         emergencies(&raw, &bot, &phone).await;
         policies(&raw, &bot, &phone).await;
+        commands(&raw, &phone).await;
         incidents(&raw, &bot, &phone).await;
         schedules(&raw, &bot, &phone).await;
         services(&raw, &phone).await;
@@ -260,6 +263,27 @@ mod stories {
         let held = phone.send(raw, &asked.id(), &answer).await.expect(200);
         assert!(held.body["holds_until"].is_string());
         let removed = raw.delete(admin, "/v1/policies/prod").await.expect(202);
+        confirm(raw, phone, &removed.id()).await;
+    }
+
+    /// A command of chat: declared, changed, taken away.
+    async fn commands(raw: &Raw<'_>, phone: &RawPhone) {
+        let admin = As::Phone(phone);
+        let put = |says: serde_json::Value| raw.shot(admin, "PUT", "/v1/chat/commands/restart").json(&says).fire();
+        let says = json!({"pattern": "restart (?<service>[a-z]+)(?: in (?<environment>[a-z]+))?",
+            "action": {"type": "restart", "target": "{service}", "params": {"environment": "{environment}"}},
+            "success": "you are restarting {service}", "help": "restart a service", "example": "restart web in production"});
+        put(says.clone()).await.expect(200);
+        let mut other = says.clone();
+        other["action"]["type"] = json!("reboot");
+        let proposed = put(other).await.expect(202);
+        assert_eq!(confirm(raw, phone, &proposed.id()).await["state"], "done");
+        let mut escaping = says;
+        escaping["pattern"] = json!("page (?<service>[a-z]+)(?<environment>x?)");
+        put(escaping).await.expect_refusal(400, "invalid_request");
+        raw.get(admin, "/v1/chat/commands").await.expect(200);
+        raw.get(admin, "/v1/chat/commands/restart").await.expect(200);
+        let removed = raw.delete(admin, "/v1/chat/commands/restart").await.expect(202);
         confirm(raw, phone, &removed.id()).await;
     }
 

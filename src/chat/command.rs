@@ -1,6 +1,7 @@
 //! What a line of chat asks for. A closed list: whatever a front can do, it does by saying one of these.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::time::Duration;
 
 use crate::approvals::Action;
@@ -117,6 +118,20 @@ pub enum Whom {
     Service(Handle),
     /// `api`: a service, a schedule or a team; an error where two have the name.
     Bare(Handle),
+}
+
+/// As a line has them.
+impl fmt::Display for Whom {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::User(user) => user.fmt(f),
+            Self::Mention(id) => write!(f, "<@{}>", id.as_str()),
+            Self::Team(team) => write!(f, "team:{team}"),
+            Self::Schedule(schedule) => write!(f, "schedule:{schedule}"),
+            Self::Service(service) => write!(f, "service:{service}"),
+            Self::Bare(name) => name.fmt(f),
+        }
+    }
 }
 
 /// A line that is a gated action: nothing happens unless it is approved.

@@ -24,7 +24,7 @@ pub use command::{ANY_LABEL, Command, Gated, Which, Whom};
 pub use doing::{Chat, Error, Ground};
 pub use following::{Post, Posts};
 pub use gated::{Entry, Vocabulary};
-pub use grammar::{NotUnderstood, VERBS, VerbHelp, parse, render};
+pub use grammar::{NotUnderstood, VERBS, Verb, VerbHelp, parse, render};
 pub use reply::{About, Button, Reply, Tone};
 pub use rooms::{Hears, NewSubscription, Refused as RoomRefused, Room, RoomView, Subscription};
 pub use said::{NotAPlaceId, PlaceId, Said};

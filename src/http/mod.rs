@@ -12,6 +12,7 @@ mod backup;
 mod bots;
 mod calendars;
 mod caller;
+mod chat_commands;
 mod chat_identities;
 mod client_address;
 mod devices;
@@ -169,6 +170,7 @@ fn api() -> ApiRouter<State> {
         .merge(email::router())
         .merge(users::router())
         .merge(bots::router())
+        .merge(chat_commands::router())
         .merge(chat_identities::router())
         .merge(rooms::router())
         .merge(keys::router())

@@ -190,6 +190,10 @@ fn policies() -> Vec<Sample> {
         teams { id: team.clone(), name: Text("ops"), created_at: Int(NOW) }
         team_members { team_id: team.clone(), user_id: USER, added_at: Int(NOW) }
         absences { user_id: USER, from_at: Int(NOW), until_at: Int(NOW + MINUTE), delegate_id: Null, set_at: Int(NOW) }
+        commands {
+            name: Text("restart"), document: Json(r#"{"name":"restart","pattern":"restart (?<service>[a-z]+)","action":{"type":"restart","target":"{service}","params":{}},"success":"you are restarting {service}","help":"restart a service","example":"restart web"}"#),
+            changed_at: Int(NOW)
+        }
         policies {
             version: Int(1), name: Text("prod"), document: Json(r#"{"name":"prod","match":{},"require":{"requester":true}}"#),
             changed_at: Int(NOW),

@@ -131,6 +131,10 @@ const TABLE: &[(&str, &str)] = &[
     ("GET /v1/policies/{name}", "1 333333 3+ +"),
     ("PUT /v1/policies/{name}", "1 333333 3+ +"),
     ("DELETE /v1/policies/{name}", "1 333333 3+ +"),
+    ("GET /v1/chat/commands", "1 333333 3+ +"),
+    ("GET /v1/chat/commands/{name}", "1 333333 3+ +"),
+    ("PUT /v1/chat/commands/{name}", "1 333333 3+ +"),
+    ("DELETE /v1/chat/commands/{name}", "1 333333 3+ +"),
     ("POST /v1/chat-identities/codes", "1 3+3+33 33 3"),
     ("POST /v1/chat-identities/look-up", "1 333333 ++ 3"),
     ("GET /v1/chat-identities/person?platform=slack&workspace=T0&user=U1", "1 3+3+33 33 3"),
@@ -225,6 +229,9 @@ mod stories {
             "POST /v1/schedules/{name}/overrides" => json!({"user": "@nobody", "for": "60m"}),
             // Of nobody that is there, so that nothing is made.
             "PUT /v1/policies/{name}" => json!({"require": {"groups": [{"quorum": 1, "teams": ["nowhere"]}]}}),
+            // Its example is none of its lines, so that nothing is made.
+            "PUT /v1/chat/commands/{name}" => json!({"pattern": "restart (?<service>[a-z]+)", "action": {"type": "restart",
+                "target": "{service}"}, "success": "restarting", "help": "restart a service", "example": "stop web"}),
             "POST /v1/policies/test" => {
                 json!({"action": deploy("api", "production"), "requester": "@nobody", "bot": "heimdall"})
             }

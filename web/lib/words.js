@@ -181,6 +181,8 @@ export const t = {
       "recovery.started": "Somebody is recovered",
       "admin.created": "An administrator is made",
       "freeze.lifted": "A freeze is lifted",
+      "command.set": "A command of chat is changed",
+      "command.removed": "A command of chat is taken away",
     },
     code: "The code, shown this once:",
   },

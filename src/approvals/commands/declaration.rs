@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::clock::Timestamp;
 use crate::identity::Handle;
 use crate::text::is_deceptive;
 
@@ -30,6 +31,15 @@ pub struct Declaration {
     /// A line that it takes, which help shows: `restart web in production`.
     #[schemars(length(min = 1, max = 500))]
     pub example: String,
+}
+
+/// A command as it is kept.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Declared {
+    /// What it says.
+    pub declaration: Declaration,
+    /// When it became what it is.
+    pub changed_at: Timestamp,
 }
 
 /// An action with places to fill.

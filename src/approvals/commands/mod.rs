@@ -15,8 +15,11 @@
 mod declaration;
 mod pattern;
 mod set;
+pub(super) mod store;
+#[cfg(test)]
+mod tests;
 
-pub use declaration::{ActionTemplate, Declaration, Invalid};
+pub use declaration::{ActionTemplate, Declaration, Declared, Invalid};
 pub use set::{Commands, NotTaken, Taken, built_in};
 
 /// The words that begin what chat understands without a command. No declared command begins with one of them, but for `merge`, which is

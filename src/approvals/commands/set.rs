@@ -80,7 +80,7 @@ pub fn built_in() -> Vec<Declaration> {
             "approve",
             &format!("approve changes to {repository}/{branch}"),
             ("approve-changes", "{repository}", &["branch"]),
-            "the changes to {repository}/{branch} are approved",
+            "you are approving the changes to {repository}/{branch}",
             "have changes approved",
             "approve changes to api/new_auth",
         ),

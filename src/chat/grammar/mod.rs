@@ -20,7 +20,7 @@ mod tests;
 
 use std::collections::BTreeMap;
 
-use self::verbs::{Verb, verb_of};
+use self::verbs::verb_of;
 use self::words::{Words, handle, names_somebody, reference, unmarked, whom};
 use super::command::{ANY_LABEL, Command, Gated, Which, Whom};
 use super::gated::Vocabulary;
@@ -28,7 +28,7 @@ use crate::identity::Handle;
 use crate::paging::Reference;
 
 pub use render::render;
-pub use verbs::{VERBS, VerbHelp};
+pub use verbs::{VERBS, Verb, VerbHelp};
 
 /// More incidents or people than this in one line are a mistake.
 const MOST: usize = 50;

@@ -26,9 +26,9 @@ pub fn render(command: &Command) -> String {
         Command::AmIOnCall => "am I on call".to_owned(),
         Command::Take(schedule, time) => format!("take {schedule} {}", shown(*time)),
         Command::Override { schedule, by, from: Some(from), until } => {
-            format!("override {schedule} {} from {from} to {until}", person(by))
+            format!("override {schedule} {} from {from} to {until}", by)
         }
-        Command::Override { schedule, by, from: None, until } => format!("override {schedule} {} to {until}", person(by)),
+        Command::Override { schedule, by, from: None, until } => format!("override {schedule} {} to {until}", by),
         Command::Maintenance(service, time) => format!("maintenance {service} {}", shown(*time)),
         Command::Gated(gated) => gated.line.clone(),
         Command::Request(tag) => format!("request {tag}"),
@@ -65,16 +65,5 @@ fn references(these: &[Reference]) -> String {
 }
 
 fn people(to: &[Whom]) -> String {
-    to.iter().map(person).collect::<Vec<_>>().join(" ")
-}
-
-fn person(whom: &Whom) -> String {
-    match whom {
-        Whom::User(user) => user.to_string(),
-        Whom::Mention(id) => format!("<@{}>", id.as_str()),
-        Whom::Team(team) => format!("team:{team}"),
-        Whom::Schedule(schedule) => format!("schedule:{schedule}"),
-        Whom::Service(service) => format!("service:{service}"),
-        Whom::Bare(name) => name.to_string(),
-    }
+    to.iter().map(Whom::to_string).collect::<Vec<_>>().join(" ")
 }
