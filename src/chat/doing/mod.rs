@@ -45,7 +45,7 @@ pub struct Chat {
     pub(super) delivery: Delivery,
     pub(super) listening: Arc<Listening>,
     pub(super) issuer: String,
-    pub(super) built_in: Vocabulary,
+    pub(super) policies: Arc<Policies>,
 }
 
 /// What [`Chat`] is built on.
