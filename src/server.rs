@@ -249,6 +249,7 @@ async fn build(
         journal: journal.clone(),
         identity: identity.clone(),
         approvals: approvals.clone(),
+        policies: policies.clone(),
         paging: paging.clone(),
         schedules: schedules.clone(),
         delivery: delivery.clone(),

@@ -10,7 +10,7 @@ impl Chat {
     /// # Errors
     /// Storage errors.
     pub async fn vocabulary(&self) -> Result<Vocabulary, Error> {
-        Ok(self.built_in.clone())
+        Ok(Vocabulary::new(self.policies.current_commands().await?))
     }
 
     /// What a line asks for, or what is said to whoever is not understood.

@@ -18,8 +18,8 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::rooms::{self, Room};
-use super::{Command, Reply, Said, Tone, Vocabulary};
-use crate::approvals::Approvals;
+use super::{Command, Reply, Said, Tone};
+use crate::approvals::{Approvals, Policies};
 use crate::clock::{Clock, Timestamp};
 use crate::db::{self, Store};
 use crate::delivery::Delivery;
@@ -60,6 +60,8 @@ pub struct Ground {
     pub identity: Arc<Identity>,
     /// Approvals.
     pub approvals: Arc<Approvals>,
+    /// Policies, and the commands that administrators declared.
+    pub policies: Arc<Policies>,
     /// Incidents.
     pub paging: Arc<Paging>,
     /// Who is on call.
@@ -147,20 +149,9 @@ impl Chat {
     /// Chat of one installation.
     #[must_use]
     pub fn new(ground: Ground) -> Self {
-        let Ground { store, clock, journal, identity, approvals, paging, schedules, delivery, listening, issuer } = ground;
-        Self {
-            store,
-            clock,
-            journal,
-            identity,
-            approvals,
-            paging,
-            schedules,
-            delivery,
-            listening,
-            issuer,
-            built_in: Vocabulary::built_in(),
-        }
+        let Ground { store, clock, journal, identity, approvals, policies, paging, schedules, delivery, listening, issuer } =
+            ground;
+        Self { store, clock, journal, identity, approvals, paging, schedules, delivery, listening, issuer, policies }
     }
 
     /// Does what a line says, for whoever said it, and says what came of it.
