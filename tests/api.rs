@@ -424,6 +424,23 @@ mod stories {
         raw.delete(admin, "/v1/escalation-policies/api").await.expect(204);
     }
 
+    /// Rooms of chat, what they hear of, and what a bot may ask.
+    async fn rooms(raw: &Raw<'_>, bot: &RawBot) {
+        let room =
+            json!({"bot": "heimdall", "platform": "slack", "workspace": "T1", "room": "C1", "only": {"env": "production"}});
+        raw.shot(As::Operator, "PUT", "/v1/chat/rooms").json(&room).fire().await.expect(204);
+        raw.get(As::Operator, "/v1/chat/rooms").await.expect(200);
+        let heard = json!({"bot": "heimdall", "platform": "slack", "workspace": "T1", "room": "C1", "of": "approvals",
+            "labels": {"target": "production"}});
+        let made = raw.post(As::Operator, "/v1/chat/subscriptions", &heard).await.expect(201).id();
+        raw.get(As::Operator, "/v1/chat/subscriptions").await.expect(200);
+        raw.delete(As::Operator, &format!("/v1/chat/subscriptions/{made}")).await.expect(204);
+        let path = format!("/v1/bots/{}/limits", bot.id);
+        raw.shot(As::Operator, "PUT", &path).json(&json!({"users": ["@yannick"]})).fire().await.expect(200);
+        raw.get(As::Operator, &path).await.expect(200);
+        raw.delete(As::Operator, &path).await.expect(204);
+    }
+
     async fn the_rest(raw: &Raw<'_>, bot: &RawBot, phone: &RawPhone) {
         let ys = raw.world.person("yara", "Yara Example").await;
         ys.phone.post("/v1/me/test-page", &json!({})).await.unwrap();
@@ -442,6 +459,7 @@ mod stories {
         raw.get(As::Bot(bot), person).await.expect(200);
         raw.get(As::Phone(phone), "/v1/chat-identities").await.expect(200);
         raw.delete(As::Phone(phone), &format!("/v1/chat-identities/{linked}")).await.expect(204);
+        rooms(raw, bot).await;
         let login = raw.world.blank_phone().prepare_login("cli", "@yannick", "A laptop").unwrap();
         for status in [201, 200] {
             raw.post(As::Nobody, "/v1/logins", &login).await.expect(status);
