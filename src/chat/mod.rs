@@ -26,5 +26,5 @@ pub use following::{Post, Posts};
 pub use gated::{Entry, Vocabulary};
 pub use grammar::{NotUnderstood, VERBS, Verb, VerbHelp, parse, render};
 pub use reply::{About, Button, Reply, Tone};
-pub use rooms::{Hears, NewSubscription, Refused as RoomRefused, Room, RoomView, Subscription};
+pub use rooms::{Hears, NewSubscription, Refused as RoomRefused, Room, RoomError, RoomView, Subscription};
 pub use said::{NotAPlaceId, PlaceId, Said};
