@@ -195,7 +195,6 @@ impl Approvals {
                 store::set(tx, bot, &limits, now).await?;
                 let data = json!({"limits": limits});
                 parts.journal.append(tx, now, Entry { kind: "bot.limited", actor, subject: bot.to_string(), data }).await?;
-                crate::crash_point!("bot-limited");
                 Ok::<_, Error>(())
             })
         })

@@ -160,7 +160,7 @@ impl Chat {
         let none = if hears {
             ""
         } else {
-            " This room is not told of anything unasked yet: an administrator adds that with `phoneops room subscribe`."
+            " This room is not told of anything unasked yet: an administrator subscribes it."
         };
         Ok(done(if said.is_empty() {
             format!("This room is told of everything it hears of again.{none}")

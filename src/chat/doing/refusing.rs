@@ -128,7 +128,7 @@ pub(super) fn approvals(speaker: &Speaker, failure: approvals::Error) -> Result<
             speaker.issuer
         )),
         R::OutsideLimits(why) => {
-            refused(format!("Not asked: {why}. An administrator sets what I may ask (`phoneops bot limit`)."))
+            refused(format!("Not asked: {why}. An administrator sets what I may ask."))
         }
         R::Undemanded(why) => refused(format!("Not asked: {why}. An administrator writes the policy for it.")),
         R::ApproversUnreachable(why) => refused(format!("Not asked: nobody could approve this now: {why}.")),

@@ -191,7 +191,6 @@ impl Chat {
                     store::subscribe(tx, &subscription, of).await?;
                     let entry = Entry { kind: "chat_subscription.created", actor, subject: id.to_string(), data };
                     journal.append(tx, now, entry).await?;
-                    crate::crash_point!("room-subscribed");
                     Ok(id)
                 })
             })
