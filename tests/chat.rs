@@ -46,13 +46,10 @@ mod stories {
         assert_eq!(resolved.text, format!("Incident {incident} resolved"));
         assert!(resolved.buttons.is_empty());
         yannick.expect_pushes(world, &["Resolved by Yannick Schutz", "Resolved as you via heimdall"]).await;
-        let told = room.told().await;
-        assert_eq!((told.room.as_str(), told.message), ("C1", None));
-        assert!(
-            told.reply.text.contains(&format!("Incident {incident}: {DOWN}\nResolved by Yannick Schutz at ")),
-            "{}",
-            told.reply.text
-        );
+        // The reply has said it; where no message can be changed, no line says it again.
+        room.quiet().await;
+        let card = world.server.chat.now(paged.about.expect("it is about an incident")).await.unwrap();
+        assert!(card.text.contains(&format!("Incident {incident}: {DOWN}\nResolved by Yannick Schutz at ")), "{}", card.text);
 
         let asked = room.say_in("yannick", "1.1", "deploy api/new_auth to production").await;
         let request = tag(&asked);
@@ -242,7 +239,7 @@ mod stories {
         // Other words, or another message, are another line.
         let other = room.say_in("yannick", "3.2", &said).await;
         assert_ne!(first.text, other.text);
-        assert_eq!(room.say("yannick", "ack").await.text.matches('P').count(), 2);
+        assert_eq!(room.say("yannick", "ack").await.text.split_whitespace().filter(|word| word.starts_with('P')).count(), 2);
         world.settle().await;
         while yannick.phone.next_push(seconds(0)).await.unwrap().is_some() {}
     }

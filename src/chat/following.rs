@@ -124,6 +124,22 @@ fn weighed(entry: &Sealed) -> Option<(About, Weight)> {
     about.map(|about| (about, weight))
 }
 
+/// What became of something, in some entries.
+struct Turn {
+    about: About,
+    /// The last of them.
+    seq: i64,
+    weight: Weight,
+    /// The room in which all of it was said: there the reply has told it.
+    said_in: Option<Place>,
+}
+
+/// The room in which a line of chat brought an entry about.
+fn room_of(entry: &Sealed) -> Option<Place> {
+    let text = |name: &str| entry.data["origin"][name].as_str().map(str::to_owned);
+    Some(Place { platform: text("platform")?, workspace: text("workspace")?, room: text("room")?, thread: None })
+}
+
 impl Chat {
     /// What a message about a request or an incident says now.
     ///
@@ -179,13 +195,19 @@ impl Chat {
 
     /// What a bot's rooms are told because of some entries: one post for each message about each thing.
     async fn told(&self, bot: BotId, events: &[std::sync::Arc<Event>]) -> Result<Vec<Post>, Error> {
-        let mut changed: BTreeMap<About, (i64, Weight)> = BTreeMap::new();
+        let mut changed: BTreeMap<About, Turn> = BTreeMap::new();
         for event in events {
             let entry: Sealed =
                 serde_json::from_str(&event.json).map_err(|error| db::Error::inconsistent("journal", event.seq, error))?;
             if let Some((about, weight)) = weighed(&entry) {
-                let known = changed.entry(about).or_insert((entry.seq, weight));
-                *known = (entry.seq, weight.max(known.1));
+                let said_in = room_of(&entry);
+                let turn = Turn { about, seq: entry.seq, weight, said_in: said_in.clone() };
+                let known = changed.entry(about).or_insert(turn);
+                known.seq = entry.seq;
+                known.weight = weight.max(known.weight);
+                if known.said_in != said_in {
+                    known.said_in = None;
+                }
             }
         }
         if changed.is_empty() {
@@ -202,7 +224,7 @@ impl Chat {
             })
             .await?;
         let mut posts = Vec::new();
-        for (about, (seq, weight)) in changed {
+        for (about, turn) in changed {
             let said: Vec<_> = said.iter().filter(|said| said.about == about).collect();
             let heard = subscribed.iter().any(|(one, _)| {
                 matches!((one.of, about), (Hears::Incidents, About::Incident(_)) | (Hears::Approvals, About::Approval(_)))
@@ -210,7 +232,7 @@ impl Chat {
             if said.is_empty() && !heard {
                 continue;
             }
-            posts.extend(self.told_about(bot, (about, seq, weight), &said, &subscribed).await?);
+            posts.extend(self.told_about(bot, &turn, &said, &subscribed).await?);
         }
         posts.sort_by_key(|post| post.seq);
         Ok(posts)
@@ -219,11 +241,11 @@ impl Chat {
     async fn told_about(
         &self,
         bot: BotId,
-        (about, seq, weight): (About, i64, Weight),
+        turn: &Turn,
         said: &[&ChatMessage],
         subscribed: &[(Subscription, BTreeMap<String, String>)],
     ) -> Result<Vec<Post>, Error> {
-        let now = self.clock.now();
+        let (now, &Turn { about, seq, weight, ref said_in }) = (self.clock.now(), turn);
         let Some((here, elsewhere, rooms)) = self.wordings(about, subscribed, now).await? else { return Ok(Vec::new()) };
         let post = |place: &Place, message: Option<String>, reply: Reply| Post {
             seq,
@@ -243,7 +265,11 @@ impl Chat {
             match &one.message {
                 Some(message) if weight != Weight::Began => posts.push(post(&one.place, Some(message.clone()), reply.clone())),
                 // Where no message can be changed a new line says it, once; and not what the reply has said already.
-                None if weight == Weight::News && !shown.contains(&one.place) && !reached.contains(&one.place) => {
+                None if weight == Weight::News
+                    && !shown.contains(&one.place)
+                    && !reached.contains(&one.place)
+                    && !said_in.as_ref().is_some_and(|room| room.is_in_room_of(&one.place)) =>
+                {
                     posts.push(post(&one.place, None, reply.clone()));
                 }
                 _ => {}
@@ -251,7 +277,8 @@ impl Chat {
             reached.insert(one.place.clone());
         }
         for place in rooms {
-            if weight == Weight::Small || reached.iter().any(|known| known.is_in_room_of(&place)) {
+            let has_heard = |known: &Place| known.is_in_room_of(&place);
+            if weight == Weight::Small || reached.iter().any(has_heard) || said_in.as_ref().is_some_and(has_heard) {
                 continue;
             }
             let room = place.clone();

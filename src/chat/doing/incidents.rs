@@ -9,7 +9,7 @@ use crate::db;
 use crate::id::UserId;
 use crate::identity::chat::messages;
 use crate::identity::{self, ChatIdentity, Handle, Nobody, User, UserRef, Who};
-use crate::paging::{Deed, Done, Filter, Page, Phase, Reference, State, To, Until, Urgency, View};
+use crate::paging::{Deed, Done, Filter, Page, Phase, Reference, Refusal, State, To, Until, Urgency, View};
 
 /// So many incidents are listed at once.
 const LISTED: u32 = 10;
@@ -227,6 +227,18 @@ impl Chat {
         Ok(incident_saying(&view, &self.issuer, format!("Incident {reference} {word}")))
     }
 
+    /// What is over tells whoever acts on it who ended it; anything else is refused as ever.
+    async fn too_late(&self, speaker: &Speaker, reference: &Reference, failure: crate::paging::Error) -> Result<Reply, Error> {
+        let over = matches!(
+            failure,
+            crate::identity::Failure::Refused(crate::paging::Refused::Machine(Refusal::Resolved(_) | Refusal::Merged(_)))
+        );
+        if over && let Ok(view) = self.paging.find_changed(&speaker.call(), reference.clone()).await {
+            return Ok(self.already(speaker, &view));
+        }
+        refusing::paging(speaker, failure)
+    }
+
     /// Who had done it, and when.
     fn already(&self, speaker: &Speaker, view: &View) -> Reply {
         let stands = words::stands(view, speaker.now);
@@ -277,7 +289,7 @@ impl Chat {
         let Done { paged: rung, unreachable, outside } =
             match self.paging.act(&speaker.once("act", None), reference.clone(), speaker.actor(), deed).await {
                 Ok(done) => done,
-                Err(failure) => return refusing::paging(speaker, failure),
+                Err(failure) => return self.too_late(speaker, &reference, failure).await,
             };
         let view = match self.paging.find_changed(&speaker.call(), reference.clone()).await {
             Ok(view) => view,
@@ -303,7 +315,7 @@ impl Chat {
     pub(super) async fn snooze(&self, speaker: &Speaker, reference: Reference, time: Duration) -> Result<Reply, Error> {
         let deed = Deed::Snooze(Until::For(time));
         if let Err(failure) = self.paging.act(&speaker.once("act", None), reference.clone(), speaker.actor(), deed).await {
-            return refusing::paging(speaker, failure);
+            return self.too_late(speaker, &reference, failure).await;
         }
         match self.paging.find_changed(&speaker.call(), reference.clone()).await {
             Ok(view) => {

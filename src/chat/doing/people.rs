@@ -157,11 +157,7 @@ impl Chat {
         let label = |(name, value): (&String, &String)| if name == ANY_LABEL { value.clone() } else { format!("{name}={value}") };
         let said: Vec<_> = labels.iter().map(label).collect();
         let hears = self.set_filter(speaker, labels).await?;
-        let none = if hears {
-            ""
-        } else {
-            " This room is not told of anything unasked yet: an administrator subscribes it."
-        };
+        let none = if hears { "" } else { " This room is not told of anything unasked yet: an administrator subscribes it." };
         Ok(done(if said.is_empty() {
             format!("This room is told of everything it hears of again.{none}")
         } else {

@@ -127,9 +127,7 @@ pub(super) fn approvals(speaker: &Speaker, failure: approvals::Error) -> Result<
             "You have no passkey yet, so you could not approve this. Open {} on your phone and add one, then ask again.",
             speaker.issuer
         )),
-        R::OutsideLimits(why) => {
-            refused(format!("Not asked: {why}. An administrator sets what I may ask."))
-        }
+        R::OutsideLimits(why) => refused(format!("Not asked: {why}. An administrator sets what I may ask.")),
         R::Undemanded(why) => refused(format!("Not asked: {why}. An administrator writes the policy for it.")),
         R::ApproversUnreachable(why) => refused(format!("Not asked: nobody could approve this now: {why}.")),
         R::NobodyRings { why, until, .. } => refused(format!(
