@@ -2,6 +2,8 @@
 
 #[path = "chat/requests.rs"]
 mod requests;
+#[path = "chat/restart.rs"]
+mod restart;
 #[path = "chat/room.rs"]
 mod room;
 mod support;
