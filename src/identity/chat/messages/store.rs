@@ -59,21 +59,17 @@ pub(super) async fn shown(tx: &mut Tx<'_>, id: ChatMessageId, message: &str) -> 
     Ok(())
 }
 
-/// What a bot said about something in one place, in the order it was said.
+/// What a bot said about something in one place, in the order it was said. By what it is about alone, for that is little where a room is
+/// busy.
 pub(super) async fn in_place(db: &mut Db<'_>, bot: BotId, place: &Place, about: About) -> Result<Vec<ChatMessage>> {
-    db.query(
-        "select * from chat_messages
-         where subject_id = $1 and bot_id = $2 and platform = $3 and workspace = $4 and room = $5 and thread is not distinct from $6
-         order by id",
-    )
-    .bind(about.uuid())
-    .bind(bot)
-    .bind(&place.platform)
-    .bind(&place.workspace)
-    .bind(&place.room)
-    .bind(place.thread.as_deref())
-    .all()
-    .await
+    let mut said: Vec<ChatMessage> = db
+        .query("select * from chat_messages where subject_id = $1 and bot_id = $2 order by id")
+        .bind(about.uuid())
+        .bind(bot)
+        .all()
+        .await?;
+    said.retain(|said| said.place == *place);
+    Ok(said)
 }
 
 /// What a bot said about these, in the order it was said.
