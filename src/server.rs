@@ -13,6 +13,7 @@ use tokio_util::task::TaskTracker;
 use zeroize::Zeroizing;
 
 use crate::approvals::{self, Approvals, Policies};
+use crate::chat::{self, Chat};
 use crate::clock::Clock;
 use crate::config::{self, AndroidApp, Config};
 use crate::db::{self, Store};
@@ -97,6 +98,8 @@ pub struct Server {
     pub public_url: url::Url,
     /// Its database.
     pub store: Store,
+    /// What is said in chat, for the fronts that it has itself.
+    pub chat: Arc<Chat>,
     /// Its worker.
     pub engine: engine::Running,
     /// The first administrator's code, while there is no user at all.
@@ -127,6 +130,7 @@ impl Server {
         }
         let closing = CancellationToken::new();
         let (parts, engine, handoff) = build(config, &clock, &master, &store, metrics, closing.clone()).await?;
+        let chat = parts.chat.clone();
         let first_admin = parts.identity.first_admin_code().await?;
         let running = engine.start(handoff);
 
@@ -141,7 +145,7 @@ impl Server {
         tasks.spawn(http::serve::tcp(listener, tls, router, closing.clone()));
         tasks.close();
         let public_url = config.public_url.clone();
-        Ok(Self { public_url, store, engine: running, first_admin, closing, tasks, socket, _lock: lock })
+        Ok(Self { public_url, store, chat, engine: running, first_admin, closing, tasks, socket, _lock: lock })
     }
 
     /// The `public_url` without a trailing slash.
@@ -239,6 +243,19 @@ async fn build(
         master: master.clone(),
         sender: sender(config)?,
     });
+    let chat = Arc::new(Chat::new(chat::Ground {
+        store: store.clone(),
+        clock: clock.clone(),
+        journal: journal.clone(),
+        identity: identity.clone(),
+        approvals: approvals.clone(),
+        policies: policies.clone(),
+        paging: paging.clone(),
+        schedules: schedules.clone(),
+        delivery: delivery.clone(),
+        listening: listening.clone(),
+        issuer: issuer.clone(),
+    }));
     let engine = Engine {
         store: store.for_workers(),
         clock: clock.clone(),
@@ -271,6 +288,7 @@ async fn build(
         paging,
         schedules,
         delivery,
+        chat,
         listening,
         webhooks,
         metrics,

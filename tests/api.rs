@@ -20,6 +20,8 @@ mod stories {
     const NOT_WALKED: &[&str] = &[
         // Taking a policy away always weakens.
         "DELETE /v1/policies/{name} 204",
+        // As does taking a command away.
+        "DELETE /v1/chat/commands/{name} 204",
         // And so does lifting a freeze.
         "DELETE /v1/freezes/{id} 204",
         // The clock of a test stands still, and the node refuses to serve when PostgreSQL's clock says something else.
@@ -33,6 +35,7 @@ mod stories {
         approvals(&raw, &bot, &phone).await;
         emergencies(&raw, &bot, &phone).await;
         policies(&raw, &bot, &phone).await;
+        commands(&raw, &phone).await;
         incidents(&raw, &bot, &phone).await;
         schedules(&raw, &bot, &phone).await;
         services(&raw, &phone).await;
@@ -291,6 +294,27 @@ mod stories {
         confirm(raw, phone, &removed.id()).await;
     }
 
+    /// A command of chat: declared, changed, taken away.
+    async fn commands(raw: &Raw<'_>, phone: &RawPhone) {
+        let admin = As::Phone(phone);
+        let put = |says: serde_json::Value| raw.shot(admin, "PUT", "/v1/chat/commands/restart").json(&says).fire();
+        let says = json!({"pattern": "restart (?<service>[a-z]+)(?: in (?<environment>[a-z]+))?",
+            "action": {"type": "restart", "target": "{service}", "params": {"environment": "{environment}"}},
+            "success": "you are restarting {service}", "help": "restart a service", "example": "restart web in production"});
+        put(says.clone()).await.expect(200);
+        let mut other = says.clone();
+        other["action"]["type"] = json!("reboot");
+        let proposed = put(other).await.expect(202);
+        assert_eq!(confirm(raw, phone, &proposed.id()).await["state"], "done");
+        let mut escaping = says;
+        escaping["pattern"] = json!("page (?<service>[a-z]+)(?<environment>x?)");
+        put(escaping).await.expect_refusal(400, "invalid_request");
+        raw.get(admin, "/v1/chat/commands").await.expect(200);
+        raw.get(admin, "/v1/chat/commands/restart").await.expect(200);
+        let removed = raw.delete(admin, "/v1/chat/commands/restart").await.expect(202);
+        confirm(raw, phone, &removed.id()).await;
+    }
+
     async fn outcome(raw: &Raw<'_>, bot: &RawBot, phone: &RawPhone, asked: &str) {
         let receipt = format!("/v1/approvals/{asked}/receipt");
         let grant = raw.get(As::Phone(phone), &receipt).await.expect(200).body["receipt"]["grant"]["jti"].clone();
@@ -430,6 +454,23 @@ mod stories {
         raw.delete(admin, "/v1/escalation-policies/api").await.expect(204);
     }
 
+    /// Rooms of chat, what they hear of, and what a bot may ask.
+    async fn rooms(raw: &Raw<'_>, bot: &RawBot) {
+        let room =
+            json!({"bot": "heimdall", "platform": "slack", "workspace": "T1", "room": "C1", "only": {"env": "production"}});
+        raw.shot(As::Operator, "PUT", "/v1/chat/rooms").json(&room).fire().await.expect(204);
+        raw.get(As::Operator, "/v1/chat/rooms").await.expect(200);
+        let heard = json!({"bot": "heimdall", "platform": "slack", "workspace": "T1", "room": "C1", "of": "approvals",
+            "labels": {"target": "production"}});
+        let made = raw.post(As::Operator, "/v1/chat/subscriptions", &heard).await.expect(201).id();
+        raw.get(As::Operator, "/v1/chat/subscriptions").await.expect(200);
+        raw.delete(As::Operator, &format!("/v1/chat/subscriptions/{made}")).await.expect(204);
+        let path = format!("/v1/bots/{}/limits", bot.id);
+        raw.shot(As::Operator, "PUT", &path).json(&json!({"users": ["@yannick"]})).fire().await.expect(200);
+        raw.get(As::Operator, &path).await.expect(200);
+        raw.delete(As::Operator, &path).await.expect(204);
+    }
+
     async fn the_rest(raw: &Raw<'_>, bot: &RawBot, phone: &RawPhone) {
         let ys = raw.world.person("yara", "Yara Example").await;
         ys.phone.post("/v1/me/test-page", &json!({})).await.unwrap();
@@ -448,6 +489,7 @@ mod stories {
         raw.get(As::Bot(bot), person).await.expect(200);
         raw.get(As::Phone(phone), "/v1/chat-identities").await.expect(200);
         raw.delete(As::Phone(phone), &format!("/v1/chat-identities/{linked}")).await.expect(204);
+        rooms(raw, bot).await;
         let login = raw.world.blank_phone().prepare_login("cli", "@yannick", "A laptop").unwrap();
         for status in [201, 200] {
             raw.post(As::Nobody, "/v1/logins", &login).await.expect(status);

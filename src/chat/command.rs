@@ -1,6 +1,7 @@
 //! What a line of chat asks for. A closed list: whatever a front can do, it does by saying one of these.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::time::Duration;
 
 use crate::approvals::Action;
@@ -8,6 +9,9 @@ use crate::clock::Timestamp;
 use crate::identity::chat::ChatId;
 use crate::identity::{Handle, UserRef};
 use crate::paging::Reference;
+
+/// Stands for the name of a label where a line says the value alone: `show me only production events`.
+pub const ANY_LABEL: &str = "*";
 
 /// A line, understood.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -81,7 +85,8 @@ pub enum Command {
     LinkMe,
     /// `test me`
     TestMe,
-    /// `show me only production events`: for this room. None of them: everything again.
+    /// `show me only production events`: for this room, what has these labels. A value without the name of its label stands under
+    /// [`ANY_LABEL`]. None of them: everything again.
     ShowOnly(BTreeMap<String, String>),
     /// `help`, `help page`
     Help(Option<String>),
@@ -115,6 +120,20 @@ pub enum Whom {
     Bare(Handle),
 }
 
+/// As a line has them.
+impl fmt::Display for Whom {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::User(user) => user.fmt(f),
+            Self::Mention(id) => write!(f, "<@{}>", id.as_str()),
+            Self::Team(team) => write!(f, "team:{team}"),
+            Self::Schedule(schedule) => write!(f, "schedule:{schedule}"),
+            Self::Service(service) => write!(f, "service:{service}"),
+            Self::Bare(name) => name.fmt(f),
+        }
+    }
+}
+
 /// A line that is a gated action: nothing happens unless it is approved.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Gated {
@@ -124,4 +143,6 @@ pub struct Gated {
     pub action: Action,
     /// What is said once it is allowed: `you are deploying api/new_auth to production`.
     pub success: String,
+    /// The line, with single spaces and plain quotation marks: said again it means the same.
+    pub line: String,
 }

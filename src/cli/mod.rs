@@ -2,7 +2,7 @@
 //!
 //! | who | commands | how they reach the server |
 //! |---|---|---|
-//! | operator | `user`, `bot`, `team`, `schedule`, `override`, `policy`, `service`, `escalation-policy`, `maintenance`, `apply`, `export`, `chat-identity`, `freeze`, `enroll`, `device`, `admin`, `keys`, `journal`, `doctor`, `backup` | the server's Unix socket |
+//! | operator | `user`, `bot`, `team`, `schedule`, `override`, `policy`, `service`, `escalation-policy`, `maintenance`, `apply`, `export`, `chat-command`, `chat-identity`, `freeze`, `enroll`, `device`, `admin`, `keys`, `journal`, `doctor`, `backup` | the server's Unix socket |
 //! | operator | `restore` | the database, which no server may have open |
 //! | bot | `request`, `exec`, `page`, `incident`, `deliveries`, `chat-identity code` | HTTP, with a token from the environment |
 //! | bot or operator | `events`, `on-call`, `schedule list`, `schedule show` | HTTP with a token; without one the Unix socket |
@@ -21,6 +21,7 @@ mod backup;
 mod bot;
 mod break_glass;
 mod calendar;
+mod chat_command;
 mod chat_identity;
 mod completions;
 mod connect;
@@ -85,6 +86,7 @@ enum Command {
     User(user::Command),
     Bot(bot::Command),
     Team(team::Command),
+    ChatCommand(chat_command::Command),
     ChatIdentity(chat_identity::Command),
     Policy(policy::Command),
     Freeze(freeze::Command),
@@ -164,6 +166,7 @@ async fn perform(command: Command, out: &mut Out) -> Result<Outcome, Failure> {
         Command::User(user) => user.run(out).await,
         Command::Bot(bot) => bot.run(out).await,
         Command::Team(team) => team.run(out).await,
+        Command::ChatCommand(command) => command.run(out).await,
         Command::ChatIdentity(identity) => identity.run(out).await,
         Command::Policy(policy) => policy.run(out).await,
         Command::Freeze(freeze) => freeze.run(out).await,

@@ -1,7 +1,7 @@
 //! `phoneops policy`: who must say yes to what.
 
 use std::io::Read as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 use serde::Deserialize;
@@ -183,22 +183,23 @@ impl Show {
 
 impl Set {
     async fn run(self, out: &mut Out) -> Result<Outcome, Failure> {
-        let rule = self.rule()?;
+        let rule = document(&self.file)?;
         let reply = self.operator.connect()?.put(&format!("/v1/policies/{}", self.name), &rule).await?;
         Ok(made(&reply, &format!("Set policy {}", self.name), out))
     }
+}
 
-    fn rule(&self) -> Result<Value, Failure> {
-        let failed = |source| Failure::File { path: self.file.clone(), source };
-        let text = if self.file.as_os_str() == "-" {
-            let mut text = String::new();
-            std::io::stdin().read_to_string(&mut text).map_err(failed)?;
-            text
-        } else {
-            std::fs::read_to_string(&self.file).map_err(failed)?
-        };
-        serde_json::from_str(&text).map_err(|error| Failure::Usage(format!("{}: {error}", self.file.display())))
-    }
+/// The JSON of a file; `-` is stdin.
+pub(super) fn document(file: &Path) -> Result<Value, Failure> {
+    let failed = |source| Failure::File { path: file.to_owned(), source };
+    let text = if file.as_os_str() == "-" {
+        let mut text = String::new();
+        std::io::stdin().read_to_string(&mut text).map_err(failed)?;
+        text
+    } else {
+        std::fs::read_to_string(file).map_err(failed)?
+    };
+    serde_json::from_str(&text).map_err(|error| Failure::Usage(format!("{}: {error}", file.display())))
 }
 
 impl Remove {

@@ -1,20 +1,12 @@
-//! The lines one can type. A pure function from text to meaning.
+//! The lines one can type: what one would say in chat, and what one would tap on a phone. A pure function from text to meaning.
+
+use crate::chat::{self, Command, NotUnderstood, Vocabulary};
 
 /// A line, understood.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Line {
-    /// `bot deploy api/new_auth to production`
-    Deploy { app: String, reference: String, environment: String },
-    /// `bot page @yannick All your apps are down`
-    Page { whom: String, title: String },
-    /// `bot escalate P7K3M2X to @ys, I need some help`
-    Escalate { reference: String, whom: String, message: Option<String> },
-    /// `bot ack P7K3M2X`
-    Acknowledge(String),
-    /// `bot resolve P7K3M2X`
-    Resolve(String),
-    /// `bot incidents`
-    Incidents,
+    /// `bot …`: by the grammar of chat.
+    Chat(Result<Box<Command>, NotUnderstood>),
     /// `phone [ys] …`
     Phone { whose: String, what: Tap },
     /// `browser [ys]`
@@ -50,14 +42,11 @@ pub(super) enum Tap {
     NotMe(String),
 }
 
-/// What one can type, for `help`.
-pub(super) const HELP: &[(&str, &str)] = &[
-    ("bot deploy api/new_auth to production", "ask for something that needs approval"),
-    ("bot page @yannick All your apps are down", "wake somebody (also @ys)"),
-    ("bot ack P7K3M2X", "take an incident, in chat"),
-    ("bot escalate P7K3M2X to @ys, I need some help", "hand it on, with a word"),
-    ("bot resolve P7K3M2X", "end it"),
-    ("bot incidents", "what is open"),
+/// Of what one can say in chat, what `help` begins with; `bot help` tells all.
+const FIRST: &[&str] = &["deploy", "page", "ack", "escalate", "resolve", "incidents", "help"];
+
+/// What one can tap.
+const PHONE: &[(&str, &str)] = &[
     ("phone", "look at yannick's phone (phone ys: at the other one)"),
     ("phone approve", "approve with the passkey"),
     ("phone deny not on a Friday", "deny, and say why"),
@@ -68,33 +57,27 @@ pub(super) const HELP: &[(&str, &str)] = &[
     ("quit", "end the demo"),
 ];
 
+/// What one can type, for `help`.
+pub(super) fn help(vocabulary: &Vocabulary) -> Vec<(String, String)> {
+    let entries: Vec<_> = vocabulary.entries().collect();
+    let said = FIRST.iter().filter_map(|name| entries.iter().find(|entry| entry.name == *name));
+    let said = said.map(|entry| (format!("bot {}", entry.example), entry.help.clone()));
+    said.chain(PHONE.iter().map(|(line, what)| ((*line).to_owned(), (*what).to_owned()))).collect()
+}
+
 /// Understands a line.
-pub(super) fn parse(line: &str) -> Line {
+pub(super) fn parse(line: &str, vocabulary: &Vocabulary) -> Line {
     let words: Vec<&str> = line.split_whitespace().collect();
     let lower: Vec<String> = words.iter().map(|word| word.to_lowercase()).collect();
     let lower: Vec<&str> = lower.iter().map(String::as_str).collect();
-    let rest = |from: usize| words[from..].join(" ");
     match lower.as_slice() {
         [] => Line::Nothing,
         ["quit" | "exit" | "q"] => Line::Quit,
-        ["help" | "?"] | ["bot", "help"] => Line::Help,
-        ["bot", "deploy", _, "to", _] => match words[2].split_once('/') {
-            Some((app, reference)) if !app.is_empty() && !reference.is_empty() => {
-                Line::Deploy { app: app.into(), reference: reference.into(), environment: words[4].into() }
-            }
-            _ => Line::Unknown(line.trim().into()),
-        },
-        ["bot", "page" | "trigger", whom, _, ..] if whom.starts_with('@') => {
-            Line::Page { whom: whom.trim_start_matches('@').into(), title: rest(3) }
+        ["help" | "?"] => Line::Help,
+        ["bot", ..] => {
+            let said = line.trim_start().split_once(char::is_whitespace).map_or("", |(_, said)| said);
+            Line::Chat(chat::parse(said, vocabulary).map(Box::new))
         }
-        ["bot", "escalate", _, "to", whom, ..] if whom.starts_with('@') => {
-            let whom = whom.trim_start_matches('@').trim_end_matches(',').to_owned();
-            let message = Some(rest(5)).filter(|message| !message.is_empty());
-            Line::Escalate { reference: words[2].into(), whom, message }
-        }
-        ["bot", "ack" | "acknowledge", _] => Line::Acknowledge(words[2].into()),
-        ["bot", "resolve", _] => Line::Resolve(words[2].into()),
-        ["bot", "incidents"] => Line::Incidents,
         ["browser"] => Line::Browser("yannick".into()),
         ["browser", "yannick" | "ys"] => Line::Browser(lower[1].into()),
         ["phone", "yannick" | "ys", ..] => tap(lower[1], &words[2..], line),
@@ -131,51 +114,42 @@ fn is_number(text: &str) -> bool {
 mod tests {
     use super::*;
 
+    fn understood(line: &str) -> Line {
+        parse(line, &Vocabulary::built_in())
+    }
+
     #[test]
-    fn the_talks_lines_are_understood() {
-        assert_eq!(
-            parse("bot deploy api/new_auth to production"),
-            Line::Deploy { app: "api".into(), reference: "new_auth".into(), environment: "production".into() }
-        );
-        assert_eq!(
-            parse("bot page @yannick All your apps are down"),
-            Line::Page { whom: "yannick".into(), title: "All your apps are down".into() }
-        );
-        assert_eq!(parse("bot resolve PIHXOC6"), Line::Resolve("PIHXOC6".into()));
-        let escalate = |message: Option<&str>| Line::Escalate {
-            reference: "PIHXOC6".into(),
-            whom: "ys".into(),
-            message: message.map(str::to_owned),
-        };
-        assert_eq!(parse("bot escalate PIHXOC6 to @ys, I need some help"), escalate(Some("I need some help")));
-        assert_eq!(parse("bot escalate PIHXOC6 to @ys"), escalate(None));
-        assert_eq!(parse("phone escalate"), Line::Phone { whose: "yannick".into(), what: Tap::Escalate(None) });
+    fn what_is_said_to_the_bot_is_chat_and_what_is_tapped_is_not() {
+        let vocabulary = Vocabulary::built_in();
+        for said in [
+            "page @yannick All your apps are down",
+            "escalate PIHXOC6 to @ys, I need some help",
+            "deploy api/new_auth to production",
+        ] {
+            let command = chat::parse(said, &vocabulary).map(Box::new);
+            assert!(command.is_ok(), "{said}");
+            assert_eq!(understood(&format!("  Bot   {said} ")), Line::Chat(command));
+        }
+        assert_eq!(understood("bot"), Line::Chat(Err(NotUnderstood::Nothing)));
+        assert_eq!(understood("phone escalate"), Line::Phone { whose: "yannick".into(), what: Tap::Escalate(None) });
         let deny = Tap::Deny(Some("not on a Friday".into()));
-        assert_eq!(parse("phone ys deny not on a Friday"), Line::Phone { whose: "ys".into(), what: deny });
+        assert_eq!(understood("phone ys deny not on a Friday"), Line::Phone { whose: "ys".into(), what: deny });
         let confirm = Line::Phone { whose: "yannick".into(), what: Tap::Confirm("285444".into()) };
-        assert_eq!((parse("phone confirm 285444"), parse("phone confirm 285 444")), (confirm.clone(), confirm));
-        assert_eq!(parse("browser ys"), Line::Browser("ys".into()));
-        assert_eq!(parse("  "), Line::Nothing);
+        assert_eq!((understood("phone confirm 285444"), understood("phone confirm 285 444")), (confirm.clone(), confirm));
+        assert_eq!(understood("browser ys"), Line::Browser("ys".into()));
+        assert_eq!(understood("  "), Line::Nothing);
+        assert_eq!(
+            (understood("phone explode"), understood("hello")),
+            (Line::Unknown("phone explode".into()), Line::Unknown("hello".into()))
+        );
     }
 
     #[test]
     fn every_line_of_the_help_is_understood() {
-        for (line, _) in HELP {
-            assert!(!matches!(parse(line), Line::Unknown(_) | Line::Nothing), "{line}");
-        }
-    }
-
-    #[test]
-    fn what_is_not_understood_is_said_back() {
-        for line in [
-            "bot deploy api to production",
-            "bot deploy /x to production",
-            "bot page yannick hi",
-            "phone explode",
-            "phone confirm 12345",
-            "hello",
-        ] {
-            assert_eq!(parse(line), Line::Unknown(line.into()));
+        let lines = help(&Vocabulary::built_in());
+        assert_eq!(lines.len(), FIRST.len() + PHONE.len());
+        for (line, _) in lines {
+            assert!(!matches!(understood(&line), Line::Unknown(_) | Line::Nothing | Line::Chat(Err(_))), "{line}");
         }
     }
 }

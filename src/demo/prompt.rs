@@ -8,9 +8,11 @@ use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::sync::Mutex;
 
 use super::Error;
-use super::grammar::{HELP, Line, parse};
+use super::grammar::{self, Line, parse};
 use super::script::{shown, tapped};
 use super::stage::{Stage, outcome};
+use crate::chat::{Command, Gated};
+use crate::client;
 use crate::clock::Clock;
 
 /// Sets the stage and speaks until `quit` or the end of the input.
@@ -31,7 +33,7 @@ pub async fn interactive() -> Result<(), Error> {
             _ = tokio::signal::ctrl_c() => None,
         };
         let Some(line) = line else { break };
-        match parse(&line) {
+        match parse(&line, &stage.vocabulary) {
             Line::Quit => break,
             meaning => {
                 if let Err(error) = answer(&stage, meaning, &last).await {
@@ -54,7 +56,7 @@ async fn welcome(stage: &Stage) -> Result<(), Error> {
     invite(stage, "yannick").await?;
     println!("Type what you would type in chat:");
     println!();
-    help();
+    help(stage);
     Ok(())
 }
 
@@ -72,9 +74,9 @@ async fn invite(stage: &Stage, whose: &str) -> Result<(), Error> {
     Ok(())
 }
 
-fn help() {
-    for (line, what) in HELP {
-        println!("  {line:<44} {what}");
+fn help(stage: &Stage) {
+    for (line, what) in grammar::help(&stage.vocabulary) {
+        println!("  {line:<49} {what}");
     }
     println!();
 }
@@ -113,33 +115,16 @@ fn watch(stage: &Stage, last: &Arc<Mutex<String>>) -> Vec<tokio::task::JoinHandl
 
 async fn answer(stage: &Stage, meaning: Line, last: &Mutex<String>) -> Result<(), Error> {
     match meaning {
-        Line::Deploy { app, reference, environment } => {
-            let asked = stage.deploy(&app, &reference, &environment).await?;
-            say("heimdall", &format!("Approve on your phone: request {} (type: phone approve)", asked.tag));
-            let bot = stage.bot.clone();
-            tokio::spawn(async move {
-                let said = loop {
-                    match outcome(&bot, &asked, 25).await {
-                        Ok(Some(said)) => break said,
-                        Ok(None) => {}
-                        Err(error) => break error.to_string(),
-                    }
-                };
-                say("heimdall", &said);
-                prompt();
-            });
-        }
-        Line::Page { whom, title } => say("heimdall", &stage.page(&whom, &title).await?),
-        Line::Escalate { reference, whom, message } => {
-            say("heimdall", &stage.escalate(&reference, &whom, message.as_deref()).await?);
-        }
-        Line::Acknowledge(reference) => say("heimdall", &stage.act(&reference, "acknowledge").await?),
-        Line::Resolve(reference) => say("heimdall", &stage.act(&reference, "resolve").await?),
-        Line::Incidents => {
-            for line in stage.incidents().await? {
-                say("heimdall", &line);
+        Line::Chat(Err(not)) => say("heimdall", &not.to_string()),
+        Line::Chat(Ok(command)) => match *command {
+            Command::Gated(gated) => ask(stage, &gated).await?,
+            command => {
+                let last = last.lock().await.clone();
+                for line in stage.say(&command, &last).await? {
+                    say("heimdall", &line);
+                }
             }
-        }
+        },
         Line::Phone { whose, what } => {
             let person = stage.person(&whose)?.clone();
             let last = last.lock().await.clone();
@@ -152,9 +137,36 @@ async fn answer(stage: &Stage, meaning: Line, last: &Mutex<String>) -> Result<()
             }
         }
         Line::Browser(whose) => invite(stage, &whose).await?,
-        Line::Help => help(),
+        Line::Help => help(stage),
         Line::Unknown(line) => say("heimdall", &format!("I do not know “{line}”. Type help.")),
         Line::Nothing | Line::Quit => {}
     }
+    Ok(())
+}
+
+/// Asks, and says what became of it once it is decided.
+async fn ask(stage: &Stage, gated: &Gated) -> Result<(), Error> {
+    let asked = match stage.ask(gated).await {
+        Ok(asked) => asked,
+        // There is a limit to what waits: the demo goes on.
+        Err(Error::Bot(client::Error::Refused(refusal))) => {
+            say("heimdall", &refusal.detail);
+            return Ok(());
+        }
+        Err(error) => return Err(error),
+    };
+    say("heimdall", &format!("Approve on your phone: request {} (type: phone approve)", asked.tag));
+    let bot = stage.bot.clone();
+    tokio::spawn(async move {
+        let said = loop {
+            match outcome(&bot, &asked, 25).await {
+                Ok(Some(said)) => break said,
+                Ok(None) => {}
+                Err(error) => break error.to_string(),
+            }
+        };
+        say("heimdall", &said);
+        prompt();
+    });
     Ok(())
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::Error;
 use super::grammar::{Line, Tap, parse};
 use super::stage::{Asked, Person, Stage, outcome, text};
+use crate::chat::Command;
 use crate::clock::{Clock, Timestamp};
 use crate::sim::phone::Push;
 
@@ -152,40 +153,36 @@ impl Play {
     }
 
     async fn line(&mut self, line: &str) -> Result<(), Error> {
-        let meaning = parse(line);
+        let meaning = parse(line, &self.stage.vocabulary);
         if !matches!(meaning, Line::Phone { .. }) {
             self.say("yannick", line);
         }
         match meaning {
-            Line::Deploy { app, reference, environment } => {
-                let asked = self.stage.deploy(&app, &reference, &environment).await?;
-                self.say("heimdall", format!("Approve on your phone: request {}", asked.tag));
-                self.asked = Some(asked);
-            }
-            Line::Page { whom, title } => {
-                let said = self.stage.page(&whom, &title).await?;
-                said.rsplit(' ').next().unwrap_or_default().clone_into(&mut self.reference);
-                self.say("heimdall", said);
-            }
-            Line::Escalate { reference, whom, message } => {
-                let said = self.stage.escalate(&reference, &whom, message.as_deref()).await?;
-                self.say("heimdall", said);
-            }
-            Line::Acknowledge(reference) => {
-                let said = self.stage.act(&reference, "acknowledge").await?;
-                self.say("heimdall", said);
-            }
-            Line::Resolve(reference) => {
-                let said = self.stage.act(&reference, "resolve").await?;
-                self.say("heimdall", said);
-            }
+            Line::Chat(Ok(command)) => self.said(*command).await?,
+            Line::Chat(Err(not)) => self.say("heimdall", not.to_string()),
             Line::Phone { whose, what } => {
                 let person = self.stage.person(&whose)?.clone();
                 for said in tapped(&person, &what, &self.reference).await? {
                     self.say("phone", format!("{whose} {said}"));
                 }
             }
-            Line::Incidents | Line::Browser(_) | Line::Help | Line::Quit | Line::Nothing | Line::Unknown(_) => {}
+            Line::Browser(_) | Line::Help | Line::Quit | Line::Nothing | Line::Unknown(_) => {}
+        }
+        Ok(())
+    }
+
+    async fn said(&mut self, command: Command) -> Result<(), Error> {
+        if let Command::Gated(gated) = command {
+            let asked = self.stage.ask(&gated).await?;
+            self.say("heimdall", format!("Approve on your phone: request {}", asked.tag));
+            self.asked = Some(asked);
+            return Ok(());
+        }
+        for said in self.stage.say(&command, &self.reference).await? {
+            if matches!(command, Command::Page { .. }) {
+                said.rsplit(' ').next().unwrap_or_default().clone_into(&mut self.reference);
+            }
+            self.say("heimdall", said);
         }
         Ok(())
     }

@@ -5,9 +5,11 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::Error;
+use crate::chat::{Command, Gated, Vocabulary, Which, Whom, render};
 use crate::client::{self, Client};
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::paging::Reference;
 use crate::secret::Secret;
 use crate::server::Server;
 use crate::sim::phone::{self, Phone};
@@ -22,6 +24,8 @@ pub(super) struct Stage {
     pub(super) bot: Client,
     pub(super) people: Vec<Person>,
     operator: Client,
+    /// What can be said.
+    pub(super) vocabulary: Vocabulary,
     _push_service: PushService,
     data: std::path::PathBuf,
 }
@@ -39,7 +43,8 @@ pub(super) struct Asked {
     pub(super) id: String,
     pub(super) tag: String,
     pub(super) action: Value,
-    pub(super) what: String,
+    pub(super) success: String,
+    pub(super) doing: String,
 }
 
 impl Stage {
@@ -72,7 +77,7 @@ impl Stage {
         let made = operator.post("/v1/bots", &json!({"name": "heimdall", "scopes": scopes})).await?;
         let token = made.body["token"].as_str().ok_or(Error::Reply("token"))?.to_owned();
         let bot = Client::bot(server.issuer(), Secret::new(token))?;
-        Ok(Self { server, bot, people, operator, _push_service: push_service, data })
+        Ok(Self { server, bot, people, operator, vocabulary: Vocabulary::built_in(), _push_service: push_service, data })
     }
 
     /// Lowers the curtain and sweeps the stage.
@@ -91,56 +96,129 @@ impl Stage {
         made.body["link"].as_str().map(str::to_owned).ok_or(Error::Reply("link"))
     }
 
-    /// Asks, for yannick, who types in this chat.
-    pub(super) async fn deploy(&self, app: &str, reference: &str, environment: &str) -> Result<Asked, Error> {
-        let action = json!({"type": "deploy", "target": environment, "params": {"app": app, "ref": reference}});
-        let body = json!({"action": action, "requester": "@yannick", "reason": "asked in #ops"});
+    /// Asks for what is gated, for yannick, who types in this chat.
+    pub(super) async fn ask(&self, gated: &Gated) -> Result<Asked, Error> {
+        let body = json!({"action": gated.action, "requester": "@yannick", "reason": "asked in #ops"});
         let reply = self.bot.post("/v1/approvals", &body).await?.body;
         let text = |name: &'static str| reply[name].as_str().map(str::to_owned).ok_or(Error::Reply(name));
-        Ok(Asked { id: text("id")?, tag: text("tag")?, action, what: format!("{app}/{reference} to {environment}") })
+        let doing = gated.success.strip_prefix("you are ").unwrap_or(&gated.success).to_owned();
+        Ok(Asked { id: text("id")?, tag: text("tag")?, action: json!(gated.action), success: gated.success.clone(), doing })
     }
 
-    /// Pages somebody: what the bot says.
-    pub(super) async fn page(&self, whom: &str, title: &str) -> Result<String, Error> {
-        let body = json!({"title": title, "to": [format!("@{whom}")], "actor": "@yannick"});
-        let paged = match self.bot.post("/v1/incidents", &body).await {
-            Ok(reply) => reply.body,
-            Err(client::Error::Refused(refusal)) => return Ok(refusal.detail.clone()),
-            Err(error) => return Err(error.into()),
-        };
-        said_of_a_page(&paged)
+    /// Does what a line asks for that is not gated, for yannick: what the bot says. `last` is the last incident of this room.
+    pub(super) async fn say(&self, command: &Command, last: &str) -> Result<Vec<String>, Error> {
+        let one = |said: String| vec![said];
+        match command {
+            Command::Page { to, title } => {
+                let body = json!({"title": title, "to": names(to), "actor": "@yannick"});
+                self.handed("/v1/incidents", &body).await.map(one)
+            }
+            Command::Escalate { incident, to, message } => {
+                let reference = incident.as_ref().map_or(last, Reference::as_str);
+                if reference.is_empty() {
+                    return Ok(one("There is no incident in this room yet".to_owned()));
+                }
+                let body = json!({"to": names(to), "message": message, "actor": "@yannick"});
+                self.handed(&format!("/v1/incidents/{reference}/escalate"), &body).await.map(one)
+            }
+            Command::Reassign(reference, to) => {
+                let body = json!({"to": names(to), "actor": "@yannick"});
+                self.handed(&format!("/v1/incidents/{reference}/reassign"), &body).await.map(one)
+            }
+            Command::Acknowledge(Which::These(these)) => self.act_on(these, "acknowledge").await,
+            Command::Acknowledge(Which::Mine | Which::All) => {
+                let open = self.bot.get("/v1/incidents").await?.body;
+                let ringing =
+                    open["incidents"].as_array().into_iter().flatten().filter(|incident| incident["state"] == "triggered");
+                let these: Vec<Reference> = ringing.filter_map(|incident| text(&incident["ref"]).parse().ok()).collect();
+                if these.is_empty() { Ok(one("Nothing rings".to_owned())) } else { self.act_on(&these, "acknowledge").await }
+            }
+            Command::Resolve(these) => self.act_on(these, "resolve").await,
+            Command::Snooze(reference, time) => {
+                self.act(reference, "snooze", json!({"for_seconds": time.as_secs()})).await.map(one)
+            }
+            Command::Note(reference, words) => self.noted(reference, words).await.map(one),
+            Command::Merge { from, into } => self.act(from, "merge", json!({"into": into})).await.map(one),
+            Command::Incidents { .. } => self.incidents().await,
+            Command::Incident(reference) => Ok(one(match self.bot.get(&format!("/v1/incidents/{reference}")).await {
+                Ok(reply) => in_a_line(&reply.body),
+                Err(client::Error::Refused(refusal)) => refusal.detail.clone(),
+                Err(error) => return Err(error.into()),
+            })),
+            Command::Help(topic) => Ok(match self.vocabulary.help(topic.as_deref()) {
+                all if all.is_empty() => one("I know no such command. Say help to see what I know.".to_owned()),
+                all => all.iter().map(|entry| format!("{:<44} {}", entry.usage, entry.help)).collect(),
+            }),
+            Command::Gated(gated) => Ok(one(gated.success.clone())),
+            Command::OnCall(_)
+            | Command::AmIOnCall
+            | Command::Take(..)
+            | Command::Override { .. }
+            | Command::Maintenance(..)
+            | Command::Request(_)
+            | Command::Cancel(_)
+            | Command::LinkMe
+            | Command::TestMe
+            | Command::ShowOnly(_) => Ok(one(format!(
+                "“{}” is understood, but this stage has no schedules, services, links or rooms for it",
+                render(command)
+            ))),
+        }
     }
 
-    /// Hands an incident on for yannick: what the bot says.
-    pub(super) async fn escalate(&self, reference: &str, whom: &str, message: Option<&str>) -> Result<String, Error> {
-        let body = json!({"to": [format!("@{whom}")], "message": message, "actor": "@yannick"});
-        match self.bot.post(&format!("/v1/incidents/{reference}/escalate"), &body).await {
+    /// Hands an incident to somebody: what the bot says.
+    async fn handed(&self, path: &str, body: &Value) -> Result<String, Error> {
+        match self.bot.post(path, body).await {
             Ok(reply) => said_of_a_page(&reply.body),
             Err(client::Error::Refused(refusal)) => Ok(refusal.detail.clone()),
             Err(error) => Err(error.into()),
         }
     }
 
+    async fn act_on(&self, these: &[Reference], verb: &str) -> Result<Vec<String>, Error> {
+        let mut said = Vec::new();
+        for reference in these {
+            said.push(self.act(reference, verb, json!({})).await?);
+        }
+        Ok(said)
+    }
+
     /// Acts on an incident for yannick: what the bot says.
-    pub(super) async fn act(&self, reference: &str, verb: &str) -> Result<String, Error> {
-        match self.bot.post(&format!("/v1/incidents/{reference}/{verb}"), &json!({"actor": "@yannick"})).await {
+    async fn act(&self, reference: &Reference, verb: &str, mut body: Value) -> Result<String, Error> {
+        body["actor"] = json!("@yannick");
+        match self.bot.post(&format!("/v1/incidents/{reference}/{verb}"), &body).await {
             Ok(reply) => Ok(format!("Incident {} {}", text(&reply.body["ref"]), text(&reply.body["state"]))),
             Err(client::Error::Refused(refusal)) => Ok(refusal.detail.clone()),
             Err(error) => Err(error.into()),
         }
     }
 
+    async fn noted(&self, reference: &Reference, words: &str) -> Result<String, Error> {
+        match self.bot.post(&format!("/v1/incidents/{reference}/notes"), &json!({"text": words, "actor": "@yannick"})).await {
+            Ok(_) => Ok(format!("Noted in incident {reference}")),
+            Err(client::Error::Refused(refusal)) => Ok(refusal.detail.clone()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
     /// What is open.
-    pub(super) async fn incidents(&self) -> Result<Vec<String>, Error> {
+    async fn incidents(&self) -> Result<Vec<String>, Error> {
         let body = self.bot.get("/v1/incidents").await?.body;
         let incidents = body["incidents"].as_array().cloned().unwrap_or_default();
         if incidents.is_empty() {
             return Ok(vec!["No open incidents".to_owned()]);
         }
-        let line =
-            |incident: &Value| format!("{} {} ({})", text(&incident["ref"]), text(&incident["title"]), text(&incident["state"]));
-        Ok(incidents.iter().map(line).collect())
+        Ok(incidents.iter().map(in_a_line).collect())
     }
+}
+
+fn in_a_line(incident: &Value) -> String {
+    format!("{} {} ({})", text(&incident["ref"]), text(&incident["title"]), text(&incident["state"]))
+}
+
+/// Whom a line names, as the API has it.
+fn names(to: &[Whom]) -> Vec<String> {
+    to.iter().map(Whom::to_string).collect()
 }
 
 /// Who was paged, as the bot says it.
@@ -161,23 +239,23 @@ fn said_of_a_page(paged: &Value) -> Result<String, Error> {
 pub(super) async fn outcome(bot: &Client, asked: &Asked, wait: u32) -> Result<Option<String>, Error> {
     let approval = bot.get(&format!("/v1/approvals/{}?wait={wait}", asked.id)).await?.body;
     let by = text(&approval["decision"]["by"]["name"]);
-    let what = &asked.what;
+    let Asked { success, doing, .. } = asked;
     Ok(match approval["state"].as_str() {
         Some("approved") => {
             let grant = approval["grant"].as_str().ok_or(Error::Reply("grant"))?;
             bot.post("/v1/grants/redeem", &json!({"grant": grant, "action": asked.action})).await?;
             let opened = approval["break_glass"]["reason"].as_str();
             Some(match opened.filter(|_| approval["decision"].is_null()) {
-                Some(reason) => format!("you are deploying {what}, which the operator opened by break-glass: {reason}"),
-                None => format!("you are deploying {what}"),
+                Some(reason) => format!("{success}, which the operator opened by break-glass: {reason}"),
+                None => success.clone(),
             })
         }
         Some("denied") => Some(match approval["decision"]["reason"].as_str() {
-            Some(reason) => format!("{by} denied deploying {what}: {reason}"),
-            None => format!("{by} denied deploying {what}"),
+            Some(reason) => format!("{by} denied {doing}: {reason}"),
+            None => format!("{by} denied {doing}"),
         }),
-        Some("expired") => Some(format!("nobody approved deploying {what} in time")),
-        Some("cancelled") => Some(format!("deploying {what} was cancelled")),
+        Some("expired") => Some(format!("nobody approved {doing} in time")),
+        Some("cancelled") => Some(format!("{doing} was cancelled")),
         _ => None,
     })
 }

@@ -13,6 +13,7 @@ mod bots;
 mod calendars;
 mod caller;
 mod carriers;
+mod chat_commands;
 mod chat_identities;
 mod client_address;
 mod devices;
@@ -44,6 +45,7 @@ mod problem;
 mod qr;
 mod receipts;
 mod roles;
+mod rooms;
 mod schedules;
 pub mod serve;
 mod services;
@@ -109,6 +111,8 @@ pub struct App {
     pub schedules: Arc<crate::paging::schedules::Schedules>,
     /// Pushes.
     pub delivery: Delivery,
+    /// What is said in chat.
+    pub chat: Arc<crate::chat::Chat>,
     /// Events.
     pub listening: Arc<crate::listening::Listening>,
     /// Events for receivers elsewhere.
@@ -170,7 +174,9 @@ fn api() -> ApiRouter<State> {
         .merge(users::router())
         .merge(roles::router())
         .merge(bots::router())
+        .merge(chat_commands::router())
         .merge(chat_identities::router())
+        .merge(rooms::router())
         .merge(keys::router())
         .merge(journal::router())
         .merge(events::router())

@@ -41,7 +41,7 @@ pub mod webauthn;
 pub(crate) mod vectors;
 
 pub use call::{Call, CallRefusal, Caller, Failure, Once, Person, UsedProof};
-pub use chat::{ChatIdentity, Nobody, Who, person_meant};
+pub use chat::{About, ChatIdentity, Heard, Nobody, Place, Who, person_meant};
 pub use device_key::DeviceKey;
 pub use devices::{
     Asking, Bell, CodeToOpen, Confirmation, DeviceChallenge, Devices, DrawnCode, MatchNumber, News, NotAMatchNumber, OpenedCode,

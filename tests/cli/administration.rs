@@ -109,6 +109,45 @@ async fn a_bots_token_is_shown_once_and_ends_when_it_is_revoked() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn commands_of_chat_are_declared_tried_and_kept_in_the_file() {
+    let house = House::open().await;
+    let yannick = house.yannick().await;
+    let file = house.dir.path().join("restart.json");
+    let says = |pattern: &str| {
+        let says = serde_json::json!({"pattern": pattern, "action": {"type": "restart", "target": "{service}", "params": {}},
+            "success": "you are restarting {service}", "help": "restart a service", "example": "restart web"});
+        std::fs::write(&file, says.to_string()).unwrap();
+    };
+    let file = file.to_str().unwrap();
+    says("restart (?<service>[a-z]+)");
+    let tried = house.run(&["chat-command", "test", "restart", file, "Restart  web"]).await.json();
+    assert_eq!((&tried["action"]["target"], &tried["success"]), (&"web".into(), &"you are restarting web".into()));
+    house.run(&["chat-command", "test", "restart", file, "restart web now"]).await.fails(1, "say it like: restart web");
+    house.run(&["chat-command", "test", "restart", file, "reboot web"]).await.fails(1, "no command begins with “reboot”");
+    house.run(&["chat-command", "set", "restart", file]).await.says("Set command restart\n");
+    let listed = house.run(&["chat-command", "list"]).await.stdout;
+    assert!(listed.contains("restart  declared  restart web ") && listed.contains("deploy   built in "), "{listed}");
+    assert_eq!(house.run(&["chat-command", "show", "restart"]).await.json()["pattern"], "restart (?<service>[a-z]+)");
+    let exported = house.run(&["export"]).await.stdout;
+    assert!(exported.contains("[[chat_command]]\nname = \"restart\"\n") && !exported.contains("new_auth"), "{exported}");
+    let whole = house.dir.path().join("house.toml");
+    std::fs::write(&whole, &exported).unwrap();
+    let whole = whole.to_str().unwrap();
+    assert_eq!(house.run(&["apply", "-f", whole, "--diff"]).await.code, Some(0));
+    says("restart (?<service>[a-z-]+)");
+    let proposed = house.run(&["chat-command", "set", "restart", file]).await;
+    assert_eq!(proposed.code, Some(8), "{proposed:?}");
+    assert!(proposed.stdout.contains("what is said with command restart would ask for something else"), "{proposed:?}");
+    let acts = yannick.get("/v1/acts").await.unwrap().accepted().unwrap();
+    yannick.confirm_act(&acts["acts"][0]).await.unwrap();
+    assert_eq!(house.run(&["chat-command", "show", "restart"]).await.json()["pattern"], "restart (?<service>[a-z-]+)");
+    assert_eq!(house.run(&["chat-command", "remove", "restart"]).await.code, Some(8));
+    house.run(&["chat-command", "remove", "deploy"]).await.fails(1, "there is no command deploy");
+    says("page (?<service>[a-z]+)");
+    house.run(&["chat-command", "set", "restart", file]).await.fails(1, "which means something else in chat");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn policies_are_proposed_confirmed_shown_and_tried() {
     let house = House::open().await;
     let yannick = house.yannick().await;

@@ -190,6 +190,10 @@ fn policies() -> Vec<Sample> {
         teams { id: team.clone(), name: Text("ops"), created_at: Int(NOW) }
         team_members { team_id: team.clone(), user_id: USER, added_at: Int(NOW) }
         absences { user_id: USER, from_at: Int(NOW), until_at: Int(NOW + MINUTE), delegate_id: Null, set_at: Int(NOW) }
+        commands {
+            name: Text("restart"), document: Json(r#"{"name":"restart","pattern":"restart (?<service>[a-z]+)","action":{"type":"restart","target":"{service}","params":{}},"success":"you are restarting {service}","help":"restart a service","example":"restart web"}"#),
+            changed_at: Int(NOW)
+        }
         policies {
             version: Int(1), name: Text("prod"), document: Json(r#"{"name":"prod","match":{},"require":{"requester":true}}"#),
             changed_at: Int(NOW),
@@ -240,6 +244,21 @@ fn paging() -> Vec<Sample> {
         calendar_feeds {
             id: Id(56), capability_sha256: DIGEST, user_id: USER, schedule_id: schedule.clone(), created_at: Int(NOW), revoked_at: Null,
         }
+        chat_messages {
+            id: Id(80), bot_id: BOT, platform: Text("slack"), workspace: Text("T0ORG"), room: Text("C1"), thread: Null,
+            subject_kind: Text("incident"), subject_id: INCIDENT, asked: Text("1.1"), line: Text("page @yannick Down"), success: Null,
+            message: Text("1.2"), said_at: Int(NOW),
+        }
+        chat_rooms {
+            bot_id: BOT, platform: Text("slack"), workspace: Text("T0ORG"), room: Text("C1"), team_id: TEAM, service_id: SERVICE,
+            only_labels: Json(r#"{"*":"production"}"#), changed_at: Int(NOW),
+        }
+        chat_subscriptions {
+            id: Id(81), bot_id: BOT, platform: Text("slack"), workspace: Text("T0ORG"), room: Text("C1"), subject_kind: Text("incident"),
+            team_id: TEAM, service_id: SERVICE, urgency: Text("high"), labels: Json("{}"), made_by: Json(r#"{"kind":"operator"}"#),
+            created_at: Int(NOW),
+        }
+        bot_limits { bot_id: BOT, limits: Json(r#"{"users":["@yannick"]}"#), changed_at: Int(NOW) }
         paging_rules { user_id: USER, rules: Json("{}"), updated_at: Int(NOW) }
         maintenance_windows {
             id: Id(57), service_id: SERVICE, team_id: Null, from_at: Int(NOW), until_at: Int(NOW + MINUTE), reason: Text("new disks"),
@@ -377,6 +396,12 @@ fn unloved() -> Vec<(&'static str, &'static str, Value)> {
         ("absences", "until_at", Int(NOW)),
         ("absences", "delegate_id", USER),
         ("absences", "delegate_id", Id(99)),
+        ("chat_messages", "subject_kind", Text("page")),
+        ("chat_messages", "bot_id", Id(99)),
+        ("chat_subscriptions", "subject_kind", Text("page")),
+        ("chat_subscriptions", "urgency", Text("medium")),
+        ("chat_rooms", "service_id", Id(99)),
+        ("bot_limits", "bot_id", Id(99)),
         ("webhooks", "disabled_at", Int(NOW)),
         ("webhooks", "failing_since", Null),
         ("webhooks", "previous_until", Null),

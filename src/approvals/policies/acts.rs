@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 
 use super::{Error, Policies, Policy, Refused, make, store};
 use crate::approvals::action::canonical;
+use crate::approvals::commands::Declaration;
 use crate::clock::Timestamp;
 use crate::db::Tx;
 use crate::id::{ActChallengeId, ActId, BotId, DeviceId, FreezeId, PasskeyId, UserId};
@@ -95,6 +96,18 @@ pub enum Change {
         /// Who answers for them. Without one nothing weakens, and there is no act.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         delegate: Option<UserId>,
+    },
+    /// A command of chat is made into something else, or takes the place of one that is built in.
+    #[serde(rename = "command.set")]
+    SetCommand {
+        /// The command from then on.
+        command: Declaration,
+    },
+    /// A command of chat is taken away.
+    #[serde(rename = "command.removed")]
+    RemoveCommand {
+        /// Its name.
+        name: Handle,
     },
     /// What a bot asks is approved again.
     #[serde(rename = "freeze.lifted")]

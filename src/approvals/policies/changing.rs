@@ -4,8 +4,8 @@ use serde_json::json;
 
 use super::acts::Change;
 use super::away::{self, Absence};
-use super::{Error, Head, Invalid, Policy, Refused, store, weakening};
-use crate::approvals::fatigue;
+use super::{Error, Head, Invalid, Policy, Refused, commanding, store, weakening};
+use crate::approvals::{commands, fatigue};
 use crate::clock::Timestamp;
 use crate::db::{Db, Tx};
 use crate::id::UserId;
@@ -42,6 +42,8 @@ pub(super) async fn judged(tx: &mut Tx<'_>, change: &Change) -> Result<Option<St
         Change::Away { user, from, until, delegate } => {
             away::judged(tx, &Absence { user: *user, from: *from, until: *until, delegate: *delegate }).await
         }
+        Change::SetCommand { command } => commanding::set_weakens(tx, command).await,
+        Change::RemoveCommand { name } => commanding::removal_weakens(tx, name).await.map(Some),
         Change::LiftFreeze { freeze, .. } => {
             let found = fatigue::known_freeze(tx.db(), *freeze).await?;
             let found = found.ok_or_else(|| Refused::NotFound(freeze.to_string()))?;
@@ -121,6 +123,16 @@ pub(super) async fn make(
         Change::Away { user, from, until, delegate } => {
             let absence = Absence { user: *user, from: *from, until: *until, delegate: *delegate };
             away::make(tx, journal, absence, actor, now).await?;
+        }
+        Change::SetCommand { command } => {
+            commands::store::set(tx, command, now).await?;
+            store::raise(tx, &next).await?;
+            record(tx, journal, now, actor, "command.set", command.name.to_string(), json!({"command": command})).await?;
+        }
+        Change::RemoveCommand { name } => {
+            commands::store::remove(tx, name).await?;
+            store::raise(tx, &next).await?;
+            record(tx, journal, now, actor, "command.removed", name.to_string(), json!({"name": name})).await?;
         }
         Change::LiftFreeze { freeze, .. } => {
             if !fatigue::lift(tx, journal, *freeze, actor, now).await? {

@@ -6,10 +6,12 @@
 //! - Policies that were compiled stand for the version and the digest they were read at, for a version alone may come again after a restore.
 //! - Every change is a version of its own and an entry of the journal; none is overwritten.
 //! - Changes come one after the other: each is judged against the policies it changes.
+//! - The commands of chat change as policies do, under the same head, for they say which action a line asks for.
 
 mod acts;
 mod away;
 mod changing;
+mod commanding;
 mod resolve;
 mod store;
 
@@ -20,6 +22,7 @@ use serde_json::json;
 
 use self::changing::{judged, known_team, make, record};
 use super::action::canonical;
+use super::commands::Commands;
 use super::fatigue::{self, Frozen};
 use super::machine::Origin;
 use super::policy::{self, Facts, Fit, Invalid, Policy, PolicySet, Requirement, Ruling, weakening};
@@ -48,6 +51,8 @@ pub struct Policies {
     relying_party: RelyingParty,
     /// The policies of one head, compiled.
     compiled: Mutex<Option<(Head, Arc<PolicySet>)>>,
+    /// The commands of chat, of one head, compiled.
+    commands: Mutex<Option<(Head, Arc<Commands>)>>,
 }
 
 /// Where the policies stand.
@@ -170,7 +175,7 @@ impl Policies {
     /// The policies in `store`.
     #[must_use]
     pub fn new(store: Store, clock: Clock, journal: Journal, issuer: String, relying_party: RelyingParty) -> Self {
-        Self { store, clock, journal, issuer, relying_party, compiled: Mutex::default() }
+        Self { store, clock, journal, issuer, relying_party, compiled: Mutex::default(), commands: Mutex::default() }
     }
 
     /// The policies that hold, ready for judging. They are compiled once for each head.

@@ -5,7 +5,7 @@
 
 /// One pattern, read once. What is literal at its ends is compared as a whole, for that tells most patterns apart.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Glob {
+pub(in crate::approvals) struct Glob {
     head: String,
     /// From the first star or question mark to the last; empty when the pattern is a text.
     body: Vec<Token>,
@@ -22,10 +22,10 @@ enum Token {
 /// A pattern that ends in a lone `\`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a pattern must not end in a lone backslash")]
-pub(super) struct Dangling;
+pub(in crate::approvals) struct Dangling;
 
 impl Glob {
-    pub(super) fn parse(pattern: &str) -> Result<Self, Dangling> {
+    pub(in crate::approvals) fn parse(pattern: &str) -> Result<Self, Dangling> {
         let mut tokens = Vec::new();
         let mut characters = pattern.chars();
         while let Some(character) = characters.next() {
@@ -53,22 +53,22 @@ impl Glob {
     }
 
     /// How whatever matches begins, and ends when there is a star or a question mark.
-    pub(super) fn head(&self) -> &str {
+    pub(in crate::approvals) fn head(&self) -> &str {
         &self.head
     }
 
     /// How whatever matches ends, after the last star or question mark.
-    pub(super) fn tail(&self) -> &str {
+    pub(in crate::approvals) fn tail(&self) -> &str {
         &self.tail
     }
 
     /// The one text that matches, when there is only one.
-    pub(super) fn literal(&self) -> Option<&str> {
+    pub(in crate::approvals) fn literal(&self) -> Option<&str> {
         self.body.is_empty().then_some(self.head.as_str())
     }
 
     /// Whether the whole text matches.
-    pub(super) fn matches(&self, text: &str) -> bool {
+    pub(in crate::approvals) fn matches(&self, text: &str) -> bool {
         if self.body.is_empty() {
             return text == self.head;
         }

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
+use crate::approvals::commands::ActionTemplate;
 use crate::approvals::policy::{Match, Require};
 use crate::identity::{Handle, Scope};
 use crate::oncall::{self, WrittenLayer};
@@ -27,6 +28,8 @@ pub(super) struct House {
     pub(super) integration: Vec<Integration>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) policy: Vec<Policy>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) chat_command: Vec<ChatCommand>,
 }
 
 /// People who are paged and who approve together.
@@ -116,6 +119,18 @@ pub(super) struct Policy {
     pub(super) require: Require,
 }
 
+/// What can be said in chat to ask for an action.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ChatCommand {
+    pub(super) name: Handle,
+    pub(super) pattern: String,
+    pub(super) success: String,
+    pub(super) help: String,
+    pub(super) example: String,
+    pub(super) action: ActionTemplate,
+}
+
 /// A person by `@handle`: ids mean nothing to whoever reads a file.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Person(pub(super) Handle);
@@ -181,12 +196,13 @@ pub(super) enum Noun {
     Service,
     Integration,
     Policy,
+    ChatCommand,
 }
 
 impl Noun {
     /// In the order in which they may refer to each other.
     pub(super) const ALL: [Self; 7] =
-        [Self::Team, Self::Bot, Self::Schedule, Self::EscalationPolicy, Self::Service, Self::Integration, Self::Policy];
+        [Self::Team, Self::Bot, Self::Schedule, Self::EscalationPolicy, Self::Service, Self::Integration, Self::Policy, Self::ChatCommand];
 
     /// What its table is called in a file.
     pub(super) fn table(self) -> &'static str {
@@ -198,6 +214,7 @@ impl Noun {
             Self::Service => "service",
             Self::Integration => "integration",
             Self::Policy => "policy",
+            Self::ChatCommand => "chat_command",
         }
     }
 
@@ -210,6 +227,7 @@ impl Noun {
             Self::EscalationPolicy => "/v1/escalation-policies",
             Self::Service | Self::Integration => "/v1/services",
             Self::Policy => "/v1/policies",
+            Self::ChatCommand => "/v1/chat/commands",
         }
     }
 
@@ -223,6 +241,7 @@ impl Noun {
             Self::Service => "services",
             Self::Integration => "integrations",
             Self::Policy => "policies",
+            Self::ChatCommand => "commands",
         }
     }
 }
@@ -232,6 +251,7 @@ impl std::fmt::Display for Noun {
         f.write_str(match self {
             Self::EscalationPolicy => "escalation policy",
             Self::Policy => "approval policy",
+            Self::ChatCommand => "chat command",
             other => other.table(),
         })
     }

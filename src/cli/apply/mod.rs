@@ -25,7 +25,7 @@ use file::File;
 use house::{House, Noun, Target, Thing};
 use server::Token;
 
-/// Bring teams, bots, schedules, escalation policies, services, integrations and approval policies to what a file says
+/// Bring teams, bots, schedules, escalation policies, services, integrations, approval policies and chat commands to what a file says
 ///
 /// Shows what would change and asks. What the file does not mention stays as it is, unless --prune is given. Changes that weaken wait for an
 /// administrator's passkey. A bot's token and an integration's key are printed once, when it is made.
@@ -52,7 +52,7 @@ pub(super) struct Apply {
     json: bool,
 }
 
-/// Write how teams, bots, schedules, escalation policies, services, integrations and approval policies are set up, in the form that `apply` reads
+/// Write how teams, bots, schedules, escalation policies, services, integrations, approval policies and chat commands are set up, in the form that `apply` reads
 ///
 /// Without secrets: keys and tokens are nowhere in it.
 #[derive(Debug, Args)]
@@ -274,7 +274,7 @@ fn references(house: &House, thing: &Thing) -> Vec<(String, To)> {
             let service = &house.integration[thing.place].service;
             vec![("service".to_owned(), To::Thing(Noun::Service, handle(service)))]
         }
-        Noun::Bot | Noun::Policy => Vec::new(),
+        Noun::Bot | Noun::Policy | Noun::ChatCommand => Vec::new(),
     }
 }
 

@@ -18,10 +18,12 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 pub(super) async fn read(client: &Client) -> Result<House, Failure> {
     let mut whole = json!({});
     for noun in Noun::ALL {
-        let all = match noun {
+        let mut all = match noun {
             Noun::Integration => integrations(client, &whole[Noun::Service.table()]).await?,
             _ => listed(client, noun.path(), noun).await?,
         };
+        // What is built in is there without being declared.
+        all.retain(|shown| shown["built_in"] != true);
         whole[noun.table()] = all.iter().map(|shown| written(noun, shown)).collect();
     }
     Ok(serde_json::from_value::<House>(whole)?.in_order())
@@ -59,6 +61,7 @@ fn written(noun: Noun, shown: &Value) -> Value {
         Noun::Service => &["name", "team", "policy", "settings"],
         Noun::Integration => &["service", "name", "kind", "every_seconds", "grace_seconds", "mapping"],
         Noun::Policy => &["name", "match", "require"],
+        Noun::ChatCommand => &["name", "pattern", "success", "help", "example", "action"],
     };
     let there = keys.iter().filter_map(|key| Some(((*key).to_owned(), shown.get(key)?.clone())));
     Value::Object(there.collect())
@@ -95,6 +98,11 @@ pub(super) async fn make(client: &Client, change: &Change, out: &mut Out) -> Res
         (Change::Add(_) | Change::Alter { .. }, Noun::Policy) => {
             let rule = json!({"match": thing.body["match"], "require": thing.body["require"]});
             settle(client, client.put(&path(), &rule).await?, out).await?;
+        }
+        (Change::Add(_) | Change::Alter { .. }, Noun::ChatCommand) => {
+            let mut says = thing.body.clone();
+            says.as_object_mut().map(|members| members.remove("name"));
+            settle(client, client.put(&path(), &says).await?, out).await?;
         }
         (Change::Remove(_), Noun::Bot) => drop(client.delete(&format!("/v1/bots/{}", bot(client, &thing.name).await?)).await?),
         (Change::Add(_), Noun::Bot) => {

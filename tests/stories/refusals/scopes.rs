@@ -126,6 +126,14 @@ const TABLE: &[(&str, &str)] = &[
     ("GET /v1/bots", "1 333333 3+ +"),
     ("DELETE /v1/bots/{bot}", "1 333333 3+ +"),
     ("POST /v1/bots/{bot}/rotate", "1 333333 3+ +"),
+    ("GET /v1/bots/{bot}/limits", "1 333333 3+ +"),
+    ("PUT /v1/bots/{bot}/limits", "1 333333 3+ +"),
+    ("DELETE /v1/bots/{bot}/limits", "1 333333 3+ +"),
+    ("GET /v1/chat/rooms", "1 333333 3+ +"),
+    ("PUT /v1/chat/rooms", "1 333333 3+ +"),
+    ("GET /v1/chat/subscriptions", "1 333333 3+ +"),
+    ("POST /v1/chat/subscriptions", "1 333333 3+ +"),
+    ("DELETE /v1/chat/subscriptions/{sub}", "1 333333 3+ +"),
     ("POST /v1/bots/me/rotate", "1 ++++++ 33 3"),
     ("POST /v1/teams", "1 333333 3+ +"),
     ("GET /v1/teams", "1 333333 3+ +"),
@@ -135,6 +143,10 @@ const TABLE: &[(&str, &str)] = &[
     ("GET /v1/policies/{name}", "1 333333 3+ +"),
     ("PUT /v1/policies/{name}", "1 333333 3+ +"),
     ("DELETE /v1/policies/{name}", "1 333333 3+ +"),
+    ("GET /v1/chat/commands", "1 333333 3+ +"),
+    ("GET /v1/chat/commands/{name}", "1 333333 3+ +"),
+    ("PUT /v1/chat/commands/{name}", "1 333333 3+ +"),
+    ("DELETE /v1/chat/commands/{name}", "1 333333 3+ +"),
     ("POST /v1/chat-identities/codes", "1 3+3+33 33 3"),
     ("POST /v1/chat-identities/look-up", "1 333333 ++ 3"),
     ("GET /v1/chat-identities/person?platform=slack&workspace=T0&user=U1", "1 3+3+33 33 3"),
@@ -232,12 +244,23 @@ mod stories {
             "POST /v1/schedules/{name}/overrides" => json!({"user": "@nobody", "for": "60m"}),
             // Of nobody that is there, so that nothing is made.
             "PUT /v1/policies/{name}" => json!({"require": {"groups": [{"quorum": 1, "teams": ["nowhere"]}]}}),
+            // Its example is none of its lines, so that nothing is made.
+            "PUT /v1/chat/commands/{name}" => json!({"pattern": "restart (?<service>[a-z]+)", "action": {"type": "restart",
+                "target": "{service}"}, "success": "restarting", "help": "restart a service", "example": "stop web"}),
             "POST /v1/policies/test" => {
                 json!({"action": deploy("api", "production"), "requester": "@nobody", "bot": "heimdall"})
             }
             "POST /v1/chat-identities/codes" => json!({"platform": "slack", "workspace": "T0", "user": "U1"}),
             "POST /v1/chat-identities" | "POST /v1/chat-identities/look-up" => json!({"code": "7K3MQ2XNB4TD"}),
             "POST /v1/acts/{act}/confirm" => json!({"challenge": format!("ach_{:032x}", 1), "credential": credential}),
+            "PUT /v1/bots/{bot}/limits" => json!({"actions": [{"type": "deploy"}]}),
+            // Of a bot that is not there, so that nothing is made.
+            "PUT /v1/chat/rooms" => {
+                json!({"bot": "nowhere", "platform": "slack", "workspace": "T1", "room": "C1", "only": {"env": "production"}})
+            }
+            "POST /v1/chat/subscriptions" => {
+                json!({"bot": "nowhere", "platform": "slack", "workspace": "T1", "room": "C1", "of": "incidents"})
+            }
             "POST /v1/bots" => json!({"name": "heimdall", "scopes": ["events:read"]}),
             "POST /v1/webhooks" => json!({"url": "https://hooks.example.com/x"}),
             route if route.starts_with("POST") || route.starts_with("PUT") => json!({}),
@@ -248,7 +271,7 @@ mod stories {
     /// Ids that parse and that nothing has.
     fn path(template: &str) -> String {
         let mut path = template.replace("{ref}", "P000000").replace("{name}", "nothing");
-        for kind in ["apr", "act", "dev", "pky", "usr", "bot", "grt", "whk", "frz", "cid", "mnt", "ovr", "cal"] {
+        for kind in ["apr", "act", "dev", "pky", "usr", "bot", "grt", "whk", "frz", "cid", "mnt", "ovr", "cal", "sub"] {
             path = path.replace(&format!("{{{kind}}}"), &format!("{kind}_{:032x}", 1));
         }
         path

@@ -69,6 +69,8 @@ export const act = {
     "enrollment.created": "An enrolment code is made",
     "recovery.started": "Somebody is recovered",
     "admin.created": "An administrator is made",
+    "command.set": "A command of chat is changed",
+    "command.removed": "A command of chat is taken away",
     "admin.granted": "Somebody becomes an administrator",
     "freeze.lifted": "A freeze is lifted",
   },

@@ -1,0 +1,7 @@
+-- What administrators declared that can be said in chat to ask for an action. Those that are built in stand here only where one of their
+-- name takes their place.
+create table commands (
+    name text primary key,
+    document jsonb not null,
+    changed_at bigint not null
+);
