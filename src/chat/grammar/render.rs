@@ -26,9 +26,9 @@ pub fn render(command: &Command) -> String {
         Command::AmIOnCall => "am I on call".to_owned(),
         Command::Take(schedule, time) => format!("take {schedule} {}", shown(*time)),
         Command::Override { schedule, by, from: Some(from), until } => {
-            format!("override {schedule} {} from {from} to {until}", by)
+            format!("override {schedule} {by} from {from} to {until}")
         }
-        Command::Override { schedule, by, from: None, until } => format!("override {schedule} {} to {until}", by),
+        Command::Override { schedule, by, from: None, until } => format!("override {schedule} {by} to {until}"),
         Command::Maintenance(service, time) => format!("maintenance {service} {}", shown(*time)),
         Command::Gated(gated) => gated.line.clone(),
         Command::Request(tag) => format!("request {tag}"),
