@@ -86,7 +86,8 @@ enum Command {
     User(user::Command),
     Bot(bot::Command),
     Team(team::Command),
-    ChatCommand(chat_command::Command),
+    #[command(name = "chat-command")]
+    ChatLine(chat_command::Command),
     ChatIdentity(chat_identity::Command),
     Policy(policy::Command),
     Freeze(freeze::Command),
@@ -166,7 +167,7 @@ async fn perform(command: Command, out: &mut Out) -> Result<Outcome, Failure> {
         Command::User(user) => user.run(out).await,
         Command::Bot(bot) => bot.run(out).await,
         Command::Team(team) => team.run(out).await,
-        Command::ChatCommand(command) => command.run(out).await,
+        Command::ChatLine(command) => command.run(out).await,
         Command::ChatIdentity(identity) => identity.run(out).await,
         Command::Policy(policy) => policy.run(out).await,
         Command::Freeze(freeze) => freeze.run(out).await,

@@ -231,5 +231,5 @@ fn compile(declaration: Declaration) -> Result<Compiled, Invalid> {
     }
     let kind = declaration.action.kind.clone();
     drop(shown);
-    Ok(Compiled { pattern, kind, target, params, success, declaration })
+    Ok(Compiled { declaration, pattern, kind, target, params, success })
 }

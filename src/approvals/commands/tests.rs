@@ -83,7 +83,9 @@ fn alternatives_and_flags_do_not_let_a_pattern_out_of_its_verb() {
 
 #[test]
 fn what_makes_no_sense_is_refused_by_its_field() {
-    let why = |change: fn(&mut Declaration)| refused(change);
+    fn why(change: fn(&mut Declaration)) -> String {
+        refused(change)
+    }
     assert!(why(|d| d.action.kind = "{service}".into()).starts_with("action.type: is a fixed text"));
     assert!(why(|d| d.action.target = "{host}".into()).starts_with("action.target: names {host}"));
     assert!(

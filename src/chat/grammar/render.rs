@@ -26,9 +26,9 @@ pub fn render(command: &Command) -> String {
         Command::AmIOnCall => "am I on call".to_owned(),
         Command::Take(schedule, time) => format!("take {schedule} {}", shown(*time)),
         Command::Override { schedule, by, from: Some(from), until } => {
-            format!("override {schedule} {} from {from} to {until}", by)
+            format!("override {schedule} {by} from {from} to {until}")
         }
-        Command::Override { schedule, by, from: None, until } => format!("override {schedule} {} to {until}", by),
+        Command::Override { schedule, by, from: None, until } => format!("override {schedule} {by} to {until}"),
         Command::Maintenance(service, time) => format!("maintenance {service} {}", shown(*time)),
         Command::Gated(gated) => gated.line.clone(),
         Command::Request(tag) => format!("request {tag}"),
@@ -47,17 +47,10 @@ pub fn render(command: &Command) -> String {
 }
 
 fn escalate(incident: Option<&Reference>, to: &[Whom], message: Option<&str>) -> String {
-    let mut line = "escalate".to_owned();
-    if let Some(reference) = incident {
-        line.push_str(&format!(" {reference}"));
-    }
-    if !to.is_empty() {
-        line.push_str(&format!(" to {}", people(to)));
-    }
-    if let Some(message) = message {
-        line.push_str(&format!(", {message}"));
-    }
-    line
+    let incident = incident.map(|reference| format!(" {reference}")).unwrap_or_default();
+    let to = if to.is_empty() { String::new() } else { format!(" to {}", people(to)) };
+    let message = message.map(|message| format!(", {message}")).unwrap_or_default();
+    format!("escalate{incident}{to}{message}")
 }
 
 fn references(these: &[Reference]) -> String {

@@ -75,11 +75,12 @@ fn parts(word: &str) -> impl Iterator<Item = &str> {
 
 /// As [`duration`] reads it.
 pub(super) fn shown(time: Duration) -> String {
+    use std::fmt::Write as _;
     let mut left = time.as_secs();
     let mut shown = String::new();
     for (each, unit) in [(86_400, "d"), (3_600, "h"), (60, "m"), (1, "s")] {
         if left >= each {
-            shown.push_str(&format!("{}{unit}", left / each));
+            let _ = write!(shown, "{}{unit}", left / each);
             left %= each;
         }
     }
