@@ -9,6 +9,7 @@ mod acts;
 mod approvals;
 mod away;
 mod backup;
+mod bot_keys;
 mod bots;
 mod calendars;
 mod caller;
@@ -165,6 +166,7 @@ fn api() -> ApiRouter<State> {
         .merge(away::router())
         .merge(email::router())
         .merge(users::router())
+        .merge(bot_keys::router())
         .merge(bots::router())
         .merge(chat_identities::router())
         .merge(keys::router())
