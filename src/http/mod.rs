@@ -14,6 +14,7 @@ mod bots;
 mod calendars;
 mod caller;
 mod chat_identities;
+mod chatops;
 mod client_address;
 mod devices;
 mod email;

@@ -4,7 +4,9 @@
 //! Pure: what is signed, and what a call and its reply look like. The key, the time and the nonce are `identity`'s, the routes `http`'s.
 
 mod call;
+mod listing;
 mod signing;
 
 pub use call::{Call, Reply};
+pub use listing::{LINE, Listing};
 pub use signing::{NotASignature, Signature, message};

@@ -245,6 +245,14 @@ impl Identity {
         .await
     }
 
+    /// Whether a key works still, and its bot.
+    ///
+    /// # Errors
+    /// Storage errors.
+    pub async fn bot_key_works(&self, id: BotKeyId) -> crate::db::Result<bool> {
+        self.store.look(move |db| Box::pin(store::works(db, id))).await
+    }
+
     /// Whoever signed this call: the bot, and the key. The nonce is used up by it, whatever becomes of the call.
     ///
     /// # Errors

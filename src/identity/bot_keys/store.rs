@@ -69,3 +69,16 @@ pub(super) async fn revoke(tx: &mut Tx<'_>, bot: BotId, id: BotKeyId, now: Times
         .await?;
     Ok(rows == 1)
 }
+
+/// Whether the key works, and its bot.
+pub(super) async fn works(db: &mut Db<'_>, id: BotKeyId) -> Result<bool> {
+    let found: Option<BotKey> = db
+        .query(
+            "select bot_keys.* from bot_keys join bots on bots.id = bot_keys.bot_id
+             where bot_keys.id = $1 and bot_keys.revoked_at is null and bots.revoked_at is null",
+        )
+        .bind(id)
+        .optional()
+        .await?;
+    Ok(found.is_some())
+}
