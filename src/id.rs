@@ -165,6 +165,10 @@ ids! {
     WebhookId = "whk";
     /// Who somebody is in chat, linked to them.
     ChatIdentityId = "cid";
+    /// Something a bot said in chat.
+    ChatMessageId = "msg";
+    /// A room that hears of incidents or requests unasked.
+    ChatSubscriptionId = "sub";
 }
 
 fn parse(prefix: &str, text: &str) -> Option<Uuid> {

@@ -13,6 +13,7 @@ use tokio_util::task::TaskTracker;
 use zeroize::Zeroizing;
 
 use crate::approvals::{self, Approvals, Policies};
+use crate::chat::{self, Chat};
 use crate::clock::Clock;
 use crate::config::{self, AndroidApp, Config};
 use crate::db::{self, Store};
@@ -239,6 +240,18 @@ async fn build(
         master: master.clone(),
         sender: sender(config)?,
     });
+    let chat = Arc::new(Chat::new(chat::Ground {
+        store: store.clone(),
+        clock: clock.clone(),
+        journal: journal.clone(),
+        identity: identity.clone(),
+        approvals: approvals.clone(),
+        paging: paging.clone(),
+        schedules: schedules.clone(),
+        delivery: delivery.clone(),
+        listening: listening.clone(),
+        issuer: issuer.clone(),
+    }));
     let engine = Engine {
         store: store.for_workers(),
         clock: clock.clone(),
@@ -271,6 +284,7 @@ async fn build(
         paging,
         schedules,
         delivery,
+        chat,
         listening,
         webhooks,
         metrics,

@@ -45,7 +45,7 @@ impl Approvals {
                 unfrozen(Verdict::Approve, frozen_at)?;
                 forbidden_today(tx, &parts, &approval).await?;
                 let event = Event::GlassBroken { reason, wait, admins: identity::admins(tx.db()).await? };
-                apply(tx, &parts, approval, event, &By { actor, device: None }, now).await?;
+                apply(tx, &parts, approval, event, &By { actor, device: None, origin: None }, now).await?;
                 crate::crash_point!("glass-broken");
                 Ok::<_, Error>(id)
             })

@@ -9,6 +9,7 @@ use uuid::Uuid;
 use super::break_glass;
 use super::code::{self, Tried};
 use super::fatigue::{self, Budgets};
+use super::limits;
 use super::machine::{Approval, Effect, Event, State, Verdict, VerifiedAnswer};
 use super::policies::{Policies, demands, resolve};
 use super::policy::{BUILTIN, Factor, Facts, SignedWith};
@@ -20,7 +21,8 @@ use crate::db::{self, Tx};
 use crate::delivery::{Content, Delivery, Notice, Words};
 use crate::hub::Hub;
 use crate::id::{ApprovalId, DeviceId, GrantId, UserId};
-use crate::identity::{self, Bot, Credential, UserRef, WebauthnRefusal};
+use crate::identity::chat::messages;
+use crate::identity::{self, About, Bot, Credential, Heard, UserRef, WebauthnRefusal};
 use crate::jobs::{Kind, Queue};
 use crate::journal::{Actor, Entry, Journal};
 use crate::push::Category;
@@ -39,11 +41,17 @@ pub(super) struct Parts {
     pub(super) budgets: Budgets,
 }
 
+/// Who asks, and in which line of chat.
+pub(super) struct Asking {
+    pub(super) bot: Bot,
+    pub(super) heard: Option<Box<Heard>>,
+}
+
 /// Takes a request under the id `made`; which one it is, and whether the code serves.
 pub(super) async fn request(
     tx: &mut Tx<'_>,
     parts: &Parts,
-    bot: &Bot,
+    Asking { bot, heard }: &Asking,
     made: ApprovalId,
     ask: Ask,
     code_sealed: Vec<u8>,
@@ -59,6 +67,12 @@ pub(super) async fn request(
     if !approval.requirement.delegations.is_empty() {
         data["delegations"] = json!(approval.requirement.delegations);
     }
+    if let Some(heard) = heard {
+        data["origin"] = heard.facts();
+        messages::asked(tx, bot.id, heard, About::Approval(approval.id), now).await?;
+    } else if let Some(origin) = &approval.origin {
+        data["origin"] = json!(origin);
+    }
     let actor = Actor::Bot { bot: bot.id, user: Some(approval.requester) };
     let entry = Entry { kind: "approval.requested", actor, subject: approval.id.to_string(), data };
     parts.journal.append(tx, now, entry).await?;
@@ -66,7 +80,7 @@ pub(super) async fn request(
     for effect in approval.requested() {
         match effect {
             Effect::NotifyUsers(users) => asked.extend(users),
-            other => perform(tx, parts, &approval, other, &By { actor, device: None }, now).await?,
+            other => perform(tx, parts, &approval, other, &By { actor, device: None, origin: None }, now).await?,
         }
     }
     // Last, for it locks people, and refuses what nobody would hear of.
@@ -85,6 +99,7 @@ async fn required(
     now: Timestamp,
 ) -> Result<Approval, Error> {
     let requester = identity::person_meant(tx.db(), &ask.requester).await?.map_err(Refused::RequesterUnknown)?;
+    limits::within(tx.db(), bot, &requester, (&ask.action, ask.origin.as_ref())).await?;
     let set = parts.policies.current(tx.db()).await?;
     let facts = Facts { action: &ask.action, bot: bot.name.as_str(), origin: ask.origin.as_ref() };
     let (mut require, reference) = demands(&set, &facts).map_err(Refused::Undemanded)?;
@@ -196,7 +211,7 @@ pub(super) async fn decide(tx: &mut Tx<'_>, parts: &Parts, deciding: Deciding) -
     }
     keep(tx, &approval, &deciding).await?;
     let reported = (offered.verdict == Verdict::Report).then(|| approval.clone());
-    apply(tx, parts, approval, Event::Answered(verified), &By { actor, device: Some(device) }, now).await?;
+    apply(tx, parts, approval, Event::Answered(verified), &By { actor, device: Some(device), origin: None }, now).await?;
     if let Some(approval) = reported {
         fatigue::reported(tx, parts, &approval, (approver, actor), now).await?;
     }
@@ -277,6 +292,8 @@ pub(super) fn same_answer(before: &Value, answer: &Answer) -> Result<(), Refused
 pub(super) struct By {
     pub(super) actor: Actor,
     pub(super) device: Option<DeviceId>,
+    /// Where in chat it was said.
+    pub(super) origin: Option<Value>,
 }
 
 /// Steps the machine; saves, records and performs what follows.
@@ -297,7 +314,10 @@ pub(super) async fn apply(
         if let Some(given) = approval.given.get(before.given.len()).filter(|_| approval.is_open()) {
             fatigue::gave(tx, parts, approval.id, given.by, now).await?;
         }
-        for (kind, data) in recorded(&before, &approval) {
+        for (kind, mut data) in recorded(&before, &approval) {
+            if let Some(origin) = &by.origin {
+                data["origin"] = origin.clone();
+            }
             let entry = Entry { kind, actor: by.actor, subject: approval.id.to_string(), data };
             parts.journal.append(tx, now, entry).await?;
         }

@@ -11,9 +11,11 @@
 mod action;
 mod break_glass;
 mod code;
+pub mod commands;
 mod deciding;
 mod fatigue;
 mod grant;
+pub mod limits;
 mod machine;
 #[cfg(test)]
 mod organisations;

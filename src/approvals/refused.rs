@@ -22,6 +22,17 @@ pub enum Refused {
     /// There is no such requester, or chat knows them alone.
     #[error(transparent)]
     RequesterUnknown(Nobody),
+    /// The bot may not ask this, for this person, or there.
+    #[error("{0}")]
+    OutsideLimits(String),
+    /// Limits that make no sense.
+    #[error("{why}")]
+    LimitsInvalid {
+        /// Which field.
+        field: String,
+        /// Why.
+        why: String,
+    },
     /// The requester could never approve.
     #[error("{0} has no passkey and could not approve")]
     RequesterHasNoPasskey(String),

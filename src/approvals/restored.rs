@@ -32,7 +32,7 @@ impl Approvals {
             .write(move |tx| {
                 Box::pin(async move {
                     let open = store::undecided(tx.db()).await?;
-                    let by = By { actor: Actor::Operator, device: None };
+                    let by = By { actor: Actor::Operator, device: None, origin: None };
                     for id in &open {
                         if let Some(found) = store::lock(tx, *id).await? {
                             apply(tx, &parts, found.approval, Event::Voided, &by, now).await?;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::deciding::{By, Decided, Deciding, Parts, Signed, apply, decide, request, same_answer, unfrozen};
+use super::deciding::{Asking, By, Decided, Deciding, Parts, Signed, apply, decide, request, same_answer, unfrozen};
 use super::fatigue::{self, Budgets, Frozen};
 use super::grant::GrantKey;
 use super::machine::{Event, Origin, Verdict};
@@ -206,12 +206,12 @@ impl Approvals {
     /// # Errors
     /// Only bots with the scope may; the requester must exist, a policy must match, and those it asks must be able to answer.
     pub async fn request(&self, call: &Call, ask: Ask) -> Result<Requested, Error> {
-        let bot = call.bot(Scope::ApprovalsRequest)?.clone();
+        let asking = Asking { bot: call.bot(Scope::ApprovalsRequest)?.clone(), heard: call.heard.clone() };
         let (now, parts) = (self.clock.now(), self.parts());
         let (made, drawn) = (ApprovalId::new(now), code::draw());
         let sealed = code::seal(&self.master, made, &drawn);
         let requested = call
-            .write(&self.store, now, move |tx| Box::pin(async move { request(tx, &parts, &bot, made, ask, sealed, now).await }));
+            .write(&self.store, now, move |tx| Box::pin(async move { request(tx, &parts, &asking, made, ask, sealed, now).await }));
         let (id, serves) = requested.await?;
         // A repeated call learns which request it made, but not its code again.
         Ok(Requested { id, code: (id == made && serves).then_some(drawn) })
@@ -347,11 +347,12 @@ impl Approvals {
     pub async fn cancel(&self, call: &Call, id: ApprovalId) -> Result<(), Error> {
         let bot = call.bot(Scope::ApprovalsRequest)?.id;
         let (now, parts, actor) = (self.clock.now(), self.parts(), call.actor(None));
+        let by = By { actor, device: None, origin: call.heard.as_ref().map(|heard| heard.facts()) };
         call.write(&self.store, now, move |tx| {
             Box::pin(async move {
                 let found = store::lock(tx, id).await?.filter(|found| found.approval.bot == bot);
                 let found = found.ok_or_else(|| Refused::NotFound(id.to_string()))?;
-                apply(tx, &parts, found.approval, Event::Cancelled, &By { actor, device: None }, now).await?;
+                apply(tx, &parts, found.approval, Event::Cancelled, &by, now).await?;
                 Ok(())
             })
         })
@@ -373,7 +374,7 @@ impl Approvals {
                         return Ok(());
                     }
                     let Some(found) = store::lock(tx, id).await? else { return Ok(()) };
-                    let by = By { actor: Actor::System, device: None };
+                    let by = By { actor: Actor::System, device: None, origin: None };
                     let event = if found.frozen_at.is_some() { Event::Frozen } else { Event::TimerRang };
                     apply(tx, &parts, found.approval, event, &by, now).await?;
                     crate::crash_point!("deadline-rung");
@@ -497,6 +498,40 @@ impl Approvals {
             view.grant = Some(self.grant_key.mint(&self.issuer, &view.approval, &grant));
         }
         Ok(view)
+    }
+
+    /// The newest request of the calling bot that has this tag, or this id; tags are short and come again.
+    ///
+    /// # Errors
+    /// When the caller is not such a bot, or none of its requests has the tag.
+    pub async fn tagged(&self, call: &Call, tag: &str) -> Result<View, Error> {
+        let bot = call.bot(Scope::ApprovalsRequest)?.id;
+        if let Ok(id) = tag.parse() {
+            return self.find(call, id).await;
+        }
+        let tag = tag.to_uppercase();
+        let asked = tag.clone();
+        let found: db::Result<Option<ApprovalId>> =
+            self.store.look(move |db| Box::pin(async move { store::tagged(db, bot, &asked).await })).await;
+        let id = found?.ok_or_else(|| Refused::NotFound(format!("request {tag}")))?;
+        self.find(call, id).await
+    }
+
+    /// What is known of a request, without its grant, for what follows it; none once it is forgotten.
+    ///
+    /// # Errors
+    /// Storage errors.
+    pub async fn known(&self, id: ApprovalId) -> Result<Option<View>, db::Error> {
+        self.store
+            .read(move |db| {
+                Box::pin(async move {
+                    match store::find(db, id).await? {
+                        Some(found) => Ok(Some(view(db, found).await?)),
+                        None => Ok(None),
+                    }
+                })
+            })
+            .await
     }
 
     /// As [`Approvals::find`], but waits up to `wait` for a pending one to be decided. Holds no thread and no connection.

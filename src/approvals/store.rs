@@ -126,6 +126,15 @@ pub(super) async fn find(db: &mut Db<'_>, id: ApprovalId) -> Result<Option<Found
 
 /// The approval, locked until the transaction ends: deciders come one after the other. Whoever only refers to it, as a request that is
 /// folded into it does while it holds people, does not wait for them.
+/// The newest request of a bot with that tag.
+pub(super) async fn tagged(db: &mut Db<'_>, bot: BotId, tag: &str) -> Result<Option<ApprovalId>> {
+    db.query("select id from approvals where bot_id = $1 and tag = $2 order by id desc limit 1")
+        .bind(bot)
+        .bind(tag)
+        .optional()
+        .await
+}
+
 pub(super) async fn lock(tx: &mut Tx<'_>, id: ApprovalId) -> Result<Option<Found>> {
     tx.query(Sql::either(found!("where id = $1"), found!("where id = $1 for no key update"))).bind(id).optional().await
 }

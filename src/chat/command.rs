@@ -9,6 +9,9 @@ use crate::identity::chat::ChatId;
 use crate::identity::{Handle, UserRef};
 use crate::paging::Reference;
 
+/// Stands for the name of a label where a line says the value alone: `show me only production events`.
+pub const ANY_LABEL: &str = "*";
+
 /// A line, understood.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command {
@@ -81,7 +84,8 @@ pub enum Command {
     LinkMe,
     /// `test me`
     TestMe,
-    /// `show me only production events`: for this room. None of them: everything again.
+    /// `show me only production events`: for this room, what has these labels. A value without the name of its label stands under
+    /// [`ANY_LABEL`]. None of them: everything again.
     ShowOnly(BTreeMap<String, String>),
     /// `help`, `help page`
     Help(Option<String>),
@@ -124,4 +128,6 @@ pub struct Gated {
     pub action: Action,
     /// What is said once it is allowed: `you are deploying api/new_auth to production`.
     pub success: String,
+    /// The line, with single spaces and plain quotation marks: said again it means the same.
+    pub line: String,
 }

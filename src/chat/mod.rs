@@ -11,9 +11,21 @@
 
 pub mod chatops_rpc;
 mod command;
+mod doing;
+mod following;
+mod gated;
+mod grammar;
 mod reply;
+mod rooms;
 mod said;
+mod understanding;
 
-pub use command::{Command, Gated, Which, Whom};
+pub use crate::identity::Place;
+pub use command::{ANY_LABEL, Command, Gated, Which, Whom};
+pub use doing::{Chat, Error, Ground};
+pub use following::{Post, Posts};
+pub use gated::{Entry, Vocabulary};
+pub use grammar::{NotUnderstood, VERBS, VerbHelp, parse, render};
 pub use reply::{About, Button, Reply, Tone};
+pub use rooms::{Hears, NewSubscription, Refused as RoomRefused, Room, RoomView, Subscription};
 pub use said::{NotAPlaceId, PlaceId, Said};

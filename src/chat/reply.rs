@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::id::{ApprovalId, IncidentId};
+pub use crate::identity::About;
 
 /// Something said. The text says everything; a front that shows nothing else loses no meaning.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -67,14 +67,4 @@ pub struct Button {
     pub label: String,
     /// The line of chat that it says: `ack P7K3M2X`.
     pub command: String,
-}
-
-/// What a message is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum About {
-    /// A request.
-    Approval(ApprovalId),
-    /// An incident.
-    Incident(IncidentId),
 }

@@ -23,6 +23,8 @@ pub struct Said {
     pub message: Option<PlaceId>,
     /// The words, without the bot's name.
     pub line: String,
+    /// The bot's key that the front vouches with, by its name; none when that is the bot's token.
+    pub key: Option<String>,
     /// Whether it was pressed rather than typed; what was pressed is said of the message that has the button.
     pub pressed: bool,
 }

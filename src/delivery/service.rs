@@ -13,7 +13,7 @@ use crate::clock::{Clock, Timestamp};
 use crate::config::Privacy;
 use crate::db::{Db, Result, Store, Tx};
 use crate::id::{DeviceId, NotificationId, UserId};
-use crate::identity::{Call, Failure, Refusal};
+use crate::identity::{Call, Failure, Refusal, Scope};
 use crate::jobs::{Kind, Queue};
 use crate::journal::Journal;
 use crate::push::{Category, Urgency};
@@ -154,12 +154,15 @@ impl Delivery {
         Ok(!ways.is_empty() || more.is_some())
     }
 
-    /// Rings the caller's own devices, to see that it arrives; on how many that is tried.
+    /// Rings the caller's own devices, or those of whom a bot speaks for in chat, to see that it arrives; on how many that is tried.
     ///
     /// # Errors
-    /// When the caller is not a person.
+    /// When the caller is neither a person nor a bot with `incidents:write` that speaks for one.
     pub async fn test(&self, call: &Call) -> Result<usize, Failure<Refusal>> {
-        let user = call.person()?.user.clone();
+        let user = match call.speaks_for(Scope::IncidentsWrite)? {
+            Some(user) => user.clone(),
+            None => call.person()?.user.clone(),
+        };
         let (now, delivery) = (self.clock.now(), self.clone());
         let words = Words { title: "Test page".into(), body: format!("{}, your phone rings.", user.name.as_str()) };
         let content = Content {

@@ -13,7 +13,7 @@ use serde_json::json;
 use crate::clock::Timestamp;
 use crate::db::{Result, Store, Tx};
 use crate::journal::{Actor, Entry, Journal};
-use crate::{approvals, delivery, journal, paging};
+use crate::{approvals, delivery, identity, journal, paging};
 
 /// How long things are kept after they are over; for ever where there is nothing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -100,5 +100,6 @@ async fn some(tx: &mut Tx<'_>, what: What, before: Timestamp) -> Result<u64> {
         What::Journal => return journal::cut_before(tx, before).await,
     };
     delivery::forget_about(tx, &subjects).await?;
+    identity::chat::messages::forget(tx, &subjects).await?;
     Ok(subjects.len() as u64)
 }

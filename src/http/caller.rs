@@ -153,7 +153,7 @@ pub(super) fn field(path: &str, detail: &str) -> Option<String> {
 async fn call(parts: &mut Parts, app: &State, body: &[u8]) -> Result<Call, Problem> {
     let (caller, proof) = authenticate(parts, app).await?;
     let once = once(parts, body)?;
-    Ok(Call { caller, proof, once })
+    Ok(Call { caller, proof, once, heard: None })
 }
 
 async fn authenticate(parts: &Parts, app: &State) -> Result<(Caller, Option<UsedProof>), Problem> {

@@ -213,7 +213,9 @@ impl Telling {
     }
 
     /// One event for all of it, so that a reader has the posts and the cursor behind them, or neither.
-    fn told(&mut self, posts: chat::Posts) -> String {
+    fn told(&mut self, mut posts: chat::Posts) -> String {
+        // A bot may speak in several chats, each with a key of its own.
+        posts.posts.retain(|post| post.platform == self.key.platform.as_str() && post.workspace == self.key.workspace.as_str());
         let (begun, before) = (std::mem::replace(&mut self.begun, true), self.cursor.replace(posts.next));
         if posts.posts.is_empty() {
             let moved = !begun || before != Some(posts.next);

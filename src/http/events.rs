@@ -103,7 +103,7 @@ async fn listen(
     if after.is_some_and(|after| after < 0) {
         return Err(Problem::field("after", "must not be negative"));
     }
-    let listener = app.listening.listen(&call, filter, after).await?;
+    let mut listener = app.listening.listen(&call, filter, after).await?;
     if is_stream(&headers) {
         return Ok(Reply::Stream(Body::from_stream(told(listener, app.closing.clone()))));
     }

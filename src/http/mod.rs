@@ -43,6 +43,7 @@ mod people;
 mod policies;
 mod problem;
 mod receipts;
+mod rooms;
 mod schedules;
 pub mod serve;
 mod services;
@@ -108,6 +109,8 @@ pub struct App {
     pub schedules: Arc<crate::paging::schedules::Schedules>,
     /// Pushes.
     pub delivery: Delivery,
+    /// What is said in chat.
+    pub chat: Arc<crate::chat::Chat>,
     /// Events.
     pub listening: Arc<crate::listening::Listening>,
     /// Events for receivers elsewhere.
@@ -133,7 +136,7 @@ const MAX_BODY: usize = 64 * 1024;
 pub fn router(app: App) -> Router {
     let app: State = Arc::new(app);
     let (document, routes) = spec::finish(api());
-    let routes = routes.merge(spec::router(&document)).merge(web::router());
+    let routes = routes.merge(spec::router(&document)).merge(chatops::router()).merge(web::router());
     middleware::around(routes, &app).layer(DefaultBodyLimit::max(MAX_BODY)).with_state(app)
 }
 
@@ -170,6 +173,7 @@ fn api() -> ApiRouter<State> {
         .merge(bot_keys::router())
         .merge(bots::router())
         .merge(chat_identities::router())
+        .merge(rooms::router())
         .merge(keys::router())
         .merge(journal::router())
         .merge(events::router())

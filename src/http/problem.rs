@@ -15,6 +15,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::approvals;
+use crate::chat;
 use crate::db;
 use crate::identity::{self, CallRefusal, Failure, Nobody};
 use crate::listening;
@@ -277,6 +278,26 @@ impl From<identity::Refusal> for Problem {
     }
 }
 
+impl From<chat::Error> for Problem {
+    fn from(error: chat::Error) -> Self {
+        match error {
+            chat::Error::Call(refusal) => refusal.into(),
+            chat::Error::Db(error) => error.into(),
+        }
+    }
+}
+
+impl From<chat::RoomRefused> for Problem {
+    fn from(refused: chat::RoomRefused) -> Self {
+        let detail = refused.to_string();
+        match refused {
+            chat::RoomRefused::NotFound(_) => Self::not_found(detail),
+            chat::RoomRefused::Field { field, .. } => Self::field(field, detail),
+            chat::RoomRefused::TooMany(_) => Self::new(StatusCode::CONFLICT, "too_many_subscriptions", detail),
+        }
+    }
+}
+
 impl From<approvals::Refused> for Problem {
     fn from(refused: approvals::Refused) -> Self {
         use approvals::Refused as R;
@@ -288,6 +309,8 @@ impl From<approvals::Refused> for Problem {
             R::Machine(refusal) => refusal.into(),
             R::NotFound(_) => Self::not_found(detail),
             R::RequesterUnknown(nobody) => Self::nobody("requester", &nobody),
+            R::OutsideLimits(_) => forbidden("outside_limits"),
+            R::LimitsInvalid { field, .. } => Self::field(field, detail),
             R::RequesterHasNoPasskey(_) => conflict("requester_has_no_passkey").about("requester"),
             R::ChallengeUnknown => Self::new(StatusCode::NOT_FOUND, "challenge_unknown", detail),
             R::ChallengeUsed => conflict("challenge_used"),

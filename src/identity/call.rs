@@ -12,6 +12,7 @@ use futures_util::future::BoxFuture;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::chat::Heard;
 use super::model::{Bot, Device, Role, Scope, User, UserRef};
 use super::store;
 use crate::clock::Timestamp;
@@ -73,6 +74,8 @@ pub struct Call {
     pub proof: Option<UsedProof>,
     /// Its idempotency key.
     pub once: Option<Once>,
+    /// The line of chat that a bot calls for, when its front vouches for one.
+    pub heard: Option<Box<Heard>>,
 }
 
 /// Why a call was refused before its matter was looked at.
@@ -128,7 +131,24 @@ impl Call {
     /// A call that needs no proof and is not repeated: the server's own.
     #[must_use]
     pub fn operator() -> Self {
-        Self { caller: Caller::Operator, proof: None, once: None }
+        Self::by(Caller::Operator)
+    }
+
+    /// A call that needs no proof and is not repeated.
+    #[must_use]
+    pub fn by(caller: Caller) -> Self {
+        Self { caller, proof: None, once: None, heard: None }
+    }
+
+    /// The person that a bot with `scope` calls for in chat.
+    ///
+    /// # Errors
+    /// When the bot lacks the scope.
+    pub fn speaks_for(&self, scope: Scope) -> Result<Option<&User>, CallRefusal> {
+        match (&self.caller, &self.heard) {
+            (Caller::Bot(_), Some(heard)) => self.bot(scope).map(|_| Some(&heard.by)),
+            _ => Ok(None),
+        }
     }
 
     /// Who did it, for the journal. `on_behalf` is the person a bot names.
@@ -136,7 +156,7 @@ impl Call {
     pub fn actor(&self, on_behalf: Option<UserId>) -> Actor {
         match &self.caller {
             Caller::Person(person) => Actor::User { user: person.user.id, device: person.device.id },
-            Caller::Bot(bot) => Actor::Bot { bot: bot.id, user: on_behalf },
+            Caller::Bot(bot) => Actor::Bot { bot: bot.id, user: on_behalf.or(self.heard.as_ref().map(|heard| heard.by.id)) },
             Caller::Operator => Actor::Operator,
             Caller::Anonymous => Actor::Enrollee,
         }

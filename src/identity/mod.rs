@@ -42,7 +42,7 @@ pub(crate) mod vectors;
 
 pub use bot_keys::{BotKey, KeyName, NewBotKey, NotAKeyName, NotAnRsaKey, RsaPublicKey, SignedCall, SignedRefusal};
 pub use call::{Call, CallRefusal, Caller, Failure, Once, Person, UsedProof};
-pub use chat::{ChatIdentity, Nobody, Who, person_meant};
+pub use chat::{About, ChatIdentity, Heard, Nobody, Place, Who, person_meant};
 pub use device_key::DeviceKey;
 pub use devices::{
     Asking, Bell, CodeToOpen, Confirmation, DeviceChallenge, Devices, DrawnCode, MatchNumber, News, NotAMatchNumber, OpenedCode,

@@ -20,7 +20,7 @@ use super::store;
 use crate::clock::Clock;
 use crate::db::{Error, Result, Store};
 use crate::hub::Hub;
-use crate::identity::{Call, CallRefusal, Caller};
+use crate::identity::{Call, CallRefusal, Caller, Scope};
 use crate::journal::{self, Sealed};
 
 /// Events kept in memory, at most.
@@ -154,6 +154,16 @@ impl Listening {
         let changed = self.changed.subscribe();
         self.hub.wake_here(journal::SEALED);
         Ok(Listener { listening: self.clone(), viewer, who: who(call), filter, cursor, level: false, changed })
+    }
+
+    /// Begins to listen after number `after` to everything, for whoever tells a bot of it only what concerns the bot: its rooms may hear
+    /// of what others reported. It ends with the trust in the bot, as any listening.
+    ///
+    /// # Errors
+    /// When the caller is no bot that may hear events, or on storage errors.
+    pub async fn overhear(self: &Arc<Self>, call: &Call, filter: Filter, after: Option<i64>) -> Result<Listener, ListenError> {
+        call.bot(Scope::EventsRead)?;
+        Ok(Listener { viewer: Viewer::All, ..self.listen(call, filter, after).await? })
     }
 
     /// Follows the journal, and who is trusted, until stopped.
@@ -325,7 +335,7 @@ impl Listener {
     ///
     /// # Errors
     /// Storage errors.
-    pub async fn poll(mut self, at_most: Duration) -> Result<Poll> {
+    pub async fn poll(&mut self, at_most: Duration) -> Result<Poll> {
         let until = tokio::time::Instant::now() + at_most;
         let mut pages = 0;
         loop {

@@ -150,7 +150,7 @@ impl Paging {
         call.write(&self.store, now, move |tx| {
             Box::pin(async move {
                 let incident = store::lock(tx, &reference).await?.ok_or(Refused::NotFound(reference))?;
-                let by = By { actor, device: Some(person.device.id) };
+                let by = By { actor, device: Some(person.device.id), origin: None };
                 disown(tx, &parts, incident, person.user.id, &by, now).await
             })
         })
@@ -281,7 +281,10 @@ async fn note(
 ) -> Result<(), Error> {
     let (user, via) = (doer.who.user, doer.who.via);
     let incident = doer.lock(tx, reference, now).await?;
-    let data = json!({"by": user, "via": via, "text": text});
+    let mut data = json!({"by": user, "via": via, "text": text});
+    if let Some(origin) = &doer.by.origin {
+        data["origin"] = origin.clone();
+    }
     let entry = Entry { kind: "incident.noted", actor: doer.by.actor, subject: incident.id.to_string(), data };
     parts.journal.append(tx, now, entry).await?;
     if let Some(via) = via {

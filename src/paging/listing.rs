@@ -2,8 +2,8 @@
 
 use super::machine::Urgency;
 use super::service::{Error, Paging, Refused, View, view};
-use super::{services, store};
-use crate::db::Db;
+use super::{To, schedules, services, store};
+use crate::db::{self, Db};
 use crate::id::{IncidentId, ServiceId, TeamId, UserId};
 use crate::identity::{self, Call, Caller, Handle, Scope};
 
@@ -48,6 +48,23 @@ pub(super) struct Asked {
 }
 
 impl Paging {
+    /// What has that name: a service, a schedule, a team.
+    ///
+    /// # Errors
+    /// Storage errors.
+    pub async fn named(&self, name: Handle) -> db::Result<Vec<To>> {
+        self.store
+            .read(move |db| {
+                Box::pin(async move {
+                    let service = services::find(db, &name).await?.map(|found| To::Service(found.name));
+                    let schedule = schedules::find(db, &name).await?.map(|found| To::Schedule(found.name));
+                    let team = identity::find_team(db, &name).await?.map(|found| To::Team(found.name));
+                    Ok(service.into_iter().chain(schedule).chain(team).collect())
+                })
+            })
+            .await
+    }
+
     /// The incidents of a page of the list, the newest first, and whether there are more.
     ///
     /// # Errors
@@ -62,7 +79,7 @@ impl Paging {
         call.person_or_bot(Scope::IncidentsRead)?;
         let user = match &call.caller {
             Caller::Person(person) if filter.mine => Some(person.user.id),
-            _ if filter.mine => return Err(Refused::NobodysOwn.into()),
+            _ if filter.mine => Some(call.speaks_for(Scope::IncidentsRead)?.ok_or(Refused::NobodysOwn)?.id),
             _ => None,
         };
         self.store

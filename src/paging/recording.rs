@@ -66,6 +66,9 @@ pub(super) async fn record(
         data["paged"] = json!(told.rung);
         data["unreachable"] = json!(told.unreachable);
     }
+    if let Some(origin) = &by.origin {
+        data["origin"] = origin.clone();
+    }
     let entry = Entry { kind, actor: by.actor, subject: incident.id.to_string(), data };
     Ok(parts.journal.append_as(tx, id, now, entry).await?)
 }
@@ -132,6 +135,7 @@ fn rang(incident: &Incident, change: &Change) -> Option<(&'static str, Value)> {
     let mut data = json!({"pass": place.pass, "step": place.step, "last_resort": resort});
     match (change.event(), change.before) {
         (Some(Event::NobodyReachable), Some(State::Triggered { place, .. })) => data["unreached_step"] = json!(place.step),
+        (_, Some(State::Triggered { place: before, .. })) if before.step != place.step => data["from_step"] = json!(before.step),
         (_, Some(State::Acknowledged { snoozed, .. })) => {
             data["after"] = json!(if snoozed { "snooze" } else { "acknowledgement" });
         }

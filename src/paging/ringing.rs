@@ -13,7 +13,8 @@ use crate::clock::Timestamp;
 use crate::db::{self, Db, Tx};
 use crate::delivery::{Content, Notice};
 use crate::id::{BotId, DeviceId, EventId, IncidentId, ServiceId, TeamId, UserId};
-use crate::identity::{self, Call, Caller, User, Who};
+use crate::identity::chat::messages;
+use crate::identity::{self, About, Call, Caller, User, Who};
 use crate::jobs::Kind;
 use crate::journal::Actor;
 use crate::push::Category;
@@ -27,7 +28,8 @@ pub(super) struct Acting {
 
 impl Acting {
     pub(super) fn by(&self, call: &Call) -> By {
-        By { actor: call.actor(Some(self.user)), device: self.device }
+        let origin = call.heard.as_ref().map(|heard| heard.facts());
+        By { actor: call.actor(Some(self.user)), device: self.device, origin }
     }
 }
 
@@ -91,7 +93,14 @@ pub(super) async fn open(
         reports: 0,
         plan: aim.plan,
     };
-    let (incident, told) = begin(tx, parts, opening, json!({"to": page.to}), now).await?;
+    let mut data = json!({"to": page.to});
+    if let Some(heard) = &call.heard {
+        data["origin"] = heard.facts();
+    }
+    let (incident, told) = begin(tx, parts, opening, data, now).await?;
+    if let (Caller::Bot(bot), Some(heard)) = (&call.caller, &call.heard) {
+        messages::asked(tx, bot.id, heard, About::Incident(incident.id), now).await?;
+    }
     let asked = reaching::people(tx.db(), &aim.named, now).await?;
     let outside = outside(tx.db(), &incident, call.actor(on_behalf).user(), &asked).await?;
     let unreachable: Vec<UserId> = told.unreachable.into_iter().collect();
@@ -130,7 +139,7 @@ pub(super) async fn begin(
     data["ref"] = json!(incident.reference);
     data["title"] = json!(incident.title);
     data["urgency"] = json!(incident.urgency);
-    let by = By { actor: opening.by, device: None };
+    let by = By { actor: opening.by, device: None, origin: None };
     let change = Change { cause: Cause::Opened(data), before: None };
     let told = perform(tx, parts, &mut incident, change, effects, &by, now).await?;
     crate::crash_point!("incident-written");
@@ -214,6 +223,8 @@ pub(super) async fn targets(db: &mut Db<'_>, to: &[To]) -> Result<Vec<Target>, E
 pub(super) struct By {
     pub(super) actor: Actor,
     pub(super) device: Option<DeviceId>,
+    /// Where in chat it was said.
+    pub(super) origin: Option<Value>,
 }
 
 /// Who was rung and who could not be.
@@ -301,7 +312,7 @@ async fn perform(
     now: Timestamp,
 ) -> Result<Told, Error> {
     let mut told = Told::default();
-    let system = By { actor: Actor::System, device: None };
+    let system = By { actor: Actor::System, device: None, origin: None };
     loop {
         let is_ours = matches!(change.cause, Cause::Event(Event::NobodyReachable | Event::AllQuiet { .. }));
         let whose = if is_ours { &system } else { by };

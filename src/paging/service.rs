@@ -257,7 +257,7 @@ impl Paging {
                         return Ok(());
                     }
                     let Some(incident) = store::lock_by_id(tx, id).await? else { return Ok(()) };
-                    let by = By { actor: Actor::System, device: None };
+                    let by = By { actor: Actor::System, device: None, origin: None };
                     apply(tx, &parts, incident, Event::TimerRang, &by, now).await?;
                     crate::crash_point!("timer-rung");
                     Ok(())
@@ -377,6 +377,23 @@ impl Paging {
         self.view(reference).await
     }
 
+    /// What is known of an incident, for what follows it; none once it is forgotten.
+    ///
+    /// # Errors
+    /// Storage errors.
+    pub async fn known(&self, id: IncidentId) -> Result<Option<View>, db::Error> {
+        self.store
+            .read(move |db| {
+                Box::pin(async move {
+                    match store::find_by_id(db, id).await? {
+                        Some(incident) => Ok(Some(view(db, incident).await?)),
+                        None => Ok(None),
+                    }
+                })
+            })
+            .await
+    }
+
     async fn view(&self, reference: Reference) -> Result<View, Error> {
         self.store
             .read(move |db| {
@@ -409,7 +426,7 @@ async fn go_on(
     let people = reaching::people(tx.db(), &incident.plan.targets(place.step), now).await?;
     let elsewhere = bundles::store::heard_in_another(tx.db(), id, bundle).await?;
     if !elsewhere.iter().any(|user| people.contains(user)) {
-        let by = By { actor: Actor::System, device: None };
+        let by = By { actor: Actor::System, device: None, origin: None };
         apply(tx, parts, incident, Event::NobodyReachable, &by, now).await?;
     }
     Ok(())

@@ -224,6 +224,11 @@ pub(super) async fn known(db: &mut Db<'_>, id: IncidentId) -> Result<Incident> {
     found.ok_or_else(|| Error::inconsistent("incidents", id, "referred to and not there"))
 }
 
+/// The incident, unless it was forgotten.
+pub(super) async fn find_by_id(db: &mut Db<'_>, id: IncidentId) -> Result<Option<Incident>> {
+    db.query("select * from incidents where id = $1").bind(id).optional().await
+}
+
 /// The incident, locked until the transaction ends.
 pub(super) async fn lock(tx: &mut Tx<'_>, reference: &Reference) -> Result<Option<Incident>> {
     tx.query(Sql::either("select * from incidents where ref = $1", "select * from incidents where ref = $1 for no key update"))

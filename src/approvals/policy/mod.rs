@@ -38,7 +38,7 @@ use super::action::canonical;
 use crate::identity::{Handle, UserRef, members};
 use crate::secret::{b64u, tagged_sha256};
 use crate::text::is_deceptive;
-use glob::Glob;
+pub(super) use glob::Glob;
 
 pub use delegation::{Absences, Delegation, Staffed};
 pub use order::{Weakening, weakening};

@@ -280,7 +280,7 @@ impl Identity {
             return Ok(Err(SignedRefusal::Replayed));
         }
         self.note_bot(bot.id, now);
-        Ok(Ok((Call { caller: Caller::Bot(Box::new(bot)), proof: None, once: None }, key)))
+        Ok(Ok((Call::by(Caller::Bot(Box::new(bot))), key)))
     }
 }
 

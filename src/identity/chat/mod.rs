@@ -7,6 +7,7 @@
 //! - A link lets the identity ask and act in chat as the person. It never approves.
 //! - Identities are told apart by the chat's own ids, never by names, which change and collide.
 
+pub mod messages;
 mod store;
 
 use std::fmt;
@@ -409,6 +410,8 @@ pub async fn person_meant(db: &mut Db<'_>, who: &Who) -> db::Result<Result<User,
 
 /// Forgets codes that nobody can type any more.
 pub(super) use store::sweep;
+
+pub use messages::{About, Heard, Place};
 
 #[cfg(test)]
 mod tests {

@@ -46,7 +46,7 @@ impl<'a> Desk<'a> {
     }
 
     fn by(&self) -> By {
-        By { actor: self.actor(), device: None }
+        By { actor: self.actor(), device: None, origin: None }
     }
 
     fn act(&self) -> Act {

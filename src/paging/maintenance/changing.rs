@@ -8,7 +8,7 @@ use super::{Maintained, MaintenanceWindow, store};
 use crate::clock::Timestamp;
 use crate::db::{self, Db, Tx};
 use crate::id::{MaintenanceWindowId, TeamId};
-use crate::identity::{self, Call, CallRefusal, Caller, Handle, User};
+use crate::identity::{self, Call, CallRefusal, Caller, Handle, Role, Scope, User};
 use crate::jobs::{self, Job, Kind};
 use crate::journal::Actor;
 use crate::paging::setup::{self, SetupError, SetupRefused, field};
@@ -193,20 +193,24 @@ impl Paging {
 fn may_ask(call: &Call) -> Result<(), CallRefusal> {
     match &call.caller {
         Caller::Person(_) => call.established().map(|_| ()),
+        _ if call.speaks_for(Scope::IncidentsWrite)?.is_some() => Ok(()),
         _ => call.admin(),
     }
 }
 
 async fn may(db: &mut Db<'_>, call: &Call, team: TeamId) -> Result<(), SetupError> {
-    let Err(refusal) = call.admin() else { return Ok(()) };
-    let user = call.established()?.user.id;
+    let only = CallRefusal::Forbidden("only administrators and members of the team may do this");
+    let user = match (call.speaks_for(Scope::IncidentsWrite)?, call.admin()) {
+        (Some(user), _) if user.role == Role::Admin => return Ok(()),
+        (Some(user), _) => user.id,
+        (None, Ok(())) => return Ok(()),
+        (None, Err(CallRefusal::Forbidden(_))) => call.established()?.user.id,
+        (None, Err(other)) => return Err(other.into()),
+    };
     if identity::team_members(db, team).await?.iter().any(|member| member.id == user) {
         return Ok(());
     }
-    Err(match refusal {
-        CallRefusal::Forbidden(_) => CallRefusal::Forbidden("only administrators and members of the team may do this").into(),
-        other => other.into(),
-    })
+    Err(only.into())
 }
 
 async fn maintained(tx: &mut Tx<'_>, of: &MaintenanceFor) -> Result<(Maintained, TeamId), SetupError> {

@@ -19,7 +19,7 @@ use crate::clock::Timestamp;
 use crate::db::{self, Db, Tx};
 use crate::delivery::{Content, Notice, Words};
 use crate::id::{ScheduleId, UserId};
-use crate::identity::{self, Call};
+use crate::identity::{self, Call, Caller};
 use crate::jobs::{self, Job, Kind};
 use crate::journal::Actor;
 use crate::oncall::{self, Span};
@@ -44,27 +44,34 @@ const OVERDUE: Duration = Duration::from_secs(30);
 /// Who brought it about.
 pub(super) struct By {
     pub(super) actor: Actor,
-    /// The person, who need not be told what they did, and their name.
-    person: Option<(UserId, String)>,
+    /// The person on their own device, who need not be told what they did.
+    person: Option<UserId>,
+    /// Who others read that it was.
+    name: String,
 }
 
 impl By {
     pub(super) fn of(call: &Call) -> Self {
-        let person = call.person().ok().map(|person| (person.user.id, person.user.name.as_str().to_owned()));
-        Self { actor: call.actor(None), person }
+        let (person, name) = match (&call.caller, &call.heard) {
+            (Caller::Person(person), _) => (Some(person.user.id), person.user.name.as_str().to_owned()),
+            // They are told all the same: a bot whose key was stolen may have said it without them.
+            (Caller::Bot(bot), Some(heard)) => (None, format!("{} via {}", heard.by.name.as_str(), bot.name.as_str())),
+            _ => (None, "the operator".to_owned()),
+        };
+        Self { actor: call.actor(None), person, name }
     }
 
     fn system() -> Self {
-        Self { actor: Actor::System, person: None }
+        Self { actor: Actor::System, person: None, name: "the operator".to_owned() }
     }
 
     pub(super) fn is(&self, user: UserId) -> bool {
-        self.person.as_ref().is_some_and(|(id, _)| *id == user)
+        self.person == Some(user)
     }
 
     /// Who others read that it was.
     pub(super) fn name(&self) -> &str {
-        self.person.as_ref().map_or("the operator", |(_, name)| name)
+        &self.name
     }
 }
 

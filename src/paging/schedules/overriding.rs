@@ -13,7 +13,7 @@ use super::{Error, Override, Refused, Schedule, Schedules, invalid, store};
 use crate::clock::Timestamp;
 use crate::db::{self, Db, Tx};
 use crate::id::{OverrideId, TeamId, UserId};
-use crate::identity::{self, Call, Caller, Handle, Role, User};
+use crate::identity::{self, Call, Caller, Handle, Role, Scope, User};
 use crate::oncall::{self, Span};
 use crate::paging::service::Parts;
 
@@ -79,7 +79,11 @@ impl May {
                 let person = call.established()?;
                 Ok(if person.user.role == Role::Admin { Self::All } else { Self::Person(person.user.id) })
             }
-            _ => Ok(call.admin().map(|()| Self::All)?),
+            _ => match call.speaks_for(Scope::IncidentsWrite)? {
+                Some(user) if user.role == Role::Admin => Ok(Self::All),
+                Some(user) => Ok(Self::Person(user.id)),
+                None => Ok(call.admin().map(|()| Self::All)?),
+            },
         }
     }
 
@@ -182,7 +186,8 @@ impl Roster {
 }
 
 fn person(call: &Call) -> Option<UserId> {
-    call.person().ok().map(|person| person.user.id)
+    let heard = call.heard.as_ref().map(|heard| heard.by.id);
+    call.person().ok().map(|person| person.user.id).or(heard)
 }
 
 /// What was asked for, with everybody by their id and both ends as instants.
