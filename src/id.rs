@@ -111,6 +111,8 @@ ids! {
     DeviceId = "dev";
     /// People who are paged and who approve together.
     TeamId = "team";
+    /// A key that a bot signs its calls with.
+    BotKeyId = "bky";
     /// A passkey of a user.
     PasskeyId = "pky";
     /// A passkey registration under way.

@@ -65,6 +65,12 @@ pub fn b64(bytes: impl AsRef<[u8]>) -> String {
     STANDARD.encode(bytes)
 }
 
+/// The bytes behind base64 with padding; `None` for anything else.
+#[must_use]
+pub fn from_b64(text: &str) -> Option<Vec<u8>> {
+    STANDARD.decode(text).ok()
+}
+
 /// The bytes behind base64url without padding; `None` for anything else, padding included.
 #[must_use]
 pub fn from_b64u(text: &str) -> Option<Vec<u8>> {

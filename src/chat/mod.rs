@@ -9,6 +9,7 @@
 //!   person that the identity is linked to, so that no rule is decided here.
 //! - An identity that is nobody's may learn how to link itself, and nothing else.
 
+pub mod chatops_rpc;
 mod command;
 mod doing;
 mod following;

@@ -89,8 +89,8 @@ struct Request {
 }
 
 #[derive(Deserialize, JsonSchema)]
-struct ById {
-    id: BotId,
+pub(super) struct ById {
+    pub(super) id: BotId,
 }
 
 /// A bot.

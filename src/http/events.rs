@@ -127,7 +127,7 @@ fn is_stream(headers: &HeaderMap) -> bool {
 }
 
 /// The `Last-Event-ID` of a reader that comes back. An empty one stands for none, as browsers have it.
-fn last_heard(headers: &HeaderMap) -> Result<Option<i64>, Problem> {
+pub(super) fn last_heard(headers: &HeaderMap) -> Result<Option<i64>, Problem> {
     let Some(value) = headers.get("last-event-id").filter(|value| !value.is_empty()) else { return Ok(None) };
     let number = value.to_str().ok().and_then(|text| text.parse().ok());
     number.map(Some).ok_or_else(|| Problem::field("Last-Event-ID", "expected the number of an event"))

@@ -9,12 +9,14 @@ mod acts;
 mod approvals;
 mod away;
 mod backup;
+mod bot_keys;
 mod bots;
 mod calendars;
 mod caller;
 mod carriers;
 mod chat_commands;
 mod chat_identities;
+mod chatops;
 mod client_address;
 mod devices;
 mod email;
@@ -138,7 +140,7 @@ const MAX_BODY: usize = 64 * 1024;
 pub fn router(app: App) -> Router {
     let app: State = Arc::new(app);
     let (document, routes) = spec::finish(api());
-    let routes = routes.merge(spec::router(&document)).merge(web::router());
+    let routes = routes.merge(spec::router(&document)).merge(chatops::router()).merge(web::router());
     middleware::around(routes, &app).layer(DefaultBodyLimit::max(MAX_BODY)).with_state(app)
 }
 
@@ -172,6 +174,7 @@ fn api() -> ApiRouter<State> {
         .merge(away::router())
         .merge(email::router())
         .merge(users::router())
+        .merge(bot_keys::router())
         .merge(roles::router())
         .merge(bots::router())
         .merge(chat_commands::router())

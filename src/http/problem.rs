@@ -242,6 +242,7 @@ impl From<identity::Refusal> for Problem {
         let forbidden = |code| Self::new(StatusCode::FORBIDDEN, code, detail.clone());
         match refusal {
             R::HandleTaken(_) => conflict("handle_taken").about("handle"),
+            R::TwoKeys => conflict("two_keys"),
             R::NameTaken(_) | R::TeamTaken(_) => conflict("name_taken").about("name"),
             R::UserUnknown(_) | R::NotFound(_) => Self::not_found(detail),
             R::LastAdmin(_) => conflict("last_admin"),

@@ -12,6 +12,7 @@
 pub mod access_token;
 pub mod assertion;
 pub mod attestation;
+mod bot_keys;
 mod call;
 pub mod chat;
 pub mod code;
@@ -40,6 +41,7 @@ pub mod webauthn;
 #[cfg(test)]
 pub(crate) mod vectors;
 
+pub use bot_keys::{BotKey, KeyName, NewBotKey, NotAKeyName, NotAnRsaKey, RsaPublicKey, SignedCall, SignedRefusal};
 pub use call::{Call, CallRefusal, Caller, Failure, Once, Person, UsedProof};
 pub use chat::{About, ChatIdentity, Heard, Nobody, Place, Who, person_meant};
 pub use device_key::DeviceKey;

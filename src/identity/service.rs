@@ -63,6 +63,9 @@ pub enum Refusal {
     /// A bot has the name.
     #[error("the name {0} is taken")]
     NameTaken(String),
+    /// A bot has as many keys as can work at once.
+    #[error("the bot has two keys already: revoke one first")]
+    TwoKeys,
     /// A team has the name.
     #[error("the team {0} is there already")]
     TeamTaken(String),
@@ -350,8 +353,13 @@ impl Identity {
         let bot: Option<Bot> =
             self.store.look(move |db| Box::pin(super::rotation::store::find_bot_by_token(db, digest, now))).await?;
         let bot = bot.ok_or(CallRefusal::Unauthenticated)?;
-        self.usage.note(Thing::Bot(bot.id), now);
+        self.note_bot(bot.id, now);
         Ok(Caller::Bot(Box::new(bot)))
+    }
+
+    /// The bot called just now.
+    pub(super) fn note_bot(&self, bot: BotId, now: Timestamp) {
+        self.usage.note(Thing::Bot(bot), now);
     }
 
     /// What an access token says, when it holds.

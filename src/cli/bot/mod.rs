@@ -1,4 +1,6 @@
-//! `phoneops bot`: API clients and their tokens.
+//! `phoneops bot`: API clients, their tokens and their keys.
+
+mod key;
 
 use clap::{Args, Subcommand};
 use serde::Deserialize;
@@ -35,6 +37,9 @@ enum Act {
     /// End a bot's tokens, at once
     #[command(after_help = "Example:\n  phoneops bot revoke heimdall")]
     Revoke(Revoke),
+    /// Add, list and revoke the keys by which a chat's own bot signs its calls (ChatOps RPC)
+    #[command(subcommand, arg_required_else_help = true)]
+    Key(key::Act),
 }
 
 #[derive(Debug, Args)]
@@ -117,6 +122,7 @@ impl Command {
             Act::List(list) => list.run("bots", row, "There is no bot yet: `phoneops bot add NAME` makes one", out).await,
             Act::Rotate(rotate) => rotate.run(out).await,
             Act::Revoke(revoke) => revoke.run(out).await,
+            Act::Key(act) => act.run(out).await,
         }
     }
 }

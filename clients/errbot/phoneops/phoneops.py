@@ -1,0 +1,73 @@
+"""Pages, incidents and approvals on the phone, by PhoneOps. This plugin knows no command: it signs, forwards and prints."""
+
+from pathlib import Path
+from threading import Event, Thread
+
+from errbot import BotPlugin, cmdfilter
+
+from phoneops_client import Client, Refused
+
+DOWN = "PhoneOps does not answer. Page and acknowledge on your phone, or with `phoneops page` and `phoneops ack`."
+
+
+class PhoneOps(BotPlugin):
+    """Forwards what no other plugin understands to PhoneOps."""
+
+    def get_configuration_template(self):
+        return {"url": "https://phoneops.example", "key_file": "/etc/errbot/phoneops.pem", "key_name": "errbot", "whisper": True}
+
+    def activate(self):
+        super().activate()
+        self._client = None
+        if not self.config:
+            self.log.warning("PhoneOps is not configured: say !plugin config PhoneOps")
+            return
+        self._client = Client(self.config["url"], Path(self.config["key_file"]).read_bytes(), self.config["key_name"])
+        self._stop = Event()
+        self._following = Thread(target=self._follow, name="phoneops", daemon=True)
+        self._following.start()
+
+    def deactivate(self):
+        if self._client:
+            self._stop.set()
+        super().deactivate()
+
+    @cmdfilter(catch_unprocessed=True)
+    def forward(self, msg, cmd, args, dry_run, emptycmd=False):
+        """What no plugin understood."""
+        if not emptycmd:
+            return msg, cmd, args
+        line = self._line(msg.body)
+        if not line or not self._client:
+            return None
+        room = str(msg.frm.person) if msg.is_direct else str(msg.to)
+        message = msg.extras.get("id") if isinstance(msg.extras, dict) else None
+        try:
+            reply = self._client.say(str(msg.frm.aclattr), room, line, str(message) if message else None)
+        except Refused as error:
+            self.log.error("refused: %s", error)
+            return f"PhoneOps refused: {error}"
+        except Exception:
+            self.log.exception("PhoneOps does not answer")
+            return DOWN
+        if reply.get("whisper") and self.config.get("whisper"):
+            self.send(self.build_identifier(str(msg.frm.person)), reply["whisper"])
+        return reply["result"]
+
+    def _line(self, body: str) -> str:
+        """The words behind the bot's prefix or name."""
+        text = body.strip()
+        prefixes = sorted((self.bot_config.BOT_PREFIX, *self.bot_config.BOT_ALT_PREFIXES), key=len, reverse=True)
+        for prefix in prefixes:
+            if prefix and text.lower().startswith(prefix.lower()):
+                return text[len(prefix) :].lstrip(" ,:")
+        return text
+
+    def _follow(self):
+        self._client.follow(
+            cursor=self.get("cursor"),
+            told=lambda post: self.send(self.build_identifier(post["room_id"]), post["result"]),
+            moved=lambda cursor: self.__setitem__("cursor", cursor),
+            trouble=lambda error: self.log.warning("not following: %s", error),
+            stop=self._stop,
+        )
