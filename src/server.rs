@@ -201,17 +201,9 @@ async fn build(
     let vapid_public_key = web_push.public_key();
     let carriers = carriers::all(config, clock, master, store, web_push.clone())?;
     let its = (store.clone(), clock.clone(), journal.clone(), queue.clone());
-    let delivery = telling(config, its, master, carriers);
+    let delivery = telling(config, its.clone(), master, carriers);
     delivery.learn_addresses().await?;
-    let ground = identity::Ground {
-        store: store.clone(),
-        clock: clock.clone(),
-        journal: journal.clone(),
-        keys: keys.clone(),
-        relying_party: relying_party(config)?,
-        bell: Arc::new(delivery.clone()),
-        recovery_wait: Duration::from_secs(config.recovery_wait_seconds.into()),
-    };
+    let ground = known(config, its.clone(), &keys, &delivery)?;
     let identity = Arc::new(Identity::new(ground, master));
     identity.bind().await??;
     identity.attest_all().await?;
@@ -234,15 +226,7 @@ async fn build(
     let schedules = Arc::new(Schedules::new(store.clone(), clock.clone(), parts.clone(), issuer.clone()));
     let paging = Arc::new(Paging::new(store.clone(), clock.clone(), settings(config)?, parts));
     let listening = Listening::new(store.clone(), clock.clone(), hub.clone());
-    let webhooks = Arc::new(Webhooks {
-        store: store.clone(),
-        clock: clock.clone(),
-        journal: journal.clone(),
-        queue: queue.clone(),
-        delivery: delivery.clone(),
-        master: master.clone(),
-        sender: sender(config)?,
-    });
+    let webhooks = Arc::new(telling_others(config, its, master, &delivery)?);
     let chat = Arc::new(Chat::new(chat::Ground {
         store: store.clone(),
         clock: clock.clone(),
@@ -298,12 +282,37 @@ async fn build(
     Ok((app, engine, handoff))
 }
 
-fn telling(
+/// What is handed from room to room.
+type Ground = (Store, Clock, Journal, Queue);
+
+fn known(
     config: &Config,
-    (store, clock, journal, queue): (Store, Clock, Journal, Queue),
+    (store, clock, journal, _): Ground,
+    keys: &IssuerKeys,
+    delivery: &Delivery,
+) -> Result<identity::Ground, Error> {
+    Ok(identity::Ground {
+        store,
+        clock,
+        journal,
+        keys: keys.clone(),
+        relying_party: relying_party(config)?,
+        bell: Arc::new(delivery.clone()),
+        recovery_wait: Duration::from_secs(config.recovery_wait_seconds.into()),
+    })
+}
+
+fn telling_others(
+    config: &Config,
+    (store, clock, journal, queue): Ground,
     master: &MasterKey,
-    carriers: Carriers,
-) -> Delivery {
+    delivery: &Delivery,
+) -> Result<Webhooks, Error> {
+    let (delivery, master, sender) = (delivery.clone(), master.clone(), sender(config)?);
+    Ok(Webhooks { store, clock, journal, queue, delivery, master, sender })
+}
+
+fn telling(config: &Config, (store, clock, journal, queue): Ground, master: &MasterKey, carriers: Carriers) -> Delivery {
     Delivery {
         store,
         clock,

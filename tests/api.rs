@@ -13,7 +13,7 @@ mod stories {
     use serde_json::json;
 
     use crate::world::contract::{OPERATIONS, SEEN};
-    use crate::world::raw::{As, Raw, RawBot, RawPhone};
+    use crate::world::raw::{As, RSA_KEY, Raw, RawBot, RawPhone};
     use crate::world::{World, deploy, minutes, nights};
 
     /// Statuses of success that the document promises and this walk cannot bring about, with the reason.
@@ -465,6 +465,11 @@ mod stories {
         let made = raw.post(As::Operator, "/v1/chat/subscriptions", &heard).await.expect(201).id();
         raw.get(As::Operator, "/v1/chat/subscriptions").await.expect(200);
         raw.delete(As::Operator, &format!("/v1/chat/subscriptions/{made}")).await.expect(204);
+        let path = format!("/v1/bots/{}/keys", bot.id);
+        let key = json!({"public_key": RSA_KEY, "platform": "irc", "workspace": "example"});
+        let made = raw.post(As::Operator, &path, &key).await.expect(201).id();
+        raw.get(As::Operator, &path).await.expect(200);
+        raw.delete(As::Operator, &format!("{path}/{made}")).await.expect(204);
         let path = format!("/v1/bots/{}/limits", bot.id);
         raw.shot(As::Operator, "PUT", &path).json(&json!({"users": ["@yannick"]})).fire().await.expect(200);
         raw.get(As::Operator, &path).await.expect(200);

@@ -17,7 +17,7 @@ use arrows::Place;
 use source::Token;
 
 /// Rooms whose `store.rs` holds SQL. The others know no database.
-const WITH_TABLES: &[&str] = &["approvals", "delivery", "identity", "jobs", "journal", "listening", "paging"];
+const WITH_TABLES: &[&str] = &["approvals", "chat", "delivery", "identity", "jobs", "journal", "listening", "paging"];
 
 /// What a machine never names.
 const IMPURE: &[&str] =

@@ -23,9 +23,10 @@ pub(super) fn router() -> ApiRouter<State> {
         .api_route(
             "/v1/bots/{id}/keys",
             post_with(add, |op| {
-                op.id("addBotKey").tag("bots").summary("Let a bot sign its calls with a key").description(
-                    "For ChatOps RPC. Two keys of a bot work at most: bring the next one in, then revoke the last.",
-                )
+                op.id("addBotKey")
+                    .tag("bots")
+                    .summary("Let a bot sign its calls with a key")
+                    .description("For ChatOps RPC. Two keys of a bot work at most: bring the next one in, then revoke the last.")
             })
             .get_with(list, |op| op.id("listBotKeys").tag("bots").summary("The keys of a bot that work, the oldest first")),
         )
@@ -88,13 +89,10 @@ async fn add(
     Path(ById { id }): Path<ById>,
     Write(call, body): Write<Request>,
 ) -> Result<Created<KeyBody>, Problem> {
-    let public_key = RsaPublicKey::from_pem(&body.public_key)
-        .map_err(|error: NotAnRsaKey| Problem::field("public_key", error.to_string()))?;
-    let name: Option<KeyName> = body
-        .name
-        .map(|name| name.parse())
-        .transpose()
-        .map_err(|error: NotAKeyName| Problem::field("name", error.to_string()))?;
+    let public_key =
+        RsaPublicKey::from_pem(&body.public_key).map_err(|error: NotAnRsaKey| Problem::field("public_key", error.to_string()))?;
+    let name: Option<KeyName> =
+        body.name.map(|name| name.parse()).transpose().map_err(|error: NotAKeyName| Problem::field("name", error.to_string()))?;
     let new = NewBotKey { name, public_key, platform: body.platform, workspace: body.workspace };
     Ok(Created(app.identity.add_bot_key(&call, id, new).await?.into()))
 }

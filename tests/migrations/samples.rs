@@ -258,6 +258,10 @@ fn paging() -> Vec<Sample> {
             team_id: TEAM, service_id: SERVICE, urgency: Text("high"), labels: Json("{}"), made_by: Json(r#"{"kind":"operator"}"#),
             created_at: Int(NOW),
         }
+        bot_keys {
+            id: Id(82), bot_id: BOT, name: Text("hubot"), public_key: Bytes(0x30, 294), platform: Text("irc"), workspace: Text("example"),
+            created_at: Int(NOW), revoked_at: Null,
+        }
         bot_limits { bot_id: BOT, limits: Json(r#"{"users":["@yannick"]}"#), changed_at: Int(NOW) }
         paging_rules { user_id: USER, rules: Json("{}"), updated_at: Int(NOW) }
         maintenance_windows {
@@ -402,6 +406,7 @@ fn unloved() -> Vec<(&'static str, &'static str, Value)> {
         ("chat_subscriptions", "urgency", Text("medium")),
         ("chat_rooms", "service_id", Id(99)),
         ("bot_limits", "bot_id", Id(99)),
+        ("bot_keys", "bot_id", Id(99)),
         ("webhooks", "disabled_at", Int(NOW)),
         ("webhooks", "failing_since", Null),
         ("webhooks", "previous_until", Null),

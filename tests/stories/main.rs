@@ -9,6 +9,8 @@ mod world;
 
 mod alerts;
 mod apps;
+mod chat;
+mod chat_commands;
 mod chat_identities;
 mod concurrency;
 mod delivery;

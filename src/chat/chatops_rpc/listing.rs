@@ -13,7 +13,8 @@ const VERSION: u32 = 3;
 const NAMESPACE: &str = "phoneops";
 
 /// What a client says when it cannot reach us: what to do instead.
-const ERROR_RESPONSE: &str = "PhoneOps does not answer. Page and acknowledge on your phone, or with `phoneops page` and `phoneops ack`.";
+const ERROR_RESPONSE: &str =
+    "PhoneOps does not answer. Page and acknowledge on your phone, or with `phoneops page` and `phoneops ack`.";
 
 /// The one parameter that methods take: the whole line, which the grammar understands.
 pub const LINE: &str = "line";

@@ -18,8 +18,8 @@ const LISTED: u32 = 10;
 const AT_ONCE: usize = 20;
 
 impl Speaker {
-    pub(super) fn actor(&self) -> Option<Who> {
-        Some(Who::User(UserRef::Id(self.user.id)))
+    pub(super) fn actor(&self) -> Who {
+        Who::User(UserRef::Id(self.user.id))
     }
 }
 
@@ -90,7 +90,7 @@ impl Chat {
             details: None,
             links: Vec::new(),
             urgency: Urgency::High,
-            actor: speaker.actor(),
+            actor: Some(speaker.actor()),
         };
         let call = speaker.once("page", None);
         let sent = match self.paging.page(&call, page).await {
@@ -138,7 +138,7 @@ impl Chat {
     pub(super) async fn acknowledge(&self, speaker: &Speaker, which: Which) -> Result<Reply, Error> {
         let references = match which {
             Which::These(references) => references,
-            Which::Mine => match self.paging.acknowledge_all(&speaker.call(), speaker.actor()).await {
+            Which::Mine => match self.paging.acknowledge_all(&speaker.call(), Some(speaker.actor())).await {
                 Ok(taken) if taken.is_empty() => return Ok(plain("Nothing rings for you.")),
                 Ok(taken) => return Ok(done(format!("Acknowledged {}", listed(&texts(&taken))))),
                 Err(failure) => return refusing::paging(speaker, failure),
@@ -165,7 +165,7 @@ impl Chat {
     async fn all_of(&self, speaker: &Speaker, references: Vec<Reference>) -> Result<Reply, Error> {
         let (mut taken, mut others) = (Vec::new(), 0_usize);
         for reference in references {
-            match self.paging.act(&speaker.call(), reference.clone(), speaker.actor(), Deed::Acknowledge).await {
+            match self.paging.act(&speaker.call(), reference.clone(), Some(speaker.actor()), Deed::Acknowledge).await {
                 Ok(_) => taken.push(reference),
                 Err(crate::identity::Failure::Refused(_)) => others += 1,
                 Err(failure) => return refusing::paging(speaker, failure),
@@ -207,7 +207,7 @@ impl Chat {
     /// Acknowledges or resolves; says who did when somebody had.
     async fn simple(&self, speaker: &Speaker, reference: Reference, deed: Deed) -> Result<Reply, Error> {
         let word = if matches!(deed, Deed::Resolve) { "resolved" } else { "acknowledged" };
-        let acted = self.paging.act(&speaker.call(), reference.clone(), speaker.actor(), deed).await;
+        let acted = self.paging.act(&speaker.call(), reference.clone(), Some(speaker.actor()), deed).await;
         let view = match self.paging.find_changed(&speaker.call(), reference.clone()).await {
             Ok(view) => view,
             Err(failure) => return refusing::paging(speaker, failure),
@@ -287,7 +287,7 @@ impl Chat {
 
     async fn hand_on(&self, speaker: &Speaker, reference: Reference, deed: Deed, word: &str) -> Result<Reply, Error> {
         let Done { paged: rung, unreachable, outside } =
-            match self.paging.act(&speaker.once("act", None), reference.clone(), speaker.actor(), deed).await {
+            match self.paging.act(&speaker.once("act", None), reference.clone(), Some(speaker.actor()), deed).await {
                 Ok(done) => done,
                 Err(failure) => return self.too_late(speaker, &reference, failure).await,
             };
@@ -314,7 +314,7 @@ impl Chat {
 
     pub(super) async fn snooze(&self, speaker: &Speaker, reference: Reference, time: Duration) -> Result<Reply, Error> {
         let deed = Deed::Snooze(Until::For(time));
-        if let Err(failure) = self.paging.act(&speaker.once("act", None), reference.clone(), speaker.actor(), deed).await {
+        if let Err(failure) = self.paging.act(&speaker.once("act", None), reference.clone(), Some(speaker.actor()), deed).await {
             return self.too_late(speaker, &reference, failure).await;
         }
         match self.paging.find_changed(&speaker.call(), reference.clone()).await {
@@ -327,14 +327,14 @@ impl Chat {
     }
 
     pub(super) async fn note(&self, speaker: &Speaker, reference: Reference, text: String) -> Result<Reply, Error> {
-        match self.paging.note(&speaker.once("note", None), reference.clone(), speaker.actor(), text).await {
+        match self.paging.note(&speaker.once("note", None), reference.clone(), Some(speaker.actor()), text).await {
             Ok(()) => Ok(done(format!("Noted on incident {reference}"))),
             Err(failure) => refusing::paging(speaker, failure),
         }
     }
 
     pub(super) async fn merge(&self, speaker: &Speaker, from: Reference, into: Reference) -> Result<Reply, Error> {
-        if let Err(failure) = self.paging.merge(&speaker.call(), from.clone(), speaker.actor(), into.clone()).await {
+        if let Err(failure) = self.paging.merge(&speaker.call(), from.clone(), Some(speaker.actor()), into.clone()).await {
             return refusing::paging(speaker, failure);
         }
         match self.paging.find_changed(&speaker.call(), into.clone()).await {

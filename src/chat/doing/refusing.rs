@@ -56,14 +56,14 @@ pub(super) fn paging(speaker: &Speaker, failure: Failure<Refused>) -> Result<Rep
         Refused::IntoResolved(reference) => {
             refused(format!("{reference} is resolved already: merge into an incident that is open."))
         }
-        Refused::Machine(refusal) => machine(refusal, speaker.now),
+        Refused::Machine(refusal) => machine(&refusal, speaker.now),
         Refused::NobodysOwn | Refused::ActorMissing | Refused::UserUnknown(_) | Refused::Rules(_) | Refused::ActorNotTaken => {
             refused(format!("Not done: {refusal}."))
         }
     })
 }
 
-fn machine(refusal: Refusal, now: Timestamp) -> Reply {
+fn machine(refusal: &Refusal, now: Timestamp) -> Reply {
     match refusal {
         Refusal::Resolved(act) => {
             refused(format!("Too late: it was resolved {} already. Page again if it is not over.", when(act.at, now)))
@@ -136,8 +136,7 @@ pub(super) fn approvals(speaker: &Speaker, failure: approvals::Error) -> Result<
             why.as_sentence()
         )),
         R::Frozen { since } => refused(format!(
-            "Not asked: approvals through me are frozen since {}, because somebody reported what was asked. An administrator lifts that.",
-            since
+            "Not asked: approvals through me are frozen since {since}, because somebody reported what was asked. An administrator lifts that."
         )),
         R::BindingRequired(policy) => refused(format!(
             "Not asked: policy {policy} wants the grant bound to the key of the program that acts, so ask from there (`phoneops exec`)."

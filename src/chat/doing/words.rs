@@ -295,7 +295,7 @@ pub(in crate::chat) fn request(view: &approvals::View, success: Option<&str>, is
     let mut tone = tone;
     if let Some(reported) = &view.outcome {
         let detail = reported.detail.as_deref().map(|detail| format!(": {}", line(detail, LONG))).unwrap_or_default();
-        text.push_str(&format!("\nIt {}{detail}", reported.outcome.as_str()));
+        text = format!("{text}\nIt {}{detail}", reported.outcome.as_str());
         tone = if reported.outcome == Outcome::Succeeded { Tone::Good } else { Tone::Alarm };
     }
     let buttons = if approval.is_open() { vec![button("Cancel", format!("cancel {tag}"))] } else { Vec::new() };

@@ -201,8 +201,16 @@ pub(super) enum Noun {
 
 impl Noun {
     /// In the order in which they may refer to each other.
-    pub(super) const ALL: [Self; 7] =
-        [Self::Team, Self::Bot, Self::Schedule, Self::EscalationPolicy, Self::Service, Self::Integration, Self::Policy, Self::ChatCommand];
+    pub(super) const ALL: [Self; 8] = [
+        Self::Team,
+        Self::Bot,
+        Self::Schedule,
+        Self::EscalationPolicy,
+        Self::Service,
+        Self::Integration,
+        Self::Policy,
+        Self::ChatCommand,
+    ];
 
     /// What its table is called in a file.
     pub(super) fn table(self) -> &'static str {

@@ -108,8 +108,7 @@ impl Act {
 impl Add {
     async fn run(self, out: &mut Out) -> Result<Outcome, Failure> {
         let file = self.file.display();
-        let public_key =
-            std::fs::read_to_string(&self.file).map_err(|error| Failure::Usage(format!("{file}: {error}")))?;
+        let public_key = std::fs::read_to_string(&self.file).map_err(|error| Failure::Usage(format!("{file}: {error}")))?;
         if public_key.contains("PRIVATE KEY") {
             return Err(Failure::Usage(format!("{file} holds a private key: it stays with the bot; give its public key")));
         }

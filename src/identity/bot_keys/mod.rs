@@ -27,7 +27,7 @@ use crate::secret::{b64u, sha256, tagged_sha256};
 use crate::text::is_deceptive;
 
 /// How far the time that a call names may be from ours, either way.
-pub const SKEW: Duration = Duration::from_mins(1);
+const SKEW: Duration = Duration::from_mins(1);
 
 /// Keys of a bot that work at once.
 const AT_ONCE: usize = 2;
@@ -273,8 +273,7 @@ impl Identity {
         }
         let named = [key.id.0.as_bytes().as_slice(), signed.nonce.as_bytes()].concat();
         // Until it would be stale on every clock that is right to two seconds.
-        let proof =
-            UsedProof { sha256: tagged_sha256("phoneops.bot-nonce.v1", &named), expires_at: signed.at.after(SKEW * 2) };
+        let proof = UsedProof { sha256: tagged_sha256("phoneops.bot-nonce.v1", &named), expires_at: signed.at.after(SKEW * 2) };
         let fresh: bool = self.store.write(move |tx| Box::pin(async move { people::use_proof(tx, &proof).await })).await?;
         if !fresh {
             return Ok(Err(SignedRefusal::Replayed));

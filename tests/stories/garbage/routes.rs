@@ -3,7 +3,7 @@
 use phoneops::secret::b64u;
 use serde_json::{Value, json};
 
-use crate::world::raw::{As, Raw, RawBot, RawPhone, Seen};
+use crate::world::raw::{As, RSA_KEY, Raw, RawBot, RawPhone, Seen};
 
 /// Who calls in these tests.
 pub(crate) struct Cast {
@@ -134,6 +134,26 @@ pub(crate) async fn good(raw: &Raw<'_>, cast: &Cast) -> Vec<Good> {
         route(Who::Operator, "POST", "/v1/teams", json!({"name": "ops"})),
         route(Who::Operator, "PUT", "/v1/policies/prod", policy),
         route(Who::Operator, "POST", "/v1/policies/test", trial),
+        route(Who::Operator, "POST", "/v1/bots", json!({"name": "loki", "scopes": ["events:read"]})),
+        route(Who::Operator, "POST", "/v1/webhooks", json!({"url": "https://hooks.example.com/x", "kinds": ["approval."]})),
+        route(Who::Operator, "POST", &format!("/v1/webhooks/{webhook}/rotate"), json!({"overlap": 60})),
+        route(Who::Operator, "POST", &format!("/v1/webhooks/{webhook}/enable"), json!({})),
+        route(Who::Operator, "POST", &format!("/v1/webhooks/{webhook}/test"), json!({})),
+    ];
+    all.extend(chats(&bot.id));
+    all.extend(acts(&reference, &other));
+    all.extend(schedules(raw).await);
+    all.extend(services(raw).await);
+    all
+}
+
+fn route(who: Who, method: &'static str, path: &str, body: Value) -> Good {
+    Good { who, method, path: path.to_owned(), body }
+}
+
+/// What is set up for chat.
+fn chats(bot: &str) -> Vec<Good> {
+    vec![
         route(
             Who::Operator,
             "PUT",
@@ -145,7 +165,7 @@ pub(crate) async fn good(raw: &Raw<'_>, cast: &Cast) -> Vec<Good> {
         route(
             Who::Operator,
             "PUT",
-            &format!("/v1/bots/{}/limits", bot.id),
+            &format!("/v1/bots/{bot}/limits"),
             json!({"actions": [{"type": "deploy", "target": "prod*"}], "users": ["@yannick"],
                 "rooms": [{"platform": "slack", "workspace": "T1", "room": "*"}]}),
         ),
@@ -162,20 +182,13 @@ pub(crate) async fn good(raw: &Raw<'_>, cast: &Cast) -> Vec<Good> {
             json!({"bot": "heimdall", "platform": "slack", "workspace": "T1", "room": "C1", "of": "incidents", "urgency": "high",
                 "labels": {"env": "production"}}),
         ),
-        route(Who::Operator, "POST", "/v1/bots", json!({"name": "loki", "scopes": ["events:read"]})),
-        route(Who::Operator, "POST", "/v1/webhooks", json!({"url": "https://hooks.example.com/x", "kinds": ["approval."]})),
-        route(Who::Operator, "POST", &format!("/v1/webhooks/{webhook}/rotate"), json!({"overlap": 60})),
-        route(Who::Operator, "POST", &format!("/v1/webhooks/{webhook}/enable"), json!({})),
-        route(Who::Operator, "POST", &format!("/v1/webhooks/{webhook}/test"), json!({})),
-    ];
-    all.extend(acts(&reference, &other));
-    all.extend(schedules(raw).await);
-    all.extend(services(raw).await);
-    all
-}
-
-fn route(who: Who, method: &'static str, path: &str, body: Value) -> Good {
-    Good { who, method, path: path.to_owned(), body }
+        route(
+            Who::Operator,
+            "POST",
+            &format!("/v1/bots/{bot}/keys"),
+            json!({"public_key": RSA_KEY, "name": "hubot", "platform": "irc", "workspace": "example"}),
+        ),
+    ]
 }
 
 /// What is done to an incident.

@@ -126,6 +126,9 @@ const TABLE: &[(&str, &str)] = &[
     ("GET /v1/bots", "1 333333 3+ +"),
     ("DELETE /v1/bots/{bot}", "1 333333 3+ +"),
     ("POST /v1/bots/{bot}/rotate", "1 333333 3+ +"),
+    ("POST /v1/bots/{bot}/keys", "1 333333 3+ +"),
+    ("GET /v1/bots/{bot}/keys", "1 333333 3+ +"),
+    ("DELETE /v1/bots/{bot}/keys/{bky}", "1 333333 3+ +"),
     ("GET /v1/bots/{bot}/limits", "1 333333 3+ +"),
     ("PUT /v1/bots/{bot}/limits", "1 333333 3+ +"),
     ("DELETE /v1/bots/{bot}/limits", "1 333333 3+ +"),
@@ -253,6 +256,7 @@ mod stories {
             "POST /v1/chat-identities/codes" => json!({"platform": "slack", "workspace": "T0", "user": "U1"}),
             "POST /v1/chat-identities" | "POST /v1/chat-identities/look-up" => json!({"code": "7K3MQ2XNB4TD"}),
             "POST /v1/acts/{act}/confirm" => json!({"challenge": format!("ach_{:032x}", 1), "credential": credential}),
+            "POST /v1/bots/{bot}/keys" => json!({"public_key": "a key", "platform": "irc", "workspace": "example"}),
             "PUT /v1/bots/{bot}/limits" => json!({"actions": [{"type": "deploy"}]}),
             // Of a bot that is not there, so that nothing is made.
             "PUT /v1/chat/rooms" => {
@@ -271,7 +275,7 @@ mod stories {
     /// Ids that parse and that nothing has.
     fn path(template: &str) -> String {
         let mut path = template.replace("{ref}", "P000000").replace("{name}", "nothing");
-        for kind in ["apr", "act", "dev", "pky", "usr", "bot", "grt", "whk", "frz", "cid", "mnt", "ovr", "cal", "sub"] {
+        for kind in ["bky", "apr", "act", "dev", "pky", "usr", "bot", "grt", "whk", "frz", "cid", "mnt", "ovr", "cal", "sub"] {
             path = path.replace(&format!("{{{kind}}}"), &format!("{kind}_{:032x}", 1));
         }
         path

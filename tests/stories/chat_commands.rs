@@ -1,9 +1,6 @@
 //! Commands of chat, told as stories: what a line asks for is declared by administrators, and changed only under a passkey.
 
-mod support;
-mod world;
-
-world::stories! {
+crate::world::stories! {
     a_command_is_declared_changed_and_taken_away
     what_is_built_in_changes_only_under_a_passkey
     what_makes_no_sense_is_not_declared

@@ -3,7 +3,7 @@
 use phoneops::chat::Tone;
 use serde_json::json;
 
-use crate::room::{Room, tag};
+use super::room::{Room, tag};
 use crate::world::{Person, World, refused, seconds};
 
 crate::world::stories! {
@@ -142,7 +142,7 @@ mod stories {
 
         let production = room.say("yannick", "deploy api/one to production").await;
         assert!(production.text.starts_with("Not asked: heimdall may not ask to deploy production"), "{}", production.text);
-        let elsewhere = room.another("C2").await.say("yannick", "deploy api/one to staging").await;
+        let elsewhere = room.another("C2").say("yannick", "deploy api/one to staging").await;
         assert!(elsewhere.text.starts_with("Not asked: heimdall may not ask for approvals in this room"), "{}", elsewhere.text);
         let other = room.say("ys", "deploy api/one to staging").await;
         assert!(other.text.starts_with("Not asked: heimdall may not ask for approvals for Ys Example (@ys)"), "{}", other.text);

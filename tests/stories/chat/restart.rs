@@ -1,7 +1,7 @@
 //! A server that is started again between a request and its end.
 
-use crate::requests::hush;
-use crate::room::{Room, tag};
+use super::requests::hush;
+use super::room::{Room, tag};
 use crate::support::TestDb;
 use crate::world::{World, seconds};
 

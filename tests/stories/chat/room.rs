@@ -53,7 +53,7 @@ impl<'a> Room<'a> {
     }
 
     /// The same bot in another room.
-    pub(crate) async fn another(&self, name: &'static str) -> Room<'a> {
+    pub(crate) fn another(&self, name: &'static str) -> Room<'a> {
         let call = self.call.clone();
         let bot = Bot { id: self.bot.id.clone(), client: self.bot.client.clone() };
         Room { world: self.world, bot, call, name, cursor: Mutex::new(0) }

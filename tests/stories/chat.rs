@@ -1,15 +1,10 @@
 //! Chat, told as stories: lines go in, and what people read comes out, with real phones.
 
-#[path = "chat/requests.rs"]
 mod requests;
-#[path = "chat/restart.rs"]
 mod restart;
-#[path = "chat/room.rs"]
 mod room;
-mod support;
-mod world;
 
-world::stories! {
+crate::world::stories! {
     the_talk_word_for_word
     whoever_is_nobody_here_is_told_how_to_become_somebody
     somebody_needs_help
@@ -25,7 +20,7 @@ mod stories {
     use phoneops::chat::{About, Tone};
     use serde_json::{Value, json};
 
-    use crate::room::{Room, identity, line, reference, tag};
+    use crate::chat::room::{Room, identity, line, reference, tag};
     use crate::world::{World, nights, seconds};
 
     const DOWN: &str = "All your apps are down";
@@ -111,7 +106,7 @@ mod stories {
         let incident = reference(&paged);
         yannick.expect_push(world, DOWN).await;
         // Another room's incident is not this room's last one.
-        let other = room.another("C2").await.say("yannick", "page @yannick Disk full").await;
+        let other = room.another("C2").say("yannick", "page @yannick Disk full").await;
         yannick.expect_push(world, "Disk full").await;
         let taken = room.say("yannick", &format!("ack {incident}")).await;
         assert_eq!(taken.text, format!("Incident {incident} acknowledged"));
@@ -201,7 +196,7 @@ mod stories {
         assert_eq!((card.room.as_str(), card.message.as_deref()), ("C9", None));
         assert!(card.reply.text.starts_with(&format!("Incident {incident}: {DOWN}\nRinging team ops")), "{}", card.reply.text);
         assert_eq!(card.reply.buttons.len(), 3);
-        let there = room.another("C9").await;
+        let there = room.another("C9");
         there.shown(card.about, "9.1").await;
         // Its buttons work, and "the last incident of this room" is the one that was posted there.
         let taken = there.press("yannick", "9.1", &card.reply, "Acknowledge").await;
