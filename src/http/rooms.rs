@@ -20,6 +20,7 @@ use crate::chat::{Hears, NewSubscription, PlaceId, Room, RoomView, Subscription}
 use crate::clock::Timestamp;
 use crate::id::{BotId, ChatSubscriptionId};
 use crate::identity::chat::ChatId;
+use crate::identity::members::by_name;
 use crate::identity::{Handle, Place};
 use crate::paging::Urgency;
 
@@ -84,7 +85,7 @@ struct RoomBody {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     service: Option<Handle>,
     /// Nothing is posted there unasked that has not all of these labels; `*` stands for the name of any label. At most 20.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(default, deserialize_with = "by_name", skip_serializing_if = "BTreeMap::is_empty")]
     only: BTreeMap<String, String>,
 }
 
@@ -151,7 +152,7 @@ struct NewSubscriptionBody {
     #[serde(default)]
     urgency: Option<Urgency>,
     /// Only of what has all of these labels; of a request, its params, `type` and `target`. `*` stands for the name of any. At most 20.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "by_name")]
     labels: BTreeMap<String, String>,
 }
 

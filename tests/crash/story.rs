@@ -288,7 +288,7 @@ impl Cast<'_> {
         says("resolve", "db1").await;
 
         let window = json!({"service": "watched", "for_seconds": 3600, "reason": "an upgrade"});
-        let window = insist("maintenance", || operator.post_once("/v1/maintenance", "watched", &window)).await;
+        let window = insist("maintenance", || operator.post_once("/v1/maintenance", "watched-window", &window)).await;
         says("trigger", "db2").await;
         let path = format!("/v1/maintenance/{}", text(&window.body, "id"));
         let end = || async {

@@ -12,6 +12,7 @@ mod apps;
 mod chat;
 mod chat_commands;
 mod chat_identities;
+mod chatops;
 mod concurrency;
 mod delivery;
 mod devices;

@@ -362,7 +362,7 @@ mod stories {
         let copied = |id: &str, number: &str| {
             format!(
                 "insert into overrides (id, schedule_id, user_id, from_at, until_at, made_by, created_at)
-                 select {id}, schedules.id, users.id, {start} + {number} * 60000000, {start} + ({number} + 1) * 60000000, '{{\"kind\": \"operator\"}}', 0
+                 select {id}, schedules.id, users.id, {start} + {number} * cast(60000000 as bigint), {start} + ({number} + 1) * cast(60000000 as bigint), '{{\"kind\": \"operator\"}}', 0
                  from schedules, users, numbers where schedules.name = 'nights' and users.handle = 'bea'"
             )
         };

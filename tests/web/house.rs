@@ -165,7 +165,7 @@ impl House {
 }
 
 /// Where the addresses begin that the app opens itself.
-const PAGES: [&str; 9] = ["enroll", "on-duty", "me", "devices", "on-call", "incidents", "a", "i", "acts"];
+const PAGES: [&str; 10] = ["admin", "enroll", "on-duty", "me", "devices", "on-call", "incidents", "a", "i", "acts"];
 
 /// It is shown what notifications are for, and the person may say yes.
 const LETS_RING: &str = "[...document.querySelectorAll('button')].some((one) => one.innerText === 'Allow notifications')";
@@ -183,6 +183,13 @@ impl Holder {
              one.tag === {tag} && (one.data.receipt ?? null) === {receipt}))()"
         );
         let end = Instant::now() + PATIENCE;
+        // Whoever asks what is shown while it is being shown has Chromium forget it: so not before the worker says that it is.
+        while let Some(receipt) = receipt.as_str()
+            && !self.page.requests().iter().any(|request| request.url.ends_with(receipt))
+        {
+            assert!(Instant::now() < end, "{notification} is never said to be shown");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
         loop {
             let found = self.page.eval_worker(&shown).await;
             if found.is_object() {

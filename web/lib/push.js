@@ -118,7 +118,7 @@ export async function renew() {
 
 /** @type {{ prompt: () => Promise<unknown> } | null} what the browser offers where an app can be installed by a button */
 let offered = null;
-self.addEventListener?.("beforeinstallprompt", (event) => {
+globalThis.addEventListener?.("beforeinstallprompt", (event) => {
   event.preventDefault();
   offered = /** @type {any} */ (event);
 });

@@ -173,18 +173,35 @@ function ringing(how, draw) {
   return [h("p", {}, t.enrol.push), h("p", { class: "small quiet" }, t.enrol.pushRefused), allow];
 }
 
+/**
+ * The test page that was asked for last: whether it came, and what is said meanwhile. The screen may be drawn anew while it is on its way.
+ * @type {{ came: Promise<boolean>, words: string } | null}
+ */
+let sent = null;
+
 /** @param {import("../app.js").Context} context @returns {Element[]} */
 function test({ go }) {
   const result = h("div", { "aria-live": "polite", class: "list" });
   const inbox = () => h("button", { type: "button", class: "main", onclick: () => go("/") }, t.enrol.done);
   const ring = async () => {
-    const came = arrived();
-    const { devices } = await call("POST", "/v1/me/test-page", {});
-    fill(result, said(devices > 0 ? t.enrol.test : t.enrol.testNobody));
-    const ok = await came;
-    if (ok) await keep("tested", new Date().toISOString());
-    fill(result, said(ok ? t.enrol.arrived : t.enrol.notArrived, ok ? "good" : "bad"), ok && installable() ? button(t.enrol.putOnHomeScreen, putOnHomeScreen) : null, ok ? inbox() : h("p", {}, t.enrol.notArrivedHow));
+    const mine = { came: arrived(), words: "" };
+    sent = mine;
+    try {
+      const { devices } = await call("POST", "/v1/me/test-page", {});
+      mine.words = devices > 0 ? t.enrol.test : t.enrol.testNobody;
+    } catch (failure) {
+      sent = null;
+      throw failure;
+    }
+    await follow(mine);
   };
+  const follow = async (/** @type {{ came: Promise<boolean>, words: string }} */ one) => {
+    fill(result, one.words ? said(one.words) : null);
+    const ok = await one.came;
+    if (ok) await keep("tested", new Date().toISOString());
+    if (sent === one) fill(result, said(ok ? t.enrol.arrived : t.enrol.notArrived, ok ? "good" : "bad"), ok && installable() ? button(t.enrol.putOnHomeScreen, putOnHomeScreen) : null, ok ? inbox() : h("p", {}, t.enrol.notArrivedHow));
+  };
+  if (sent) void follow(sent);
   return [button(t.enrol.sendTest, ring, { class: "main" }), result];
 }
 

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
 use crate::identity::Handle;
+use crate::identity::members::by_name;
 use crate::text::is_deceptive;
 
 pub use crate::approvals::policy::Invalid;
@@ -54,7 +55,7 @@ pub struct ActionTemplate {
     #[schemars(length(min = 1, max = 200))]
     pub target: String,
     /// The details: `{"service": "{service}"}`. One that is nothing but a group that took nothing is left out.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "by_name")]
     pub params: BTreeMap<String, String>,
 }
 

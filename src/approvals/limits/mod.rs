@@ -17,8 +17,10 @@ use super::service::Approvals;
 use crate::clock::Timestamp;
 use crate::db::{self, Db};
 use crate::id::BotId;
+use crate::identity::members::optional_objects;
 use crate::identity::{self, Bot, Call, Handle, User, UserRef};
 use crate::journal::Entry;
+use crate::text::is_deceptive;
 
 /// Longest lists.
 const MAX_ENTRIES: usize = 64;
@@ -28,7 +30,7 @@ const MAX_ENTRIES: usize = 64;
 #[serde(deny_unknown_fields)]
 pub struct Limits {
     /// Which actions. One must fit.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "optional_objects", skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 64))]
     pub actions: Option<Vec<Actions>>,
     /// For members of these teams, and for `users`.
@@ -40,7 +42,7 @@ pub struct Limits {
     #[schemars(length(min = 1, max = 64))]
     pub users: Option<Vec<UserRef>>,
     /// In these rooms of chat. What is asked nowhere in chat fits none.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "optional_objects", skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 64))]
     pub rooms: Option<Vec<Room>>,
 }
@@ -97,8 +99,12 @@ impl Limits {
                 .map(|(name, pattern)| (format!("rooms[{at}].{name}"), pattern))
         });
         for (field, pattern) in actions.chain(rooms) {
-            if pattern.is_empty() || pattern.chars().count() > 200 || Glob::parse(pattern).is_err() {
-                return Err(wrong(field, "must be a pattern of 1 to 200 characters".to_owned()));
+            let long = pattern.is_empty() || pattern.chars().count() > 200;
+            if long || pattern.chars().any(is_deceptive) || Glob::parse(pattern).is_err() {
+                return Err(wrong(
+                    field,
+                    "must be a pattern of 1 to 200 characters, none of them a control or invisible".to_owned(),
+                ));
             }
         }
         Ok(())

@@ -11,7 +11,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-use aws_lc_rs::signature::{ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256};
+use aws_lc_rs::signature::{ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256, RsaSubjectPublicKey};
 use serde_json::json;
 use tokio_rustls::rustls::pki_types::SubjectPublicKeyInfoDer;
 use tokio_rustls::rustls::pki_types::pem::PemObject as _;
@@ -31,6 +31,9 @@ const SKEW: Duration = Duration::from_mins(1);
 
 /// Keys of a bot that work at once.
 const AT_ONCE: usize = 2;
+
+/// How long a key is, in bits.
+const BITS: std::ops::RangeInclusive<usize> = 2048..=8192;
 
 /// The longest name of a key, in characters.
 const MAX_NAME: usize = 100;
@@ -122,6 +125,11 @@ impl RsaPublicKey {
     }
 
     fn from_der(der: Vec<u8>) -> Result<Self, NotAnRsaKey> {
+        // What the algorithm asks of a key is looked at when a signature is, which is too late here.
+        let bits = RsaSubjectPublicKey::from_der(&der).map_err(|_| NotAnRsaKey)?.modulus_len() * 8;
+        if !BITS.contains(&bits) {
+            return Err(NotAnRsaKey);
+        }
         let parsed = ParsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, &der).map_err(|_| NotAnRsaKey)?;
         Ok(Self { der, parsed })
     }

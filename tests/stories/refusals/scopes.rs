@@ -185,7 +185,7 @@ mod stories {
 
     use super::{CALLERS, TABLE};
     use crate::world::contract::OPERATIONS;
-    use crate::world::raw::{As, Raw, RawPhone};
+    use crate::world::raw::{As, RSA_KEY, Raw, RawPhone};
     use crate::world::{World, deploy};
 
     /// A body that would do, so that only the caller can be what is refused.
@@ -256,7 +256,7 @@ mod stories {
             "POST /v1/chat-identities/codes" => json!({"platform": "slack", "workspace": "T0", "user": "U1"}),
             "POST /v1/chat-identities" | "POST /v1/chat-identities/look-up" => json!({"code": "7K3MQ2XNB4TD"}),
             "POST /v1/acts/{act}/confirm" => json!({"challenge": format!("ach_{:032x}", 1), "credential": credential}),
-            "POST /v1/bots/{bot}/keys" => json!({"public_key": "a key", "platform": "irc", "workspace": "example"}),
+            "POST /v1/bots/{bot}/keys" => json!({"public_key": RSA_KEY, "platform": "irc", "workspace": "example"}),
             "PUT /v1/bots/{bot}/limits" => json!({"actions": [{"type": "deploy"}]}),
             // Of a bot that is not there, so that nothing is made.
             "PUT /v1/chat/rooms" => {
