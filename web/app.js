@@ -161,7 +161,8 @@ async function onDutyHere(device) {
   });
   live.addEventListener("happened", (event) => {
     const told = shown?.happened?.(/** @type {CustomEvent} */ (event).detail);
-    if (told instanceof Promise) told.catch((failure) => console.error(failure));
+    // Without a network the screen says so by itself, and is drawn anew when it is back.
+    if (told instanceof Promise) told.catch((failure) => (failure instanceof Unreachable ? undefined : console.error(failure)));
   });
   live.addEventListener("ended", () => {
     live.stop();

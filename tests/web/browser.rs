@@ -138,6 +138,11 @@ impl Page {
         self.context.heard.clone()
     }
 
+    /// Whether a request of the phone's went to an address that ends so.
+    pub(crate) fn has_asked(&self, end: &str) -> bool {
+        self.context.heard.requests.lock().expect("no panic").iter().any(|request| request.url.ends_with(end))
+    }
+
     /// The id of the service worker's registration, once there is one.
     pub(crate) fn registration(&self) -> Option<String> {
         self.context.heard.registration.lock().expect("no panic").clone()

@@ -185,7 +185,7 @@ impl Holder {
         let end = Instant::now() + PATIENCE;
         // Whoever asks what is shown while it is being shown has Chromium forget it: so not before the worker says that it is.
         while let Some(receipt) = receipt.as_str()
-            && !self.page.requests().iter().any(|request| request.url.ends_with(receipt))
+            && !self.page.has_asked(receipt)
         {
             assert!(Instant::now() < end, "{notification} is never said to be shown");
             tokio::time::sleep(Duration::from_millis(20)).await;

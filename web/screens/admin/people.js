@@ -64,7 +64,9 @@ async function one(context, who) {
   };
   const user = await draw();
   const happened = async (/** @type {any} */ event) => {
-    if (/^(device|passkey)\./.test(event.kind) && !inviting) await draw();
+    // Of somebody else nothing is shown here, and what is being read or tapped stays.
+    const theirs = [event.data?.user, event.subject, event.actor?.user].includes(user.id);
+    if (theirs && /^(device|passkey)\./.test(event.kind) && !inviting) await draw();
   };
   return { ...screen(visible(user.name), "/admin/people", [body]), happened };
 }
