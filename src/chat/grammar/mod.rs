@@ -119,7 +119,7 @@ fn understood(verb: Verb, words: Words<'_>, said: &str) -> Option<Result<Command
         Verb::TestMe => words.end(verb).map(|()| Command::TestMe),
         Verb::ShowOnly => show_only(words),
         Verb::ShowAll => show_all(words),
-        Verb::Help => Ok(Command::Help(Some(unmarked(words.rest()).to_lowercase()).filter(|topic| !topic.is_empty()))),
+        Verb::Help => Ok(Command::Help(Some(unmarked(words.rest()).trim().to_lowercase()).filter(|topic| !topic.is_empty()))),
     })
 }
 

@@ -268,8 +268,11 @@ impl Identity {
     pub async fn authenticate_signed(&self, signed: SignedCall<'_>) -> Result<Result<(Call, BotKey), SignedRefusal>, Error> {
         let now = self.clock.now();
         let name = signed.key.to_owned();
-        let found: Option<(BotKey, Bot)> = self.store.look(move |db| Box::pin(find(db, name))).await?;
-        let Some((key, bot)) = found else { return Ok(Err(SignedRefusal::UnknownKey)) };
+        let key: Option<BotKey> = self.store.look(move |db| Box::pin(async move { store::by_name(db, &name).await })).await?;
+        let Some(key) = key else { return Ok(Err(SignedRefusal::UnknownKey)) };
+        let id = key.bot;
+        let bot: Option<Bot> = self.store.look(move |db| Box::pin(people::find_bot(db, id))).await?;
+        let Some(bot) = bot.filter(|bot| bot.revoked_at.is_none()) else { return Ok(Err(SignedRefusal::UnknownKey)) };
         if !key.public_key.verifies(signed.message, signed.signature) {
             return Ok(Err(SignedRefusal::Signature));
         }
@@ -289,12 +292,6 @@ impl Identity {
         self.note_bot(bot.id, now);
         Ok(Ok((Call::by(Caller::Bot(Box::new(bot))), key)))
     }
-}
-
-async fn find(db: &mut crate::db::Db<'_>, name: String) -> crate::db::Result<Option<(BotKey, Bot)>> {
-    let Some(key) = store::by_name(db, &name).await? else { return Ok(None) };
-    let bot = people::find_bot(db, key.bot).await?.filter(|bot| bot.revoked_at.is_none());
-    Ok(bot.map(|bot| (key, bot)))
 }
 
 #[cfg(test)]
