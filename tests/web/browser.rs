@@ -333,16 +333,6 @@ impl Page {
         self.tap_at(&format!("{}[0]", named(label)), label).await;
     }
 
-    /// Taps the button or link that says `label` and stands nearest to `text`.
-    pub(crate) async fn tap_beside(&self, text: &str, label: &str) {
-        let far = format!(
-            "((one) => {{ let far = 0; while (one && !one.innerText.includes({})) {{ one = one.parentElement; far += 1; }} return one ? far : 1e3; }})",
-            json!(text)
-        );
-        let nearest = format!("{}.filter((one) => {far}(one) < 1e3).sort((a, b) => {far}(a) - {far}(b))[0]", named(label));
-        self.tap_at(&nearest, label).await;
-    }
-
     /// Where a finger reaches it, in the middle, and nothing lies on it. A tap that hits nothing, because what was there is drawn anew in
     /// that moment, is done again, as a person would.
     async fn tap_at(&self, found: &str, what: &str) {
