@@ -119,8 +119,13 @@ fn understood(verb: Verb, words: Words<'_>, said: &str) -> Option<Result<Command
         Verb::TestMe => words.end(verb).map(|()| Command::TestMe),
         Verb::ShowOnly => show_only(words),
         Verb::ShowAll => show_all(words),
-        Verb::Help => Ok(Command::Help(Some(unmarked(words.rest()).trim().to_lowercase()).filter(|topic| !topic.is_empty()))),
+        Verb::Help => Ok(Command::Help(Some(topic(words.rest())).filter(|topic| !topic.is_empty()))),
     })
+}
+
+/// What help is asked about, without the marks and the white space behind it.
+fn topic(words: &str) -> String {
+    words.trim_end_matches(|c: char| c.is_whitespace() || ".,;:!?".contains(c)).to_lowercase()
 }
 
 impl Verb {
