@@ -47,12 +47,6 @@ impl Listing {
         let help = "pages, incidents, who is on call, and what needs approval: say help";
         Self { namespace: NAMESPACE, version: VERSION, help, error_response: ERROR_RESPONSE, methods }
     }
-
-    /// Whether there is a method of that name.
-    #[must_use]
-    pub fn has(&self, method: &str) -> bool {
-        self.methods.contains_key(method)
-    }
 }
 
 impl Method {
