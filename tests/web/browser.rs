@@ -22,7 +22,7 @@ use devtools::Protocol;
 pub(crate) use looking::modules;
 
 /// How long anything may take to be so.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Looks again and again until there is an answer: `until!("what", expression of an option)`.
 macro_rules! until {
@@ -334,18 +334,24 @@ impl Page {
     }
 
     /// Where a finger reaches it, in the middle, and nothing lies on it. A tap that hits nothing, because what was there is drawn anew in
-    /// that moment, is done again, as a person would.
+    /// that moment, is done again, as a person would; one that the page has not come to yet is waited for, for two taps do two things.
     async fn tap_at(&self, found: &str, what: &str) {
         self.wait(found).await;
         let place = format!(
             "(() => {{ const one = {found}; if (!one) return null; one.scrollIntoView({{ block: 'center', behavior: 'instant' }}); \
              const box = one.getBoundingClientRect(); const [x, y] = [box.x + box.width / 2, box.y + box.height / 2]; \
-             if (!one.contains(document.elementFromPoint(x, y))) return null; window.touched = one; \
-             one.addEventListener('click', () => delete window.touched, {{ capture: true, once: true }}); return [x, y]; }})()"
+             if (!one.contains(document.elementFromPoint(x, y))) return null; \
+             const said = (some) => some.getAttribute('aria-label') ?? some.innerText; \
+             const tap = window.tap = {{ one, label: said(one), came: 'waits' }}; \
+             document.addEventListener('click', (event) => {{ \
+               const hit = event.target.closest('button, a, summary, [role=button]'); \
+               tap.came = one.contains(event.target) || (hit && said(hit) === tap.label) ? 'hit' : 'missed'; \
+             }}, {{ capture: true, once: true }}); return [x, y]; }})()"
         );
         let end = Instant::now() + PATIENCE;
         while Instant::now() < end {
-            let place = self.eval(&place).await;
+            // A page that is just being drawn or left has no place for it.
+            let place = self.try_eval(&place).await.unwrap_or_default();
             if place.is_array() {
                 let point = json!([{"x": place[0], "y": place[1]}]);
                 self.ask("Input.dispatchTouchEvent", json!({"type": "touchStart", "touchPoints": point})).await;
@@ -363,23 +369,31 @@ impl Page {
 
     /// Whether what was touched was clicked. A page that was left by it knows nothing of it.
     async fn was_hit(&self) -> bool {
-        let params = json!({"expression": "!('touched' in window)", "returnByValue": true});
-        for _ in 0..50 {
-            let answer = self.protocol().try_ask(Some(&self.session), "Runtime.evaluate", params.clone()).await;
-            if answer.is_ok_and(|answer| answer["result"]["value"] == true) {
-                return true;
+        // A touch becomes a click unless the browser took it for something else, and then nothing comes, however long one waits.
+        let end = Instant::now() + PATIENCE / 6;
+        while Instant::now() < end {
+            match self.try_eval("window.tap?.came ?? 'hit'").await {
+                Some(came) if came == "hit" => return true,
+                Some(came) if came == "missed" => return false,
+                _ => tokio::time::sleep(Duration::from_millis(10)).await,
             }
-            tokio::time::sleep(Duration::from_millis(10)).await;
         }
         false
+    }
+
+    /// The value of an expression that may find no page, or another than it was written for.
+    async fn try_eval(&self, expression: &str) -> Option<Value> {
+        let params = json!({"expression": expression, "returnByValue": true});
+        let answer = self.protocol().try_ask(Some(&self.session), "Runtime.evaluate", params).await.ok()?;
+        answer["exceptionDetails"].is_null().then(|| answer["result"]["value"].clone())
     }
 
     /// Types into the field of that name, in place of what is there.
     pub(crate) async fn write(&self, field: &str, text: &str) {
         let selector = format!("[name={}]", json!(field));
-        self.wait(&format!("document.querySelector({})", json!(selector))).await;
-        self.eval(&format!(
-            "(() => {{ const one = document.querySelector({}); one.focus(); one.select(); }})()",
+        // It takes what is typed once it has the focus, and a page that is drawn anew in that moment takes it away.
+        self.wait(&format!(
+            "((one) => {{ one?.focus(); one?.select(); return one && document.activeElement === one; }})(document.querySelector({}))",
             json!(selector)
         ))
         .await;

@@ -82,29 +82,48 @@ fn a_move() -> impl Strategy<Value = Move> {
     })
 }
 
+/// Whom, for whom and for what: requests of which all three are the same are alike.
+type Alike = (u128, u128, u8);
+
+struct Ring {
+    of: Alike,
+    at: i64,
+    /// Which move it belongs to: within one second, that is the order. A move rings before anybody says something of it.
+    step: usize,
+}
+
+struct Said {
+    of: Alike,
+    at: i64,
+    step: usize,
+    approves: bool,
+}
+
 /// Everything that happened at one person, in words of the sentences and not of the code.
 #[derive(Default)]
 struct Life {
-    /// Person, requester, target, when.
-    rings: Vec<(u128, u128, u8, i64)>,
-    /// Person, requester, target, when, whether approved.
-    said: Vec<(u128, u128, u8, i64, bool)>,
-    /// Which request rang and is open: person, requester, target.
-    open: Vec<(u128, u128, u8, ApprovalId)>,
+    rings: Vec<Ring>,
+    said: Vec<Said>,
+    /// Which request rang and is open.
+    open: Vec<(Alike, ApprovalId)>,
 }
 
 impl Life {
-    fn known(&self, person: u128, requester: u128, target: u8, now: i64) -> Known {
-        let alike: Vec<_> = self.said.iter().filter(|said| (said.0, said.1, said.2) == (person, requester, target)).collect();
-        let denials = alike.iter().rev().take_while(|said| !said.4).count();
-        let denied_at = alike.iter().rev().find(|said| !said.4).map(|said| at(said.3));
-        let open = self.open.iter().find(|open| (open.0, open.1, open.2) == (person, requester, target)).map(|open| open.3);
-        let rung = recent(self.rings.iter().filter(|ring| ring.0 == person).map(|ring| ring.3), now);
-        Known { user: user(person), open, denials: u32::try_from(denials).unwrap(), denied_at, rung }
+    fn known(&self, alike: Alike, now: i64) -> Known {
+        let said: Vec<_> = self.said.iter().filter(|said| said.of == alike).collect();
+        let denials = said.iter().rev().take_while(|said| !said.approves).count();
+        let denied_at = said.iter().rev().find(|said| !said.approves).map(|said| at(said.at));
+        let rung = recent(self.rings.iter().filter(|ring| ring.of.0 == alike.0).map(|ring| ring.at), now);
+        let denials = u32::try_from(denials).unwrap();
+        Known { user: user(alike.0), open: self.open_of(alike), denials, denied_at, rung }
+    }
+
+    fn open_of(&self, alike: Alike) -> Option<ApprovalId> {
+        self.open.iter().find(|open| open.0 == alike).map(|open| open.1)
     }
 
     fn caused(&self, requester: u128, now: i64) -> Recent {
-        recent(self.rings.iter().filter(|ring| ring.1 == requester).map(|ring| ring.3), now)
+        recent(self.rings.iter().filter(|ring| ring.of.1 == requester).map(|ring| ring.at), now)
     }
 }
 
@@ -119,11 +138,11 @@ proptest! {
     #[test]
     fn no_history_rings_more_than_it_may(moves in prop::collection::vec(a_move(), 1..60)) {
         let (mut life, mut now) = (Life::default(), 0);
-        for (number, step) in moves.into_iter().enumerate() {
-            now += step.later;
-            let Move { requester, target, approvers, says, .. } = step;
-            let id = ApprovalId(Uuid::from_u128(1_000 + number as u128));
-            let people: Vec<_> = approvers.iter().map(|person| life.known(*person, requester, target, now)).collect();
+        for (step, a_move) in moves.into_iter().enumerate() {
+            now += a_move.later;
+            let Move { requester, target, approvers, says, .. } = a_move;
+            let id = ApprovalId(Uuid::from_u128(1_000 + step as u128));
+            let people: Vec<_> = approvers.iter().map(|person| life.known((*person, requester, target), now)).collect();
             let bells = decide(&people, life.caused(requester, now), BUDGETS, at(now));
             if let Some(Refused::NobodyRings { until, .. }) = nobody_rings(&bells, at(now)) {
                 prop_assert!(until > at(now), "it says when to come again");
@@ -131,35 +150,36 @@ proptest! {
             }
             for (person, (_, bell)) in approvers.iter().zip(&bells) {
                 if *bell == Bell::Ring {
-                    life.rings.push((*person, requester, target, now));
-                    life.open.push((*person, requester, target, id));
+                    let of = (*person, requester, target);
+                    life.rings.push(Ring { of, at: now, step });
+                    life.open.push((of, id));
                 }
             }
-            let last = *approvers.last().unwrap();
             if let Some(approves) = says {
-                life.said.push((last, requester, target, now, approves));
+                let of = (*approvers.last().unwrap(), requester, target);
+                life.said.push(Said { of, at: now, step, approves });
                 // One answer is enough, of whoever.
-                let answered = life.open.iter().find(|open| (open.0, open.1, open.2) == (last, requester, target)).map(|open| open.3);
-                life.open.retain(|open| Some(open.3) != answered);
+                let answered = life.open_of(of);
+                life.open.retain(|open| Some(open.1) != answered);
             }
         }
-        for &(person, requester, _, when) in &life.rings {
-            let to = life.rings.iter().filter(|ring| ring.0 == person && ring.3 > when - 3_600 && ring.3 <= when).count();
-            let caused = life.rings.iter().filter(|ring| ring.1 == requester && ring.3 > when - 3_600 && ring.3 <= when).count();
+        for ring in &life.rings {
+            let ((person, requester, _), when) = (ring.of, ring.at);
+            let in_the_hour = |other: &&Ring| other.at > when - 3_600 && other.at <= when;
+            let to = life.rings.iter().filter(in_the_hour).filter(|other| other.of.0 == person).count();
+            let caused = life.rings.iter().filter(in_the_hour).filter(|other| other.of.1 == requester).count();
             prop_assert!(to <= 3 && caused <= 5, "{} rings at {}, {} for {}", to, person, caused, requester);
-        }
-        for &(person, requester, target, when) in &life.rings {
-            let alike = |said: &&(u128, u128, u8, i64, bool)| (said.0, said.1, said.2) == (person, requester, target) && said.3 < when;
-            let before: Vec<_> = life.said.iter().filter(alike).collect();
-            if let Some(denied) = before.last().filter(|said| !said.4) {
-                let times = before.iter().rev().take_while(|said| !said.4).count();
+
+            let before: Vec<_> = life.said.iter().filter(|said| said.of == ring.of && said.step < ring.step).collect();
+            if let Some(denied) = before.last().filter(|said| !said.approves) {
+                let times = before.iter().rev().take_while(|said| !said.approves).count();
                 let pause = (60i64 << (times - 1).min(10)).min(3_600);
-                prop_assert!(when >= denied.3 + pause, "rung {} s after denial {}", when - denied.3, times);
+                prop_assert!(when >= denied.at + pause, "rung {} s after denial {}", when - denied.at, times);
             }
         }
         for (index, open) in life.open.iter().enumerate() {
-            let twice = life.open[..index].iter().any(|other| (other.0, other.1, other.2) == (open.0, open.1, open.2));
-            prop_assert!(!twice, "two that are alike are open at {}", open.0);
+            let twice = life.open[..index].iter().any(|other| other.0 == open.0);
+            prop_assert!(!twice, "two that are alike are open at {}", open.0.0);
         }
     }
 }
