@@ -10,14 +10,13 @@
 //! - No more is claimed than is sent at once: a lease never ends in a queue, and what was withdrawn since is not sent.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::Busy;
+use super::{Busy, UnderWay};
 use crate::clock::Timestamp;
 use crate::db::{self, Error};
 use crate::delivery::{Claimed, Delivery, Done, Lane};
@@ -44,7 +43,7 @@ const RECORD_TRIES: u32 = 5;
 #[derive(Clone)]
 pub struct Lanes {
     delivery: Delivery,
-    busy: Arc<AtomicUsize>,
+    under_way: Arc<UnderWay>,
     tasks: TaskTracker,
     stop: CancellationToken,
 }
@@ -53,7 +52,12 @@ impl Lanes {
     /// Starts every lane, until [`Lanes::stop`].
     #[must_use]
     pub fn start(delivery: Delivery) -> Self {
-        let lanes = Self { delivery, busy: Arc::default(), tasks: TaskTracker::new(), stop: CancellationToken::new() };
+        Self::start_counted(delivery, Arc::default())
+    }
+
+    /// As [`Lanes::start`]; what is under way is counted where it is said.
+    pub(super) fn start_counted(delivery: Delivery, under_way: Arc<UnderWay>) -> Self {
+        let lanes = Self { delivery, under_way, tasks: TaskTracker::new(), stop: CancellationToken::new() };
         for lane in Lane::ALL {
             let (done, recording) = mpsc::channel(UNRECORDED);
             let places = Arc::new(Semaphore::new(if lane.urgent { PLACES.1 } else { PLACES.0 }));
@@ -68,12 +72,6 @@ impl Lanes {
     pub async fn stop(&self) {
         self.stop.cancel();
         self.tasks.wait().await;
-    }
-
-    /// Whether nothing is under way on this node.
-    #[must_use]
-    pub fn idle(&self) -> bool {
-        self.busy.load(Ordering::SeqCst) == 0
     }
 }
 
@@ -134,7 +132,7 @@ impl Worker {
 
     /// Claims what there are places for, and starts sending it; how many.
     async fn claim(&self, first: OwnedSemaphorePermit) -> db::Result<usize> {
-        let _busy = Busy::enter(&self.lanes.busy);
+        let _busy = Busy::enter(&self.lanes.under_way);
         let more = self.places.available_permits().min(BATCH - 1);
         let limit = u32::try_from(more + 1).map_err(|error| Error::Failed(error.to_string()))?;
         let claimed = self.lanes.delivery.claim(self.lane, limit).await?;
@@ -148,7 +146,7 @@ impl Worker {
     }
 
     fn send(&self, attempt: Claimed, place: Option<OwnedSemaphorePermit>) {
-        let (delivery, done, busy) = (self.lanes.delivery.clone(), self.done.clone(), Busy::enter(&self.lanes.busy));
+        let (delivery, done, busy) = (self.lanes.delivery.clone(), self.done.clone(), Busy::enter(&self.lanes.under_way));
         self.lanes.tasks.spawn(async move {
             let made = delivery.send(attempt).await;
             drop(place);

@@ -12,7 +12,7 @@ mod relay;
 mod retention;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 pub use lanes::Lanes;
@@ -103,7 +103,8 @@ pub struct Running {
     queue: Queue,
     delivery: Delivery,
     lanes: Lanes,
-    busy: Arc<AtomicUsize>,
+    under_way: Arc<UnderWay>,
+    mending: Arc<NextMend>,
     tasks: TaskTracker,
     stop: CancellationToken,
 }
@@ -112,13 +113,15 @@ impl Engine {
     /// Starts working until [`Running::stop`].
     #[must_use]
     pub fn start(self, handoff: Handoff) -> Running {
+        let under_way = Arc::<UnderWay>::default();
         let running = Running {
             store: self.store.clone(),
             clock: self.clock.clone(),
             queue: self.queue.clone(),
-            lanes: Lanes::start(self.delivery.clone()),
+            lanes: Lanes::start_counted(self.delivery.clone(), under_way.clone()),
             delivery: self.delivery.clone(),
-            busy: Arc::default(),
+            under_way,
+            mending: Arc::new(NextMend::after(self.clock.now())),
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
         };
@@ -135,7 +138,13 @@ impl Engine {
             retention: self.retention,
         };
         running.tasks.spawn(forget(forgetting, self.clock.clone(), running.stop.clone()));
-        running.tasks.spawn(mend(self.paging.clone(), self.schedules.clone(), self.clock.clone(), running.stop.clone()));
+        let mending = Mending {
+            paging: self.paging.clone(),
+            schedules: self.schedules.clone(),
+            clock: self.clock.clone(),
+            next: running.mending.clone(),
+        };
+        running.tasks.spawn(mending.run(running.stop.clone()));
         let worker = Worker {
             engine: Arc::new(self),
             timers: Arc::new(Semaphore::new(TIMERS)),
@@ -162,8 +171,14 @@ impl Running {
     /// # Errors
     /// Storage errors.
     pub async fn settled(&self) -> db::Result<bool> {
-        let due = self.next_due().await?.is_some_and(|due| due <= self.clock.now());
-        Ok(!due && self.busy.load(Ordering::SeqCst) == 0 && self.lanes.idle() && self.queue.idle())
+        let (now, begun) = (self.clock.now(), self.under_way.begun());
+        let idle = || self.under_way.is_nothing() && self.queue.idle() && self.mending.at() > now;
+        if !idle() {
+            return Ok(false);
+        }
+        // What began and ended meanwhile may have left something that is due.
+        let due = self.next_due().await?.is_some_and(|due| due <= now);
+        Ok(!due && idle() && self.under_way.begun() == begun)
     }
 
     /// When the next job, or the next attempt, is due.
@@ -183,15 +198,22 @@ impl Running {
         Ok(())
     }
 
-    /// Turns a manual clock forward by `by`, stopping at every moment at which something is due until it is done: for tests and
-    /// for the scripted demo.
+    /// Turns a manual clock forward by `by`, stopping at every moment at which something is due until it is done, and before each of these
+    /// once for lost timers to be looked for: for tests and for the scripted demo.
     ///
     /// # Errors
     /// Storage errors.
     pub async fn advance(&self, by: Duration) -> db::Result<()> {
         self.settle().await?;
         let end = self.clock.now().after(by);
-        while let Some(due) = self.next_due().await?.filter(|due| *due <= end) {
+        loop {
+            let mend = self.mending.at();
+            let before = self.next_due().await?.map_or(end, |due| due.min(end));
+            if mend < before {
+                self.clock.advance(self.clock.now().until(mend));
+                self.settle().await?;
+            }
+            let Some(due) = self.next_due().await?.filter(|due| *due <= end) else { break };
             self.clock.advance(self.clock.now().until(due));
             self.settle().await?;
         }
@@ -208,19 +230,38 @@ struct Worker {
     running: Running,
 }
 
+/// How much a node is doing.
+#[derive(Default)]
+struct UnderWay {
+    now: AtomicUsize,
+    begun: AtomicUsize,
+}
+
+impl UnderWay {
+    fn is_nothing(&self) -> bool {
+        self.now.load(Ordering::SeqCst) == 0
+    }
+
+    /// How often something began.
+    fn begun(&self) -> usize {
+        self.begun.load(Ordering::SeqCst)
+    }
+}
+
 /// Counts as work under way until dropped.
-struct Busy(Arc<AtomicUsize>);
+struct Busy(Arc<UnderWay>);
 
 impl Busy {
-    fn enter(busy: &Arc<AtomicUsize>) -> Self {
-        busy.fetch_add(1, Ordering::SeqCst);
-        Self(busy.clone())
+    fn enter(under_way: &Arc<UnderWay>) -> Self {
+        under_way.now.fetch_add(1, Ordering::SeqCst);
+        under_way.begun.fetch_add(1, Ordering::SeqCst);
+        Self(under_way.clone())
     }
 }
 
 impl Drop for Busy {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::SeqCst);
+        self.0.now.fetch_sub(1, Ordering::SeqCst);
     }
 }
 
@@ -279,7 +320,7 @@ impl Worker {
             Some(due) => return due.min(sweep),
             None => return sweep,
         }
-        let _busy = Busy::enter(&self.running.busy);
+        let _busy = Busy::enter(&self.running.under_way);
         let limit = u32::try_from(room).unwrap_or(1).max(1);
         let claimed = self.engine.queue.claim(&self.engine.store, now, limit).await;
         let claimed = match claimed {
@@ -303,7 +344,7 @@ impl Worker {
     }
 
     fn start(&self, job: Job, place: Option<jobs::Place>) {
-        let (engine, busy, room) = (self.engine.clone(), Busy::enter(&self.running.busy), self.room(job.kind));
+        let (engine, busy, room) = (self.engine.clone(), Busy::enter(&self.running.under_way), self.room(job.kind));
         let give_up_at = engine.clock.now().after(engine.queue.lease() / 2);
         self.running.tasks.spawn(async move {
             let permit = room.acquire_owned().await;
@@ -419,18 +460,45 @@ async fn stir(webhooks: Arc<Webhooks>, hub: Hub, stop: CancellationToken) {
     }
 }
 
+/// When lost timers are looked for next; in the past while they are.
+struct NextMend(AtomicI64);
+
+impl NextMend {
+    fn after(now: Timestamp) -> Self {
+        Self(AtomicI64::new(now.after(MEND_EVERY).as_micros()))
+    }
+
+    fn at(&self) -> Timestamp {
+        Timestamp::from_micros(self.0.load(Ordering::SeqCst))
+    }
+
+    fn done(&self, now: Timestamp) {
+        self.0.store(now.after(MEND_EVERY).as_micros(), Ordering::SeqCst);
+    }
+}
+
 /// "Waiting without a timer" is impossible, even when a job was buried: what lost its timer is found and rings.
-async fn mend(paging: Arc<Paging>, schedules: Arc<Schedules>, clock: Clock, stop: CancellationToken) {
-    loop {
-        tokio::select! {
-            () = stop.cancelled() => return,
-            () = clock.sleep_until(clock.now().after(MEND_EVERY)) => {}
-        }
-        if let Err(error) = paging.mend().await {
-            tracing::error!(%error, "lost timers cannot be looked for");
-        }
-        if let Err(error) = schedules.mend().await {
-            tracing::error!(%error, "lost hand-overs cannot be looked for");
+struct Mending {
+    paging: Arc<Paging>,
+    schedules: Arc<Schedules>,
+    clock: Clock,
+    next: Arc<NextMend>,
+}
+
+impl Mending {
+    async fn run(self, stop: CancellationToken) {
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = self.clock.sleep_until(self.next.at()) => {}
+            }
+            if let Err(error) = self.paging.mend().await {
+                tracing::error!(%error, "lost timers cannot be looked for");
+            }
+            if let Err(error) = self.schedules.mend().await {
+                tracing::error!(%error, "lost hand-overs cannot be looked for");
+            }
+            self.next.done(self.clock.now());
         }
     }
 }
