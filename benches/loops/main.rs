@@ -59,6 +59,9 @@ struct Options {
     /// Pages per second of the push section.
     #[arg(long, default_value_t = 50)]
     push_rate: u32,
+    /// Pages per second of the pages section, one after another.
+    #[arg(long, value_delimiter = ',', default_values_t = [1, 100, 1000])]
+    rates: Vec<u32>,
     /// Long polls of the idle section.
     #[arg(long, default_value_t = 10_000)]
     polls: usize,
@@ -101,7 +104,7 @@ enum Section {
     Page,
     /// From trigger to push service.
     Push,
-    /// The same at 1, 100 and 1,000 pages a second, alone and while another carrier hangs.
+    /// The same at several rates, alone and while another carrier hangs.
     Pages,
     /// A restart with a million timers.
     Restart,

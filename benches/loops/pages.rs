@@ -10,19 +10,17 @@ use crate::report::Report;
 use crate::world::{Database, World};
 use crate::{Failure, Options, push};
 
-/// Pages per second.
-const RATES: [u32; 3] = [1, 100, 1000];
-
 /// Mailboxes that are paged where the mail server hangs: more than it has places.
 const MAILBOXES: u32 = 150;
 
-/// Measures each rate; then, with all of the mail carrier's places taken, each rate again.
+/// Measures each rate; then, in a house of its own whose mail carrier has no place left, each rate again.
 pub(crate) async fn measure(
     engine: &str,
     database: Option<&Database>,
     options: &Options,
     report: &mut Report,
 ) -> Result<(), Failure> {
+    in_house(engine, database, None, options, report).await?;
     // It takes connections and never says a word.
     let hangs = TcpListener::bind("127.0.0.1:0").await?;
     let server = format!("smtp://{}", hangs.local_addr()?);
@@ -32,17 +30,41 @@ pub(crate) async fn measure(
             held.push(stream);
         }
     });
-    let mail = [("PHONEOPS_MAIL_SERVER", server.as_str()), ("PHONEOPS_MAIL_FROM", "phoneops@example.com")];
-    let world = World::start_with(database, options.clients, &mail).await?;
-    for rate in RATES {
-        push::at_rate(engine, &world, rate, options, report).await?;
-    }
-    take_places(&world).await?;
-    for rate in RATES {
-        push::at_rate(&format!("{engine}, e-mail hangs"), &world, rate, options, report).await?;
-    }
+    let done = in_house(&format!("{engine}, e-mail hangs"), database, Some(&server), options, report).await;
     held.abort();
-    world.stop().await
+    done
+}
+
+/// Each rate, in a house and a database of its own: what the last left behind is no load of the next.
+async fn in_house(
+    called: &str,
+    beside: Option<&Database>,
+    hangs: Option<&str>,
+    options: &Options,
+    report: &mut Report,
+) -> Result<(), Failure> {
+    for rate in &options.rates {
+        let database = match beside {
+            Some(database) => Some(database.another().await?),
+            None => None,
+        };
+        let mail: Vec<_> = hangs
+            .map(|server| [("PHONEOPS_MAIL_SERVER", server), ("PHONEOPS_MAIL_FROM", "phoneops@example.com")])
+            .into_iter()
+            .flatten()
+            .collect();
+        let world = World::start_with(database.as_ref(), options.clients, &mail).await?;
+        if hangs.is_some() {
+            take_places(&world).await?;
+        }
+        let done = push::at_rate(called, &world, *rate, options, report).await;
+        world.stop().await?;
+        if let Some(database) = database {
+            database.remove().await?;
+        }
+        done?;
+    }
+    Ok(())
 }
 
 async fn take_places(world: &World) -> Result<(), Failure> {

@@ -36,6 +36,11 @@ impl Database {
         Ok(database)
     }
 
+    /// Another on the same server.
+    pub(crate) async fn another(&self) -> Result<Self, Failure> {
+        Self::create(&self.server).await
+    }
+
     pub(crate) async fn remove(&self) -> Result<(), Failure> {
         self.on_server("drop database").await
     }
