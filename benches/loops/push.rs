@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use phoneops::clock::Timestamp;
+use phoneops::sim::push_service::PushService;
 use serde_json::json;
 
 use crate::load::{self, Times};
@@ -29,9 +30,9 @@ type Marks = Arc<Mutex<HashMap<String, Mark>>>;
 struct Arrived(Mutex<HashMap<String, Timestamp>>);
 
 impl Arrived {
-    fn read(&self, world: &World) {
+    fn read(&self, push_service: &PushService) {
         let mut arrived = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        for entry in world.push_service.journal() {
+        for entry in push_service.journal() {
             if let Some(title) = entry.title {
                 arrived.entry(title).or_insert(entry.at);
             }
@@ -40,7 +41,7 @@ impl Arrived {
 }
 
 /// How often what arrived is read, in which a push service that remembers 10,000 must not forget any.
-const READ_EVERY: Duration = Duration::from_secs(1);
+const READ_EVERY: Duration = Duration::from_millis(500);
 
 /// How many are resolved at once when all have left.
 const RESOLVED_AT_ONCE: usize = 32;
@@ -74,23 +75,24 @@ pub(crate) async fn at_rate(
             Ok(laps)
         }
     };
-    let arrived = Arrived::default();
-    let pages = {
-        let load = load::open(options.clients, rate, options.span(), Arc::new(|| ()), one);
-        let reading = async {
+    let arrived = Arc::new(Arrived::default());
+    // A task of its own, which nobody's load keeps from reading; until the last has arrived, and the louder rings after it have not yet
+    // pushed the first out of what the push service remembers.
+    let reading = {
+        let (arrived, push_service) = (arrived.clone(), world.push_service.clone());
+        tokio::spawn(async move {
             loop {
-                arrived.read(world);
+                arrived.read(&push_service);
                 tokio::time::sleep(READ_EVERY).await;
             }
-        };
-        tokio::select! {
-            pages = load => pages?,
-            never = reading => never,
-        }
+        })
     };
-    world.server.quiet().await?;
-    arrived.read(world);
-    let arrived = arrived.0.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let pages = load::open(options.clients, rate, options.span(), Arc::new(|| ()), one).await;
+    let quiet = world.server.quiet().await;
+    reading.abort();
+    arrived.read(&world.push_service);
+    let (pages, ()) = (pages?, quiet?);
+    let arrived = std::mem::take(&mut *arrived.0.lock().unwrap_or_else(PoisonError::into_inner));
     let marks = std::mem::take(&mut *marks.lock().unwrap_or_else(PoisonError::into_inner));
     resolve(world, &marks).await?;
     let (mut from_reply, mut from_request, mut early) = (Times::default(), Times::default(), 0);

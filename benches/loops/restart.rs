@@ -44,7 +44,7 @@ pub(crate) async fn measure(
         prepare(data.path(), url, timers).await?;
         restart(data.path(), url, &push_service, &rows, report).await?;
     }
-    push_service.stop().await;
+    drop(push_service);
     Ok(())
 }
 

@@ -66,7 +66,7 @@ pub(crate) struct World {
     pub(crate) people: Arc<Vec<Person>>,
     pub(crate) bot: Client,
     pub(crate) bot_token: Secret,
-    pub(crate) push_service: PushService,
+    pub(crate) push_service: Arc<PushService>,
     http: reqwest::Client,
     pub(crate) data: TempDir,
 }
@@ -86,7 +86,7 @@ impl World {
         let data = directory()?;
         let server = Running::start_with(data.path(), database.map(|database| database.url.as_str()), settings).await?;
         let clock = Clock::system();
-        let push_service = PushService::start(clock.clone()).await?;
+        let push_service = Arc::new(PushService::start(clock.clone()).await?);
         let operator = Client::local(&server.socket)?;
         let http = phone::client()?;
         let mut enrolled = Vec::with_capacity(people);
@@ -113,9 +113,8 @@ impl World {
     }
 
     pub(crate) async fn stop(self) -> Result<(), Failure> {
-        self.server.stop().await?;
-        self.push_service.stop().await;
-        Ok(())
+        // The push service stops with the last that knows it.
+        self.server.stop().await
     }
 }
 
