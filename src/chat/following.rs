@@ -5,7 +5,7 @@
 //! - Whoever follows holds a cursor of the journal and moves it only past what it was given: what it was not given comes again.
 //! - Nobody who follows costs a query while nothing happens.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, btree_map};
 use std::time::Duration;
 
 use super::doing::{Chat, Error, words};
@@ -65,6 +65,15 @@ impl Post {
             thread: self.thread.clone(),
         }
     }
+}
+
+/// One of the chats in which a bot speaks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Workspace {
+    /// `slack`, `irc`, …
+    pub platform: String,
+    /// The workspace, team or server.
+    pub workspace: String,
 }
 
 /// What an entry of the journal is to those who follow.
@@ -130,7 +139,8 @@ struct Turn {
     /// The last of them.
     seq: i64,
     weight: Weight,
-    /// The room in which all of it was said: there the reply has told it.
+    /// The room in which all of it was said: there the reply has told it. Nothing that begins: whoever asks says themselves where, and is
+    /// not to keep it from a room that watches.
     said_in: Option<Place>,
 }
 
@@ -170,12 +180,12 @@ impl Chat {
         Ok(())
     }
 
-    /// What the rooms of a bot have to be told since `after`; without one, since now. Waits for so long while there is nothing, holding
-    /// neither thread nor connection.
+    /// What the rooms of a bot have to be told since `after`, in one chat when it is named; without `after`, since now. Waits for so long
+    /// while there is nothing, holding neither thread nor connection.
     ///
     /// # Errors
     /// When the caller is no bot that may hear events, and storage errors.
-    pub async fn posts(&self, call: &Call, after: Option<i64>, wait: Duration) -> Result<Posts, Error> {
+    pub async fn posts(&self, call: &Call, of: Option<&Workspace>, after: Option<i64>, wait: Duration) -> Result<Posts, Error> {
         let bot = call.bot(Scope::EventsRead)?.id;
         let filter = Filter::new(Some("approval.,incident.,grant.outcome_reported"), None).unwrap_or_default();
         let until = tokio::time::Instant::now() + wait.min(LONGEST_WAIT);
@@ -186,7 +196,7 @@ impl Chat {
         loop {
             let rest = until.saturating_duration_since(tokio::time::Instant::now());
             let poll = listener.poll(rest).await?;
-            let posts = self.told(bot, &poll.events).await?;
+            let posts = self.told(bot, of, &poll.events).await?;
             if !posts.is_empty() || rest.is_zero() || poll.events.is_empty() {
                 return Ok(Posts { posts, next: poll.next });
             }
@@ -194,19 +204,29 @@ impl Chat {
     }
 
     /// What a bot's rooms are told because of some entries: one post for each message about each thing.
-    async fn told(&self, bot: BotId, events: &[std::sync::Arc<Event>]) -> Result<Vec<Post>, Error> {
+    async fn told(&self, bot: BotId, of: Option<&Workspace>, events: &[std::sync::Arc<Event>]) -> Result<Vec<Post>, Error> {
+        // What another chat of the same bot is to hear is that one's to take.
+        let is_ours = |place: &Place| of.is_none_or(|of| of.platform == place.platform && of.workspace == place.workspace);
         let mut changed: BTreeMap<About, Turn> = BTreeMap::new();
         for event in events {
             let entry: Sealed =
                 serde_json::from_str(&event.json).map_err(|error| db::Error::inconsistent("journal", event.seq, error))?;
             if let Some((about, weight)) = weighed(&entry) {
-                let said_in = room_of(&entry);
-                let turn = Turn { about, seq: entry.seq, weight, said_in: said_in.clone() };
-                let known = changed.entry(about).or_insert(turn);
-                known.seq = entry.seq;
-                known.weight = weight.max(known.weight);
-                if known.said_in != said_in {
-                    known.said_in = None;
+                let said_in = if weight == Weight::Began { None } else { room_of(&entry) };
+                match changed.entry(about) {
+                    btree_map::Entry::Vacant(vacant) => {
+                        vacant.insert(Turn { about, seq: entry.seq, weight, said_in });
+                    }
+                    btree_map::Entry::Occupied(occupied) => {
+                        let known = occupied.into_mut();
+                        if known.weight == Weight::Began {
+                            known.said_in = said_in;
+                        } else if known.said_in != said_in {
+                            known.said_in = None;
+                        }
+                        known.seq = entry.seq;
+                        known.weight = weight.max(known.weight);
+                    }
                 }
             }
         }
@@ -214,7 +234,7 @@ impl Chat {
             return Ok(Vec::new());
         }
         let about: Vec<About> = changed.keys().copied().collect();
-        let (said, subscribed): (Vec<ChatMessage>, Vec<_>) = self
+        let (mut said, mut subscribed): (Vec<ChatMessage>, Vec<_>) = self
             .store
             .read(move |db| {
                 Box::pin(async move {
@@ -223,6 +243,8 @@ impl Chat {
                 })
             })
             .await?;
+        said.retain(|one| is_ours(&one.place));
+        subscribed.retain(|(one, _)| is_ours(&one.place));
         let mut posts = Vec::new();
         for (about, turn) in changed {
             let said: Vec<_> = said.iter().filter(|said| said.about == about).collect();
@@ -264,8 +286,9 @@ impl Chat {
             let reply = if one.line.is_some() { &here } else { &elsewhere };
             match &one.message {
                 Some(message) if weight != Weight::Began => posts.push(post(&one.place, Some(message.clone()), reply.clone())),
-                // Where no message can be changed a new line says it, once; and not what the reply has said already.
-                None if weight == Weight::News
+                // Where no message can be changed a new line says it, once; and not what the reply has said already. That it began comes
+                // once: a room that is to hear it unasked and has its row already was told by somebody who did not take it.
+                None if (weight == Weight::News || weight == Weight::Began && one.line.is_none())
                     && !shown.contains(&one.place)
                     && !reached.contains(&one.place)
                     && !said_in.as_ref().is_some_and(|room| room.is_in_room_of(&one.place)) =>

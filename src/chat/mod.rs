@@ -23,7 +23,7 @@ mod understanding;
 pub use crate::identity::Place;
 pub use command::{ANY_LABEL, Command, Gated, Which, Whom};
 pub use doing::{Chat, Error, Ground};
-pub use following::{Post, Posts};
+pub use following::{Post, Posts, Workspace};
 pub use gated::{Entry, Vocabulary};
 pub use grammar::{NotUnderstood, VERBS, Verb, VerbHelp, parse, render};
 pub use reply::{About, Button, Reply, Tone};

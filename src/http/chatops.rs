@@ -24,7 +24,7 @@ use super::caller::split;
 use super::events::last_heard;
 use super::problem::Problem;
 use crate::chat::chatops_rpc::{Call as Invocation, LINE, Listing, Reply, Signature, message};
-use crate::chat::{self, PlaceId, Said};
+use crate::chat::{self, PlaceId, Said, Workspace};
 use crate::clock::Timestamp;
 use crate::identity::chat::ChatId;
 use crate::identity::{BotKey, Call, ChatIdentity, SignedCall, SignedRefusal};
@@ -163,6 +163,7 @@ struct Telling {
     app: State,
     call: Call,
     key: BotKey,
+    workspace: Workspace,
     cursor: Option<i64>,
     ends_at: tokio::time::Instant,
     begun: bool,
@@ -172,9 +173,11 @@ async fn events(Extract(app): Extract<State>, signed: Signed) -> Result<Response
     let cursor = last_heard(&signed.headers)?;
     let Signed { call, key, .. } = signed;
     let ends_at = tokio::time::Instant::now() + AGE;
+    // A bot may speak in several chats, each with a key of its own.
+    let workspace = Workspace { platform: key.platform.as_str().to_owned(), workspace: key.workspace.as_str().to_owned() };
     // Asked once before the stream begins, so that a bot that may not hear anything is told so.
-    let first = app.chat.posts(&call, cursor, Duration::ZERO).await.map_err(problem)?;
-    let telling = Telling { app, call, key, cursor: Some(first.next), ends_at, begun: false };
+    let first = app.chat.posts(&call, Some(&workspace), cursor, Duration::ZERO).await.map_err(problem)?;
+    let telling = Telling { app, call, key, workspace, cursor: Some(first.next), ends_at, begun: false };
     let stream = stream::unfold((telling, Some(first)), |(mut telling, first)| async move {
         let text = match first {
             Some(posts) => telling.told(posts),
@@ -195,7 +198,7 @@ impl Telling {
         let told = tokio::select! {
             biased;
             () = self.app.closing.cancelled() => return None,
-            told = self.app.chat.posts(&self.call, self.cursor, HEARTBEAT) => told,
+            told = self.app.chat.posts(&self.call, Some(&self.workspace), self.cursor, HEARTBEAT) => told,
         };
         let works = self.app.identity.bot_key_works(self.key.id).await;
         match (told, works) {
@@ -213,9 +216,7 @@ impl Telling {
     }
 
     /// One event for all of it, so that a reader has the posts and the cursor behind them, or neither.
-    fn told(&mut self, mut posts: chat::Posts) -> String {
-        // A bot may speak in several chats, each with a key of its own.
-        posts.posts.retain(|post| post.platform == self.key.platform.as_str() && post.workspace == self.key.workspace.as_str());
+    fn told(&mut self, posts: chat::Posts) -> String {
         let (begun, before) = (std::mem::replace(&mut self.begun, true), self.cursor.replace(posts.next));
         if posts.posts.is_empty() {
             let moved = !begun || before != Some(posts.next);

@@ -70,6 +70,13 @@ pub struct Bot {
     pub previous_token_until: Option<Timestamp>,
 }
 
+impl Bot {
+    /// One that speaks by another proof than a token, which it may do until it is revoked: no change of its tokens ends that.
+    pub(crate) fn without_token(self) -> Self {
+        Self { token_number: i64::MAX - 1, ..self }
+    }
+}
+
 /// Something a bot may do. No scope lets a bot approve or administer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[expect(missing_docs, reason = "the names are the documentation")]

@@ -17,7 +17,7 @@ crate::world::stories! {
 }
 
 mod stories {
-    use phoneops::chat::{About, Tone};
+    use phoneops::chat::{About, Tone, Workspace};
     use serde_json::{Value, json};
 
     use crate::chat::room::{Room, identity, line, reference, tag};
@@ -192,8 +192,14 @@ mod stories {
         let body = json!({"title": DOWN, "to": ["service:api"]});
         let incident = room.bot.client.post("/v1/incidents", &body).await.unwrap().body["ref"].as_str().unwrap().to_owned();
         yannick.expect_push(world, DOWN).await;
+        let before = room.heard_until();
+        let elsewhere = Workspace { platform: "irc".to_owned(), workspace: "T0ORG".to_owned() };
+        assert!(room.posts_since(before, Some(&elsewhere)).await.is_empty(), "another chat is not told, nor takes it away");
         let card = room.told().await;
         assert_eq!((card.room.as_str(), card.message.as_deref()), ("C9", None));
+        // A front that did not take it, because the connection broke, hears it again.
+        let again = room.posts_since(before, None).await;
+        assert_eq!(again.iter().map(|post| (post.room.as_str(), post.seq)).collect::<Vec<_>>(), [("C9", card.seq)]);
         assert!(card.reply.text.starts_with(&format!("Incident {incident}: {DOWN}\nRinging team ops")), "{}", card.reply.text);
         assert_eq!(card.reply.buttons.len(), 3);
         let there = room.another("C9");
@@ -236,7 +242,23 @@ mod stories {
         // Other words, or another message, are another line.
         let other = room.say_in("yannick", "3.2", &said).await;
         assert_ne!(first.text, other.text);
-        assert_eq!(room.say("yannick", "ack").await.text.split_whitespace().filter(|word| word.starts_with('P')).count(), 2);
+        let taken = room.say_in("yannick", "3.3", "ack").await;
+        assert_eq!(taken.text.split_whitespace().filter(|word| word.starts_with('P')).count(), 2);
+        // What began since is not taken by a line that was written before it.
+        let newer = reference(&room.say_in("yannick", "3.4", &said).await);
+        assert_eq!(room.say_in("yannick", "3.3", "ack").await.text, taken.text);
+        assert_eq!(room.bot.incident(&newer).await["state"], "triggered");
+        let all = room.say_in("yannick", "3.5", "ack all").await;
+        assert_eq!(all.text, format!("Acknowledged {newer}"));
+        let newest = reference(&room.say_in("yannick", "3.6", &said).await);
+        assert_eq!(room.say_in("yannick", "3.5", "ack all").await.text, all.text);
+        assert_eq!(room.bot.incident(&newest).await["state"], "triggered");
+        let over = room.say_in("yannick", "3.7", &format!("resolve {newest}")).await;
+        assert_eq!(over.text, format!("Incident {newest} resolved"));
+        yannick.phone.not_me(&newest).await.unwrap();
+        room.say_in("yannick", "3.7", &format!("resolve {newest}")).await;
+        assert_eq!(room.bot.incident(&newest).await["state"], "triggered", "it was not them, and they did not say it again");
+        assert_eq!(room.say("yannick", "ack").await.text, format!("Acknowledged {newest}"));
         world.settle().await;
         while yannick.phone.next_push(seconds(0)).await.unwrap().is_some() {}
     }

@@ -18,7 +18,7 @@ pub struct Declaration {
     /// Its name, by which help knows it: `restart`. That of a built-in command takes its place.
     pub name: Handle,
     /// Which lines it takes: a verb and, after one space, a regular expression with named groups:
-    /// `restart (?<service>[a-z-]+) in (?<environment>[a-z]+)`. Upper and lower case are the same; white space in a line is one space.
+    /// `restart (?<service>[a-z-]+) in (?<environment>[a-z]+)`. Upper and lower case are the same, and what the groups `environment` and `env` take is kept in lower case; white space in a line is one space.
     #[schemars(length(min = 1, max = 500))]
     pub pattern: String,
     /// What is to be allowed. In it, `{service}` is what the group of that name took.

@@ -10,6 +10,10 @@ const MAX_COMPILED: usize = 256 * 1024;
 /// Deeper nesting is a mistake.
 const MAX_NESTING: u32 = 20;
 
+/// Groups whose text is kept in lower case: `Production` is `production` to whatever deploys there, and must be to policies as well, which
+/// tell upper from lower case.
+const ENVIRONMENT: [&str; 2] = ["environment", "env"];
+
 /// Which lines a command takes.
 #[derive(Clone, Debug)]
 pub(super) struct Pattern {
@@ -50,8 +54,11 @@ impl Pattern {
         if whole.start() != 0 || whole.end() != rest.len() {
             return None;
         }
-        let group =
-            |name: &str| Some((name.to_owned(), taken.name(name)?.as_str().to_owned())).filter(|(_, text)| !text.is_empty());
+        let group = |name: &str| {
+            let text = taken.name(name)?.as_str();
+            let text = if ENVIRONMENT.contains(&name) { text.to_lowercase() } else { text.to_owned() };
+            Some((name.to_owned(), text)).filter(|(_, text)| !text.is_empty())
+        };
         Some(pattern.capture_names().flatten().filter_map(group).collect())
     }
 }

@@ -40,7 +40,7 @@ fn text(text: &str) -> Param {
 #[test]
 fn a_line_becomes_the_action_that_was_declared() {
     let commands = declared(|_| {}).unwrap();
-    let taken = commands.take("Restart Web IN production").unwrap().unwrap();
+    let taken = commands.take("Restart Web IN Production").unwrap().unwrap();
     let params = BTreeMap::from([("environment".into(), text("production")), ("how".into(), text("{gently}"))]);
     assert_eq!(taken.action, Action { kind: "restart".into(), target: "Web".into(), params: Params(params) });
     assert_eq!((taken.command.as_str(), taken.success.as_str()), ("restart", "you are restarting Web production"));

@@ -14,6 +14,9 @@ use crate::paging::{Deed, Done, Filter, Page, Phase, Reference, Refusal, State, 
 /// So many incidents are listed at once.
 const LISTED: u32 = 10;
 
+/// So many of those that ring are taken by one line.
+const TAKEN: u32 = 100;
+
 /// So many are acted on by one line.
 const AT_ONCE: usize = 20;
 
@@ -138,7 +141,7 @@ impl Chat {
     pub(super) async fn acknowledge(&self, speaker: &Speaker, which: Which) -> Result<Reply, Error> {
         let references = match which {
             Which::These(references) => references,
-            Which::Mine => match self.paging.acknowledge_all(&speaker.call(), Some(speaker.actor())).await {
+            Which::Mine => match self.paging.acknowledge_all(&speaker.once("act", None), Some(speaker.actor())).await {
                 Ok(taken) if taken.is_empty() => return Ok(plain("Nothing rings for you.")),
                 Ok(taken) => return Ok(done(format!("Acknowledged {}", listed(&texts(&taken))))),
                 Err(failure) => return refusing::paging(speaker, failure),
@@ -155,8 +158,15 @@ impl Chat {
     /// What rings, the newest first.
     async fn ringing(&self, speaker: &Speaker) -> Result<Result<Vec<Reference>, Reply>, Error> {
         let filter = Filter { phase: Phase::Triggered, mine: false, service: None, team: None, urgency: None };
-        match self.paging.list(&speaker.call(), filter, None, 100).await {
-            Ok((views, _)) => Ok(Ok(views.into_iter().map(|view| view.incident.reference).collect())),
+        let views = match self.paging.list(&speaker.call(), filter, None, TAKEN).await {
+            Ok((views, _)) => views,
+            Err(failure) => return refusing::paging(speaker, failure).map(Err),
+        };
+        let ringing: Vec<Reference> = views.into_iter().map(|view| view.incident.reference).collect();
+        // A front that sends the line again means what rang the first time, not what nobody has seen yet.
+        let kept = speaker.once("all", None).write(&self.store, speaker.now, move |_| Box::pin(async move { Ok(ringing) })).await;
+        match kept {
+            Ok(ringing) => Ok(Ok(ringing)),
             Err(failure) => refusing::paging(speaker, failure).map(Err),
         }
     }
@@ -165,7 +175,8 @@ impl Chat {
     async fn all_of(&self, speaker: &Speaker, references: Vec<Reference>) -> Result<Reply, Error> {
         let (mut taken, mut others) = (Vec::new(), 0_usize);
         for reference in references {
-            match self.paging.act(&speaker.call(), reference.clone(), Some(speaker.actor()), Deed::Acknowledge).await {
+            let call = speaker.once(&format!("act:{reference}"), None);
+            match self.paging.act(&call, reference.clone(), Some(speaker.actor()), Deed::Acknowledge).await {
                 Ok(_) => taken.push(reference),
                 Err(crate::identity::Failure::Refused(_)) => others += 1,
                 Err(failure) => return refusing::paging(speaker, failure),
@@ -207,7 +218,8 @@ impl Chat {
     /// Acknowledges or resolves; says who did when somebody had.
     async fn simple(&self, speaker: &Speaker, reference: Reference, deed: Deed) -> Result<Reply, Error> {
         let word = if matches!(deed, Deed::Resolve) { "resolved" } else { "acknowledged" };
-        let acted = self.paging.act(&speaker.call(), reference.clone(), Some(speaker.actor()), deed).await;
+        let call = speaker.once(&format!("act:{reference}"), None);
+        let acted = self.paging.act(&call, reference.clone(), Some(speaker.actor()), deed).await;
         let view = match self.paging.find_changed(&speaker.call(), reference.clone()).await {
             Ok(view) => view,
             Err(failure) => return refusing::paging(speaker, failure),
@@ -334,7 +346,9 @@ impl Chat {
     }
 
     pub(super) async fn merge(&self, speaker: &Speaker, from: Reference, into: Reference) -> Result<Reply, Error> {
-        if let Err(failure) = self.paging.merge(&speaker.call(), from.clone(), Some(speaker.actor()), into.clone()).await {
+        if let Err(failure) =
+            self.paging.merge(&speaker.once("merge", None), from.clone(), Some(speaker.actor()), into.clone()).await
+        {
             return refusing::paging(speaker, failure);
         }
         match self.paging.find_changed(&speaker.call(), into.clone()).await {

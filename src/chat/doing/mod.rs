@@ -204,7 +204,7 @@ impl Chat {
     pub async fn bot(&self, name: Handle) -> Result<Option<Call>, Error> {
         let found: db::Result<Option<Bot>> =
             self.store.look(move |db| Box::pin(async move { identity::active_bot(db, &name).await })).await;
-        Ok(found?.map(|bot| Call::by(Caller::Bot(Box::new(bot)))))
+        Ok(found?.map(|bot| Call::by(Caller::Bot(Box::new(bot.without_token())))))
     }
 
     async fn perform(&self, speaker: &Speaker, command: Command) -> Result<Reply, Error> {

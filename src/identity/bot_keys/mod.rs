@@ -290,7 +290,7 @@ impl Identity {
             return Ok(Err(SignedRefusal::Replayed));
         }
         self.note_bot(bot.id, now);
-        Ok(Ok((Call::by(Caller::Bot(Box::new(bot))), key)))
+        Ok(Ok((Call::by(Caller::Bot(Box::new(bot.without_token()))), key)))
     }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Mutex;
 use std::time::Duration;
 
-use phoneops::chat::{About, Place, PlaceId, Post, Reply, Said};
+use phoneops::chat::{About, Place, PlaceId, Post, Reply, Said, Workspace};
 use phoneops::identity::{Call, ChatIdentity};
 use serde_json::json;
 
@@ -106,13 +106,24 @@ impl<'a> Room<'a> {
         let mut all = Vec::new();
         loop {
             let after = *self.cursor.lock().expect("not poisoned");
-            let told = self.world.server.chat.posts(&self.call, Some(after), Duration::ZERO).await.expect("posts");
+            let told = self.world.server.chat.posts(&self.call, None, Some(after), Duration::ZERO).await.expect("posts");
             *self.cursor.lock().expect("not poisoned") = told.next;
             all.extend(told.posts);
             if told.next == after {
                 return all;
             }
         }
+    }
+
+    /// Up to where it was asked.
+    pub(crate) fn heard_until(&self) -> i64 {
+        *self.cursor.lock().expect("not poisoned")
+    }
+
+    /// What the rooms of one chat have to be told since then, or of all; where it was asked up to does not move.
+    pub(crate) async fn posts_since(&self, after: i64, of: Option<&Workspace>) -> Vec<Post> {
+        self.world.journal().await;
+        self.world.server.chat.posts(&self.call, of, Some(after), Duration::ZERO).await.expect("posts").posts
     }
 
     /// The one post there is; its text.
