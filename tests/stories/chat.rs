@@ -1,6 +1,6 @@
 //! Chat, told as stories: lines go in, and what people read comes out, with real phones.
 
-mod requests;
+pub(crate) mod requests;
 mod restart;
 mod room;
 
