@@ -455,7 +455,7 @@ mod stories {
     }
 
     /// Rooms of chat, what they hear of, and what a bot may ask.
-    async fn rooms(raw: &Raw<'_>, bot: &RawBot) {
+    async fn rooms(raw: &Raw<'_>, bot: &RawBot, phone: &RawPhone) {
         let room =
             json!({"bot": "heimdall", "platform": "slack", "workspace": "T1", "room": "C1", "only": {"env": "production"}});
         raw.shot(As::Operator, "PUT", "/v1/chat/rooms").json(&room).fire().await.expect(204);
@@ -473,6 +473,12 @@ mod stories {
         let path = format!("/v1/bots/{}/limits", bot.id);
         raw.shot(As::Operator, "PUT", &path).json(&json!({"users": ["@yannick"]})).fire().await.expect(200);
         raw.get(As::Operator, &path).await.expect(200);
+        let wider = json!({"users": ["@yannick"], "teams": ["ops"]});
+        let wider = raw.shot(As::Operator, "PUT", &path).json(&wider).fire().await.expect(202);
+        assert_eq!(confirm(raw, phone, &wider.id()).await["change"]["kind"], "bot.limited");
+        let removed = raw.delete(As::Operator, &path).await.expect(202);
+        confirm(raw, phone, &removed.id()).await;
+        raw.shot(As::Operator, "PUT", &path).json(&json!({})).fire().await.expect(200);
         raw.delete(As::Operator, &path).await.expect(204);
     }
 
@@ -494,7 +500,7 @@ mod stories {
         raw.get(As::Bot(bot), person).await.expect(200);
         raw.get(As::Phone(phone), "/v1/chat-identities").await.expect(200);
         raw.delete(As::Phone(phone), &format!("/v1/chat-identities/{linked}")).await.expect(204);
-        rooms(raw, bot).await;
+        rooms(raw, bot, phone).await;
         let login = raw.world.blank_phone().prepare_login("cli", "@yannick", "A laptop").unwrap();
         for status in [201, 200] {
             raw.post(As::Nobody, "/v1/logins", &login).await.expect(status);

@@ -25,14 +25,6 @@ pub enum Refused {
     /// The bot may not ask this, for this person, or there.
     #[error("{0}")]
     OutsideLimits(String),
-    /// Limits that make no sense.
-    #[error("{why}")]
-    LimitsInvalid {
-        /// Which field.
-        field: String,
-        /// Why.
-        why: String,
-    },
     /// The requester could never approve.
     #[error("{0} has no passkey and could not approve")]
     RequesterHasNoPasskey(String),

@@ -127,7 +127,9 @@ fn weighed(entry: &Sealed) -> Option<(About, Weight)> {
         | "incident.urgency_changed"
         | "incident.responder_added"
         | "incident.put_off"
-        | "incident.absorbed" => (incident(), Weight::Small),
+        | "incident.absorbed"
+        | "incident.gave_back"
+        | "incident.parted" => (incident(), Weight::Small),
         _ => return None,
     };
     about.map(|about| (about, weight))

@@ -2,7 +2,7 @@
 //!
 //! | who | commands | how they reach the server |
 //! |---|---|---|
-//! | operator | `user`, `bot`, `team`, `schedule`, `override`, `policy`, `service`, `escalation-policy`, `maintenance`, `apply`, `export`, `chat-command`, `chat-identity`, `freeze`, `enroll`, `device`, `admin`, `keys`, `journal`, `doctor`, `backup` | the server's Unix socket |
+//! | operator | `user`, `bot`, `team`, `schedule`, `override`, `policy`, `service`, `escalation-policy`, `maintenance`, `apply`, `export`, `chat-command`, `chat-identity`, `room`, `freeze`, `enroll`, `device`, `admin`, `keys`, `journal`, `doctor`, `backup` | the server's Unix socket |
 //! | operator | `restore` | the database, which no server may have open |
 //! | bot | `request`, `exec`, `page`, `incident`, `deliveries`, `chat-identity code` | HTTP, with a token from the environment |
 //! | bot or operator | `events`, `on-call`, `schedule list`, `schedule show` | HTTP with a token; without one the Unix socket |
@@ -53,6 +53,7 @@ mod qr;
 mod reply;
 mod request;
 mod restore;
+mod room;
 mod rules;
 mod schedule;
 mod serve;
@@ -89,6 +90,7 @@ enum Command {
     #[command(name = "chat-command")]
     ChatLine(chat_command::Command),
     ChatIdentity(chat_identity::Command),
+    Room(room::Command),
     Policy(policy::Command),
     Freeze(freeze::Command),
     Enroll(enroll::Enroll),
@@ -169,6 +171,7 @@ async fn perform(command: Command, out: &mut Out) -> Result<Outcome, Failure> {
         Command::Team(team) => team.run(out).await,
         Command::ChatLine(command) => command.run(out).await,
         Command::ChatIdentity(identity) => identity.run(out).await,
+        Command::Room(room) => room.run(out).await,
         Command::Policy(policy) => policy.run(out).await,
         Command::Freeze(freeze) => freeze.run(out).await,
         Command::Enroll(enroll) => enroll.run(out).await,

@@ -310,7 +310,6 @@ impl From<approvals::Refused> for Problem {
             R::NotFound(_) => Self::not_found(detail),
             R::RequesterUnknown(nobody) => Self::nobody("requester", &nobody),
             R::OutsideLimits(_) => forbidden("outside_limits"),
-            R::LimitsInvalid { field, .. } => Self::field(field, detail),
             R::RequesterHasNoPasskey(_) => conflict("requester_has_no_passkey").about("requester"),
             R::ChallengeUnknown => Self::new(StatusCode::NOT_FOUND, "challenge_unknown", detail),
             R::ChallengeUsed => conflict("challenge_used"),

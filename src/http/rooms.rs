@@ -11,11 +11,13 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::State;
+use super::acts::ActBody;
 use super::caller::{Read, Write};
 use super::input::Path;
-use super::output::{Created, NoContent};
+use super::output::{Created, DoneOrWaits, NoContent, NowOrWaits};
 use super::problem::Problem;
 use crate::approvals::limits::{Limited, Limits};
+use crate::approvals::policies::Changed;
 use crate::chat::{Hears, NewSubscription, PlaceId, Room, RoomView, Subscription};
 use crate::clock::Timestamp;
 use crate::id::{BotId, ChatSubscriptionId};
@@ -57,11 +59,12 @@ pub(super) fn router() -> ApiRouter<State> {
                 .put_with(limit, |op| {
                     op.id("setBotLimits").tag("bots").summary("Limit what a bot may ask to have approved").description(
                         "For administrators. Which actions, for whom and in which rooms; what is left out does not matter. A bot that \
-                         was never limited may ask for everything that policies take.",
+                         was never limited may ask for everything that policies take. 200 when it was done. 202 with an act when it \
+                         lets the bot ask for more: then it is done once an administrator has confirmed it with a passkey (`/v1/acts`).",
                     )
                 })
                 .delete_with(unlimit, |op| {
-                    op.id("removeBotLimits").tag("bots").summary("Let a bot ask for everything again")
+                    op.id("removeBotLimits").tag("bots").summary("Let a bot ask for everything again, which weakens: 202 with an act")
                 }),
         )
 }
@@ -246,18 +249,27 @@ async fn limits(
     Path(ByBot { id }): Path<ByBot>,
     Read(call): Read,
 ) -> Result<Json<LimitsBody>, Problem> {
-    Ok(Json(app.approvals.limits(&call, id).await?.into()))
+    Ok(Json(app.policies.limits(&call, id).await?.into()))
 }
 
 async fn limit(
     Extract(app): Extract<State>,
     Path(ByBot { id }): Path<ByBot>,
     Write(call, body): Write<Limits>,
-) -> Result<Json<LimitsBody>, Problem> {
-    Ok(Json(Some(app.approvals.limit(&call, id, body).await?).into()))
+) -> Result<NowOrWaits<LimitsBody, ActBody>, Problem> {
+    Ok(match app.policies.limit(&call, id, body).await? {
+        Changed::Made(limited) => NowOrWaits::Now(Some(limited).into()),
+        Changed::Waits(act) => NowOrWaits::Waits((*act).into()),
+    })
 }
 
-async fn unlimit(Extract(app): Extract<State>, Path(ByBot { id }): Path<ByBot>, Read(call): Read) -> Result<NoContent, Problem> {
-    app.approvals.unlimit(&call, id).await?;
-    Ok(NoContent)
+async fn unlimit(
+    Extract(app): Extract<State>,
+    Path(ByBot { id }): Path<ByBot>,
+    Read(call): Read,
+) -> Result<DoneOrWaits<ActBody>, Problem> {
+    Ok(match app.policies.unlimit(&call, id).await? {
+        Changed::Made(()) => DoneOrWaits::Done,
+        Changed::Waits(act) => DoneOrWaits::Waits((*act).into()),
+    })
 }

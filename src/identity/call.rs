@@ -11,6 +11,7 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use super::chat::Heard;
 use super::model::{Bot, Device, Role, Scope, User, UserRef};
@@ -160,6 +161,12 @@ impl Call {
             Caller::Operator => Actor::Operator,
             Caller::Anonymous => Actor::Enrollee,
         }
+    }
+
+    /// Where in chat the line was said that a bot calls for, for the journal: platform, workspace, room, message and the bot's key.
+    #[must_use]
+    pub fn origin(&self) -> Option<Value> {
+        self.heard.as_ref().map(|heard| heard.facts())
     }
 
     /// The person who calls.

@@ -140,7 +140,10 @@ pub enum Refusal {
     #[error("the device waited for ten minutes and is over: enrol it anew")]
     DeviceExpired,
     /// Another number than the one that the waiting device shows.
-    #[error("this is not the number that the new device shows: is it the one in your hand?")]
+    #[error(
+        "this is not the number that the new device shows: read it there again and type its six digits; if they are right, another \
+         device waits here: reject it"
+    )]
     MatchWrong,
     /// Not a challenge of this device for that one.
     #[error("the challenge is not one for this device")]

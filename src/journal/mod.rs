@@ -208,6 +208,14 @@ pub async fn done_in_the_name_of(
     Ok(store::last_of(db, subject, user, kinds, disowned).await?.filter(|happened| happened.kind != disowned))
 }
 
+/// The last entry of this kind about `subject` that has this text as this fact.
+///
+/// # Errors
+/// Storage errors.
+pub async fn last_about(db: &mut Db<'_>, subject: &str, kind: &str, (fact, text): (&str, String)) -> Result<Option<Happened>> {
+    store::last_about(db, subject, kind, (fact, text)).await
+}
+
 /// The number of the last sealed entry; 0 before the first.
 ///
 /// # Errors

@@ -250,6 +250,24 @@ pub(super) async fn last_of(
     .await
 }
 
+/// The last entry of a kind about `subject` that has this text as this fact.
+pub(super) async fn last_about(
+    db: &mut Db<'_>,
+    subject: &str,
+    kind: &str,
+    (fact, text): (&str, String),
+) -> Result<Option<Happened>> {
+    db.query(
+        "select id, at, kind, actor, data from journal where subject = $1 and kind = $2 and data ->> $3 = $4 order by id desc limit 1",
+    )
+    .bind(subject.to_owned())
+    .bind(kind.to_owned())
+    .bind(fact.to_owned())
+    .bind(text)
+    .optional()
+    .await
+}
+
 /// A text as it stands inside stored JSON.
 fn as_stored(text: &str) -> String {
     let quoted = Value::from(text).to_string();

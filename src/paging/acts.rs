@@ -3,9 +3,8 @@
 //! **Invariants**
 //! - Acting takes somebody who has to do with the incident: see [`may_act`]. For a bot that is the person it names.
 //! - Doing what is done already changes nothing and is no error.
-//! - Locks are taken in this order: services, incidents, alerts; several of a kind in the order of their ids.
+//! - Locks are taken in this order: services, incidents, bundles, alerts; several of a kind in the order of their ids.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
@@ -17,10 +16,10 @@ use super::machine::{Act, Agent, Event, Incident, Refusal, State, Urgency};
 use super::plan::Target;
 use super::ringing::{Acting, By, Told, acting, apply, outside, targets, tell_actor};
 use super::service::{Error, Paging, Parts, Refused};
-use super::{Reference, To, bundles, reaching, store};
+use super::{Reference, To, bundles, merging, reaching, store};
 use crate::clock::Timestamp;
 use crate::db::{Db, Tx};
-use crate::id::{IncidentId, UserId};
+use crate::id::UserId;
 use crate::identity::{self, Call, Role, Scope, UserRef, Who};
 use crate::journal::{self, Entry};
 
@@ -109,7 +108,7 @@ impl Paging {
     /// When there is no such incident, the caller has nothing to do with them, or one is over.
     pub async fn merge(&self, call: &Call, from: Reference, actor: Option<Who>, into: Reference) -> Result<(), Error> {
         call.person_or_bot(Scope::IncidentsWrite)?;
-        self.acting(call, actor, move |tx, parts, who, now| Box::pin(merge(tx, parts, (from, into), who, now))).await
+        self.acting(call, actor, move |tx, parts, who, now| Box::pin(merging::merge(tx, parts, (from, into), who, now))).await
     }
 
     async fn acting<T, F>(&self, call: &Call, actor: Option<Who>, act: F) -> Result<T, Error>
@@ -149,9 +148,9 @@ impl Paging {
         let (now, parts, actor) = (self.clock.now(), self.parts.clone(), call.actor(None));
         call.write(&self.store, now, move |tx| {
             Box::pin(async move {
-                let incident = store::lock(tx, &reference).await?.ok_or(Refused::NotFound(reference))?;
+                let locked = merging::lock_with_heirs(tx, reference).await?;
                 let by = By { actor, device: Some(person.device.id), origin: None };
-                disown(tx, &parts, incident, person.user.id, &by, now).await
+                disown(tx, &parts, locked, person.user.id, &by, now).await
             })
         })
         .await
@@ -159,18 +158,18 @@ impl Paging {
 }
 
 /// Who does something, and how that is written down.
-struct Doer {
-    who: Acting,
-    by: By,
+pub(super) struct Doer {
+    pub(super) who: Acting,
+    pub(super) by: By,
 }
 
 impl Doer {
-    fn act(&self, now: Timestamp) -> Act {
+    pub(super) fn act(&self, now: Timestamp) -> Act {
         Act { by: Agent::Person { user: self.who.user, via: self.who.via }, at: now }
     }
 
     /// Refused, unless they have to do with it.
-    async fn must_be_allowed(&self, db: &mut Db<'_>, incident: &Incident, now: Timestamp) -> Result<(), Error> {
+    pub(super) async fn must_be_allowed(&self, db: &mut Db<'_>, incident: &Incident, now: Timestamp) -> Result<(), Error> {
         if may_act(db, incident, self.who.user, now).await? {
             Ok(())
         } else {
@@ -293,80 +292,10 @@ async fn note(
     Ok(())
 }
 
-/// Lets another incident go on in its place: that one takes its open alerts, its reports and its responders.
-async fn merge(
-    tx: &mut Tx<'_>,
-    parts: &Parts,
-    (from, into): (Reference, Reference),
-    doer: &Doer,
-    now: Timestamp,
-) -> Result<(), Error> {
-    let (incident, target) = both(tx, from, into).await?;
-    doer.must_be_allowed(tx.db(), &incident, now).await?;
-    doer.must_be_allowed(tx.db(), &target, now).await?;
-    let was = incident.state;
-    let goes_there = matches!(was, State::Resolved { merged_into: Some(other), .. } if other == target.id);
-    if matches!(target.state, State::Resolved { .. }) && !goes_there {
-        return Err(Refused::IntoResolved(target.reference).into());
-    }
-    let event = Event::Merged { act: doer.act(now), into: target.id };
-    let (incident, _) = apply(tx, parts, incident, event, &doer.by, now).await?;
-    if incident.state != was {
-        absorb(tx, parts, &incident, target, doer, now).await?;
-    }
-    Ok(())
-}
-
-/// Both incidents, locked, and before them their services, whose alerts nobody changes meanwhile.
-async fn both(tx: &mut Tx<'_>, from: Reference, into: Reference) -> Result<(Incident, Incident), Error> {
-    let first = store::find(tx.db(), &from).await?.ok_or_else(|| Refused::NotFound(from.clone()))?;
-    let second = store::find(tx.db(), &into).await?.ok_or_else(|| Refused::NotFound(into.clone()))?;
-    let (from_id, into_id) = (first.id, second.id);
-    if from_id == into_id {
-        return Err(Refusal::Itself.into());
-    }
-    for service in [first.service, second.service].into_iter().flatten().collect::<BTreeSet<_>>() {
-        store::lock_service(tx, service).await?;
-    }
-    let locked = async |tx: &mut Tx<'_>, id: IncidentId, reference: &Reference| -> Result<Incident, Error> {
-        store::lock_by_id(tx, id).await?.ok_or_else(|| Refused::NotFound(reference.clone()).into())
-    };
-    if from_id < into_id {
-        let first = locked(tx, from_id, &from).await?;
-        Ok((first, locked(tx, into_id, &into).await?))
-    } else {
-        let first = locked(tx, into_id, &into).await?;
-        Ok((locked(tx, from_id, &from).await?, first))
-    }
-}
-
-async fn absorb(
-    tx: &mut Tx<'_>,
-    parts: &Parts,
-    incident: &Incident,
-    mut target: Incident,
-    doer: &Doer,
-    now: Timestamp,
-) -> Result<(), Error> {
-    let alerts = store::move_alerts(tx, incident.id, target.id).await?;
-    store::copy_responders(tx, incident.id, target.id).await?;
-    target.reports = target.reports.saturating_add(incident.reports);
-    store::save(tx, &target).await?;
-    let data =
-        json!({"by": doer.who.user, "via": doer.who.via, "incident": incident.id, "ref": incident.reference, "alerts": alerts});
-    let entry = Entry { kind: "incident.absorbed", actor: doer.by.actor, subject: target.id.to_string(), data };
-    parts.journal.append(tx, now, entry).await?;
-    if (incident.urgency, target.urgency) == (Urgency::High, Urgency::Low) {
-        // What could not wait does not wait in the place of what could.
-        apply(tx, parts, target, Event::UrgencyChanged(doer.act(now), Urgency::High), &doer.by, now).await?;
-    }
-    Ok(())
-}
-
 async fn disown(
     tx: &mut Tx<'_>,
     parts: &Parts,
-    incident: Incident,
+    (incident, line): (Incident, merging::Line),
     user: UserId,
     by: &By,
     now: Timestamp,
@@ -381,7 +310,8 @@ async fn disown(
         Some(Agent::Person { via: None, .. } | Agent::Integration(_)) | None => false,
     };
     if ended {
-        apply(tx, parts, incident, Event::Disowned { by: user }, by, now).await?;
+        let (incident, _) = apply(tx, parts, incident, Event::Disowned { by: user }, by, now).await?;
+        merging::part(tx, parts, &incident, line, (user, by), now).await?;
     } else {
         let data = json!({"by": user, "act": last.kind, "undone": false});
         parts.journal.append(tx, now, Entry { kind: "incident.disowned", actor: by.actor, subject, data }).await?;

@@ -15,6 +15,7 @@ mod incident;
 mod listing;
 mod machine;
 pub mod maintenance;
+mod merging;
 mod naming;
 mod plan;
 mod reaching;

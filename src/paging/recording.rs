@@ -109,13 +109,7 @@ fn entry(incident: &Incident, change: &Change) -> Option<(&'static str, Value)> 
     Some(match event {
         Event::Acknowledged(act) => ("incident.acknowledged", acted(act, json!({}))),
         Event::Resolved(act) => ("incident.resolved", acted(act, json!({}))),
-        Event::Disowned { by } => {
-            let into = match change.before {
-                Some(State::Resolved { merged_into, .. }) => merged_into,
-                Some(State::Triggered { .. } | State::Acknowledged { .. }) | None => None,
-            };
-            ("incident.disowned", json!({"by": by, "into": into}))
-        }
+        Event::Disowned { by } => ("incident.disowned", json!({"by": by})),
         Event::Escalated { act, to, message } => ("incident.escalated", acted(act, json!({"to": to, "message": message}))),
         Event::Reassigned(act, to) => ("incident.reassigned", acted(act, json!({"to": to}))),
         Event::ResponderAdded(act, to) => ("incident.responder_added", acted(act, json!({"to": to}))),

@@ -28,8 +28,7 @@ pub(super) struct Acting {
 
 impl Acting {
     pub(super) fn by(&self, call: &Call) -> By {
-        let origin = call.heard.as_ref().map(|heard| heard.facts());
-        By { actor: call.actor(Some(self.user)), device: self.device, origin }
+        By { actor: call.actor(Some(self.user)), device: self.device, origin: call.origin() }
     }
 }
 

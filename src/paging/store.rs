@@ -10,7 +10,7 @@ use super::machine::{Act, Agent, Incident, Place, State, Urgency};
 use super::plan::Plan;
 use crate::clock::Timestamp;
 use crate::db::{self, Db, Error, FromRow, Json, Result, Row, Sql, Tx, among};
-use crate::id::{BotId, IncidentId, IntegrationId, ServiceId, UserId};
+use crate::id::{AlertId, BotId, IncidentId, IntegrationId, ServiceId, UserId};
 use crate::journal::Actor;
 
 impl FromRow for Incident {
@@ -324,6 +324,34 @@ pub(super) async fn lock_service(tx: &mut Tx<'_>, id: ServiceId) -> Result<()> {
 /// Lets open alerts belong to another incident; how many.
 pub(super) async fn move_alerts(tx: &mut Tx<'_>, from: IncidentId, into: IncidentId) -> Result<u64> {
     tx.query("update alerts set incident_id = $2 where incident_id = $1 and state = 'open'").bind(from).bind(into).execute().await
+}
+
+/// The open alerts of an incident, at most so many.
+pub(super) async fn open_alerts(db: &mut Db<'_>, incident: IncidentId, limit: u32) -> Result<Vec<AlertId>> {
+    db.query("select id from alerts where incident_id = $1 and state = 'open' order by id limit $2")
+        .bind(incident)
+        .bind(limit)
+        .all()
+        .await
+}
+
+/// Lets those of these alerts that are open and belong to one incident belong to another again; how many.
+pub(super) async fn give_back(tx: &mut Tx<'_>, alerts: &[AlertId], from: IncidentId, to: IncidentId) -> Result<u64> {
+    tx.query(among!("update alerts set incident_id = $3 where incident_id = $2 and state = 'open' and id in"))
+        .bind(ids(alerts))
+        .bind(from)
+        .bind(to)
+        .execute()
+        .await
+}
+
+/// The services of these alerts.
+pub(super) async fn services_of(db: &mut Db<'_>, alerts: &[AlertId]) -> Result<Vec<ServiceId>> {
+    db.query(among!("select distinct service_id from alerts where id in")).bind(ids(alerts)).all().await
+}
+
+fn ids(alerts: &[AlertId]) -> Json<Vec<String>> {
+    db::ids(&alerts.iter().map(|alert| alert.0).collect::<Vec<_>>())
 }
 
 /// Lets whoever may act on one incident act on another.

@@ -10,4 +10,5 @@ mod on_call;
 mod operation;
 mod paging;
 mod requests;
+mod rooms;
 mod setup;

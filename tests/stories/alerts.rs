@@ -20,6 +20,8 @@ crate::world::stories! {
     a_group_of_alertmanager
     people_end_what_an_alert_began
     an_alert_of_a_merged_incident
+    a_merge_that_was_not_theirs_gives_the_alerts_back
+    alerts_come_back_from_wherever_they_went
     nobody_waits_without_a_timer
     two_nodes_hear_of_one_alert_at_once
     nothing_is_refused_that_could_be_meant
@@ -53,7 +55,7 @@ mod stories {
     use serde_json::{Value, json};
 
     use crate::alerts::setting::{Monitor, event, only_incident, service, service_with};
-    use crate::world::{World, minutes, seconds};
+    use crate::world::{Bot, Person, World, minutes, seconds};
 
     pub(crate) async fn an_alert_pages_once_and_is_over_when_its_source_says_so(world: &World) {
         let yannick = service(world).await;
@@ -375,6 +377,97 @@ mod stories {
         yannick.phone.next_push(seconds(2)).await.unwrap();
         monitor.says(&event("resolve", "a", "")).await;
         yannick.expect_push(world, "Resolved by prometheus (api)").await;
+    }
+
+    /// The reference of the incident with this title.
+    async fn titled(bot: &Bot, title: &str) -> String {
+        let listed = bot.client.get("/v1/incidents").await.expect("the incidents").body;
+        let found = listed["incidents"].as_array().unwrap().iter().find(|incident| incident["title"] == title);
+        found.unwrap_or_else(|| panic!("no {title}: {listed}"))["ref"].as_str().unwrap().to_owned()
+    }
+
+    /// The bot merges one incident into another as yannick.
+    async fn merge(world: &World, bot: &Bot, yannick: &Person, from: &str, into: &str) {
+        let body = json!({"into": into, "actor": yannick.handle});
+        bot.client.post(&format!("/v1/incidents/{from}/merge"), &body).await.expect("they are merged");
+        yannick.expect_pushes(world, &["Merged as you via heimdall", "Merged by Yannick Schutz"]).await;
+    }
+
+    async fn told(person: &Person, reference: &str) -> Vec<String> {
+        let body = person.phone.get(&format!("/v1/incidents/{reference}/timeline?limit=500")).await.unwrap().body;
+        body["lines"].as_array().unwrap().iter().map(|line| line["text"].as_str().unwrap().to_owned()).collect()
+    }
+
+    pub(crate) async fn a_merge_that_was_not_theirs_gives_the_alerts_back(world: &World) {
+        let yannick = service(world).await;
+        let heimdall = world.bot("heimdall").await;
+        let monitor = Monitor::of(world, "prometheus", "events").await;
+        for key in ["a", "b"] {
+            let title = format!("{key} is down");
+            monitor.says(&event("trigger", key, &title)).await;
+            yannick.expect_push(world, &title).await;
+        }
+        let (a, b) = (titled(&heimdall, "a is down").await, titled(&heimdall, "b is down").await);
+        merge(world, &heimdall, &yannick, &b, &a).await;
+        assert_eq!(heimdall.incident(&a).await["reports"], 2);
+        // Its own alert is over, and the one that went along holds it open.
+        monitor.says(&event("resolve", "a", "")).await;
+        yannick.expect_silence(world).await;
+        assert_eq!(only_incident(&heimdall).await["ref"], a.as_str());
+
+        let disowned = yannick.phone.not_me(&b).await.unwrap();
+        assert_eq!(disowned, json!({"act": "incident.merged", "undone": true}));
+        yannick.expect_pushes(world, &["b is down", "Resolved by prometheus (api)"]).await;
+        assert_eq!(only_incident(&heimdall).await["ref"], b.as_str(), "nothing of its own held the other open");
+        assert_eq!(heimdall.incident(&a).await["reports"], 1);
+        assert!(told(&yannick, &b).await.contains(&format!("It goes on apart from {a}, and has its open alert back")));
+        let gave = format!("Yannick Schutz says that merging {b} was not them: it goes on apart, with an open alert");
+        assert!(told(&yannick, &a).await.contains(&gave));
+        // What its source says is said of it again.
+        monitor.says(&event("trigger", "b", "b is still down")).await;
+        assert_eq!(only_incident(&heimdall).await["title"], "b is still down");
+        monitor.says(&event("resolve", "b", "")).await;
+        yannick.expect_push(world, "Resolved by prometheus (api)").await;
+        assert_eq!(heimdall.incident(&b).await["state"], "resolved");
+    }
+
+    pub(crate) async fn alerts_come_back_from_wherever_they_went(world: &World) {
+        let yannick = service(world).await;
+        let heimdall = world.bot("heimdall").await;
+        let monitor = Monitor::of(world, "prometheus", "events").await;
+        let mut refs = Vec::new();
+        for key in ["a", "b", "c"] {
+            let title = format!("{key} is down");
+            monitor.says(&event("trigger", key, &title)).await;
+            yannick.expect_push(world, &title).await;
+            refs.push(titled(&heimdall, &title).await);
+        }
+        let (a, b, c) = (&refs[0], &refs[1], &refs[2]);
+        merge(world, &heimdall, &yannick, a, b).await;
+        merge(world, &heimdall, &yannick, b, c).await;
+        assert_eq!(heimdall.incident(c).await["reports"], 3);
+        assert_eq!(yannick.phone.not_me(a).await.unwrap()["undone"], true);
+        yannick.expect_push(world, "a is down").await;
+        assert_eq!((&heimdall.incident(b).await["merged_into"], &heimdall.incident(c).await["reports"]), (&json!(c), &json!(2)));
+        assert!(told(&yannick, a).await.contains(&format!("It goes on apart from {b}, and has its open alert back")));
+        assert!(
+            told(&yannick, c)
+                .await
+                .contains(&format!("Yannick Schutz says that merging {a} was not them: it goes on apart, with an open alert"))
+        );
+        // The one that went the other way stays where it is, and holds that open.
+        monitor.says(&event("resolve", "a", "")).await;
+        yannick.expect_push(world, "Resolved by prometheus (api)").await;
+        monitor.says(&event("resolve", "c", "")).await;
+        yannick.expect_silence(world).await;
+        assert_eq!(only_incident(&heimdall).await["ref"], c.as_str());
+        // What is over by then is not open again.
+        monitor.says(&event("resolve", "b", "")).await;
+        yannick.expect_push(world, "Resolved by prometheus (api)").await;
+        assert_eq!(yannick.phone.not_me(b).await.unwrap()["undone"], true);
+        yannick.expect_push(world, "b is down").await;
+        assert!(told(&yannick, b).await.contains(&format!("It goes on apart from {c}, where no open alert of it was left")));
+        yannick.phone.resolve(b).await.unwrap();
     }
 
     pub(crate) async fn nobody_waits_without_a_timer(world: &World) {

@@ -1,6 +1,6 @@
 //! Chat, told as stories: lines go in, and what people read comes out, with real phones.
 
-mod requests;
+pub(crate) mod requests;
 mod restart;
 mod room;
 
@@ -310,6 +310,19 @@ mod stories {
         room.say_in("yannick", "5.4", "deploy api/new_auth to production").await;
         let asked = room.say_in("yannick", "5.4", "deploy api/new_auth to production").await;
         room.say_in("yannick", "5.5", &format!("cancel {}", tag(&asked))).await;
+        world.team("api", &[&yannick]).await;
+        world.operator.put("/v1/schedules/api", &nights("@yannick")).await.expect("a schedule");
+        world.operator.post("/v1/services", &json!({"name": "api", "team": "api"})).await.expect("a service");
+        let other = room.say_in("yannick", "5.6", &format!("page @yannick {DOWN}")).await;
+        let merged = format!("merge {} into {}", reference(&other), reference(&paged));
+        room.say_in("yannick", "5.7", &merged).await;
+        for (message, line, begin) in [
+            ("5.8", "take api 60", "You have the pager of api until "),
+            ("5.9", "maintenance api 60", "Nobody is paged about api until "),
+        ] {
+            let done = room.say_in("yannick", message, line).await;
+            assert!(done.text.starts_with(begin), "{}", done.text);
+        }
         let journal = world.journal().await;
         let origin = |kind: &str| -> Value {
             let entry = journal.iter().find(|entry| entry["kind"] == kind).unwrap_or_else(|| panic!("no {kind}"));
@@ -323,6 +336,10 @@ mod stories {
             ("incident.noted", "5.3"),
             ("approval.requested", "5.4"),
             ("approval.cancelled", "5.5"),
+            ("incident.merged", "5.7"),
+            ("incident.absorbed", "5.7"),
+            ("override.created", "5.8"),
+            ("maintenance.planned", "5.9"),
         ] {
             let expected = json!({"platform": "slack", "workspace": "T0ORG", "room": "C1", "message": message, "key": "key-1"});
             assert_eq!(origin(kind), expected, "{kind}");

@@ -59,7 +59,9 @@ mod stories {
         let mut body = yannick.phone.prepare_confirmation(&id, &tablet.match_number()).await.unwrap();
         body["match"] = json!(other);
         let path = format!("/v1/devices/{id}/confirm");
-        assert_eq!(yannick.phone.post(&path, &body).await.unwrap().code(), "match_wrong");
+        let refused = yannick.phone.post(&path, &body).await.unwrap();
+        let told = refused.body["detail"].as_str().unwrap();
+        assert!(refused.code() == "match_wrong" && told.contains("read it there again and type its six digits"), "{told}");
         phone_refused(tablet.sign_in().await, "device_waiting");
 
         let confirmed = yannick.phone.confirm_device(&id, &tablet.match_number()).await.unwrap();

@@ -9,6 +9,7 @@ mod world;
 
 mod alerts;
 mod apps;
+mod bot_limits;
 mod chat;
 mod chat_commands;
 mod chat_identities;

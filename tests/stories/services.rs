@@ -528,7 +528,7 @@ mod stories {
         Ran { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
     }
 
-    const HOUSE: &str = r#"
+    const HOUSE: &str = r##"
 [[team]]
 name = "api"
 members = ["@bea", "@ann"]
@@ -591,7 +591,34 @@ every_seconds = 3600
 [[bot]]
 name = "heimdall"
 scopes = ["incidents:read", "incidents:write"]
-"#;
+
+[[bot_limit]]
+bot = "heimdall"
+users = ["@bea", "@ann"]
+teams = ["api"]
+actions = [{type = "merge"}, {type = "deploy", target = "stag*"}]
+rooms = [{platform = "slack", workspace = "T0ORG", room = "*"}]
+
+[[room]]
+bot = "heimdall"
+platform = "matrix"
+workspace = "example"
+room = "!ops:example.org"
+team = "api"
+service = "web"
+only = {environment = "production", "*" = "eu"}
+hears = [
+  {of = "incidents", team = "api", service = "web", urgency = "high", labels = {severity = "critical"}},
+  {of = "approvals", labels = {target = "production"}},
+]
+
+[[room]]
+bot = "heimdall"
+platform = "slack"
+workspace = "T0ORG"
+room = "C0OPS"
+hears = [{of = "approvals"}]
+"##;
 
     pub(crate) async fn a_house_is_brought_to_what_a_file_says_and_back(world: &World) {
         world.newcomer("ann", "Ann Example").await;
@@ -614,7 +641,7 @@ scopes = ["incidents:read", "incidents:write"]
         assert!(asked.code == Some(2) && asked.stderr.contains("say --yes"), "{asked:?}");
 
         let made = apply(HOUSE.into(), &["--yes"]).await;
-        assert!(made.code == Some(0) && made.stdout.ends_with("Made 9 changes\n"), "{made:?}");
+        assert!(made.code == Some(0) && made.stdout.ends_with("Made 12 changes\n"), "{made:?}");
         assert!(made.stdout.contains("Token of bot heimdall: pob_"), "{made:?}");
         let key = made.stdout.lines().find_map(|line| line.strip_prefix("Key of integration api/prometheus: ")).unwrap();
         let (key, url) = key.split_once(" for ").unwrap();

@@ -14,6 +14,14 @@ export class Mismatch extends Error {
   }
 }
 
+/** Another number was typed than that of the key which would be confirmed: mistyped, or another device waits. Nothing was signed. */
+export class WrongNumber extends Error {
+  constructor() {
+    super("This is not the number that the new device shows. Nothing was signed.");
+    this.name = "WrongNumber";
+  }
+}
+
 /** @typedef {{ challenge: string, statement: string, public_key?: any, expires_at: string }} Offered */
 
 /**
@@ -84,7 +92,8 @@ export async function checkAct(offered, { issuer, me, act }) {
 /**
  * @param {Offered} offered
  * @param {{ issuer: string, user: string, by: string, device: import("./api.js").Device, typed: string }} meant
- *   `typed`: the number that the person read off the new device
+ *   `typed`: the number that the person read off the new device, with or without spaces
+ * @throws {Mismatch | WrongNumber}
  */
 export async function checkConfirmation(offered, { issuer, user, by, device, typed }) {
   const statement = read(offered.statement);
@@ -97,7 +106,7 @@ export async function checkConfirmation(offered, { issuer, user, by, device, typ
     name: device.name,
     platform: device.platform,
   });
-  if ((await matchNumber(unb64u(statement["jkt"]))) !== typed) throw new Mismatch("match");
+  if ((await matchNumber(unb64u(statement["jkt"]))) !== typed.replaceAll(" ", "")) throw new WrongNumber();
   if (offered.public_key) await asked("phoneops.device_confirmation.v1", offered.statement, offered.public_key);
 }
 

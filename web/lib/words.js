@@ -28,6 +28,7 @@ export const t = {
   /** What the server refuses, where its own words are not for people. */
   codes: {
     passkey_unknown: "You have no passkey that works. Make one on this device, and try again.",
+    match_wrong: "This is not the number that the new device shows. Nothing was confirmed. Read it there again, and type its six digits. If they are right, another device waits here: choose Not mine.",
     unreadable: "The server answered something that cannot be read. Try again.",
   },
 

@@ -3,6 +3,7 @@
 import { fill, h, svg } from "../lib/dom.js";
 import { NoPushService } from "../lib/push.js";
 import { Problem, Unreachable } from "../lib/session.js";
+import { WrongNumber } from "../lib/statement.js";
 import { t } from "../lib/words.js";
 import { visible } from "../lib/visible.js";
 
@@ -17,6 +18,7 @@ export function time(at) {
 export function why(failure) {
   if (failure instanceof Unreachable) return t.notSent;
   if (failure instanceof NoPushService) return t.enrol.pushUnreached;
+  if (failure instanceof WrongNumber) return t.codes.match_wrong;
   if (failure instanceof Problem && failure.code in t.codes) return /** @type {Record<string, string>} */ (t.codes)[failure.code] ?? "";
   if (failure instanceof Problem || failure instanceof Error) return visible(failure.message);
   return String(failure);

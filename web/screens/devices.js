@@ -50,7 +50,7 @@ function naming(device, self_, again) {
 
 /** A further device: confirmed by the number that it shows, which nobody shows here. @param {Context} context @param {Device} device @param {() => void} again */
 function waiting(context, device, again) {
-  const number = h("input", { name: "match", inputmode: "numeric", pattern: "[0-9]{6}", maxlength: "6", class: "code", required: true, autocomplete: "off" });
+  const number = h("input", { name: "match", inputmode: "numeric", pattern: "[0-9]{3} ?[0-9]{3}", maxlength: "7", class: "code", required: true, autocomplete: "off" });
   const confirmed = async () => {
     await confirmDevice(context, device, number.value);
     again();

@@ -9,6 +9,7 @@ import { test } from "node:test";
 import { b64u, tagged, unb64u, utf8 } from "../lib/bytes.js";
 import { jcs } from "../lib/jcs.js";
 import { codeDigest, deviceDigest, matchNumber, newKeys, plainCode, publicJwk, signed, thumbprint } from "../lib/keys.js";
+import { Mismatch, WrongNumber, checkConfirmation } from "../lib/statement.js";
 import { fields } from "../lib/stream.js";
 import { visible } from "../lib/visible.js";
 
@@ -27,6 +28,20 @@ test("keys have the thumbprints of the vectors", async () => {
   assert.equal(keys.length, 2);
   for (const { jwk, thumbprint: expected } of keys) assert.equal(b64u(await thumbprint(jwk)), expected);
   assert.equal(await matchNumber(await thumbprint(named(keys, "device"))), "285444");
+});
+
+test("a mistyped number is told from a statement over something else", async () => {
+  const { keys } = await read("device.json");
+  const device = { id: "dev_1", name: "A tablet", platform: "web" };
+  const jkt = b64u(await thumbprint(named(keys, "device")));
+  const statement = { type: "phoneops.device_confirmation.v1", issuer: "https://phoneops.example", user: "usr_1", by: "dev_2", device: device.id, name: device.name, platform: device.platform, jkt };
+  const check = (changes, typed) =>
+    checkConfirmation({ challenge: "dch_1", statement: jcs({ ...statement, ...changes }), expires_at: "" }, { issuer: statement.issuer, user: "usr_1", by: "dev_2", device, typed });
+  await check({}, "285444");
+  await check({}, "285 444");
+  for (const typed of ["285445", "", "28544"]) await assert.rejects(check({}, typed), WrongNumber);
+  await assert.rejects(check({ device: "dev_3" }, "285444"), Mismatch);
+  await assert.rejects(check({ jkt: b64u(new Uint8Array(32)) }, "285444"), WrongNumber);
 });
 
 test("enrolment proofs digest as the vectors say", async () => {

@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use super::{Error, Policies, Policy, Refused, make, store};
 use crate::approvals::action::canonical;
 use crate::approvals::commands::Declaration;
+use crate::approvals::limits::Limits;
 use crate::clock::Timestamp;
 use crate::db::Tx;
 use crate::id::{ActChallengeId, ActId, BotId, DeviceId, FreezeId, PasskeyId, UserId};
@@ -108,6 +109,20 @@ pub enum Change {
     RemoveCommand {
         /// Its name.
         name: Handle,
+    },
+    /// A bot may ask for other actions, for other people or in other rooms than before.
+    #[serde(rename = "bot.limited")]
+    SetLimits {
+        /// Which bot.
+        bot: BotId,
+        /// Its limits from then on.
+        limits: Limits,
+    },
+    /// A bot may ask for everything again.
+    #[serde(rename = "bot.unlimited")]
+    RemoveLimits {
+        /// Which bot.
+        bot: BotId,
     },
     /// What a bot asks is approved again.
     #[serde(rename = "freeze.lifted")]

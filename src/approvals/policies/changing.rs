@@ -4,8 +4,8 @@ use serde_json::json;
 
 use super::acts::Change;
 use super::away::{self, Absence};
-use super::{Error, Head, Invalid, Policy, Refused, commanding, store, weakening};
-use crate::approvals::{commands, fatigue};
+use super::{Error, Head, Invalid, Policy, Refused, commanding, limiting, store, weakening};
+use crate::approvals::{commands, fatigue, limits};
 use crate::clock::Timestamp;
 use crate::db::{Db, Tx};
 use crate::id::UserId;
@@ -29,7 +29,11 @@ pub(super) async fn judged(tx: &mut Tx<'_>, change: &Change) -> Result<Option<St
             let members = identity::team_members(tx.db(), found.id).await?;
             let named = before.iter().find(|policy| policy.require.groups.iter().any(|group| group.teams.contains(team)));
             let joins = !members.iter().any(|member| member.id == *user);
-            Ok(named.filter(|_| joins).map(|policy| format!("another person could approve under policy {}", policy.name)))
+            match named {
+                _ if !joins => Ok(None),
+                Some(policy) => Ok(Some(format!("another person could approve under policy {}", policy.name))),
+                None => limiting::joining_weakens(tx.db(), team).await,
+            }
         }
         Change::Enroll { user } => {
             let who = named(tx, *user).await?;
@@ -44,6 +48,8 @@ pub(super) async fn judged(tx: &mut Tx<'_>, change: &Change) -> Result<Option<St
         }
         Change::SetCommand { command } => commanding::set_weakens(tx, command).await,
         Change::RemoveCommand { name } => commanding::removal_weakens(tx, name).await.map(Some),
+        Change::SetLimits { bot, limits } => limiting::set_weakens(tx, *bot, limits).await,
+        Change::RemoveLimits { bot } => limiting::removal_weakens(tx, *bot).await,
         Change::LiftFreeze { freeze, .. } => {
             let found = fatigue::known_freeze(tx.db(), *freeze).await?;
             let found = found.ok_or_else(|| Refused::NotFound(freeze.to_string()))?;
@@ -133,6 +139,19 @@ pub(super) async fn make(
             commands::store::remove(tx, name).await?;
             store::raise(tx, &next).await?;
             record(tx, journal, now, actor, "command.removed", name.to_string(), json!({"name": name})).await?;
+        }
+        Change::SetLimits { bot, limits } => {
+            let bot = limiting::known(tx.db(), *bot).await?.id;
+            limits::store::set(tx, bot, limits, now).await?;
+            store::raise(tx, &next).await?;
+            record(tx, journal, now, actor, "bot.limited", bot.to_string(), json!({"limits": limits})).await?;
+        }
+        Change::RemoveLimits { bot } => {
+            if !limits::store::remove(tx, *bot).await? {
+                return Err(Refused::NotFound(format!("limit of {bot}")).into());
+            }
+            store::raise(tx, &next).await?;
+            record(tx, journal, now, actor, "bot.unlimited", bot.to_string(), json!({})).await?;
         }
         Change::LiftFreeze { freeze, .. } => {
             if !fatigue::lift(tx, journal, *freeze, actor, now).await? {

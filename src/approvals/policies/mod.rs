@@ -6,12 +6,14 @@
 //! - Policies that were compiled stand for the version and the digest they were read at, for a version alone may come again after a restore.
 //! - Every change is a version of its own and an entry of the journal; none is overwritten.
 //! - Changes come one after the other: each is judged against the policies it changes.
-//! - The commands of chat change as policies do, under the same head, for they say which action a line asks for.
+//! - The commands of chat change as policies do, under the same head, for they say which action a line asks for; so do the limits of bots,
+//!   which say what is asked at all.
 
 mod acts;
 mod away;
 mod changing;
 mod commanding;
+mod limiting;
 mod resolve;
 mod store;
 

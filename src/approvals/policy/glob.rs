@@ -67,6 +67,12 @@ impl Glob {
         self.body.is_empty().then_some(self.head.as_str())
     }
 
+    /// Whether this certainly matches whatever `other` matches: it is the same, it matches everything, or `other` is one text.
+    pub(in crate::approvals) fn covers(&self, other: &Self) -> bool {
+        let everything = self.body == [Token::Run] && self.head.is_empty() && self.tail.is_empty();
+        everything || self == other || other.literal().is_some_and(|text| self.matches(text))
+    }
+
     /// Whether the whole text matches.
     pub(in crate::approvals) fn matches(&self, text: &str) -> bool {
         if self.body.is_empty() {
@@ -138,6 +144,15 @@ mod tests {
                 }
                 Err(Dangling) => prop_assert!(pattern.ends_with('\\')),
             }
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(4_000))]
+        #[test]
+        fn what_a_glob_covers_it_matches(wide in "[ab*?]{0,3}", narrow in "[ab*?]{0,3}", text in "[ab]{0,4}") {
+            let (wide, narrow) = (Glob::parse(&wide).unwrap(), Glob::parse(&narrow).unwrap());
+            prop_assert!(!wide.covers(&narrow) || !narrow.matches(&text) || wide.matches(&text));
         }
     }
 

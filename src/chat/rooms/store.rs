@@ -71,7 +71,8 @@ impl FromRow for Narrowed {
 pub(super) async fn room(db: &mut Db<'_>, bot: BotId, place: &Place) -> Result<Option<Room>> {
     db.query(
         "select chat_rooms.only_labels, teams.name as team_name, services.name as service_name
-         from chat_rooms left join teams on teams.id = chat_rooms.team_id left join services on services.id = chat_rooms.service_id
+         from chat_rooms left join teams on teams.id = chat_rooms.team_id
+             left join services on services.id = chat_rooms.service_id and services.removed_at is null
          where chat_rooms.bot_id = $1 and platform = $2 and workspace = $3 and room = $4",
     )
     .bind(bot)
@@ -82,7 +83,7 @@ pub(super) async fn room(db: &mut Db<'_>, bot: BotId, place: &Place) -> Result<O
     .await
 }
 
-/// What the rooms of a bot hear of.
+/// What the rooms of a bot hear of. Of a service that was removed there is nothing to hear.
 pub(super) async fn subscriptions(db: &mut Db<'_>, bot: BotId) -> Result<Vec<(Subscription, Labels)>> {
     let all: Vec<Narrowed> = db
         .query(
@@ -91,7 +92,7 @@ pub(super) async fn subscriptions(db: &mut Db<'_>, bot: BotId) -> Result<Vec<(Su
                  left join teams on teams.id = heard.team_id left join services on services.id = heard.service_id
                  left join chat_rooms on chat_rooms.bot_id = heard.bot_id and chat_rooms.platform = heard.platform
                      and chat_rooms.workspace = heard.workspace and chat_rooms.room = heard.room
-             where heard.bot_id = $1 order by heard.id",
+             where heard.bot_id = $1 and services.removed_at is null order by heard.id",
         )
         .bind(bot)
         .all()
@@ -135,15 +136,16 @@ impl FromRow for Named {
     }
 }
 
-/// All rooms in which something holds.
+/// All rooms in which something holds, but for those of bots that were revoked.
 pub(super) async fn rooms(db: &mut Db<'_>) -> Result<Vec<RoomView>> {
     let all: Vec<Named> = db
         .query(
             "select platform, workspace, room, only_labels, bots.name as bot_name, teams.name as team_name,
                  services.name as service_name
              from chat_rooms join bots on bots.id = chat_rooms.bot_id
-                 left join teams on teams.id = chat_rooms.team_id left join services on services.id = chat_rooms.service_id
-             order by bots.name, platform, workspace, room",
+                 left join teams on teams.id = chat_rooms.team_id
+                 left join services on services.id = chat_rooms.service_id and services.removed_at is null
+             where bots.revoked_at is null order by bots.name, platform, workspace, room",
         )
         .all()
         .await?;
@@ -188,7 +190,11 @@ pub(super) async fn remove_room(tx: &mut Tx<'_>, bot: BotId, place: &Place) -> R
 }
 
 pub(super) async fn bots_with_subscriptions(db: &mut Db<'_>) -> Result<Vec<BotId>> {
-    db.query("select distinct bot_id from chat_subscriptions order by bot_id").all().await
+    db.query(
+        "select distinct bot_id from chat_subscriptions join bots on bots.id = bot_id where bots.revoked_at is null order by bot_id",
+    )
+    .all()
+    .await
 }
 
 pub(super) async fn subscribe(

@@ -37,8 +37,14 @@ pub(super) fn diff(now: &House, then: &House, prune: bool) -> Vec<Change> {
         .collect();
     if prune {
         // Teams are never removed: what they did is theirs for ever.
-        let gone = before.iter().rev().filter(|now| now.noun != Noun::Team && !after.iter().any(|then| same(now, then)));
-        changes.extend(gone.cloned().map(Change::Remove));
+        let gone = |now: &Thing| now.noun != Noun::Team && !after.iter().any(|then| same(now, then));
+        // The limits and rooms of a bot are nothing without it.
+        let of_one_gone = |now: &Thing| {
+            let theirs = matches!(now.noun, Noun::BotLimit | Noun::Room);
+            theirs && before.iter().any(|bot| bot.noun == Noun::Bot && now.body["bot"] == bot.name && gone(bot))
+        };
+        let removed = before.iter().rev().filter(|now| gone(now) && !of_one_gone(now));
+        changes.extend(removed.cloned().map(Change::Remove));
     }
     changes
 }
@@ -144,6 +150,50 @@ mod tests {
         team = "api"
         policy = "api"
     "#;
+
+    const CHAT: &str = r##"
+        [[bot_limit]]
+        bot = "loki"
+        teams = ["web", "api"]
+        actions = [{type = "merge"}, {type = "deploy", target = "stag*"}]
+        [[room]]
+        bot = "loki"
+        platform = "irc"
+        workspace = "example"
+        room = "#ops"
+        team = "api"
+        hears = [{of = "incidents", urgency = "high"}, {of = "approvals"}, {of = "approvals"}]
+    "##;
+
+    #[test]
+    fn what_a_bot_may_ask_and_what_its_rooms_hear_of_have_no_order() {
+        let now = format!("{NOW}{CHAT}");
+        let other = now
+            .replace(r#""web", "api""#, r#""api", "web", "api""#)
+            .replace(
+                r#"{type = "merge"}, {type = "deploy", target = "stag*"}"#,
+                r#"{type = "deploy", target = "stag*"}, {type = "merge", target = "*"}"#,
+            )
+            .replace(r#"{of = "approvals"}, {of = "approvals"}]"#, r#"{of = "approvals"}]"#);
+        assert_ne!(now, other);
+        assert_eq!(diff(&house(&now), &house(&other), true), []);
+        let wider = now.replace(r#"{type = "merge"}, "#, "").replace(r#"urgency = "high""#, r#"service = "api""#);
+        let told: Vec<_> = diff(&house(&now), &house(&wider), true).iter().flat_map(Change::lines).collect();
+        let expected = [
+            "~ bot limit loki",
+            "    actions[1].target: \"*\" → nothing",
+            "    actions[1].type: \"merge\" → nothing",
+            "~ room loki irc:example:#ops",
+            "    hears[1].service: \"api\"",
+            "    hears[1].urgency: \"high\" → nothing",
+        ];
+        assert_eq!(told, expected);
+        // The bot is removed, and all that was its own with it.
+        let told: Vec<_> = diff(&house(&now), &House::default(), true).iter().flat_map(Change::lines).collect();
+        assert_eq!(told, ["- service api", "- escalation policy api", "- bot loki"]);
+        let told: Vec<_> = diff(&house(&now), &house(NOW), true).iter().flat_map(Change::lines).collect();
+        assert_eq!(told, ["- room loki irc:example:#ops", "- bot limit loki"]);
+    }
 
     #[test]
     fn order_where_there_is_none_is_no_change() {

@@ -49,7 +49,7 @@ impl File {
         let things = self.house.things();
         for (at, thing) in things.iter().enumerate() {
             if things[..at].iter().any(|before| (before.noun, &before.name) == (thing.noun, &thing.name)) {
-                return Err(self.wrong(thing, "name", &format!("there are two of the name {}", thing.name)));
+                return Err(self.wrong(thing, thing.noun.key(), &format!("there are two of the name {}", thing.name)));
             }
         }
         let schedules = things.iter().filter(|thing| thing.noun == Noun::Schedule);
@@ -125,6 +125,12 @@ mod tests {
         }
         let twice = refused(&format!("{team}\n{team}"));
         assert_eq!(twice, "house.toml:5: team[1].name: there are two of the name api");
+        let limit = "[[bot_limit]]\nbot = \"loki\"\n";
+        let twice = refused(&format!("{limit}{limit}"));
+        assert_eq!(twice, "house.toml:4: bot_limit[1].bot: there are two of the name loki");
+        let heard = "[[room]]\nbot = \"loki\"\nplatform = \"irc\"\nworkspace = \"example\"\nroom = \"#ops\"\nhears = [\n  {of = \"pages\"},\n]\n";
+        let unknown = refused(heard);
+        assert!(unknown.starts_with("house.toml:7: room[0].hears[0].of: unknown variant `pages`"), "{unknown}");
         let step = |to: &str| {
             format!("[[escalation_policy]]\nname = \"api\"\nsteps = [\n  {{to = [\"{to}\"], escalate_after_minutes = 5}},\n]\n")
         };

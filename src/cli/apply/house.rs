@@ -1,14 +1,19 @@
 //! How an installation is set up, as a file says it and as a server says it: the same words, in the same order, so that they compare.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
 use crate::approvals::commands::ActionTemplate;
-use crate::approvals::policy::{Match, Require};
-use crate::identity::{Handle, Scope};
+use crate::approvals::limits::Actions;
+use crate::approvals::policy::{self, Match, Require};
+use crate::chat::{Hears, PlaceId};
+use crate::identity::chat::ChatId;
+use crate::identity::{Handle, Scope, UserRef};
 use crate::oncall::{self, WrittenLayer};
-use crate::paging::To;
 use crate::paging::services::{IntegrationKind, Mapping, Settings};
+use crate::paging::{To, Urgency};
 
 /// Everything that a file may say.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -18,6 +23,8 @@ pub(super) struct House {
     pub(super) team: Vec<Team>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) bot: Vec<Bot>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) bot_limit: Vec<BotLimit>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) schedule: Vec<Schedule>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -30,6 +37,8 @@ pub(super) struct House {
     pub(super) policy: Vec<Policy>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) chat_command: Vec<ChatCommand>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) room: Vec<Room>,
 }
 
 /// People who are paged and who approve together.
@@ -47,6 +56,21 @@ pub(super) struct Team {
 pub(super) struct Bot {
     pub(super) name: Handle,
     pub(super) scopes: Vec<Scope>,
+}
+
+/// What a bot may ask to have approved, for whom, and in which rooms. What is left out does not matter.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct BotLimit {
+    pub(super) bot: Handle,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) teams: Option<Vec<Handle>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) users: Option<Vec<UserRef>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) actions: Option<Vec<Actions>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) rooms: Option<Vec<policy::Room>>,
 }
 
 /// Who is on call when.
@@ -131,6 +155,39 @@ pub(super) struct ChatCommand {
     pub(super) action: ActionTemplate,
 }
 
+/// What is meant in a room of chat where a line names nothing, and what the room hears of unasked.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Room {
+    pub(super) bot: Handle,
+    pub(super) platform: ChatId,
+    pub(super) workspace: ChatId,
+    pub(super) room: PlaceId,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) team: Option<Handle>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) service: Option<Handle>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(super) only: BTreeMap<String, String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) hears: Vec<Heard>,
+}
+
+/// One thing that a room hears of.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Heard {
+    pub(super) of: Hears,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) team: Option<Handle>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) service: Option<Handle>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) urgency: Option<Urgency>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(super) labels: BTreeMap<String, String>,
+}
+
 /// A person by `@handle`: ids mean nothing to whoever reads a file.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Person(pub(super) Handle);
@@ -191,25 +248,29 @@ impl<'de> Deserialize<'de> for Target {
 pub(super) enum Noun {
     Team,
     Bot,
+    BotLimit,
     Schedule,
     EscalationPolicy,
     Service,
     Integration,
     Policy,
     ChatCommand,
+    Room,
 }
 
 impl Noun {
     /// In the order in which they may refer to each other.
-    pub(super) const ALL: [Self; 8] = [
+    pub(super) const ALL: [Self; 10] = [
         Self::Team,
         Self::Bot,
+        Self::BotLimit,
         Self::Schedule,
         Self::EscalationPolicy,
         Self::Service,
         Self::Integration,
         Self::Policy,
         Self::ChatCommand,
+        Self::Room,
     ];
 
     /// What its table is called in a file.
@@ -217,25 +278,36 @@ impl Noun {
         match self {
             Self::Team => "team",
             Self::Bot => "bot",
+            Self::BotLimit => "bot_limit",
             Self::Schedule => "schedule",
             Self::EscalationPolicy => "escalation_policy",
             Self::Service => "service",
             Self::Integration => "integration",
             Self::Policy => "policy",
             Self::ChatCommand => "chat_command",
+            Self::Room => "room",
         }
     }
 
-    /// Where the API has them; integrations below their services.
+    /// The key of a file that names one, or the first of those that do together.
+    pub(super) fn key(self) -> &'static str {
+        match self {
+            Self::BotLimit | Self::Room => "bot",
+            _ => "name",
+        }
+    }
+
+    /// Where the API has them; integrations below their services, limits below their bots.
     pub(super) fn path(self) -> &'static str {
         match self {
             Self::Team => "/v1/teams",
-            Self::Bot => "/v1/bots",
+            Self::Bot | Self::BotLimit => "/v1/bots",
             Self::Schedule => "/v1/schedules",
             Self::EscalationPolicy => "/v1/escalation-policies",
             Self::Service | Self::Integration => "/v1/services",
             Self::Policy => "/v1/policies",
             Self::ChatCommand => "/v1/chat/commands",
+            Self::Room => "/v1/chat/rooms",
         }
     }
 
@@ -243,13 +315,14 @@ impl Noun {
     pub(super) fn list(self) -> &'static str {
         match self {
             Self::Team => "teams",
-            Self::Bot => "bots",
+            Self::Bot | Self::BotLimit => "bots",
             Self::Schedule => "schedules",
             Self::EscalationPolicy => "escalation_policies",
             Self::Service => "services",
             Self::Integration => "integrations",
             Self::Policy => "policies",
             Self::ChatCommand => "commands",
+            Self::Room => "rooms",
         }
     }
 }
@@ -260,6 +333,7 @@ impl std::fmt::Display for Noun {
             Self::EscalationPolicy => "escalation policy",
             Self::Policy => "approval policy",
             Self::ChatCommand => "chat command",
+            Self::BotLimit => "bot limit",
             other => other.table(),
         })
     }
@@ -269,15 +343,23 @@ impl std::fmt::Display for Noun {
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Thing {
     pub(super) noun: Noun,
-    /// Of an integration `SERVICE/NAME`.
+    /// Of an integration `SERVICE/NAME`, of a limit its bot, of a room `BOT PLATFORM:WORKSPACE:ROOM`.
     pub(super) name: String,
     /// Where it stands among those of its noun, from 0.
     pub(super) place: usize,
     pub(super) body: Value,
 }
 
+/// Sorted, and each once.
+fn in_one_order<T: PartialEq, K: Ord>(list: &mut Option<Vec<T>>, key: impl FnMut(&T) -> K) {
+    if let Some(list) = list {
+        list.sort_by_cached_key(key);
+        list.dedup();
+    }
+}
+
 impl House {
-    /// With lists that have no order in one: people by handle, scopes as they are listed everywhere.
+    /// With lists that have no order in one: people by handle, scopes as they are listed everywhere, and what limits a bot.
     pub(super) fn in_order(mut self) -> Self {
         for team in &mut self.team {
             team.members.sort();
@@ -285,6 +367,17 @@ impl House {
         }
         for bot in &mut self.bot {
             bot.scopes = Scope::ALL.into_iter().filter(|scope| bot.scopes.contains(scope)).collect();
+        }
+        for limit in &mut self.bot_limit {
+            in_one_order(&mut limit.teams, |team| team.as_str().to_owned());
+            in_one_order(&mut limit.users, ToString::to_string);
+            in_one_order(&mut limit.actions, |one| (one.r#type.clone(), one.target.clone()));
+            in_one_order(&mut limit.rooms, |room| (room.platform.clone(), room.workspace.clone(), room.room.clone()));
+        }
+        for room in &mut self.room {
+            // Hearing of the same twice is hearing of it once.
+            room.hears.sort_by_cached_key(|heard| serde_json::to_string(heard).unwrap_or_default());
+            room.hears.dedup();
         }
         for schedule in &mut self.schedule {
             // Zones are named as the server names them: europe/paris is Europe/Paris.
@@ -319,6 +412,10 @@ impl House {
                 let text = |key: &str| body[key].as_str().unwrap_or_default();
                 let name = match noun {
                     Noun::Integration => format!("{}/{}", text("service"), text("name")),
+                    Noun::BotLimit => text("bot").to_owned(),
+                    Noun::Room => {
+                        format!("{} {}:{}:{}", text("bot"), text("platform"), text("workspace"), text("room"))
+                    }
                     _ => text("name").to_owned(),
                 };
                 Thing { noun, name, place, body }

@@ -20,12 +20,13 @@ use serde_json::{Value, json};
 use super::connect::Operator;
 use super::{Failure, Out, Outcome};
 use crate::client::{Client, Error};
+use crate::identity::{Handle, UserRef};
 use diff::{Change, diff};
 use file::File;
 use house::{House, Noun, Target, Thing};
 use server::Token;
 
-/// Bring teams, bots, schedules, escalation policies, services, integrations, approval policies and chat commands to what a file says
+/// Bring teams, bots and their limits, schedules, escalation policies, services, integrations, approval policies, chat commands and rooms to what a file says
 ///
 /// Shows what would change and asks. What the file does not mention stays as it is, unless --prune is given. Changes that weaken wait for an
 /// administrator's passkey. A bot's token and an integration's key are printed once, when it is made.
@@ -52,7 +53,7 @@ pub(super) struct Apply {
     json: bool,
 }
 
-/// Write how teams, bots, schedules, escalation policies, services, integrations, approval policies and chat commands are set up, in the form that `apply` reads
+/// Write how teams, bots and their limits, schedules, escalation policies, services, integrations, approval policies, chat commands and rooms are set up, in the form that `apply` reads
 ///
 /// Without secrets: keys and tokens are nowhere in it.
 #[derive(Debug, Args)]
@@ -73,8 +74,11 @@ people = [\"@yannick\", \"@ys\"]\n  shift = \"1 week\"\n  first = \"2026-11-23T0
 steps = [{to = [\"schedule:nights\"], escalate_after_minutes = 5}, {to = [\"team:backend\"], escalate_after_minutes = 10}]\n\n  \
 [[service]]\n  name = \"api\"\n  team = \"backend\"\n  policy = \"api\"\n  settings = {group_by = [\"cluster\", \"alertname\"]}\n\n  \
 [[bot]]\n  name = \"heimdall\"\n  scopes = [\"incidents:write\", \"incidents:read\"]\n\n  \
+[[bot_limit]]\n  bot = \"heimdall\"\n  teams = [\"backend\"]\n  actions = [{type = \"deploy\"}]\n\n  \
 [[policy]]\n  name = \"production\"\n  match = {types = [\"deploy\"], targets = [\"prod*\"]}\n  \
-require = {groups = [{quorum = 2, teams = [\"backend\"]}]}";
+require = {groups = [{quorum = 2, teams = [\"backend\"]}]}\n\n  \
+[[room]]\n  bot = \"heimdall\"\n  platform = \"slack\"\n  workspace = \"T0ORG\"\n  room = \"C0OPS\"\n  team = \"backend\"\n  \
+hears = [{of = \"incidents\", team = \"backend\", urgency = \"high\"}]";
 
 impl Export {
     pub(super) async fn run(self, out: &mut Out) -> Result<Outcome, Failure> {
@@ -199,7 +203,7 @@ fn named(file: &File, change: &Change, failure: Failure) -> Failure {
     match change {
         Change::Remove(_) => Failure::Other(format!("{} {}: {}", thing.noun, thing.name, refusal.detail)),
         Change::Add(_) | Change::Alter { .. } => {
-            let key = refusal.body["field"].as_str().unwrap_or("name");
+            let key = refusal.body["field"].as_str().unwrap_or(thing.noun.key());
             let why = refusal.body["detail"].as_str().unwrap_or(&refusal.detail);
             file.wrong(thing, key, why)
         }
@@ -233,8 +237,8 @@ enum To {
 
 /// What a thing refers to, by key. Approval policies are left to the server, which knows who left.
 fn references(house: &House, thing: &Thing) -> Vec<(String, To)> {
-    let handle = |name: &crate::identity::Handle| name.as_str().to_owned();
-    let team = |team: Option<&crate::identity::Handle>| team.map(|name| ("team".to_owned(), To::Thing(Noun::Team, handle(name))));
+    let handle = |name: &Handle| name.as_str().to_owned();
+    let team = |team: Option<&Handle>| team.map(|name| ("team".to_owned(), To::Thing(Noun::Team, handle(name))));
     let target = |key: String, target: &Target| match target {
         Target::Person(name) => (key, To::Person(handle(name))),
         Target::Team(name) => (key, To::Thing(Noun::Team, handle(name))),
@@ -273,6 +277,31 @@ fn references(house: &House, thing: &Thing) -> Vec<(String, To)> {
         Noun::Integration => {
             let service = &house.integration[thing.place].service;
             vec![("service".to_owned(), To::Thing(Noun::Service, handle(service)))]
+        }
+        Noun::BotLimit => {
+            let limit = &house.bot_limit[thing.place];
+            let bot = ("bot".to_owned(), To::Thing(Noun::Bot, handle(&limit.bot)));
+            let teams = limit.teams.iter().flatten().enumerate();
+            let teams = teams.map(|(at, team)| (format!("teams[{at}]"), To::Thing(Noun::Team, handle(team))));
+            let users = limit.users.iter().flatten().enumerate();
+            let users = users.filter_map(|(at, user)| match user {
+                UserRef::Handle(name) => Some((format!("users[{at}]"), To::Person(handle(name)))),
+                // The server knows who that is.
+                UserRef::Id(_) => None,
+            });
+            [bot].into_iter().chain(teams).chain(users).collect()
+        }
+        Noun::Room => {
+            let room = &house.room[thing.place];
+            let both = |at: &str, team: Option<&Handle>, service: Option<&Handle>| {
+                let team = team.map(|name| (format!("{at}team"), To::Thing(Noun::Team, handle(name))));
+                let service = service.map(|name| (format!("{at}service"), To::Thing(Noun::Service, handle(name))));
+                team.into_iter().chain(service).collect::<Vec<_>>()
+            };
+            let hears = room.hears.iter().enumerate();
+            let hears = hears.flat_map(|(at, heard)| both(&format!("hears[{at}]."), heard.team.as_ref(), heard.service.as_ref()));
+            let bot = ("bot".to_owned(), To::Thing(Noun::Bot, handle(&room.bot)));
+            [bot].into_iter().chain(both("", room.team.as_ref(), room.service.as_ref())).chain(hears).collect()
         }
         Noun::Bot | Noun::Policy | Noun::ChatCommand => Vec::new(),
     }

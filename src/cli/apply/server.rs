@@ -7,9 +7,13 @@ use serde_json::{Value, json};
 
 use super::diff::Change;
 use super::house::{House, Noun, Thing};
+use crate::cli::room::known;
 use crate::cli::{Failure, Out};
 use crate::client::{Client, Reply};
 use crate::text::line;
+
+/// What of a subscription stands in a file.
+const HEARD: [&str; 5] = ["of", "team", "service", "urgency", "labels"];
 
 /// How often it is looked whether an act was confirmed.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -20,6 +24,8 @@ pub(super) async fn read(client: &Client) -> Result<House, Failure> {
     for noun in Noun::ALL {
         let mut all = match noun {
             Noun::Integration => integrations(client, &whole[Noun::Service.table()]).await?,
+            Noun::BotLimit => limits(client).await?,
+            Noun::Room => known::all(client).await?,
             _ => listed(client, noun.path(), noun).await?,
         };
         // What is built in is there without being declared.
@@ -46,6 +52,20 @@ async fn integrations(client: &Client, services: &Value) -> Result<Vec<Value>, F
     Ok(all)
 }
 
+/// The limits of the bots that have some, each with the name of its bot.
+async fn limits(client: &Client) -> Result<Vec<Value>, Failure> {
+    let mut all = Vec::new();
+    for bot in listed(client, Noun::Bot.path(), Noun::Bot).await? {
+        let shown = client.get(&format!("/v1/bots/{}/limits", bot["id"].as_str().unwrap_or_default())).await?.body;
+        if let Some(limits) = shown.get("limits") {
+            let mut limits = limits.clone();
+            limits["bot"] = bot["name"].clone();
+            all.push(limits);
+        }
+    }
+    Ok(all)
+}
+
 /// What of a thing stands in a file.
 fn written(noun: Noun, shown: &Value) -> Value {
     if noun == Noun::Team {
@@ -53,9 +73,17 @@ fn written(noun: Noun, shown: &Value) -> Value {
         let handles: Value = people.map(|person| person["handle"].clone()).collect();
         return json!({"name": shown["name"], "members": handles});
     }
+    if noun == Noun::Room {
+        let mut room = shown.clone();
+        for heard in room["hears"].as_array_mut().into_iter().flatten().filter_map(Value::as_object_mut) {
+            heard.retain(|name, _| HEARD.contains(&name.as_str()));
+        }
+        return room;
+    }
     let keys: &[&str] = match noun {
-        Noun::Team => &[],
+        Noun::Team | Noun::Room => &[],
         Noun::Bot => &["name", "scopes"],
+        Noun::BotLimit => &["bot", "actions", "teams", "users", "rooms"],
         Noun::Schedule => &["name", "team", "zone", "layers"],
         Noun::EscalationPolicy => &["name", "team", "repeats", "last_resort", "steps"],
         Noun::Service => &["name", "team", "policy", "settings"],
@@ -104,6 +132,19 @@ pub(super) async fn make(client: &Client, change: &Change, out: &mut Out) -> Res
             says.as_object_mut().map(|members| members.remove("name"));
             settle(client, client.put(&path(), &says).await?, out).await?;
         }
+        (_, Noun::BotLimit) => {
+            let path = format!("/v1/bots/{}/limits", bot(client, &thing.name).await?);
+            let reply = match change {
+                Change::Remove(_) => client.delete(&path).await?,
+                Change::Add(_) | Change::Alter { .. } => {
+                    let mut limits = thing.body.clone();
+                    limits.as_object_mut().map(|members| members.remove("bot"));
+                    client.put(&path, &limits).await?
+                }
+            };
+            settle(client, reply, out).await?;
+        }
+        (_, Noun::Room) => room(client, change).await?,
         (Change::Remove(_), Noun::Bot) => drop(client.delete(&format!("/v1/bots/{}", bot(client, &thing.name).await?)).await?),
         (Change::Add(_), Noun::Bot) => {
             let made = client.post(thing.noun.path(), &thing.body).await?;
@@ -150,6 +191,48 @@ async fn members(client: &Client, team: &Thing, now: &BTreeSet<String>, out: &mu
     }
     for leaves in now.difference(&then) {
         client.delete(&path(leaves)).await?;
+    }
+    Ok(())
+}
+
+/// What holds in a room, and then what it hears of: first what is new, so that nothing goes unheard in between.
+async fn room(client: &Client, change: &Change) -> Result<(), Failure> {
+    let nothing = json!({});
+    let (now, then) = match change {
+        Change::Add(then) => (&nothing, &then.body),
+        Change::Alter { now, then } => (&now.body, &then.body),
+        Change::Remove(now) => (&now.body, &nothing),
+    };
+    let place = &change.thing().body;
+    let mut body =
+        json!({"bot": place["bot"], "platform": place["platform"], "workspace": place["workspace"], "room": place["room"]});
+    let defaults = ["team", "service", "only"];
+    if defaults.iter().any(|name| now.get(name) != then.get(name)) {
+        let mut holds = body.clone();
+        for (name, value) in defaults.iter().filter_map(|name| Some((*name, then.get(name)?))) {
+            holds[name] = value.clone();
+        }
+        client.put("/v1/chat/rooms", &holds).await?;
+    }
+    let hears = |room: &Value| room["hears"].as_array().cloned().unwrap_or_default();
+    let (before, after) = (hears(now), hears(then));
+    for heard in after.iter().filter(|heard| !before.contains(heard)) {
+        for (name, value) in HEARD.iter().map(|name| (*name, heard.get(name))) {
+            body[name] = value.cloned().unwrap_or_else(|| if name == "labels" { json!({}) } else { Value::Null });
+        }
+        client.post("/v1/chat/subscriptions", &body).await?;
+    }
+    let gone: Vec<_> = before.iter().filter(|heard| !after.contains(heard)).collect();
+    if !gone.is_empty() {
+        let rooms = known::all(client).await?;
+        let same = |room: &&Value| ["bot", "platform", "workspace", "room"].iter().all(|name| room[name] == place[name]);
+        for heard in rooms.iter().filter(same).flat_map(hears) {
+            let mut says = heard.clone();
+            says.as_object_mut().into_iter().for_each(|members| members.retain(|name, _| HEARD.contains(&name.as_str())));
+            if gone.contains(&&says) {
+                client.delete(&format!("/v1/chat/subscriptions/{}", heard["id"].as_str().unwrap_or_default())).await?;
+            }
+        }
     }
     Ok(())
 }

@@ -1,6 +1,7 @@
-//! `phoneops bot`: API clients, their tokens and their keys.
+//! `phoneops bot`: API clients, their tokens, their keys and their limits.
 
 mod key;
+mod limit;
 
 use clap::{Args, Subcommand};
 use serde::Deserialize;
@@ -15,7 +16,7 @@ use crate::client::Client;
 use crate::id::BotId;
 use crate::identity::{Handle, Scope};
 
-/// Add, list, rotate and revoke bots: the API clients that chat speaks through
+/// Add, list, rotate, limit and revoke bots: the API clients that chat speaks through
 #[derive(Debug, Args)]
 #[command(arg_required_else_help = true)]
 pub(super) struct Command {
@@ -40,6 +41,9 @@ enum Act {
     /// Add, list and revoke the keys by which a chat's own bot signs its calls (ChatOps RPC)
     #[command(subcommand, arg_required_else_help = true)]
     Key(key::Act),
+    /// Say which actions a bot may ask to have approved, for whom, and in which rooms
+    #[command(subcommand, arg_required_else_help = true)]
+    Limit(limit::Act),
 }
 
 #[derive(Debug, Args)]
@@ -123,6 +127,7 @@ impl Command {
             Act::Rotate(rotate) => rotate.run(out).await,
             Act::Revoke(revoke) => revoke.run(out).await,
             Act::Key(act) => act.run(out).await,
+            Act::Limit(act) => act.run(out).await,
         }
     }
 }

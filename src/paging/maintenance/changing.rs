@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{Maintained, MaintenanceWindow, store};
 use crate::clock::Timestamp;
@@ -104,7 +104,8 @@ impl Paging {
                     MaintenanceWindow { id, of, from, until, reason: new.reason, made_by, created_at: now, ended_at: None };
                 store::insert(tx, &window).await?;
                 parts.queue.enqueue(tx, Kind::MaintenanceOver, id.0, until).await?;
-                setup::record(tx, &parts, now, made_by, ("maintenance.planned", id), said(&window)).await?;
+                let data = said(&window, call_copy.origin());
+                setup::record(tx, &parts, now, made_by, ("maintenance.planned", id), data).await?;
                 Ok::<_, SetupError>(id)
             })
         });
@@ -127,7 +128,7 @@ impl Paging {
                 if window.ended_at.is_some() || window.until <= now {
                     return Err(SetupRefused::Over.into());
                 }
-                end(tx, &parts, &window, call_copy.actor(None), now).await?;
+                end(tx, &parts, &window, (call_copy.actor(None), call_copy.origin()), now).await?;
                 // Not within this call, for what is still open then may be much.
                 Ok(parts.queue.enqueue(tx, Kind::MaintenanceOver, id.0, now).await?)
             })
@@ -153,7 +154,7 @@ impl Paging {
                         if now < window.until {
                             return parts.queue.enqueue(tx, Kind::MaintenanceOver, id.0, window.until).await;
                         }
-                        end(tx, &parts, &window, Actor::System, now).await?;
+                        end(tx, &parts, &window, (Actor::System, None), now).await?;
                     }
                     crate::crash_point!("maintenance-ended");
                     if alerts::wake(tx, &parts.queue, window.of, now).await? {
@@ -259,17 +260,28 @@ fn gone(id: crate::id::ServiceId) -> db::Error {
     db::Error::inconsistent("services", id, "referred to and not there")
 }
 
-async fn end(tx: &mut Tx<'_>, parts: &Parts, window: &MaintenanceWindow, actor: Actor, now: Timestamp) -> db::Result<()> {
+/// Ends a window, by whom and where in chat it was said.
+async fn end(
+    tx: &mut Tx<'_>,
+    parts: &Parts,
+    window: &MaintenanceWindow,
+    (actor, origin): (Actor, Option<Value>),
+    now: Timestamp,
+) -> db::Result<()> {
     store::end(tx, window.id, now).await?;
-    setup::record(tx, parts, now, actor, ("maintenance.ended", window.id), said(window)).await
+    setup::record(tx, parts, now, actor, ("maintenance.ended", window.id), said(window, origin)).await
 }
 
-fn said(window: &MaintenanceWindow) -> serde_json::Value {
+fn said(window: &MaintenanceWindow, origin: Option<Value>) -> Value {
     let (service, team) = match window.of {
         Maintained::Service(service) => (Some(service), None),
         Maintained::Team(team) => (None, Some(team)),
     };
-    json!({"service": service, "team": team, "from": window.from, "until": window.until, "reason": window.reason})
+    let mut data = json!({"service": service, "team": team, "from": window.from, "until": window.until, "reason": window.reason});
+    if let Some(origin) = origin {
+        data["origin"] = origin;
+    }
+    data
 }
 
 async fn view(db: &mut Db<'_>, window: MaintenanceWindow) -> db::Result<WindowView> {

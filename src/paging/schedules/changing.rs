@@ -8,7 +8,7 @@ use crate::clock::Timestamp;
 use crate::db::{self, Db, Tx};
 use crate::id::{ScheduleId, TeamId, UserId};
 use crate::identity::{self, Call, Handle, NotAUser, UserRef};
-use crate::journal::{Actor, Entry};
+use crate::journal::Entry;
 use crate::oncall::{self, WrittenLayer};
 use crate::paging::service::Parts;
 use crate::paging::{Target, escalation::EscalationPolicy};
@@ -89,7 +89,7 @@ impl Schedules {
                     return Err(Refused::InUse { policies }.into());
                 }
                 store::remove(tx, schedule.id, now).await?;
-                record(tx, &parts, now, by.actor, "schedule.removed", &schedule, json!({"name": schedule.name})).await?;
+                record(tx, &parts, now, &by, "schedule.removed", &schedule, json!({"name": schedule.name})).await?;
                 hand_over::ended(tx, &parts, &schedule, &by, now).await?;
                 Ok(())
             })
@@ -150,7 +150,7 @@ async fn write(
         ("schedule.changed", changed)
     };
     let data = json!({"name": schedule.name, "team": schedule.team, "zone": schedule.zone, "layers": schedule.layers});
-    record(tx, parts, now, by.actor, kind, &schedule, data).await?;
+    record(tx, parts, now, by, kind, &schedule, data).await?;
     hand_over::settle(tx, parts, schedule, by, now).await?;
     Ok(is_new)
 }
@@ -159,12 +159,15 @@ pub(super) async fn record(
     tx: &mut Tx<'_>,
     parts: &Parts,
     now: Timestamp,
-    actor: Actor,
+    by: &By,
     kind: &'static str,
     schedule: &Schedule,
-    data: serde_json::Value,
+    mut data: serde_json::Value,
 ) -> db::Result<()> {
-    parts.journal.append(tx, now, Entry { kind, actor, subject: schedule.id.to_string(), data }).await
+    if let Some(origin) = &by.origin {
+        data["origin"] = origin.clone();
+    }
+    parts.journal.append(tx, now, Entry { kind, actor: by.actor, subject: schedule.id.to_string(), data }).await
 }
 
 /// What can be said without knowing anybody.

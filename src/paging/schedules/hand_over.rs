@@ -9,7 +9,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::changing::record;
 use super::roster::{REACH, Roster};
@@ -44,6 +44,8 @@ const OVERDUE: Duration = Duration::from_secs(30);
 /// Who brought it about.
 pub(super) struct By {
     pub(super) actor: Actor,
+    /// Where in chat it was said.
+    pub(super) origin: Option<Value>,
     /// The person on their own device, who need not be told what they did.
     person: Option<UserId>,
     /// Who others read that it was; none when it was the operator, or nobody.
@@ -58,11 +60,11 @@ impl By {
             (Caller::Bot(bot), Some(heard)) => (None, Some(format!("{} via {}", heard.by.name.as_str(), bot.name.as_str()))),
             _ => (None, None),
         };
-        Self { actor: call.actor(None), person, name }
+        Self { actor: call.actor(None), origin: call.origin(), person, name }
     }
 
     fn system() -> Self {
-        Self { actor: Actor::System, person: None, name: None }
+        Self { actor: Actor::System, origin: None, person: None, name: None }
     }
 
     pub(super) fn is(&self, user: UserId) -> bool {
@@ -154,7 +156,7 @@ async fn hand_over(
     }
     schedule.holder = new;
     let data = json!({"name": schedule.name, "from": old, "to": new, "until": current.until});
-    record(tx, parts, now, by.actor, "schedule.handed_over", schedule, data).await?;
+    record(tx, parts, now, by, "schedule.handed_over", schedule, data).await?;
     let words = told(roster, now);
     if let Some(user) = new.filter(|user| !by.is(*user)) {
         let given_by = by.name.as_deref();
@@ -188,7 +190,7 @@ async fn warn(tx: &mut Tx<'_>, parts: &Parts, schedule: &mut Schedule, roster: &
         }
         let until = roster.stint_at(from.max(now), REACH).until;
         let data = json!({"name": schedule.name, "from": from, "until": until, "by_hours": by_hours});
-        record(tx, parts, now, Actor::System, "schedule.gap_found", schedule, data).await?;
+        record(tx, parts, now, &By::system(), "schedule.gap_found", schedule, data).await?;
         for user in watchers(tx.db(), schedule, roster).await? {
             tell(tx, parts, schedule, user, told(roster, now).gap(from, until, by_hours), now).await?;
         }

@@ -159,7 +159,7 @@ impl Schedules {
                 let has_begun = over.span.from < now;
                 if has_begun { store::end_override(tx, id, now).await } else { store::remove_override(tx, id, now).await }?;
                 let kind = if has_begun { "override.ended" } else { "override.removed" };
-                record(tx, &parts, now, by.actor, kind, &schedule, data(&schedule, &over)).await?;
+                record(tx, &parts, now, &by, kind, &schedule, data(&schedule, &over)).await?;
                 schedule.changed_at = schedule.changed_at.max(now);
                 hand_over::settle(tx, &parts, schedule.clone(), &by, now).await?;
                 if over.span.from > now && !by.is(over.user) {
@@ -270,7 +270,7 @@ async fn make(
     now: Timestamp,
 ) -> Result<(), Error> {
     store::insert_override(tx, over).await?;
-    record(tx, parts, now, by.actor, "override.created", &schedule, data(&schedule, over)).await?;
+    record(tx, parts, now, by, "override.created", &schedule, data(&schedule, over)).await?;
     schedule.changed_at = over.created_at;
     let has_it = hand_over::settle(tx, parts, schedule.clone(), by, now).await?;
     if !by.is(over.user) && has_it != Some(over.user) {

@@ -40,6 +40,8 @@ impl Telling<'_> {
             "retriggered" => format!("Reported again: {} ({} reports)", self.text("title", 200), self.number("reports")),
             "put_off" => format!("Everybody has quiet hours: it rings at {}", self.text("until", 40)),
             "disowned" => self.disowned(&who),
+            "parted" => self.parted(),
+            "gave_back" => self.gave_back(&who),
             "noted" => format!("{who} noted: {}", self.text("text", 10_000)),
             _ => return self.otherwise(),
         };
@@ -124,11 +126,32 @@ impl Telling<'_> {
             None => String::new(),
         };
         let undone = if self.entry.data["undone"] == false { "nothing of that can be undone" } else { "it rings again" };
+        // Of a merge that is told by itself there is nothing here; once its alerts stayed where they were.
         let alerts = match &self.entry.data["into"] {
             Value::Null => String::new(),
             _ => format!("; its alerts stay with {}, which they were merged into", self.name("into")),
         };
         format!("{who} says that this was not them{what}: {undone}{alerts}")
+    }
+
+    /// What became of its alerts when a merge was undone.
+    fn parted(&self) -> String {
+        let into = self.name("into");
+        match self.entry.data["alerts"].as_u64() {
+            None => format!("It goes on apart from {into}, where its alerts stay: they cannot be told from the others"),
+            Some(0) => format!("It goes on apart from {into}, where no open alert of it was left"),
+            Some(1) => format!("It goes on apart from {into}, and has its open alert back"),
+            Some(alerts) => format!("It goes on apart from {into}, and has its {alerts} open alerts back"),
+        }
+    }
+
+    fn gave_back(&self, who: &str) -> String {
+        let back = match self.number("alerts") {
+            0 => "it goes on apart".to_owned(),
+            1 => "it goes on apart, with an open alert".to_owned(),
+            alerts => format!("it goes on apart, with {alerts} open alerts"),
+        };
+        format!("{who} says that merging {} was not them: {back}", self.name("incident"))
     }
 
     /// Who did it: a person, perhaps through a bot, or something else.
@@ -226,6 +249,16 @@ mod tests {
         assert_eq!(said("incident.disowned", own, disowned), text);
         let text = "Yves says that this was not them: it rings again; its alerts stay with P7K3M2X, which they were merged into";
         assert_eq!(said("incident.disowned", own, json!({"into": into})), text);
+        assert_eq!(said("incident.disowned", own, json!({})), "Yves says that this was not them: it rings again");
+        let parted = |alerts: Value| said("incident.parted", own, json!({"into": into, "alerts": alerts}));
+        assert_eq!(parted(json!(2)), "It goes on apart from P7K3M2X, and has its 2 open alerts back");
+        assert_eq!(parted(json!(1)), "It goes on apart from P7K3M2X, and has its open alert back");
+        assert_eq!(parted(json!(0)), "It goes on apart from P7K3M2X, where no open alert of it was left");
+        let stay = "It goes on apart from P7K3M2X, where its alerts stay: they cannot be told from the others";
+        assert_eq!(parted(Value::Null), stay);
+        let gave = |alerts: u64| said("incident.gave_back", own, json!({"incident": into, "alerts": alerts}));
+        assert_eq!(gave(2), "Yves says that merging P7K3M2X was not them: it goes on apart, with 2 open alerts");
+        assert_eq!(gave(0), "Yves says that merging P7K3M2X was not them: it goes on apart");
     }
 
     #[test]

@@ -153,7 +153,10 @@ mod stories {
         room.bot.client.post("/v1/approvals", &body).await.expect("it may ask this");
         let asked = room.say("yannick", "deploy api/one to staging").await;
         assert!(asked.text.starts_with("Approve on your phone"), "{}", asked.text);
-        assert_eq!(world.operator.delete(&path).await.unwrap().status, 204);
+        let ada = world.administrator("ada", "Ada Byron").await;
+        let proposed = world.operator.delete(&path).await.unwrap();
+        assert_eq!(proposed.status, 202, "that the bot may ask for more takes a passkey");
+        ada.phone.confirm_act(&proposed.body).await.expect("it is confirmed");
         let free = room.say("ys", "deploy api/one to production").await;
         assert!(free.text.starts_with("Approve on your phone"), "{}", free.text);
         hush(world, &[&yannick, &ys]).await;

@@ -71,6 +71,8 @@ export const act = {
     "admin.created": "An administrator is made",
     "command.set": "A command of chat is changed",
     "command.removed": "A command of chat is taken away",
+    "bot.limited": "A bot may ask for more",
+    "bot.unlimited": "A bot may ask for everything",
     "admin.granted": "Somebody becomes an administrator",
     "freeze.lifted": "A freeze is lifted",
   },
