@@ -34,8 +34,8 @@ mod world;
 
 use std::collections::BTreeSet;
 use std::process::ExitCode;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
@@ -136,7 +136,7 @@ async fn on_engine(engine: &str, database: Option<&Database>, options: &Options,
     let world = World::start(database, options.people).await?;
     let room = Arc::new(Room::open(&world).await?);
     // The one incident that everybody writes to at the same time.
-    let shared = room.page(0, "The database is slow").await?;
+    let shared = room.page_everybody().await?;
     let (talk, notes) = (room.clone(), Arc::new(AtomicU64::new(0)));
     let (incident, written) = (shared.clone(), notes.clone());
     let span = Span { warm_up: Duration::from_secs(options.warm_up), counted: Duration::from_secs(options.seconds) };
@@ -173,7 +173,7 @@ async fn on_engine(engine: &str, database: Option<&Database>, options: &Options,
 
 /// What is said about an incident from its beginning to its end, and about a deployment that is thought better of.
 async fn conversation(room: &Room, who: usize, shared: &str, notes: &AtomicU64, mut laps: Laps) -> Result<Laps, Failure> {
-    let incident = room.page(who, "All your apps are down").await?;
+    let incident = room.page(who).await?;
     laps.lap("page");
     room.says(who, &format!("incident {incident}"), &incident).await?;
     laps.lap("incident");

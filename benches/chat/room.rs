@@ -15,13 +15,15 @@ use crate::world::World;
 /// What a key of the bot is called.
 const NAME: &str = "bench";
 
+/// The team of all.
+const EVERYBODY: &str = "everybody";
+
 /// The bot of all rooms, and the people who speak to it.
 pub(crate) struct Room {
     key: RsaKeyPair,
     http: reqwest::Client,
     clock: Clock,
     url: String,
-    people: usize,
 }
 
 impl Room {
@@ -32,11 +34,15 @@ impl Room {
         let der: PublicKeyX509Der<'_> = key.public_key().as_der()?;
         let pem = format!("-----BEGIN PUBLIC KEY-----\n{}\n-----END PUBLIC KEY-----\n", b64(der.as_ref()));
         let body = json!({"public_key": pem, "name": NAME, "platform": "irc", "workspace": "example"});
-        operator.post("/v1/bots/heimdall/keys", &body).await?;
+        let bots = operator.get("/v1/bots").await?.body;
+        let bot = bots["bots"][0]["id"].as_str().ok_or("there is no bot")?;
+        operator.post(&format!("/v1/bots/{bot}/keys"), &body).await?;
         let http = reqwest::Client::builder().pool_max_idle_per_host(256).build()?;
         let url = format!("{}/chatops/_chatops/line", world.server.issuer);
-        let room = Self { key, http, clock: world.clock.clone(), url, people: world.people.len() };
+        let room = Self { key, http, clock: world.clock.clone(), url };
+        operator.post("/v1/teams", &json!({"name": EVERYBODY})).await?;
         for (number, person) in world.people.iter().enumerate() {
+            operator.put(&format!("/v1/teams/{EVERYBODY}/members/{}", person.handle), &json!({})).await?;
             let reply = room.post(number, "link me").await?;
             let whispered = reply["whisper"].as_str().ok_or("no code")?;
             let code = whispered.split_whitespace().find(|word| word.matches('-').count() == 2).ok_or("no code in it")?;
@@ -70,10 +76,21 @@ impl Room {
         if result.contains(words) { Ok(result.to_owned()) } else { Err(format!("{line}: {result}").into()) }
     }
 
-    /// Somebody pages the next; the incident.
-    pub(crate) async fn page(&self, who: usize, title: &str) -> Result<String, Failure> {
-        let next = (who + 1) % self.people;
-        let paged = self.says(who, &format!("page @person-{next} {title}"), "Paged person-").await?;
-        Ok(paged.rsplit(' ').next().unwrap_or_default().to_owned())
+    /// Somebody pages themselves; the incident.
+    pub(crate) async fn page(&self, who: usize) -> Result<String, Failure> {
+        self.paged(who, &format!("@person-{who}"), "All your apps are down").await
+    }
+
+    /// The one incident that is everybody's, and rings nobody any more.
+    pub(crate) async fn page_everybody(&self) -> Result<String, Failure> {
+        let incident = self.paged(0, &format!("team:{EVERYBODY}"), "The database is slow").await?;
+        self.says(0, &format!("ack {incident}"), "acknowledged").await?;
+        Ok(incident)
+    }
+
+    async fn paged(&self, who: usize, whom: &str, title: &str) -> Result<String, Failure> {
+        let said = self.says(who, &format!("page {whom} {title}"), ": Incident ").await?;
+        let reference = said.split_once(": Incident ").map(|(_, rest)| rest.split_whitespace().next().unwrap_or_default());
+        Ok(reference.unwrap_or_default().to_owned())
     }
 }

@@ -4,10 +4,12 @@
 mod argo;
 
 use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
 use phoneops::sim::phone::Phone;
+use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use super::house::{House, Ran, Running, eventually, waiting};
@@ -49,7 +51,7 @@ impl Shop {
         let programs = Path::new(env!("CARGO_BIN_EXE_phoneops")).parent().unwrap().display();
         command.env("PATH", format!("{programs}:{}", std::env::var("PATH").unwrap()));
         command.envs(variables.iter().map(|(name, value)| (name, value.replace("https://phoneops.example", &self.house.issuer))));
-        Running::start(command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()))
+        Running::start(command.process_group(0).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()))
     }
 
     fn deployed(&self) -> usize {
@@ -148,23 +150,30 @@ async fn a_step_of_gitlab_waits_for_the_phone_with_no_program_of_ours() {
     let action = shop.holds(&script, &environment).await;
     let params = json!({"app": "api", "ref": "new_auth", "sha": "5f32dd7"});
     assert_eq!(action, json!({"type": "deploy", "target": "production", "params": params}));
+}
 
-    // Doubt is no.
-    let with = |name: &str, value: &str| {
-        let mut changed = environment.clone();
-        changed.iter_mut().filter(|(known, _)| known == name).for_each(|(_, kept)| value.clone_into(kept));
-        changed
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_refused_or_stopped_does_not_run() {
+    let shop = Shop::open().await;
+    let script = r#"exec ./gate.sh '{"type": "deploy", "target": "production"}' ./deploy api"#;
+    let environment = |token: &str, requester: &str| {
+        variables(&[("PHONEOPS_SERVER", &shop.house.issuer), ("PHONEOPS_TOKEN", token), ("PHONEOPS_REQUESTER", requester)])
     };
-    let before = shop.deployed();
-    for (variables, code) in [(with("PHONEOPS_TOKEN", "pob_wrong"), 124), (with("PHONEOPS_REQUESTER", "@nobody"), 124)] {
-        let ran = shop.step(&script, &variables).ended().await;
-        assert_eq!((ran.code, ran.stdout.as_str()), (Some(code), ""), "{ran:?}");
+    for (token, requester, why) in
+        [("pob_wrong", "@yannick", "the token is not known"), (shop.token.as_str(), "@nobody", "there is no @nobody")]
+    {
+        let ran = shop.step(script, &environment(token, requester)).ended().await;
+        assert_eq!((ran.code, ran.stdout.as_str()), (Some(124), ""), "{ran:?}");
+        assert!(ran.stderr.contains(why), "{ran:?}");
     }
-    // Whoever stops the pipeline takes the request back.
-    shop.house.run(&["policy", "list"]).await;
-    let running = shop.step(&format!("{script}\nexit 9"), &with("CI_COMMIT_SHA", "0000000"));
-    drop(running);
-    assert_eq!(shop.deployed(), before);
+    // A runner that ends a job ends all of its processes, and the request is taken back.
+    let running = shop.step(script, &environment(&shop.token, "@yannick"));
+    let asked = waiting(&shop.yannick).await["id"].as_str().unwrap().to_owned();
+    running.signal_group(Signal::TERM);
+    let ran = running.ended().await;
+    assert_eq!((ran.code, ran.stdout.as_str()), (Some(130), ""), "{ran:?}");
+    assert_eq!(shop.yannick.approval(&asked).await.unwrap()["state"], "cancelled");
+    assert_eq!(shop.deployed(), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
