@@ -24,20 +24,33 @@ stop() {
 # call METHOD PATH [BODY]: the status in $status and the body in $body. Neither the token nor a grant is on a command line.
 call() {
     local reply data=()
-    [[ $# -lt 3 ]] || data=(--header 'Content-Type: application/json' --data-binary @-)
+    [[ $# -lt 3 ]] || data=(--header "Idempotency-Key: $key" --header 'Content-Type: application/json' --data-binary @-)
     reply=$(curl --silent --show-error --max-time 40 --retry 5 --retry-connrefused --write-out '\n%{http_code}' --request "$1" \
-        --header @<(printf 'Authorization: Bearer %s\nIdempotency-Key: %s\n' "$token" "$key") "${data[@]}" \
+        --header @<(printf 'Authorization: Bearer %s\n' "$token") "${data[@]}" \
         "$PHONEOPS_SERVER$2" <<<"${3:-}") || stop 125 'PhoneOps does not answer'
     status=${reply##*$'\n'} body=${reply%$'\n'*}
 }
 member() { jq -r "$1 // empty" <<<"$body" 2>/dev/null || true; }
 
-call POST '/v1/approvals' "$(jq -nc --argjson action "$action" --arg requester "$PHONEOPS_REQUESTER" \
-    '{action: $action, requester: $requester}')"
+# Whoever ends this takes the request back. Where the answer is still to come, the same call says which request it is.
+id='' asked=''
+cancel() {
+    trap '' INT TERM HUP
+    if [[ -n $asked ]]; then
+        [[ -n $id ]] || { call POST /v1/approvals "$ask"; id=$(member .id); }
+        call DELETE "/v1/approvals/$id"
+        [[ $status == 204 ]] || printf 'gate: the request still waits: %s\n' "$(member .detail)" >&2
+    fi
+    exit 130
+}
+trap cancel INT TERM HUP
+
+ask=$(jq -nc --argjson action "$action" --arg requester "$PHONEOPS_REQUESTER" '{action: $action, requester: $requester}')
+asked=yes
+call POST /v1/approvals "$ask"
 [[ $status == 20[01] ]] || stop 124 "$(member .detail)"
 id=$(member .id)
 [[ $id == apr_* ]] || stop 125 'the answer is unclear'
-trap 'call DELETE "/v1/approvals/$id"; exit 130' INT TERM HUP
 printf 'gate: request %s waits on the phone\n' "$(member .tag)" >&2
 code=$(member .code)
 [[ -z $code ]] || printf 'gate: type the code %s there\n' "$code" >&2
