@@ -55,6 +55,11 @@ impl Times {
         self.0.len()
     }
 
+    /// Each of them.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = Duration> + '_ {
+        self.0.iter().copied()
+    }
+
     /// The time that `per_mille` of a thousand do not exceed, in milliseconds.
     pub(crate) fn percentile(&mut self, per_mille: usize) -> f64 {
         self.0.sort_unstable();

@@ -33,7 +33,8 @@ pub(super) fn router() -> ApiRouter<State> {
             post_with(request, |op| {
                 op.id("requestApproval").tag("approvals").summary("Ask that an action be allowed").description(
                     "For bots with `approvals:request`. With `wait`, answers 200 as soon as it is decided, else 201 when the wait is over; a \
-                     reply with a `code` does not wait, for the requester must see the code first. A request alike one that is open \
+                     reply with a `code` does not wait, for the requester must see the code first. A call repeated with the same \
+                     `Idempotency-Key` says how its request stands now. A request alike one that is open \
                      waits in inboxes without ringing (`folded_into`); one that would ring nobody is 429 `nobody_rings`, and what \
                      was reported 403 `frozen`.",
                 )

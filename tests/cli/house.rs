@@ -9,7 +9,7 @@ use std::time::Duration;
 use phoneops::clock::Clock;
 use phoneops::sim::phone::Phone;
 use phoneops::sim::push_service::PushService;
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -59,6 +59,11 @@ impl Running {
     pub(crate) fn signal(&self, signal: Signal) {
         let child = self.0.as_ref().unwrap();
         kill_process(Pid::from_child(child), signal).unwrap();
+    }
+
+    /// To all the processes of a command that leads a group.
+    pub(crate) fn signal_group(&self, signal: Signal) {
+        kill_process_group(Pid::from_child(self.0.as_ref().unwrap()), signal).unwrap();
     }
 
     /// Waits for the end, at most half a minute.

@@ -4,14 +4,18 @@ from pathlib import Path
 from threading import Event, Thread
 
 from errbot import BotPlugin, cmdfilter
+from errbot.rendering import md_escape
 
 from phoneops_client import Client, Refused
 
 DOWN = "PhoneOps does not answer. Page and acknowledge on your phone, or with `phoneops page` and `phoneops ack`."
 
+# How long the first line waits for the stream, in seconds, so that what becomes of it is heard.
+STREAM_WITHIN = 2
+
 
 class PhoneOps(BotPlugin):
-    """Forwards what no other plugin understands to PhoneOps."""
+    """Pages, incidents and approvals on the phone: `commands` lists what can be said."""
 
     def get_configuration_template(self):
         return {"url": "https://phoneops.example", "key_file": "/etc/errbot/phoneops.pem", "key_name": "errbot", "whisper": True}
@@ -24,6 +28,7 @@ class PhoneOps(BotPlugin):
             return
         self._client = Client(self.config["url"], Path(self.config["key_file"]).read_bytes(), self.config["key_name"])
         self._stop = Event()
+        self._heard = Event()
         self._following = Thread(target=self._follow, name="phoneops", daemon=True)
         self._following.start()
 
@@ -42,17 +47,25 @@ class PhoneOps(BotPlugin):
             return None
         room = str(msg.frm.person) if msg.is_direct else str(msg.to)
         message = msg.extras.get("id") if isinstance(msg.extras, dict) else None
+        self._heard.wait(STREAM_WITHIN)
+        self._heard.set()
         try:
             reply = self._client.say(str(msg.frm.aclattr), room, line, str(message) if message else None)
         except Refused as error:
             self.log.error("refused: %s", error)
-            return f"PhoneOps refused: {error}"
+            return _plain(f"PhoneOps refused: {error}")
         except Exception:
             self.log.exception("PhoneOps does not answer")
             return DOWN
         if reply.get("whisper") and self.config.get("whisper"):
-            self.send(self.build_identifier(str(msg.frm.person)), reply["whisper"])
-        return reply["result"]
+            self.send(self.build_identifier(str(msg.frm.person)), _plain(reply["whisper"]))
+        return self._shown(reply)
+
+    def _shown(self, reply: dict) -> str:
+        """What is said of a reply: its text, and below it what each of its buttons would say."""
+        prefix = self.bot_config.BOT_PREFIX
+        buttons = [f"{button['label']}: {prefix}{button['command']}" for button in reply.get("buttons", [])]
+        return _plain("\n".join([reply["result"], *([" | ".join(buttons)] if buttons else [])]))
 
     def _line(self, body: str) -> str:
         """The words behind the bot's prefix or name."""
@@ -66,8 +79,21 @@ class PhoneOps(BotPlugin):
     def _follow(self):
         self._client.follow(
             cursor=self.get("cursor"),
-            told=lambda post: self.send(self.build_identifier(post["room_id"]), post["result"]),
-            moved=lambda cursor: self.__setitem__("cursor", cursor),
-            trouble=lambda error: self.log.warning("not following: %s", error),
+            told=lambda post: self.send(self.build_identifier(post["room_id"]), self._shown(post)),
+            moved=self._moved,
+            trouble=self._trouble,
             stop=self._stop,
         )
+
+    def _moved(self, cursor: str):
+        self["cursor"] = cursor
+        self._heard.set()
+
+    def _trouble(self, error: Exception):
+        self.log.warning("not following: %s", error)
+        self._heard.set()
+
+
+def _plain(text: str) -> str:
+    """The text as Errbot has to be given it: what it says is Markdown, and what PhoneOps says is not."""
+    return md_escape(text.replace("&", "&amp;").replace("<", "&lt;"))

@@ -14,6 +14,8 @@ pytest_plugins = ["errbot.backends.test"]
 extra_plugin_dir = str(Path(__file__).parent.parent / "phoneops")
 extra_config = {"SUPPRESS_CMD_NOT_FOUND": True}
 
+MARKED = "*All* __your__ `apps` are [down](x) <b>now</b> &amp; api/new_auth {: color='red' } \\_ #1"
+BUTTONS = [{"label": "Acknowledge", "command": "ack PAAAAAA"}, {"label": "Resolve", "command": "resolve PAAAAAA"}]
 KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
 
 
@@ -38,7 +40,8 @@ class Server(BaseHTTPRequestHandler):
         Server.heard.append(said)
         self.send_response(200)
         self.end_headers()
-        self.wfile.write(json.dumps({"result": f"heard: {said['params']['line']}"}).encode())
+        reply = {"result": f"heard: {said['params']['line']}", "buttons": BUTTONS}
+        self.wfile.write(json.dumps(reply).encode())
 
     def do_GET(self):
         assert self.signed(b"")
@@ -73,8 +76,9 @@ def test_lines_are_forwarded_and_what_became_of_them_is_said(testbot, server, tm
     testbot.bot.plugin_manager.set_plugin_configuration("PhoneOps", config)
     testbot.bot.plugin_manager.deactivate_plugin("PhoneOps")
     testbot.bot.plugin_manager.activate_plugin("PhoneOps")
-    assert testbot.pop_message(timeout=10) == "Approved by Yannick Schutz"
-    testbot.push_message("!page @yannick All your apps are down")
-    assert testbot.pop_message(timeout=10) == "heard: page @yannick All your apps are down"
+    assert testbot.pop_message(timeout=30) == "Approved by Yannick Schutz"
+    testbot.push_message(f"!page @yannick {MARKED}")
+    shown = "Acknowledge: !ack PAAAAAA | Resolve: !resolve PAAAAAA"
+    assert testbot.pop_message(timeout=30) == f"heard: page @yannick {MARKED}\n{shown}"
     [said] = Server.heard
     assert said["method"] == "line" and said["user"] and said["room_id"]

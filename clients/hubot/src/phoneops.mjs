@@ -8,7 +8,7 @@
 //   HUBOT_PHONEOPS_WHISPER - "dm" where messaging the room of a user's id reaches that user alone
 //
 // Commands:
-//   hubot help me - what PhoneOps understands
+//   hubot commands - what PhoneOps understands
 
 import { readFileSync } from 'node:fs'
 
@@ -18,36 +18,67 @@ import { privateKey } from './signing.mjs'
 const CURSOR = 'phoneops.cursor'
 const DOWN = 'PhoneOps does not answer. Page and acknowledge on your phone, or with `phoneops page` and `phoneops ack`.'
 
+// How long a brain that is kept elsewhere may take to be read, before what comes is followed without knowing where it was left.
+const BRAIN_WITHIN = 1_000
+// How long the first line waits for the stream, so that what becomes of it is heard.
+const STREAM_WITHIN = 2_000
+
 export default function phoneops (robot) {
   const client = configured(robot)
   if (!client) return
   const stop = new AbortController()
+  const trouble = error => robot.logger.warning?.(`phoneops: ${error.message}`) ?? robot.logger.warn(`phoneops: ${error.message}`)
+
+  let following
+  /** Follows what rooms have to be told, from the first call on; done once the stream is open, or does not open for now. */
+  const follow = () => {
+    following ??= new Promise(resolve => {
+      setTimeout(resolve, STREAM_WITHIN).unref()
+      client.follow({
+        cursor: robot.brain.get(CURSOR) ?? undefined,
+        told: post => robot.messageRoom(post.room_id, shown(robot, post)),
+        moved: cursor => { robot.brain.set(CURSOR, cursor); resolve() },
+        trouble: error => { trouble(error); resolve() },
+        signal: stop.signal
+      })
+    })
+    return following
+  }
+
+  /** What PhoneOps answers to a line in that message. */
+  const asked = async (message, line) => {
+    const { user, room, id } = message
+    await follow()
+    const said = { user: String(user.id), room: String(room ?? user.room), line, message: id === undefined ? undefined : String(id) }
+    try {
+      const reply = await client.say(said)
+      if (reply.whisper && process.env.HUBOT_PHONEOPS_WHISPER === 'dm') await robot.messageRoom(String(user.id), reply.whisper)
+      return shown(robot, reply)
+    } catch (error) {
+      robot.logger.error(`phoneops: ${error.message}`)
+      return error instanceof Refused ? `PhoneOps refused: ${error.message}` : DOWN
+    }
+  }
 
   // What no other script of this bot took.
   robot.catchAll(async res => {
-    const { text, user, room, id } = res.message.message ?? res.message
-    const line = addressed(robot, text)
-    if (!line) return
-    try {
-      const said = { user: String(user.id), room: String(room ?? user.room), line, message: id === undefined ? undefined : String(id) }
-      const reply = await client.say(said)
-      if (reply.whisper && process.env.HUBOT_PHONEOPS_WHISPER === 'dm') await robot.messageRoom(String(user.id), reply.whisper)
-      await res.send(reply.result)
-    } catch (error) {
-      robot.logger.error(`phoneops: ${error.message}`)
-      await res.send(error instanceof Refused ? `PhoneOps refused: ${error.message}` : DOWN)
-    }
+    const message = res.message.message ?? res.message
+    const line = addressed(robot, message.text)
+    if (line) await res.send(await asked(message, line))
+  })
+  // Since Hubot 14 `help` is its own and lists what is registered: whoever asks there finds the way.
+  robot.commands?.register({
+    id: 'phoneops',
+    description: `Pages, incidents and approvals on the phone; ${called(robot)}commands lists what can be said`,
+    confirm: 'never',
+    handler: ({ context }) => asked(context.message, 'commands')
   })
 
-  const follow = () => client.follow({
-    cursor: robot.brain.get(CURSOR) ?? undefined,
-    told: post => robot.messageRoom(post.room_id, post.result),
-    moved: cursor => robot.brain.set(CURSOR, cursor),
-    trouble: error => robot.logger.warning?.(`phoneops: ${error.message}`) ?? robot.logger.warn(`phoneops: ${error.message}`),
-    signal: stop.signal
-  })
-  // What the brain kept is there when the scripts are.
+  // Whichever comes first. A brain says that it is loaded when it was read, and "scripts have loaded" is said in Hubot 14 before external
+  // scripts like this one are.
   robot.on('scripts have loaded', follow)
+  robot.brain.on('loaded', follow)
+  setTimeout(follow, BRAIN_WITHIN).unref()
   robot.on('phoneops stop', () => stop.abort())
   const shutdown = robot.shutdown?.bind(robot)
   if (shutdown) robot.shutdown = () => { stop.abort(); return shutdown() }
@@ -61,6 +92,17 @@ function configured (robot) {
     return undefined
   }
   return new Client(url, { key: privateKey(readFileSync(file)), keyName })
+}
+
+/** What begins a line that is for the bot: its alias where that is a sign, else its name. */
+function called ({ name, alias }) {
+  return typeof alias === 'string' && alias && !/\w$/.test(alias) ? alias : `${name} `
+}
+
+/** What is said of a reply: its text, and below it what each of its buttons would say. */
+export function shown (robot, { result, buttons = [] }) {
+  if (buttons.length === 0) return result
+  return `${result}\n${buttons.map(({ label, command }) => `${label}: ${called(robot)}${command}`).join(' | ')}`
 }
 
 /** The line behind the bot's name or alias; nothing when the message is not for the bot. */

@@ -4,7 +4,7 @@ import { generateKeyPairSync, verify } from 'node:crypto'
 import { test } from 'node:test'
 
 import { Client, Refused, parsed } from '../src/client.mjs'
-import { addressed } from '../src/phoneops.mjs'
+import { addressed, shown } from '../src/phoneops.mjs'
 import { signedHeaders } from '../src/signing.mjs'
 
 const { privateKey, publicKey } = generateKeyPairSync('rsa', { modulusLength: 2048 })
@@ -96,6 +96,14 @@ test('only what is said to the bot is forwarded', () => {
   assert.equal(addressed(robot, 'the bot is down'), undefined)
   assert.equal(addressed(robot, 'bottle of water'), undefined)
   assert.equal(addressed({ name: 'bot' }, '!incidents'), undefined)
+})
+
+test('a text says what its buttons would say', () => {
+  const reply = { result: 'Paged Yannick Schutz: Incident PAAAAAA', buttons: [{ label: 'Acknowledge', command: 'ack PAAAAAA' }, { label: 'Resolve', command: 'resolve PAAAAAA' }] }
+  const lines = 'Paged Yannick Schutz: Incident PAAAAAA\nAcknowledge: bot ack PAAAAAA | Resolve: bot resolve PAAAAAA'
+  assert.equal(shown({ name: 'bot', alias: false }, reply), lines)
+  assert.equal(shown({ name: 'bot', alias: '!' }, reply), lines.replaceAll('bot ', '!'))
+  assert.equal(shown({ name: 'bot' }, { result: 'Incident PAAAAAA resolved' }), 'Incident PAAAAAA resolved')
 })
 
 test('a heartbeat moves the cursor and tells nothing', () => {
