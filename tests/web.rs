@@ -54,6 +54,7 @@ stories! {
         two_approve_what_takes_two
         nobody_approves_whom_the_phone_does_not_recognise
         what_is_over_elsewhere_is_over_at_once
+        what_happened_before_anybody_listened_is_on_the_screen
         what_nobody_answers_expires_on_the_screen
         nothing_is_sent_without_a_network
     }
@@ -62,12 +63,15 @@ stories! {
         a_page_is_acknowledged_on_its_notification
         a_page_that_somebody_else_takes_says_so
         a_page_is_handed_on_put_off_noted_and_resolved
+        a_page_is_merged_into_another
+        a_storm_is_acknowledged_with_one_tap
     }
     person {
         a_device_is_renamed_and_rules_are_changed
         the_pager_is_taken_and_calendars_are_made
         a_chat_identity_is_shown_before_it_is_linked
         requests_alike_say_what_is_different
+        somebody_goes_away_and_comes_back
     }
     admin {
         a_person_is_added_and_given_an_enrolment_link

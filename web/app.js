@@ -5,7 +5,7 @@ import { kept } from "./lib/db.js";
 import { Live } from "./lib/live.js";
 import { NoPushService, renew } from "./lib/push.js";
 import { Unreachable, forgetMe, me } from "./lib/session.js";
-import { ago, t } from "./lib/words.js";
+import { past, t } from "./lib/words.js";
 import { icon, said, whyNot } from "./parts/bits.js";
 import "./parts/ring.js";
 import "./parts/time.js";
@@ -37,7 +37,8 @@ import { rules } from "./screens/rules.js";
  * @property {string} [back] where its arrow leads
  * @property {string} [since] it is what was known then, for there is no network
  * @property {() => void} [changed] what waits has changed
- * @property {(event: any) => Promise<void> | void} [happened] an event of the journal
+ * @property {(event: any) => Promise<unknown> | void} [happened] an event of the journal
+ * @property {() => Promise<unknown>} [again] looks again, after what nobody listened to
  * @property {() => void} [left] another screen is shown
  */
 
@@ -72,6 +73,8 @@ const tabs = h("nav", { class: "tabs", "aria-label": t.app });
 let shown = null;
 /** Counts what was asked for, so that a slow screen does not take the place of a later one. */
 let asked = 0;
+/** Whether something happened, or the stream began, while a screen was being fetched: whether it knows of it nobody can tell. */
+let meanwhile = false;
 
 /** @param {Screen} screen */
 function show(screen) {
@@ -89,6 +92,12 @@ function show(screen) {
   }
 }
 
+/** What a screen does when it is told something. @param {Promise<unknown> | void} doing */
+function told(doing) {
+  // Without a network the screen says so by itself, and is drawn anew when it is back.
+  if (doing instanceof Promise) doing.catch((failure) => (failure instanceof Unreachable ? undefined : console.error(failure)));
+}
+
 /** The title of the window, with how much waits. @param {Live} live */
 function entitle(live) {
   const count = live.count();
@@ -98,13 +107,15 @@ function entitle(live) {
 /** @param {Context} context */
 async function open(context) {
   const ticket = ++asked;
+  meanwhile = false;
   const path = location.pathname.length > 1 ? location.pathname.replace(/\/$/, "") : "/";
   const [found, screen] = ROUTES.map(([route, screen]) => /** @type {const} */ ([route.exec(path), screen])).find(([match]) => match) ?? [];
   if (!found || !screen) return show({ title: t.app, back: "/", tab: "none", body: [said(t.nothingHere)] });
   try {
     const next = await screen(context, { ...Object.fromEntries(new URLSearchParams(location.search)), ...found.groups });
-    if (ticket === asked) show(next);
-    else next.left?.();
+    if (ticket !== asked) return next.left?.();
+    show(next);
+    if (meanwhile) told(next.again?.());
   } catch (failure) {
     const again = h("button", { type: "button", onclick: () => void open(context) }, t.again);
     if (ticket === asked) show({ title: t.app, back: "/", tab: "none", body: [said(`${t.openFailed} ${whyNot(failure)}`, "bad"), again] });
@@ -126,7 +137,7 @@ function follow(go) {
 /** Says what is not as it is now. @param {Live} live */
 function offline(live) {
   const since = shown?.since ?? (live.online ? undefined : live.waiting?.at);
-  const said = since ? t.offline(ago(since)) : live.online ? live.problem : t.offlineNothing;
+  const said = since ? t.offline(past(since)) : live.online ? live.problem : t.offlineNothing;
   strip.hidden = said === "";
   if (strip.textContent !== said) strip.textContent = said;
 }
@@ -160,9 +171,12 @@ async function onDutyHere(device) {
     wasOnline = live.online;
   });
   live.addEventListener("happened", (event) => {
-    const told = shown?.happened?.(/** @type {CustomEvent} */ (event).detail);
-    // Without a network the screen says so by itself, and is drawn anew when it is back.
-    if (told instanceof Promise) told.catch((failure) => (failure instanceof Unreachable ? undefined : console.error(failure)));
+    meanwhile = true;
+    told(shown?.happened?.(/** @type {CustomEvent} */ (event).detail));
+  });
+  live.addEventListener("stands", () => {
+    meanwhile = true;
+    told(shown?.again?.());
   });
   live.addEventListener("ended", () => {
     live.stop();

@@ -1,7 +1,8 @@
 // What runs while the app is closed: shows what was pushed, says that it came, and opens the right screen.
 
 import { forget, keep, kept } from "{base}/lib/db.js";
-import { call, me, receipt } from "{base}/lib/session.js";
+import { byServer } from "{base}/lib/clock.js";
+import { call, me, recallClock, receipt } from "{base}/lib/session.js";
 import { register } from "{base}/lib/push.js";
 import { random } from "{base}/lib/bytes.js";
 import { fetchWaiting } from "{base}/lib/waiting.js";
@@ -44,6 +45,7 @@ self.addEventListener("push", (event) => event.waitUntil(pushed(event.data)));
 
 /** Whatever goes wrong, something is shown: a push that shows nothing ends the subscription. */
 async function pushed(data) {
+  const came = Date.now();
   let notification;
   try {
     notification = data.json().notification;
@@ -68,13 +70,16 @@ async function pushed(data) {
     data: { ...about, navigate: notification.navigate },
   });
   // It is on the screen. Everything else may fail.
+  await recallClock().catch((failure) => console.warn(failure));
   await Promise.allSettled([
     about.receipt ? receipt(about.receipt, "displayed") : null,
-    keep("pushed", new Date().toISOString()),
+    keep("pushed", byServer(came)),
     tell({ kind: about.kind ?? "push" }),
     // What is opened from it is there at once, and the icon has the right number.
     fetchWaiting(),
   ]);
+  // By the server's clock, which the replies have told.
+  await keep("pushed", byServer(came)).catch((failure) => console.warn(failure));
 }
 
 /** What was answered elsewhere goes, with its earlier rounds. */

@@ -72,6 +72,8 @@ pub(crate) async fn a_request_that_was_not_mine_stops_its_bot(house: &House) -> 
     yannick.page.tap("Not me").await;
     yannick.page.sees("Denied by Yannick Schutz").await;
     assert_eq!(heimdall.approval(&asked).await["decision"]["verdict"], "report");
+    // What waited is stopped by its own timer, right afterwards.
+    house.world.settle().await;
     assert_eq!(heimdall.approval(&other).await["cancelled_because"], "frozen");
     yannick.page.open(&house.address(&format!("/a/{other}"))).await;
     yannick.page.sees("Stopped: somebody reported this bot").await;
@@ -168,6 +170,30 @@ pub(crate) async fn what_is_over_elsewhere_is_over_at_once(house: &House) -> Vec
     yannick.page.sees("Approved by Bea Example").await;
     assert_eq!(buttons(&yannick).await, 0, "there is nothing left to answer");
     assert_eq!(yannick.delivered(house).await["title"], "Answered by Bea Example");
+    vec![yannick]
+}
+
+/// The stream of events begins only when the story says so.
+const LISTENS_LATE: &str = "(() => { const really = fetch; window.fetch = async (path, asked) => { \
+     if (String(path).startsWith('/v1/events')) await new Promise((done) => { window.listens = done; }); \
+     return really(path, asked); }; })()";
+
+pub(crate) async fn what_happened_before_anybody_listened_is_on_the_screen(house: &House) -> Vec<Holder> {
+    let yannick = house.person("yannick", "Yannick Schutz").await;
+    let heimdall = house.world.bot("heimdall").await;
+    yannick.leaves().await;
+    let asked = heimdall.ask_handle(&yannick.handle, deploy("api/new_auth", "production")).await;
+    yannick.delivered(house).await;
+    yannick.page.before_all(LISTENS_LATE).await;
+    yannick.page.open(&house.address(&format!("/a/{asked}"))).await;
+    yannick.page.sees("api/new_auth").await;
+    yannick.page.wait("window.listens").await;
+    heimdall.client.delete(&format!("/v1/approvals/{asked}")).await.expect("it is cancelled");
+    // No event says so: it was over before there was a stream.
+    yannick.page.eval("window.listens()").await;
+    yannick.page.sees("Withdrawn").await;
+    assert_eq!(buttons(&yannick).await, 0, "there is nothing left to answer");
+    house.world.settle().await;
     vec![yannick]
 }
 

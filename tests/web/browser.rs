@@ -86,6 +86,8 @@ struct Context {
     browser: Arc<Browser>,
     id: String,
     heard: Arc<Heard>,
+    /// Whether its screens are looked at.
+    is_looked_at: bool,
 }
 
 impl Drop for Context {
@@ -97,11 +99,12 @@ impl Drop for Context {
 }
 
 impl Browser {
-    /// A phone's screen, in a browser context of its own. Nobody has been asked yet whether it may notify.
-    pub(crate) async fn phone(self: &Arc<Self>) -> Page {
+    /// A phone's screen, in a browser context of its own. Nobody has been asked yet whether it may notify. `is_looked_at`: pictures of it
+    /// are kept, and axe judges it.
+    pub(crate) async fn phone(self: &Arc<Self>, is_looked_at: bool) -> Page {
         let made = self.protocol.ask(None, "Target.createBrowserContext", json!({})).await;
         let id = made["browserContextId"].as_str().expect("an id").to_owned();
-        let context = Context { browser: self.clone(), id: id.clone(), heard: Arc::default() };
+        let context = Context { browser: self.clone(), id: id.clone(), heard: Arc::default(), is_looked_at };
         let target = self.protocol.ask(None, "Target.createTarget", json!({"url": "about:blank", "browserContextId": id})).await;
         let attached = json!({"targetId": target["targetId"], "flatten": true});
         let attached = self.protocol.ask(None, "Target.attachToTarget", attached).await;
@@ -140,7 +143,12 @@ impl Page {
 
     /// Whether a request of the phone's went to an address that ends so.
     pub(crate) fn has_asked(&self, end: &str) -> bool {
-        self.context.heard.requests.lock().expect("no panic").iter().any(|request| request.url.ends_with(end))
+        self.times_asked(end) > 0
+    }
+
+    /// How many requests of the phone's went to an address that ends so.
+    pub(crate) fn times_asked(&self, end: &str) -> usize {
+        self.context.heard.requests.lock().expect("no panic").iter().filter(|request| request.url.ends_with(end)).count()
     }
 
     /// The id of the service worker's registration, once there is one.
@@ -188,9 +196,10 @@ impl Page {
         self.size(390, 844).await;
     }
 
-    /// The size of a phone's screen, in CSS pixels.
+    /// The size of a screen that fingers touch, in CSS pixels; those of phones have four dots to each.
     pub(crate) async fn size(&self, width: u32, height: u32) {
-        let metrics = json!({"width": width, "height": height, "deviceScaleFactor": 2, "mobile": true});
+        let scale = if width < 600 { 2 } else { 1 };
+        let metrics = json!({"width": width, "height": height, "deviceScaleFactor": scale, "mobile": true});
         self.ask("Emulation.setDeviceMetricsOverride", metrics).await;
         self.ask("Emulation.setTouchEmulationEnabled", json!({"enabled": true})).await;
     }
@@ -296,7 +305,7 @@ impl Page {
                 return;
             }
             if Instant::now() >= end {
-                self.picture("never-came-to-be").await;
+                self.keep_picture("never-came-to-be").await;
                 panic!(
                     "it never came to be: {expression}; the screen says: {}; complaints: {:?}",
                     self.text().await,
@@ -363,7 +372,7 @@ impl Page {
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
-        self.picture("never-came-to-be").await;
+        self.keep_picture("never-came-to-be").await;
         panic!("a finger does not reach {what}; the screen says: {}", self.text().await);
     }
 

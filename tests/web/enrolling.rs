@@ -99,8 +99,7 @@ pub(crate) async fn a_second_device_is_confirmed_by_the_first_and_revoked_while_
 
     // Lost: the other one revokes it, and it is out at once, though it is open.
     tablet.page.pardon("the server responded with a status of 40");
-    // Its passkey is called so, too; of devices only another one can be revoked.
-    yannick.page.tap_on(".row .row .refuse").await;
+    yannick.page.tap("Revoke the device A tablet").await;
     tablet.page.sees("This device is not enrolled any more").await;
     tablet.look("revoked").await;
     yannick.page.sees_no_more("A tablet").await;

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use phoneops::clock::Clock;
+use phoneops::db::Engine;
 use serde_json::{Value, json};
 
 use super::browser::{Browser, Heard, PATIENCE, Page, Request, until};
@@ -33,6 +34,17 @@ const SUBSCRIBES: &str = r#"
     return made();
   };
 })();
+"#;
+
+/// Enrols with a code, makes a passkey, and subscribes, as the screens do.
+const ENROLS: &str = r#"
+(async (code) => {
+  const base = [...document.scripts].map(({ src }) => src).find((src) => src.endsWith("/app.js")).slice(0, -"app.js".length);
+  const [session, devices, push] = await Promise.all(["lib/session.js", "screens/devices.js", "lib/push.js"].map((path) => import(base + path)));
+  const me = await session.enrol(code, "A phone");
+  await devices.addPasskey({ me });
+  await push.register(await navigator.serviceWorker.ready);
+})
 "#;
 
 /// In place of a finger on a notification, which a headless browser has not: the worker's own event, without the user's gesture that
@@ -82,7 +94,7 @@ impl House {
 
     /// A browser that belongs to nobody yet, and its authenticator. It has not been asked yet whether it may be notified.
     pub(crate) async fn blank(&self) -> (Page, String) {
-        let page = self.browser.phone().await;
+        let page = self.browser.phone(self.world.db.engine() == Engine::Lite).await;
         self.phones.lock().expect("no panic").push(page.heard());
         page.before_all(SUBSCRIBES).await;
         // The world's clock stands while the browser's goes on, which the browser notices by a refusal.
@@ -97,13 +109,20 @@ impl House {
         self.world.operator.post("/v1/users", &json!({"handle": handle, "name": name})).await.expect("a user");
     }
 
-    /// A person who enrols their browser by its screens, up to a test page that arrives.
+    /// A person whose browser is enrolled and rang once: by the app's own modules, as its screens use them. The screens have stories of
+    /// their own (`enrolling`).
     pub(crate) async fn person(&self, handle: &str, name: &str) -> Holder {
         self.user(handle, name).await;
         let (page, authenticator) = self.blank().await;
-        self.claims(&page, handle, "A phone").await;
-        page.tap("Make a passkey").await;
-        self.goes_on_duty(page, authenticator, handle).await
+        page.notifications(self.world.server.issuer(), "granted").await;
+        page.open(&self.address("/enroll")).await;
+        page.wait("document.querySelector('[name=code]')").await;
+        let code = self.world.code(handle).await;
+        page.eval(&format!("void (window.enrolled = {ENROLS}({}))", json!(code))).await;
+        let subscription = self.subscribes(&page).await;
+        page.eval("window.enrolled").await;
+        page.open(&self.address("/on-duty")).await;
+        self.rings(page, authenticator, handle, subscription).await
     }
 
     /// A browser enters a code of that person's by its screen.
@@ -120,6 +139,11 @@ impl House {
         page.notifications(self.world.server.issuer(), "granted").await;
         page.tap("Allow notifications").await;
         let subscription = self.subscribes(&page).await;
+        self.rings(page, authenticator, handle, subscription).await
+    }
+
+    /// A test page arrives.
+    async fn rings(&self, page: Page, authenticator: String, handle: &str, subscription: String) -> Holder {
         let holder = Holder { handle: format!("@{handle}"), page, authenticator, subscription, seen: AtomicU64::new(0) };
         holder.page.tap("Send a test page").await;
         assert_eq!(holder.delivered(self).await["title"], "Test page");

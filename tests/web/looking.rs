@@ -23,8 +23,15 @@ const FINDS: &str = "axe.run(document, { resultTypes: ['violations'] }).then(({ 
      nodes.map((node) => `${id}: ${help}: ${node.target.join(' ')}: ${node.failureSummary}`)))";
 
 impl Page {
-    /// Keeps a picture of the screen as `target/screens/NAME.png`, for people to look at.
+    /// Keeps a picture of the screen for people to look at, where it is looked at.
     pub(crate) async fn picture(&self, name: &str) {
+        if self.context.is_looked_at {
+            self.keep_picture(name).await;
+        }
+    }
+
+    /// Keeps a picture of the screen as `target/screens/NAME.png`.
+    pub(super) async fn keep_picture(&self, name: &str) {
         let data = self.ask("Page.captureScreenshot", json!({"format": "png"})).await;
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/screens");
         std::fs::create_dir_all(&folder).expect("a folder");
@@ -36,8 +43,12 @@ impl Page {
     }
 
     /// Looks at a screen as it is: pictures at phone size in both themes, and what axe finds at 320 pixels and on a desktop, in both
-    /// themes, which the story ends by complaining about. Nothing is wider than the screen.
+    /// themes, which the story ends by complaining about. Nothing is wider than the screen. What is shown is the same on both engines, so one
+    /// of them is looked at.
     pub(crate) async fn look(&self, name: &str) {
+        if !self.context.is_looked_at {
+            return;
+        }
         self.picture(name).await;
         self.theme("dark").await;
         self.picture(&format!("{name}-dark")).await;
@@ -92,7 +103,7 @@ impl Page {
                 );
                 let seen = self.eval(&seen).await;
                 if !seen.is_null() {
-                    self.picture("off-the-screen").await;
+                    self.keep_picture("off-the-screen").await;
                     panic!("{selector} is at {seen} of {width} × {height}");
                 }
             }

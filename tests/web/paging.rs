@@ -147,3 +147,72 @@ pub(crate) async fn a_page_is_handed_on_put_off_noted_and_resolved(house: &House
     ignores_what_rings(&ys, &house.world).await;
     vec![yannick]
 }
+
+pub(crate) async fn a_page_is_merged_into_another(house: &House) -> Vec<Holder> {
+    let yannick = house.person("yannick", "Yannick Schutz").await;
+    let heimdall = house.world.bot("heimdall").await;
+    let (goes_on, _) = paged(house, &yannick, &heimdall).await;
+    let (merged, notification) = paged(house, &yannick, &heimdall).await;
+    yannick.follow(&notification).await;
+    yannick.page.tap("More").await;
+    yannick.page.tap("Merge").await;
+    yannick.page.write("into", &goes_on.to_lowercase()).await;
+    yannick.look("page-merge").await;
+    yannick.page.tap("Merge").await;
+    let leads = format!("Goes on as {goes_on}");
+    yannick.page.sees(&leads).await;
+    let one = heimdall.incident(&merged).await;
+    assert_eq!((&one["state"], &one["merged_into"]), (&json!("resolved"), &json!(goes_on)));
+    yannick.look("page-merged").await;
+    yannick.page.tap(&leads).await;
+    yannick.page.wait(&format!("location.pathname === '/i/{goes_on}'")).await;
+    yannick.page.sees("Ringing").await;
+    assert_eq!(heimdall.incident(&goes_on).await["state"], "triggered", "the other one goes on");
+    vec![yannick]
+}
+
+pub(crate) async fn a_storm_is_acknowledged_with_one_tap(house: &House) -> Vec<Holder> {
+    let yannick = house.person("yannick", "Yannick Schutz").await;
+    let heimdall = house.world.bot("heimdall").await;
+    let post = async |path: &str, body: Value| house.world.operator.post(path, &body).await.expect("it is made");
+    post("/v1/teams", json!({"name": "ops"})).await;
+    house.world.operator.put("/v1/teams/ops/members/@yannick", &json!({})).await.expect("a member");
+    let steps = json!([{"to": ["@yannick"], "escalate_after_minutes": 30}]);
+    post("/v1/escalation-policies", json!({"name": "api", "team": "ops", "steps": steps})).await;
+    post("/v1/services", json!({"name": "api", "team": "ops", "policy": "api"})).await;
+    yannick.leaves().await;
+    let storm = async |hosts: std::ops::RangeInclusive<u32>| {
+        let mut all = Vec::new();
+        for host in hosts {
+            let body = json!({"title": format!("Host {host} is down"), "to": ["service:api"]});
+            let paged = heimdall.client.post("/v1/incidents", &body).await.expect("the page is taken").body;
+            all.push((paged["ref"].as_str().expect("a reference").to_owned(), yannick.delivered(house).await));
+        }
+        all
+    };
+    let states = async |all: &[(String, Value)]| {
+        let mut states = Vec::new();
+        for (reference, _) in all {
+            states.push(heimdall.incident(reference).await["state"].clone());
+        }
+        states
+    };
+    // One card for what came after the third; its Acknowledge is for all that it tells of.
+    let first = storm(1..=4).await;
+    let card = &first[3].1;
+    assert_eq!((&card["title"], &card["actions"]), (&json!("4 incidents on ops"), &json!(["acknowledge"])));
+    assert_eq!(yannick.taps_notification(card, "acknowledge").await, Vec::<String>::new(), "nothing needs to be opened");
+    assert_eq!(states(&first).await, vec![json!("acknowledged"); 4]);
+
+    // And one button in the inbox.
+    let second = storm(5..=6).await;
+    yannick.page.open(&house.address("/")).await;
+    yannick.page.sees("Host 6 is down").await;
+    yannick.look("inbox-storm").await;
+    yannick.page.taps();
+    yannick.page.tap("Acknowledge all 2").await;
+    yannick.page.sees_no_more("Acknowledge all 2").await;
+    assert_eq!(yannick.page.taps(), 1);
+    assert_eq!(states(&second).await, vec![json!("acknowledged"); 2]);
+    vec![yannick]
+}

@@ -2,13 +2,23 @@
 
 use serde_json::json;
 
+use crate::browser::until;
 use crate::house::{Holder, House};
 
 pub(crate) async fn a_device_is_renamed_and_rules_are_changed(house: &House) -> Vec<Holder> {
     let yannick = house.person("yannick", "Yannick Schutz").await;
     yannick.page.open(&house.address("/me")).await;
-    yannick.page.tap("Rename").await;
+    yannick.page.tap("Rename the device A phone").await;
     yannick.page.write("name", "The phone in my pocket").await;
+    // Something of theirs changes meanwhile, and the app looks again: what they are writing stays.
+    let looked = yannick.page.times_asked("/v1/me/paging-rules");
+    house
+        .world
+        .operator
+        .put("/v1/users/@yannick/email", &json!({"email": "yannick@phoneops.example"}))
+        .await
+        .expect("an address");
+    until!("the screen hears of it", (yannick.page.times_asked("/v1/me/paging-rules") > looked).then_some(()));
     yannick.page.tap("Save").await;
     yannick.page.sees("The phone in my pocket").await;
     let devices = house.world.operator.get("/v1/users/@yannick/devices").await.expect("their devices").body;
@@ -81,5 +91,47 @@ pub(crate) async fn requests_alike_say_what_is_different(house: &House) -> Vec<H
     yannick.page.sees("rang instead").await;
     yannick.page.sees("new_auth → other").await;
     yannick.picture("approval-alike").await;
+    vec![yannick]
+}
+
+/// Says on the screen that they are away for an hour.
+async fn says_that_they_are_away(holder: &Holder, delegate: &str) {
+    holder.page.tap("Say that you are away").await;
+    let field = "document.querySelector('[name=until]')";
+    holder.page.wait(field).await;
+    let in_an_hour = "(() => { const at = new Date(Date.now() + 3600000); at.setMinutes(at.getMinutes() - at.getTimezoneOffset()); \
+         return at.toISOString().slice(0, 16); })()";
+    holder.page.eval(&format!("{field}.value = {in_an_hour}")).await;
+    if !delegate.is_empty() {
+        holder.page.write("delegate", delegate).await;
+    }
+    holder.look(if delegate.is_empty() { "away" } else { "away-delegate" }).await;
+    holder.page.tap("Save").await;
+}
+
+pub(crate) async fn somebody_goes_away_and_comes_back(house: &House) -> Vec<Holder> {
+    let yannick = house.person("yannick", "Yannick Schutz").await;
+    house.world.person("ys", "Ys Example").await;
+    let away = async || house.world.operator.get("/v1/users/@yannick").await.expect("a person").body["away"].clone();
+    yannick.page.open(&house.address("/me")).await;
+    says_that_they_are_away(&yannick, "").await;
+    yannick.page.sees("You are away from").await;
+    assert!(away().await["until"].is_string() && away().await["delegate"].is_null(), "{}", away().await);
+    yannick.look("away-now").await;
+    yannick.page.tap("I am back").await;
+    yannick.page.sees_no_more("You are away from").await;
+    assert_eq!(away().await, json!(null));
+
+    // Somebody else answers in their place: that takes a passkey.
+    says_that_they_are_away(&yannick, "@ys").await;
+    yannick.page.sees("Somebody is away, with a delegate").await;
+    assert_eq!(away().await, json!(null), "nothing is so before it was confirmed");
+    yannick.look("away-act").await;
+    yannick.page.tap("Confirm with passkey").await;
+    yannick.page.sees("Done").await;
+    assert_eq!(away().await["delegate"]["handle"], "ys");
+    yannick.page.open(&house.address("/me")).await;
+    yannick.page.sees("Ys Example answers for you.").await;
+    house.world.settle().await;
     vec![yannick]
 }

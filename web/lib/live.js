@@ -8,6 +8,16 @@ import { count, fetchWaiting } from "./waiting.js";
 /** How long events gather before everything is fetched. */
 const GATHER = 80;
 
+/** How long what waits is not fetched because the stream may stand in a moment, milliseconds: from then on nothing is missed. */
+const SOON = 1000;
+
+/**
+ * - `change`: what waits, or whether the server can be reached, may be another
+ * - `happened`: an event of the journal
+ * - `stands`: the stream begins; what happened before it did is in no event
+ * - `ended`: the server will not have this device any more
+ */
+
 export class Live extends EventTarget {
   /** @type {import("./waiting.js").Waiting | null} */
   waiting = null;
@@ -20,6 +30,10 @@ export class Live extends EventTarget {
   /** @type {Promise<void> | null} */
   #fetching = null;
   #stale = false;
+  /** @type {() => void} */
+  #told = () => undefined;
+  /** Whether the stream stands, or cannot. */
+  #tried = new Promise((/** @type {(value?: unknown) => void} */ done) => (this.#told = done));
 
   /** @type {Promise<void> | undefined} */
   #begun;
@@ -38,6 +52,7 @@ export class Live extends EventTarget {
     // The browser knows before the stream does.
     self.addEventListener("offline", () => this.#set(false));
     self.addEventListener("online", () => this.#soon());
+    await Promise.race([this.#tried, new Promise((late) => setTimeout(late, SOON))]);
     await this.refresh();
   }
 
@@ -48,7 +63,7 @@ export class Live extends EventTarget {
         this.dispatchEvent(new CustomEvent("happened", { detail: event }));
         this.#soon();
       },
-      online: (online) => this.#set(online),
+      online: (online) => this.#stands(online),
       ended: () => this.#say("ended"),
     });
   }
@@ -63,6 +78,15 @@ export class Live extends EventTarget {
     if (!this.#begun || !this.#stop.signal.aborted) return;
     this.#stop = new AbortController();
     this.#listen();
+    this.#soon();
+  }
+
+  /** @param {boolean} online */
+  #stands(online) {
+    this.#told();
+    this.#set(online);
+    if (!online) return;
+    this.#say("stands");
     this.#soon();
   }
 

@@ -66,11 +66,13 @@ export async function watch(changed, signal) {
 
 /**
  * Subscribes and registers; call it from a tap, for browsers ask only then.
+ * @param {() => void} allowed the person has said yes, and the browser asks its push service
  * @returns {Promise<Standing>}
  * @throws {NoPushService}
  */
-export async function turnOn() {
+export async function turnOn(allowed) {
   if ((await Notification.requestPermission()) !== "granted") return standing();
+  allowed();
   await patiently(register(await worker()), PATIENCE.service);
   return standing();
 }

@@ -1,5 +1,6 @@
 // What a screen shows when there is no network: what it showed last, marked as such.
 
+import { byServer } from "./clock.js";
 import { keep, kept } from "./db.js";
 import { Unreachable, call } from "./session.js";
 
@@ -41,7 +42,7 @@ export async function lookAll(...paths) {
 async function note(path, value) {
   /** @type {Map<string, Seen>} */
   const seen = (await kept("seen")) ?? new Map();
-  await keep("seen", added(seen, path, { value, at: new Date().toISOString() }));
+  await keep("seen", added(seen, path, { value, at: byServer() }));
 }
 
 /** With one more, as the newest. @template T @param {Map<string, T>} seen @param {string} path @param {T} value @returns {Map<string, T>} */

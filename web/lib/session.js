@@ -2,7 +2,7 @@
 
 import { documented } from "./api.js";
 import { b64u, random, sha256, utf8 } from "./bytes.js";
-import { now as clock, setClock } from "./clock.js";
+import { now as clock, setClock, startClock } from "./clock.js";
 import { forgetAll, keep, kept } from "./db.js";
 import { codeDigest, deviceDigest, newKeys, plainCode, publicJwk, token } from "./keys.js";
 
@@ -42,6 +42,9 @@ const issuer = () => self.location.origin;
 
 /** Seconds since 1970, as the server has them. */
 const now = () => Math.floor(clock() / 1000);
+
+/** What was known before of the server's clock, for what is shown before it has answered. */
+export const recallClock = async () => startClock(await kept("ahead"));
 
 /** @type {{ text: string, until: number } | null} */
 let access = null;
@@ -90,7 +93,9 @@ async function ask(path, init) {
     if (init.signal?.aborted) throw failure;
     throw new Unreachable();
   }
-  setClock(response);
+  const ahead = setClock(response);
+  // What cannot be kept is found out again.
+  if (ahead !== undefined) void keep("ahead", ahead).catch((failure) => console.warn(failure));
   return response;
 }
 

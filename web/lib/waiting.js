@@ -1,5 +1,6 @@
 // What waits for the person: fetched whole, kept, and counted on the app's icon. By the pages, and by the worker when something was pushed.
 
+import { byServer } from "./clock.js";
 import { keep } from "./db.js";
 import { badge } from "./push.js";
 import { call } from "./session.js";
@@ -26,7 +27,7 @@ export async function fetchWaiting() {
     incidents: incidents.incidents,
     acts: acts.acts,
     devices: devices.devices.filter((/** @type {import("./api.js").Device} */ device) => device.state === "waiting"),
-    at: new Date().toISOString(),
+    at: byServer(),
   };
   await keep("waiting", waiting);
   await badge(count(waiting));

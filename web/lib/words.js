@@ -81,6 +81,9 @@ export function ago(at, now = clock_()) {
   return relative.format(Math.trunc(seconds / length), unit);
 }
 
+/** As {@link ago}, of what is over: never ahead, whatever the clocks are. @param {string} at RFC 3339 @param {number} [now] milliseconds */
+export const past = (at, now = clock_()) => ago(at, Math.max(now, Date.parse(at)));
+
 /** How near a time is that its day of the week names, milliseconds. */
 const NEAR = 6 * 86_400_000;
 

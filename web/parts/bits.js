@@ -33,10 +33,11 @@ export const said = (text, kind = "") => h("p", { class: `said ${kind}`, role: k
 /**
  * A button that does something which takes a while: it cannot be pressed twice, and says what went wrong.
  * @param {string} label @param {() => Promise<unknown>} act
- * @param {{ class?: string, failed?: (failure: unknown) => void }} [with_]
+ * @param {{ class?: string, name?: string, failed?: (failure: unknown) => void }} [with_] `name`: what it is called where the label
+ *   alone does not say what it is about; begins with the label
  */
 export function button(label, act, with_ = {}) {
-  const element = h("button", { type: "button", class: with_.class }, label);
+  const element = h("button", { type: "button", class: with_.class, "aria-label": with_.name }, label);
   /** @type {HTMLElement | null} */
   let problem = null;
   element.addEventListener("click", async () => {
@@ -79,6 +80,17 @@ export function form(fields, label, send, with_ = {}) {
   });
   return element;
 }
+
+/**
+ * Whether somebody is in the middle of something there, which is not taken from under their fingers: a question that is open
+ * (`.asking`), a list that was opened, a field that has the focus, or one in which something was written.
+ * @param {Element} within
+ */
+export const busy = (within) =>
+  within.querySelector(".asking, details[open]") !== null ||
+  [.../** @type {NodeListOf<HTMLInputElement | HTMLTextAreaElement>} */ (within.querySelectorAll("input, textarea"))].some(
+    (one) => one === document.activeElement || one.value !== one.defaultValue) ||
+  (document.activeElement instanceof HTMLSelectElement && within.contains(document.activeElement));
 
 /** A secret or an address that is shown this once, to be copied. @param {string} text @param {string} [kind] how large */
 export function copyable(text, kind = "mono small") {

@@ -1,6 +1,6 @@
 // `<po-time at>`: how long ago, kept up to date; the exact time on a long press.
 
-import { ago, when } from "../lib/words.js";
+import { past, when } from "../lib/words.js";
 
 export class Time extends HTMLElement {
   #timer = 0;
@@ -8,7 +8,7 @@ export class Time extends HTMLElement {
   connectedCallback() {
     const at = this.getAttribute("at") ?? "";
     this.title = when(at);
-    const tick = () => (this.textContent = ago(at));
+    const tick = () => (this.textContent = past(at));
     tick();
     this.#timer = window.setInterval(tick, 15_000);
   }

@@ -9,7 +9,8 @@ import { use } from "../lib/passkey.js";
 import { look } from "../lib/seen.js";
 import { Problem, Unreachable, call } from "../lib/session.js";
 import { jcs } from "../lib/jcs.js";
-import { ago, t } from "../lib/words.js";
+import { inTurn } from "../lib/turns.js";
+import { ago, past, t } from "../lib/words.js";
 import { visible } from "../lib/visible.js";
 import { button, field, form, mark, said, stranger, time, why } from "../parts/bits.js";
 
@@ -30,6 +31,7 @@ export async function approval(context, { id }) {
   /** Somebody is about to say why: what they write is not taken away. */
   let asking = false;
   let later = 0;
+  let changes = 0;
   const show = () => {
     const now = JSON.stringify(one);
     // Nothing moves under a finger: what has not changed is not drawn again.
@@ -41,10 +43,18 @@ export async function approval(context, { id }) {
   };
   /** @param {Approval} next */
   const changed = (next) => {
+    changes += 1;
     one = next;
     show();
   };
-  const refresh = async () => changed(await call("GET", path));
+  const refresh = inTurn(async () => {
+    for (;;) {
+      const before = changes;
+      const next = await call("GET", path);
+      // What was answered meanwhile is newer.
+      if (before === changes) return changed(next);
+    }
+  });
   const over = () => {
     fill(box, said(t.approval.over.expired));
     later = window.setTimeout(() => void refresh().catch((failure) => console.warn(failure)), AFTERWARDS);
@@ -57,7 +67,8 @@ export async function approval(context, { id }) {
     since,
     body: [facts, alike, box],
     left: () => window.clearTimeout(later),
-    happened: async (event) => void (event.subject === id || event.data?.approval === id ? await refresh() : undefined),
+    happened: (event) => (event.subject === id || event.data?.approval === id ? refresh() : undefined),
+    again: refresh,
   };
 }
 
@@ -147,7 +158,7 @@ function ended(one) {
   return [
     said(text, one.state === "approved" ? "good" : ""),
     one.decision?.reason ? stranger(t.approval.whyNot(who), one.decision.reason) : null,
-    one.outcome ? said(t.approval.outcome[one.outcome.outcome](ago(one.outcome.at)), one.outcome.outcome === "succeeded" ? "good" : "bad") : null,
+    one.outcome ? said(t.approval.outcome[one.outcome.outcome](past(one.outcome.at)), one.outcome.outcome === "succeeded" ? "good" : "bad") : null,
     one.outcome?.detail ? stranger(t.approval.outcomeSays(one.bot.name), one.outcome.detail) : null,
     h("a", { class: "button", href: "/" }, t.enrol.done),
   ];

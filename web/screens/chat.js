@@ -16,7 +16,7 @@ export function oneIdentity(one, again) {
     again();
   };
   return h("div", {}, h("div", { class: "row" }, h("div", { class: "grow" }, h("strong", {}, visible(one.name ?? one.user)), h("p", { class: "small quiet" }, where(one))),
-    button(t.me.unlink, unlink, { class: "refuse" })));
+    button(t.me.unlink, unlink, { class: "refuse", name: t.me.unlinkIdentity(visible(one.name ?? one.user)) })));
 }
 
 /** @param {ChatIdentity} one */

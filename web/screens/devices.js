@@ -6,7 +6,7 @@ import { fill, h } from "../lib/dom.js";
 import { signed } from "../lib/keys.js";
 import { make, use } from "../lib/passkey.js";
 import { call, renamed } from "../lib/session.js";
-import { ago, t } from "../lib/words.js";
+import { ago, past, t } from "../lib/words.js";
 import { visible } from "../lib/visible.js";
 import { button, copyable, field, form, mark } from "../parts/bits.js";
 
@@ -23,29 +23,29 @@ export function oneDevice(context, device, again) {
     again();
   };
   const more = h("div", { class: "list" });
-  const rename = h("button", { type: "button", class: "plain", onclick: () => void fill(more, naming(device, self_, again)) }, t.me.rename);
+  const rename = h("button", { type: "button", class: "plain", "aria-label": t.me.renameDevice(visible(device.name)), onclick: () => void fill(more, naming(device, self_, again)) }, t.me.rename);
   return h("div", {},
     h("div", { class: "row" },
       h("div", { class: "grow" }, h("strong", {}, visible(device.name)), " ", self_ ? mark(t.me.thisDevice, "good") : null,
         h("p", { class: "small quiet" }, `${t.me.platforms[device.platform] ?? device.platform} · ${used(device.last_used_at)}`),
         device.approves_from ? h("p", { class: "small" }, t.me.approvesFrom(ago(device.approves_from))) : null),
-      h("div", { class: "row" }, rename, self_ ? null : button(t.me.revoke, revoke, { class: "refuse" }))),
+      h("div", { class: "row" }, rename, self_ ? null : button(t.me.revoke, revoke, { class: "refuse", name: t.me.revokeDevice(visible(device.name)) }))),
     more);
 }
 
 /** @param {string} [at] */
-const used = (at) => (at ? t.me.lastUsed(ago(at)) : t.me.neverUsed);
+const used = (at) => (at ? t.me.lastUsed(past(at)) : t.me.neverUsed);
 
 /** @param {Device} device @param {boolean} self_ @param {() => void} again */
 function naming(device, self_, again) {
   const name = h("input", { name: "name", required: true, maxlength: "80", autocomplete: "off" });
-  name.value = device.name;
+  name.defaultValue = device.name;
   const save = async () => {
     const now = await call("PUT", `/v1/devices/${device.id}/name`, { name: name.value.trim() });
     if (self_) await renamed(now.name);
     again();
   };
-  return form([field(t.enrol.name, name)], t.me.save, save, { others: [h("button", { type: "button", onclick: again }, t.cancel)] });
+  return form([field(t.enrol.name, name)], t.me.save, save, { class: "asking", others: [h("button", { type: "button", onclick: again }, t.cancel)] });
 }
 
 /** A further device: confirmed by the number that it shows, which nobody shows here. @param {Context} context @param {Device} device @param {() => void} again */
@@ -93,7 +93,7 @@ export const onePasskey = (key, again) =>
       if (!confirm(t.me.revokePasskeySure(key.name))) return;
       await call("DELETE", `/v1/passkeys/${key.id}`);
       again();
-    }, { class: "refuse" })));
+    }, { class: "refuse", name: t.me.revokePasskey(visible(key.name)) })));
 
 /** @param {Context} context */
 export function another({ me: { user } }) {

@@ -1,11 +1,13 @@
 // From a link to a phone that rings, in under a minute: key, passkey, notifications, test page.
 
+import { byServer, now as clock } from "../lib/clock.js";
 import { keep, kept } from "../lib/db.js";
 import { fill, h } from "../lib/dom.js";
 import { grouped, pastedCode, thisDevice } from "../lib/keys.js";
 import { install as putOnHomeScreen, installable, isApplePhone, isInstalled, standing, turnOn, watch } from "../lib/push.js";
 import { possible } from "../lib/passkey.js";
 import { Problem, Unreachable, call, enrol, forgetMe, me } from "../lib/session.js";
+import { inTurn } from "../lib/turns.js";
 import { ago, t } from "../lib/words.js";
 import { button, copyable, field, form, said, why } from "../parts/bits.js";
 import { toHomeScreen } from "../parts/pictures.js";
@@ -13,6 +15,9 @@ import { addPasskey } from "./devices.js";
 
 /** How long a test page may take, milliseconds: what the server gives a phone, and as long again for the way. */
 const TEST_LASTS = 30_000;
+
+/** After how long it is said that the browser's push service is waited for, milliseconds. */
+const ASKS_LONG = 2000;
 
 /** How often a device that waits asks whether it was confirmed, milliseconds. */
 const ASKED_EVERY = 3000;
@@ -79,7 +84,7 @@ export async function onDuty(context) {
   const body = h("div", { class: "list" });
   const over = new AbortController();
   let waitsWith = "";
-  const draw = async () => {
+  const draw = inTurn(async () => {
     let now;
     try {
       const device = await signedIn();
@@ -93,7 +98,7 @@ export async function onDuty(context) {
       now = h("div", { class: "list" }, said(failure instanceof Unreachable ? t.enrol.offline : why(failure), "bad"), button(t.again, draw));
     }
     if (!over.signal.aborted) fill(body, now);
-  };
+  });
   await draw();
   // Whoever comes back from the browser's settings need not press anything.
   void watch(() => void draw(), over.signal).catch((failure) => console.warn(failure));
@@ -127,7 +132,7 @@ async function next(context, device, draw) {
       step(t.enrol.steps.test, Boolean(tested) && rings, rings && (key || skipped), ...test(context)))),
     can ? null : said(t.enrol.passkeyNone),
     (key || skipped) && !rings && !askPush ? without(context) : null,
-    device.approves_from && Date.parse(device.approves_from) > Date.now() ? said(t.me.approvesFrom(ago(device.approves_from))) : null);
+    device.approves_from && Date.parse(device.approves_from) > clock() ? said(t.me.approvesFrom(ago(device.approves_from))) : null);
 }
 
 /** This phone will not ring: said as it is. @param {import("../app.js").Context} context */
@@ -169,8 +174,20 @@ function ringing(how, draw) {
   if (how === "unsupported") return [said(isApplePhone() && !isInstalled() ? t.enrol.installWhy : t.enrol.pushNone, "bad")];
   const settings = isApplePhone() ? t.enrol.settings.ios : /Android/.test(navigator.userAgent) ? t.enrol.settings.android : t.enrol.settings.desktop;
   if (how === "denied") return [said(t.enrol.pushDenied, "bad"), h("p", {}, settings), button(t.again, async () => draw())];
-  const allow = button(t.enrol.allow, async () => { await turnOn(); draw(); }, { class: "main" });
-  return [h("p", {}, t.enrol.push), h("p", { class: "small quiet" }, t.enrol.pushRefused), allow];
+  const asks = h("div", { "aria-live": "polite" });
+  const allow = button(t.enrol.allow, async () => {
+    /** @type {ReturnType<typeof setTimeout> | undefined} */
+    let slow;
+    try {
+      // A browser that cannot reach its maker's service says nothing by itself.
+      await turnOn(() => (slow = setTimeout(() => void fill(asks, said(t.enrol.pushAsks)), ASKS_LONG)));
+    } finally {
+      clearTimeout(slow);
+      fill(asks);
+    }
+    draw();
+  }, { class: "main" });
+  return [h("p", {}, t.enrol.push), h("p", { class: "small quiet" }, t.enrol.pushRefused), allow, asks];
 }
 
 /**
@@ -198,7 +215,7 @@ function test({ go }) {
   const follow = async (/** @type {{ came: Promise<boolean>, words: string }} */ one) => {
     fill(result, one.words ? said(one.words) : null);
     const ok = await one.came;
-    if (ok) await keep("tested", new Date().toISOString());
+    if (ok) await keep("tested", byServer());
     if (sent === one) fill(result, said(ok ? t.enrol.arrived : t.enrol.notArrived, ok ? "good" : "bad"), ok && installable() ? button(t.enrol.putOnHomeScreen, putOnHomeScreen) : null, ok ? inbox() : h("p", {}, t.enrol.notArrivedHow));
   };
   if (sent) void follow(sent);

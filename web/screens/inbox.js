@@ -17,7 +17,8 @@ export function inbox({ live, go, me }) {
   const rings = h("div");
   let drawn = "";
   const show = () => {
-    const now = JSON.stringify(live.waiting);
+    // When it was fetched is not on the screen.
+    const now = JSON.stringify(live.waiting ? { ...live.waiting, at: "" } : [live.online, live.problem]);
     // Nothing moves under a finger.
     if (now === drawn) return;
     drawn = now;

@@ -6,6 +6,7 @@ import { random } from "../lib/bytes.js";
 import { farthest, undoable } from "../lib/incidents.js";
 import { look } from "../lib/seen.js";
 import { Problem, Unreachable, call } from "../lib/session.js";
+import { inTurn } from "../lib/turns.js";
 import { visible } from "../lib/visible.js";
 import { ago, t } from "../lib/words.js";
 import { button, mark, stranger, time } from "../parts/bits.js";
@@ -39,15 +40,19 @@ export async function incident(context, { ref }) {
     fill(rest, notMe(context, one, lines, act), one.details ? stranger(t.incident.details, one.details) : null, links(one), responders(one, deliveries), steps(one), timeline(lines));
     if (!asking) fill(box, ...actions(one, { act, asking: (is) => (asking = is) }));
   };
+  const again = inTurn(async () => {
+    known = await everything(path, ref);
+    show();
+  });
   /** @type {Act} */
   const act = async (verb, more = {}) => {
     // One key for one tap: a lost reply is asked for again, and nothing is done twice.
     const once = random(16);
     const say = () => call("POST", `${path}/${verb}`, more, { once });
     await say().catch((failure) => (failure instanceof Problem ? Promise.reject(failure) : say()));
+    await again();
     asking = false;
     drawn = "";
-    known = await everything(path, ref);
     show();
     void context.live.refresh();
   };
@@ -57,11 +62,8 @@ export async function incident(context, { ref }) {
     back: "/",
     since: known.since,
     body: [head, box, rest],
-    happened: async (event) => {
-      if (event.subject !== known.one.id && event.data?.incident !== known.one.id) return;
-      known = await everything(path, ref);
-      show();
-    },
+    happened: (event) => (event.subject === known.one.id || event.data?.incident === known.one.id ? again() : undefined),
+    again,
   };
 }
 

@@ -5,10 +5,11 @@ import { keep } from "../lib/db.js";
 import { lastPush, standing, turnOff } from "../lib/push.js";
 import { lookAll } from "../lib/seen.js";
 import { Problem, call, forgetMe } from "../lib/session.js";
-import { ago, t, when } from "../lib/words.js";
+import { inTurn } from "../lib/turns.js";
+import { past, t, when } from "../lib/words.js";
 import { inWords } from "../lib/rules.js";
 import { visible } from "../lib/visible.js";
-import { button, field, form, said } from "../parts/bits.js";
+import { busy, button, field, form, said } from "../parts/bits.js";
 import { linking, oneIdentity } from "./chat.js";
 import { addPasskey, another, lost, oneDevice, onePasskey } from "./devices.js";
 
@@ -19,21 +20,32 @@ import { addPasskey, another, lost, oneDevice, onePasskey } from "./devices.js";
 
 /** @param {Context} context @returns {Promise<import("../app.js").Screen>} */
 export async function mine(context) {
-  const body = h("div", { class: "list wide" });
-  const draw = async () => {
-    const { values, since } = await lookAll("/v1/me", "/v1/devices", "/v1/passkeys", "/v1/chat-identities", "/v1/me/paging-rules");
-    const [who, { devices }, { passkeys }, chat, rules] = values;
-    const again = () => void draw();
-    const addKey = async () => { await addPasskey(context); again(); };
-    const waiting = (/** @type {Device} */ { state }) => state === "waiting";
+  const [arriving, body] = [h("div", { class: "list" }), h("div", { class: "list wide" })];
+  /** @type {string | undefined} */
+  let since;
+  let [drawn, asked] = ["", true];
+  const look = inTurn(async () => {
+    const mine = asked;
+    asked = false;
+    const seen = await lookAll("/v1/me", "/v1/devices", "/v1/passkeys", "/v1/chat-identities", "/v1/me/paging-rules");
+    const [who, { devices }, { passkeys }, chat, rules] = seen.values;
+    const rings = await ringing();
+    const now = JSON.stringify([seen, rings]);
+    // What has not changed is not drawn again, and nothing is taken from under somebody's fingers unless it is what they asked for.
+    if (!mine && now === drawn) return;
+    since = seen.since;
+    const waits = (/** @type {Device} */ { state }) => state === "waiting";
     const rows = (/** @type {Device[]} */ some) => some.map((device) => oneDevice(context, device, again));
+    // Somebody stands there with it in their hand.
+    if (mine || !busy(arriving)) fill(arriving, devices.some(waits) ? section(t.inbox.device, rows(devices.filter(waits))) : null);
+    if (!mine && busy(body)) return;
+    drawn = now;
+    const addKey = async () => { await addPasskey(context); again(); };
     fill(body,
-      // Somebody stands there with it in their hand.
-      devices.some(waiting) ? section(t.inbox.device, rows(devices.filter(waiting))) : null,
       h("section", { class: "card" }, h("h2", {}, visible(who.user.name)), h("p", { class: "quiet" }, [`@${who.user.handle}`, ...who.teams].join(" · "))),
-      await ringing(context, who),
+      rung(context, who, rings),
       section(t.me.paged, [h("div", {}, ...inWords(rules, t.rules.words).map((line) => h("p", {}, line)))], h("a", { class: "button", href: "/me/rules" }, t.me.changeRules)),
-      section(t.me.devices, rows(devices.filter((/** @type {Device} */ one) => !waiting(one))), another(context), lost()),
+      section(t.me.devices, rows(devices.filter((/** @type {Device} */ one) => !waits(one))), another(context), lost()),
       section(t.me.passkeys, passkeys.map((/** @type {import("../lib/api.js").Passkey} */ key) => onePasskey(key, again)), button(t.enrol.makePasskey, addKey)),
       section(t.me.chat, chat.chat_identities.map((/** @type {import("./chat.js").ChatIdentity} */ one) => oneIdentity(one, again)), linking(again)),
       away(context, who.away, again),
@@ -41,28 +53,37 @@ export async function mine(context) {
       who.user.role === "admin" ? h("a", { class: "button", href: "/admin" }, t.tabs.admin) : null,
       appearance(),
       leave(context));
-    return since;
+  });
+  const again = () => {
+    asked = true;
+    void look();
   };
-  const since = await draw();
-  return { title: t.me.title, tab: "me", since, body: [body], happened: async (event) => void (/^(device\.|passkey\.|chat_identity\.|user\.)/.test(event.kind) && !typing(body) ? await draw() : undefined) };
+  await look();
+  return {
+    title: t.me.title, tab: "me", since, body: [arriving, body],
+    happened: (event) => (/^(device\.|passkey\.|chat_identity\.|user\.)/.test(event.kind) ? look() : undefined),
+    again: look,
+  };
 }
-
-/** Whether somebody is in the middle of a word or of a question, which is not taken from under their fingers. @param {Element} within */
-const typing = (within) => within.querySelector(".asking") !== null || document.activeElement instanceof HTMLElement && within.contains(document.activeElement) && document.activeElement.matches("input, textarea, select");
 
 /** @param {string} title @param {Element[]} rows @param {...Element} more */
 const section = (title, rows, ...more) => h("section", { class: "list" }, h("h2", {}, title), rows.length > 0 ? h("div", { class: "rows" }, rows) : null, ...more);
 
-/** Whether this phone rings, and what proves it. @param {Context} context @param {Me} who */
-async function ringing({ go }, who) {
+/** @returns {Promise<{ how: import("../lib/push.js").Standing, came?: string }>} */
+async function ringing() {
   const [how, came] = [await standing(), await lastPush()];
+  return { how, ...(came && { came }) };
+}
+
+/** Whether this phone rings, and what proves it. @param {Context} context @param {Me} who @param {Awaited<ReturnType<typeof ringing>>} rings */
+function rung({ go }, who, { how, came }) {
   const on = how === "on";
   const result = h("div", { "aria-live": "polite" });
   const test = button(t.me.test, async () => fill(result, said(t.me.tested((await call("POST", "/v1/me/test-page", {})).devices), "good")));
   const turnOn = h("button", { type: "button", class: "main", onclick: () => go("/on-duty") }, how === "denied" ? t.inbox.howTo : t.inbox.turnOn);
   return section(t.me.ringing, [],
-    said(!on ? (how === "denied" ? t.inbox.pushDenied : t.me.noPush) : came ? t.me.ringsSince(ago(came)) : t.me.ringsNever, on && came ? "good" : "bad"),
-    h("p", { class: "small quiet" }, who.heard_at ? (who.ready ? t.me.ready(ago(who.heard_at)) : t.me.notReady(ago(who.heard_at))) : t.me.neverHeard),
+    said(!on ? (how === "denied" ? t.inbox.pushDenied : t.me.noPush) : came ? t.me.ringsSince(past(came)) : t.me.ringsNever, on && came ? "good" : "bad"),
+    h("p", { class: "small quiet" }, who.heard_at ? (who.ready ? t.me.ready(past(who.heard_at)) : t.me.notReady(past(who.heard_at))) : t.me.neverHeard),
     on ? test : turnOn, result);
 }
 
@@ -96,10 +117,11 @@ function away({ go, live }, now, again) {
 /** @param {string} address */
 function email(address) {
   const input = h("input", { name: "email", type: "email", autocomplete: "email", maxlength: "254" });
-  input.value = address;
+  input.defaultValue = address;
   const result = h("div", { "aria-live": "polite" });
   const save = async () => {
     await call("PUT", "/v1/me/email", { email: input.value.trim() === "" ? null : input.value.trim() });
+    input.defaultValue = input.value;
     fill(result, said(t.me.saved, "good"));
   };
   return h("section", { class: "list" }, h("h2", {}, t.me.mail), form([field(t.me.email, input), result], t.me.save, save, { class: "card quietly" }));

@@ -13,8 +13,10 @@ import { farthest, undoable } from "../lib/incidents.js";
 import { grouped, pastedCode, thisDevice } from "../lib/keys.js";
 import { inWords, readHours, readLabels, writeHours, writeLabels } from "../lib/rules.js";
 import { added } from "../lib/seen.js";
+import { inTurn } from "../lib/turns.js";
 import { count, ordered } from "../lib/waiting.js";
-import { t } from "../lib/words.js";
+import { ago, past, t } from "../lib/words.js";
+import { byServer, now, setClock, startClock } from "../lib/clock.js";
 
 const row = (label, value) => ({ label, value });
 const yannick = { id: "usr_1", handle: "yannick", name: "Yannick Schutz" };
@@ -145,4 +147,45 @@ test("there is one way out of the app", async () => {
     const ways = text.match(/\bfetch\(|XMLHttpRequest|\bEventSource\(|sendBeacon|\bWebSocket\b|localStorage|sessionStorage|document\.cookie|innerHTML/g) ?? [];
     assert.deepEqual(ways, name === "lib/session.js" ? ["fetch("] : [], name);
   }
+});
+
+test("what is fetched anew is fetched one after the other, and whoever asks meanwhile gets what was fetched afterwards", async () => {
+  /** @type {((failed?: unknown) => void)[]} */
+  const ends = [];
+  let [begun, running] = [0, 0];
+  const look = inTurn(() => {
+    [begun, running] = [begun + 1, running + 1];
+    assert.equal(running, 1, "never two at once");
+    return new Promise((done, failed) => ends.push((failure) => { running -= 1; return failure ? failed(failure) : done(undefined); }));
+  });
+  const [first, second, third] = [look(), look(), look()];
+  assert.equal(begun, 1);
+  ends[0]?.(new Error("no network"));
+  await assert.rejects(first, /no network/);
+  await new Promise((done) => setImmediate(done));
+  assert.equal(begun, 2, "those who asked meanwhile share one");
+  const fourth = look();
+  ends[1]?.();
+  await Promise.all([second, third]);
+  await new Promise((done) => setImmediate(done));
+  assert.equal(begun, 3);
+  ends[2]?.();
+  await fourth;
+  const fifth = look();
+  assert.equal(begun, 4, "nothing is left over");
+  ends[3]?.();
+  await fifth;
+});
+
+test("what is over is never ahead, and times are the server's", () => {
+  const reply = (/** @type {number} */ at) => new Response(null, { headers: { Date: new Date(at).toUTCString() } });
+  assert.equal(setClock(reply(Date.now() - 1000)), undefined, "as near as a header can tell");
+  const ahead = setClock(reply(Date.now() - 3_600_000));
+  assert.ok(ahead !== undefined && Math.abs(ahead + 3_600_000) < 2000, String(ahead));
+  assert.ok(Math.abs(now() - (Date.now() - 3_600_000)) < 2000);
+  assert.ok(Math.abs(Date.parse(byServer()) - now()) < 1000);
+  startClock(0);
+  assert.ok(Math.abs(now() - Date.now()) < 1000);
+  const at = new Date(Date.now() + 9000).toISOString();
+  assert.deepEqual([ago(at, Date.parse(at) - 9000), past(at, Date.parse(at) - 9000), past(at, Date.parse(at) + 9000)], ["in 9 seconds", "now", "9 seconds ago"]);
 });

@@ -80,6 +80,7 @@ async fn a_firefox_goes_on_duty(db: TestDb) {
     duty.is_paged_and_answered_elsewhere().await;
     duty.is_subscribed_anew().await;
     duty.approves().await;
+    duty.denies().await;
     duty.is_offline().await;
     duty.end().await;
 }
@@ -175,6 +176,24 @@ impl Duty {
         firefox.sees("Approved by Yannick Schutz").await;
         firefox.picture("firefox-approved").await;
         assert!(heimdall.approval(&asked).await["grant"].is_string(), "the bot has its grant");
+    }
+
+    /// Saying no takes no passkey, and may say why.
+    async fn denies(&self) {
+        let Self { firefox, heimdall, .. } = self;
+        let next = self.autopush.pushes().len() + 1;
+        let asked = heimdall.ask_handle("@yannick", deploy("web/new_colours", "production")).await;
+        self.pushed(next).await;
+        self.shows("Approval needed").await;
+        firefox.tap_notification("Approval needed").await;
+        firefox.sees("web/new_colours").await;
+        firefox.tap("Deny").await;
+        firefox.write("reason", "not on a Friday").await;
+        firefox.tap("Deny").await;
+        firefox.sees("Denied by Yannick Schutz").await;
+        let approval = heimdall.approval(&asked).await;
+        assert_eq!((&approval["state"], &approval["decision"]["reason"]), (&json!("denied"), &json!("not on a Friday")));
+        firefox.picture("firefox-denied").await;
     }
 
     /// Without a network the app opens, shows what it knew, and says so.

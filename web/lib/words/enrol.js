@@ -40,6 +40,7 @@ export const enrol = {
     desktop: "In the browser: the icon before the address, Notifications, Allow; and the system's own settings must allow the browser to notify. Then come back.",
   },
   pushNone: "This browser cannot be rung: it has no push, or is in a private window.",
+  pushAsks: "Asking the push service of this browser. That is its maker's, and is reached over the internet…",
   pushUnreached: "The push service of this browser does not answer, so nothing can ring here now. Try another network, and no private window.",
   silent: "This phone does not ring. What waits is in the inbox while the app is open; pages go to your other devices, and then to somebody else.",
   allow: "Allow notifications",

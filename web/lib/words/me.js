@@ -11,6 +11,12 @@ export const me = {
   addLink: "Or open this there:",
   rename: "Rename",
   revoke: "Revoke",
+  /** What a screen reader says of a button among others of the same label: they begin with the label. */
+  renameDevice: (/** @type {string} */ name) => `Rename the device ${name}`,
+  revokeDevice: (/** @type {string} */ name) => `Revoke the device ${name}`,
+  revokePasskey: (/** @type {string} */ name) => `Revoke the passkey ${name}`,
+  revokeCalendar: (/** @type {string} */ name) => `Revoke the calendar of ${name}`,
+  unlinkIdentity: (/** @type {string} */ name) => `Unlink ${name}`,
   revokeSure: (/** @type {string} */ name) => `Revoke ${name}? It is signed out at once, and its passkeys end with it.`,
   revokePasskeySure: (/** @type {string} */ name) => `Revoke the passkey ${name}? Nothing can be approved with it any more.`,
   reject: "Not mine",

@@ -3,7 +3,7 @@
 import { h } from "../../lib/dom.js";
 import { call } from "../../lib/session.js";
 import { visible } from "../../lib/visible.js";
-import { ago } from "../../lib/words.js";
+import { past } from "../../lib/words.js";
 import { a, length } from "../../lib/words/admin.js";
 import { mark } from "../../parts/bits.js";
 import { facts, screen, to } from "./parts.js";
@@ -35,5 +35,5 @@ function one({ carrier, configured, urgent, ordinary, down, token_age_seconds: a
     configured
       ? facts([[w.urgent, lane(urgent)], [w.ordinary, lane(ordinary)], [w.token, age === undefined ? null : length(age)]])
       : h("p", { class: "quiet" }, w.offWhat),
-    down.map(({ route, since, why }) => h("div", { class: "said bad" }, h("strong", {}, visible(route)), h("p", {}, visible(why)), h("p", { class: "small" }, w.since(ago(since))))));
+    down.map(({ route, since, why }) => h("div", { class: "said bad" }, h("strong", {}, visible(route)), h("p", {}, visible(why)), h("p", { class: "small" }, w.since(past(since))))));
 }

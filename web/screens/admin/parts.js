@@ -6,7 +6,7 @@ import { fill, h } from "../../lib/dom.js";
 import { use } from "../../lib/passkey.js";
 import { Problem, call, request } from "../../lib/session.js";
 import { visible } from "../../lib/visible.js";
-import { ago, when } from "../../lib/words.js";
+import { past, when } from "../../lib/words.js";
 import { a } from "../../lib/words/admin.js";
 import { button, empty, icon, said, why } from "../../parts/bits.js";
 import { qr } from "../../parts/qr.js";
@@ -55,7 +55,7 @@ const chevron = () => h("span", { class: "chevron", "aria-hidden": "true" }, ico
 export const to = (href, label, kind = "") => h("a", { href, class: `button ${kind}` }, label);
 
 /** @param {string | undefined} at */
-export const used = (at) => (at ? a.used(ago(at)) : a.unused);
+export const used = (at) => (at ? a.used(past(at)) : a.unused);
 
 /**
  * Asks before it is done, in a dialog of its own.

@@ -2,10 +2,11 @@
 
 import { fill, h } from "../../lib/dom.js";
 import { call } from "../../lib/session.js";
+import { inTurn } from "../../lib/turns.js";
 import { visible } from "../../lib/visible.js";
-import { ago, when } from "../../lib/words.js";
+import { ago, past, when } from "../../lib/words.js";
 import { a } from "../../lib/words/admin.js";
-import { button, mark, said } from "../../parts/bits.js";
+import { busy, button, mark, said } from "../../parts/bits.js";
 import { form } from "./forms.js";
 import { ask, change, instead, invitation, leave, listing, named, screen, section, signed, sure, to, used, way } from "./parts.js";
 
@@ -52,23 +53,36 @@ async function one(context, who) {
   const path = `/v1/users/${encodeURIComponent(who)}`;
   // A code that is shown once stays until somebody is done with it, whatever happens meanwhile.
   let inviting = false;
-  const draw = async (/** @type {Node | null} */ told = null) => {
-    inviting = false;
-    const [user, has] = await Promise.all([call("GET", path), call("GET", `${path}/devices`)]);
+  /** @type {any} */
+  let user;
+  /** What was said about what they did last. @type {Node | null} */
+  let word = null;
+  let [drawn, asked] = ["", true];
+  const look = inTurn(async () => {
+    const mine = asked;
+    asked = false;
+    const [now, has] = await Promise.all([call("GET", path), call("GET", `${path}/devices`)]);
+    const seen = JSON.stringify([now, has]);
+    if (!mine && (seen === drawn || inviting || busy(body))) return;
+    drawn = seen;
+    user = now;
     const invite = (/** @type {any} */ made) => {
       inviting = true;
       instead(body, h("div", { class: "list" }, invitation(made.enrollment ?? made), button(a.done, () => draw(), { class: "main" })));
     };
-    fill(body, told, ...parts(context, user, has, draw, invite));
-    return user;
+    fill(body, word, ...parts(context, user, has, draw, invite));
+  });
+  const draw = (/** @type {Node | null} */ told = null) => {
+    [inviting, word, asked] = [false, told, true];
+    return look();
   };
-  const user = await draw();
-  const happened = async (/** @type {any} */ event) => {
+  await look();
+  const happened = (/** @type {any} */ event) => {
     // Of somebody else nothing is shown here, and what is being read or tapped stays.
     const theirs = [event.data?.user, event.subject, event.actor?.user].includes(user.id);
-    if (theirs && /^(device|passkey)\./.test(event.kind) && !inviting) await draw();
+    return theirs && /^(device|passkey)\./.test(event.kind) ? look() : undefined;
   };
-  return { ...screen(visible(user.name), "/admin/people", [body]), happened };
+  return { ...screen(visible(user.name), "/admin/people", [body]), happened, again: look };
 }
 
 /** @param {Context} context @param {any} user @param {{ devices: Device[], passkeys: any[] }} has @param {(told?: Node) => Promise<unknown>} again @param {(made: any) => void} invited */
@@ -79,7 +93,7 @@ function parts(context, user, has, again, invited) {
     h("section", { class: "card" },
       h("header", {}, named(user), h("span", {}, mark(p.roles[/** @type {"admin" | "member"} */ (user.role)]))),
       h("p", {}, `${p.devicesOf(user.push_devices)} · ${p.passkeys(user.passkeys)}`),
-      h("p", { class: "small quiet" }, user.heard_at ? p.heard(ago(user.heard_at)) : p.neverHeard),
+      h("p", { class: "small quiet" }, user.heard_at ? p.heard(past(user.heard_at)) : p.neverHeard),
       user.away ? h("p", {}, p.away(when(user.away.until), user.away.delegate?.name ?? "")) : null,
       user.away ? button(p.back, async () => { await call("DELETE", `${path}/away`); await again(); }) : null),
     section(p.devices, has.devices.map((device) => oneDevice(device, user, again)), has.devices.length === 0 ? h("p", { class: "quiet" }, p.noDevices) : null),
@@ -102,7 +116,7 @@ function oneDevice(device, user, again) {
     const act = () => call("DELETE", `/v1/devices/${device.id}`);
     const done = await ask({ title: p.revokeSure(visible(device.name), visible(user.name)), body: [p.revokeWhat], yes: p.revoke, act });
     if (done) await again(said(p.revoked(visible(device.name)), "good"));
-  }, { class: "refuse" });
+  }, { class: "refuse", name: p.revokeDevice(visible(device.name)) });
   return h("div", {}, h("div", { class: "row" },
     h("div", { class: "grow" }, h("strong", {}, visible(device.name)), " ", device.state === "waiting" ? mark(p.waiting, "waiting") : null,
       h("p", { class: "small quiet" }, `${device.platform} · ${used(device.last_used_at)}`),

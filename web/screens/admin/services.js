@@ -2,7 +2,7 @@
 
 import { fill, h } from "../../lib/dom.js";
 import { call } from "../../lib/session.js";
-import { ago } from "../../lib/words.js";
+import { ago, past } from "../../lib/words.js";
 import { a, length } from "../../lib/words/admin.js";
 import { button, mark, said } from "../../parts/bits.js";
 import { form } from "./forms.js";
@@ -89,7 +89,7 @@ async function one(context, service) {
 function integration(context, service, one) {
   const path = `/v1/services/${service.name}/integrations/${one.name}`;
   const back = `/admin/services/${service.name}`;
-  const beats = one.kind !== "heartbeat" ? "" : ` · ${one.beat_at ? w.beat(ago(one.beat_at)) : w.noBeat}`;
+  const beats = one.kind !== "heartbeat" ? "" : ` · ${one.beat_at ? w.beat(past(one.beat_at)) : w.noBeat}`;
   const end = () => ask({ title: w.revokeSure(one.name), body: [w.revokeWhat], yes: w.revoke, act: () => call("DELETE", path) });
   return h("div", {},
     h("div", { class: "row" }, h("div", { class: "grow" }, h("strong", {}, one.name),
@@ -97,7 +97,7 @@ function integration(context, service, one) {
       one.previous_key_until ? h("p", { class: "small" }, w.previous(ago(one.previous_key_until))) : null),
     h("div", { class: "row" },
       to(`${back}/keys/${one.name}`, w.rotate),
-      button(w.revoke, async () => { if (await end()) leave(context, back, a.removed(one.name)); }, { class: "refuse" }))));
+      button(w.revoke, async () => { if (await end()) leave(context, back, a.removed(one.name)); }, { class: "refuse", name: w.revokeKey(one.name) }))));
 }
 
 /** A key: another one, or the next one of an integration that is there. @param {Context} context @param {any} service @param {string} of */

@@ -3,7 +3,7 @@
 import { fill, h } from "../../lib/dom.js";
 import { call } from "../../lib/session.js";
 import { visible } from "../../lib/visible.js";
-import { ago } from "../../lib/words.js";
+import { past } from "../../lib/words.js";
 import { a } from "../../lib/words/admin.js";
 import { button, mark, said } from "../../parts/bits.js";
 import { form } from "./forms.js";
@@ -65,7 +65,7 @@ async function one(context, id) {
         facts([
           [w.kinds, hook.kinds.join(", ") || a.all],
           [w.disabled, hook.disabled_why],
-          [a.webhooks.fails(hook.failures), hook.failing_since ? `${w.since(ago(hook.failing_since))}${hook.last_error ? `: ${hook.last_error}` : ""}` : null],
+          [a.webhooks.fails(hook.failures), hook.failing_since ? `${w.since(past(hook.failing_since))}${hook.last_error ? `: ${hook.last_error}` : ""}` : null],
         ]),
         hook.disabled_at ? enable : null, test, result),
       section(w.rotate, [], h("p", { class: "quiet" }, w.rotateWhat), form({
