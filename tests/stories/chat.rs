@@ -21,7 +21,7 @@ mod stories {
     use serde_json::{Value, json};
 
     use crate::chat::room::{Room, identity, line, reference, tag};
-    use crate::world::{World, nights, seconds};
+    use crate::world::{Person, World, nights, seconds};
 
     const DOWN: &str = "All your apps are down";
 
@@ -301,6 +301,16 @@ mod stories {
         }
     }
 
+    /// The titles of all that rang since this was asked last.
+    async fn titles(world: &World, person: &Person) -> Vec<String> {
+        world.settle().await;
+        let mut titles = Vec::new();
+        while let Some(push) = person.phone.next_push(seconds(0)).await.unwrap() {
+            titles.push(push.title().to_owned());
+        }
+        titles
+    }
+
     pub(crate) async fn the_journal_says_where_and_by_which_key(world: &World) {
         let (yannick, room) = (world.person("yannick", "Yannick Schutz").await, Room::new(world, "C1").await);
         room.link(&yannick).await;
@@ -323,6 +333,10 @@ mod stories {
             let done = room.say_in("yannick", message, line).await;
             assert!(done.text.starts_with(begin), "{}", done.text);
         }
+        let told: Vec<_> = titles(world, &yannick).await;
+        assert!(told.contains(&"Nobody is paged about api for 1 h".to_owned()), "they may not have said it: {told:?}");
+        let long = room.say("yannick", "maintenance api 25h").await;
+        assert!(long.text.contains("at most a day in chat"), "{}", long.text);
         let journal = world.journal().await;
         let origin = |kind: &str| -> Value {
             let entry = journal.iter().find(|entry| entry["kind"] == kind).unwrap_or_else(|| panic!("no {kind}"));

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::{Maintained, MaintenanceWindow, store};
+use super::{Maintained, MaintenanceWindow, store, telling};
 use crate::clock::Timestamp;
 use crate::db::{self, Db, Tx};
 use crate::id::{MaintenanceWindowId, TeamId};
@@ -16,6 +16,9 @@ use crate::paging::{Paging, Parts, alerts, services};
 
 /// A longer window is a mistake.
 const LONGEST: Duration = Duration::from_hours(90 * 24);
+
+/// A longer one takes more than a line of chat, which anybody who has the bot's key may say.
+const LONGEST_SAID: Duration = Duration::from_hours(24);
 
 /// So far ahead may one be planned.
 const AHEAD: Duration = Duration::from_hours(366 * 24);
@@ -102,8 +105,13 @@ impl Paging {
                 let (id, made_by) = (MaintenanceWindowId::new(now), call_copy.actor(None));
                 let window =
                     MaintenanceWindow { id, of, from, until, reason: new.reason, made_by, created_at: now, ended_at: None };
+                if call_copy.heard.is_some() && from.until(until) > LONGEST_SAID {
+                    return Err(field("for_seconds", "may be at most a day in chat: plan a longer one in the app").into());
+                }
                 store::insert(tx, &window).await?;
                 parts.queue.enqueue(tx, Kind::MaintenanceOver, id.0, until).await?;
+                let (MaintenanceFor::Service(name) | MaintenanceFor::Team(name)) = &new.of;
+                telling::planned(tx, &parts, &call_copy, &window, (name.as_str(), team), now).await?;
                 let data = said(&window, call_copy.origin());
                 setup::record(tx, &parts, now, made_by, ("maintenance.planned", id), data).await?;
                 Ok::<_, SetupError>(id)

@@ -5,10 +5,12 @@
 //! - A window ends by itself: its end is a job from the moment it is planned, and a job that was lost is found by
 //!   [`Paging::mend`](super::Paging::mend). That job looks again at what the window suppressed, a part at a time, until nothing is left.
 //! - Whoever suppresses holds the window until that is written, so its end misses nothing.
-//! - A window says why, and who planned it.
+//! - A window says why, and who planned it. One that was planned in chat is told to the person who is said to have, and to those who are
+//!   not woken meanwhile, and lasts for a day at most.
 
 mod changing;
 pub(super) mod store;
+mod telling;
 
 use super::services::Service;
 use crate::clock::Timestamp;
