@@ -196,8 +196,8 @@ async function onDutyHere(device) {
   await open(context);
   // A device that waits to be confirmed hears nothing: its screen begins once it is one.
   if (location.pathname !== "/on-duty") await live.begin();
-  // Where one turns it on by hand, nothing is renewed behind it. No push service just now: every screen that counts on it says so.
-  if (location.pathname !== "/on-duty") await renew().catch((failure) => (failure instanceof NoPushService ? console.warn(failure) : console.error(failure)));
+  // Where one turns it on by hand, nothing is renewed behind it. No push service just now, or no network: every screen that counts on it says so.
+  if (location.pathname !== "/on-duty") await renew().catch((failure) => (failure instanceof NoPushService || failure instanceof Unreachable ? console.warn(failure) : console.error(failure)));
 }
 
 async function start() {

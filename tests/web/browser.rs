@@ -24,6 +24,9 @@ pub(crate) use looking::modules;
 /// How long anything may take to be so.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
+/// How long until a page is looked at again. To look is to lay it out, which a machine with few cores has better things to do than.
+const LOOKS_EVERY: Duration = Duration::from_millis(40);
+
 /// Looks again and again until there is an answer: `until!("what", expression of an option)`.
 macro_rules! until {
     ($what:literal, $look:expr) => {{
@@ -312,7 +315,7 @@ impl Page {
                     self.complaints()
                 );
             }
-            tokio::time::sleep(Duration::from_millis(20)).await;
+            tokio::time::sleep(LOOKS_EVERY).await;
         }
     }
 
@@ -363,8 +366,10 @@ impl Page {
             let place = self.try_eval(&place).await.unwrap_or_default();
             if place.is_array() {
                 let point = json!([{"x": place[0], "y": place[1]}]);
-                self.ask("Input.dispatchTouchEvent", json!({"type": "touchStart", "touchPoints": point})).await;
-                self.ask("Input.dispatchTouchEvent", json!({"type": "touchEnd", "touchPoints": []})).await;
+                // In one breath: a finger that is lifted only once a slow page has noticed it presses for long, which is no tap.
+                let touch = |kind: &str, points: Value| json!({"type": kind, "touchPoints": points});
+                self.protocol().tell(Some(&self.session), "Input.dispatchTouchEvent", &touch("touchStart", point));
+                self.ask("Input.dispatchTouchEvent", touch("touchEnd", json!([]))).await;
                 if self.was_hit().await {
                     self.context.heard.taps.fetch_add(1, Ordering::SeqCst);
                     return;
@@ -384,7 +389,7 @@ impl Page {
             match self.try_eval("window.tap?.came ?? 'hit'").await {
                 Some(came) if came == "hit" => return true,
                 Some(came) if came == "missed" => return false,
-                _ => tokio::time::sleep(Duration::from_millis(10)).await,
+                _ => tokio::time::sleep(LOOKS_EVERY / 2).await,
             }
         }
         false

@@ -129,7 +129,7 @@ function changes(path, overrides, again, back) {
   const row = (/** @type {typeof overrides[number]} */ one) =>
     h("li", {}, h("div", { class: "row" }, h("div", { class: "grow" }, h("strong", {}, one.user.name), h("p", { class: "small quiet" }, t.oncall.span(when(one.from), when(one.until)),
       one.instead_of ? ` · ${t.oncall.inPlaceOf(one.instead_of.name)}` : null)),
-      button(t.oncall.takeBack, async () => { await call("DELETE", `${path}/overrides/${one.id}`); again(); }, { class: "refuse" })));
+      button(t.oncall.takeBack, async () => { await call("DELETE", `${path}/overrides/${one.id}`); again(); }, { class: "refuse", name: t.oncall.takeBackOf(one.user.name) })));
   return h("div", { class: "list asking" }, overrides.length > 0 ? h("ul", { class: "rows" }, overrides.map(row)) : h("p", { class: "quiet" }, t.oncall.noChanges), h("button", { type: "button", onclick: back }, t.cancel));
 }
 

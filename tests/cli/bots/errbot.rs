@@ -1,4 +1,4 @@
-//! Errbot from PyPI with its own test backend, and `clients/errbot`.
+//! Errbot, installed by pip, with its own test backend, and `clients/errbot`.
 
 use std::fs::File;
 use std::io::{BufRead as _, BufReader};

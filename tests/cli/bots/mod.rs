@@ -1,4 +1,4 @@
-//! Chat bots as people run them, fetched from npm and PyPI, with our scripts in `clients/`: each plays the talk against the real server,
+//! Chat bots as people run them, fetched from npm and pip, with our scripts in `clients/`: each plays the talk against the real server,
 //! with simulated phones, on both engines.
 
 mod errbot;

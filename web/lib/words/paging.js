@@ -97,6 +97,7 @@ export const oncall = {
   changes: "Changes",
   noChanges: "Nobody has changed anything.",
   takeBack: "Take back",
+  takeBackOf: (/** @type {string} */ who) => `Take back what ${who} was given`,
   who: "Who takes it?",
   whoHint: "A handle, like @ys. Empty: you.",
   fromWhen: "From when?",
