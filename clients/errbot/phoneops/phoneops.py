@@ -9,6 +9,7 @@ from errbot.rendering import md_escape
 from phoneops_client import Client, Refused
 
 DOWN = "PhoneOps does not answer. Page and acknowledge on your phone, or with `phoneops page` and `phoneops ack`."
+NOT_WHISPERED = "There is more that is for you alone, and I cannot whisper here: say it to me in a direct message."
 
 # How long the first line waits for the stream, in seconds, so that what becomes of it is heard.
 STREAM_WITHIN = 2
@@ -57,9 +58,23 @@ class PhoneOps(BotPlugin):
         except Exception:
             self.log.exception("PhoneOps does not answer")
             return DOWN
-        if reply.get("whisper") and self.config.get("whisper"):
-            self.send(self.build_identifier(str(msg.frm.person)), _plain(reply["whisper"]))
-        return self._shown(reply)
+        text = self._shown(reply)
+        if not reply.get("whisper"):
+            return text
+        if msg.is_direct:
+            return f"{text}\n{_plain(reply['whisper'])}"
+        return text if self._whispered(msg, reply["whisper"]) else f"{text}\n{_plain(NOT_WHISPERED)}"
+
+    def _whispered(self, msg, text: str) -> bool:
+        """Whether somebody was told something alone."""
+        if not self.config.get("whisper"):
+            return False
+        try:
+            self.send(self.build_identifier(str(msg.frm.person)), _plain(text))
+            return True
+        except Exception:
+            self.log.exception("it could not be whispered")
+            return False
 
     def _shown(self, reply: dict) -> str:
         """What is said of a reply: its text, and below it what each of its buttons would say."""

@@ -65,7 +65,10 @@ class Client:
                 for number, posts in self._events(cursor, stop):
                     wait = WAIT_AT_FIRST
                     for post in posts:
-                        told(post)
+                        try:
+                            told(post)
+                        except Exception as error:  # A room that is gone keeps nothing from the others.
+                            trouble(RuntimeError(f"{post['room_id']} was not told: {error}"))
                     if number is not None:
                         cursor = number
                         moved(cursor)

@@ -43,7 +43,14 @@ export class Client {
       try {
         for await (const event of this.#events(cursor, signal)) {
           wait = WAIT_AT_FIRST
-          for (const post of event.posts) await told(post)
+          for (const post of event.posts) {
+            // A room that is gone keeps nothing from the others, nor from itself when it is back.
+            try {
+              await told(post)
+            } catch (error) {
+              trouble(new Error(`${post.room_id} was not told: ${error.message}`))
+            }
+          }
           if (event.id !== undefined) {
             cursor = event.id
             moved(cursor)

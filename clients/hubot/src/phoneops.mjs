@@ -6,17 +6,20 @@
 //   HUBOT_PHONEOPS_KEY_FILE - the bot's private RSA key, in PEM
 //   HUBOT_PHONEOPS_KEY_NAME - what PhoneOps knows the key by
 //   HUBOT_PHONEOPS_WHISPER - "dm" where messaging the room of a user's id reaches that user alone
+//   HUBOT_PHONEOPS_CURSOR_FILE - where to keep how far rooms were told, when the bot's brain forgets with every restart
 //
 // Commands:
 //   hubot commands - what PhoneOps understands
 
-import { readFileSync } from 'node:fs'
+import { readFileSync, renameSync, writeFileSync } from 'node:fs'
 
 import { Client, Refused } from './client.mjs'
 import { privateKey } from './signing.mjs'
 
 const CURSOR = 'phoneops.cursor'
 const DOWN = 'PhoneOps does not answer. Page and acknowledge on your phone, or with `phoneops page` and `phoneops ack`.'
+const NOBODY = 'This chat does not tell me who you are here, so I did nothing. Speak to me in a room.'
+const NOT_WHISPERED = 'There is more that is for you alone, and I cannot whisper here: say it to me in a direct message.'
 
 // How long a brain that is kept elsewhere may take to be read, before what comes is followed without knowing where it was left.
 const BRAIN_WITHIN = 1_000
@@ -29,15 +32,16 @@ export default function phoneops (robot) {
   const stop = new AbortController()
   const trouble = error => robot.logger.warning?.(`phoneops: ${error.message}`) ?? robot.logger.warn(`phoneops: ${error.message}`)
 
+  const cursor = kept(robot)
   let following
   /** Follows what rooms have to be told, from the first call on; done once the stream is open, or does not open for now. */
   const follow = () => {
     following ??= new Promise(resolve => {
       setTimeout(resolve, STREAM_WITHIN).unref()
       client.follow({
-        cursor: robot.brain.get(CURSOR) ?? undefined,
+        cursor: cursor.read(),
         told: post => robot.messageRoom(post.room_id, shown(robot, post)),
-        moved: cursor => { robot.brain.set(CURSOR, cursor); resolve() },
+        moved: at => { cursor.write(at); resolve() },
         trouble: error => { trouble(error); resolve() },
         signal: stop.signal
       })
@@ -47,16 +51,32 @@ export default function phoneops (robot) {
 
   /** What PhoneOps answers to a line in that message. */
   const asked = async (message, line) => {
-    const { user, room, id } = message
+    const by = speaker(message)
+    if (!by) return NOBODY
     await follow()
-    const said = { user: String(user.id), room: String(room ?? user.room), line, message: id === undefined ? undefined : String(id) }
+    let reply
     try {
-      const reply = await client.say(said)
-      if (reply.whisper && process.env.HUBOT_PHONEOPS_WHISPER === 'dm') await robot.messageRoom(String(user.id), reply.whisper)
-      return shown(robot, reply)
+      const id = message.id === undefined ? undefined : String(message.id)
+      reply = await client.say({ user: by.user, room: by.room, line, message: id })
     } catch (error) {
       robot.logger.error(`phoneops: ${error.message}`)
       return error instanceof Refused ? `PhoneOps refused: ${error.message}` : DOWN
+    }
+    const text = shown(robot, reply)
+    if (!reply.whisper) return text
+    if (by.direct) return `${text}\n${reply.whisper}`
+    return await whispered(by.user, reply.whisper) ? text : `${text}\n${NOT_WHISPERED}`
+  }
+
+  /** Whether somebody was told something alone. */
+  const whispered = async (user, text) => {
+    if (process.env.HUBOT_PHONEOPS_WHISPER !== 'dm') return false
+    try {
+      await robot.messageRoom(user, text)
+      return true
+    } catch (error) {
+      trouble(error)
+      return false
     }
   }
 
@@ -92,6 +112,35 @@ function configured (robot) {
     return undefined
   }
   return new Client(url, { key: privateKey(readFileSync(file)), keyName })
+}
+
+/** Who says something, and where; nothing when the chat does not say who. Some chats name no room where two speak alone. */
+export function speaker ({ user, room }) {
+  if (user?.id === undefined || user.id === null || user.id === '') return undefined
+  const id = String(user.id)
+  const place = room ?? user.room
+  const direct = place === undefined || place === null || String(place) === id
+  return { user: id, room: direct ? id : String(place), direct }
+}
+
+/** Where it is kept how far rooms were told: in a file where there is one, else in the brain, which needs a script that stores it. */
+function kept (robot) {
+  const file = process.env.HUBOT_PHONEOPS_CURSOR_FILE
+  if (!file) return { read: () => robot.brain.get(CURSOR) ?? undefined, write: at => robot.brain.set(CURSOR, at) }
+  return {
+    read () {
+      try {
+        return readFileSync(file, 'utf8').trim() || undefined
+      } catch (error) {
+        if (error.code === 'ENOENT') return undefined
+        throw error
+      }
+    },
+    write (at) {
+      writeFileSync(`${file}.new`, at)
+      renameSync(`${file}.new`, file)
+    }
+  }
 }
 
 /** What begins a line that is for the bot: its alias where that is a sign, else its name. */

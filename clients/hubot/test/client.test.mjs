@@ -4,7 +4,7 @@ import { generateKeyPairSync, verify } from 'node:crypto'
 import { test } from 'node:test'
 
 import { Client, Refused, parsed } from '../src/client.mjs'
-import { addressed, shown } from '../src/phoneops.mjs'
+import { addressed, shown, speaker } from '../src/phoneops.mjs'
 import { signedHeaders } from '../src/signing.mjs'
 
 const { privateKey, publicKey } = generateKeyPairSync('rsa', { modulusLength: 2048 })
@@ -86,6 +86,34 @@ test('what became of it is followed over breaks, none twice and none lost', asyn
   assert.deepEqual(told, ['one', 'two'])
   assert.deepEqual(cursors, ['4', '5', '6'])
   assert.deepEqual(asked, [[true, undefined], [true, '5']])
+})
+
+test('a room that cannot be told keeps nothing from the others', async t => {
+  const url = await serving(t, (request, body, response) => {
+    const posts = ['gone', '#ops'].map(room => ({ room_id: room, result: `to ${room}` }))
+    response.write(`id: 3\nevent: posts\ndata: ${JSON.stringify({ posts })}\n\n`)
+  })
+  const stop = new AbortController()
+  const [told, troubles] = [[], []]
+  await new Client(url, credentials).follow({
+    cursor: '2',
+    told: async post => {
+      if (post.room_id === 'gone') throw new Error('no such room')
+      told.push(post.result)
+    },
+    moved: cursor => { if (cursor === '3') stop.abort() },
+    trouble: error => troubles.push(error.message),
+    signal: stop.signal
+  })
+  assert.deepEqual([told, troubles], [['to #ops'], ['gone was not told: no such room']])
+})
+
+test('whoever the chat does not name is nobody, and not everybody else whom it does not name', () => {
+  assert.equal(speaker({ user: { name: 'ys', reply_to: 'ys' } }), undefined)
+  assert.deepEqual(speaker({ user: { id: 'ys' }, room: '#ops' }), { user: 'ys', room: '#ops', direct: false })
+  assert.deepEqual(speaker({ user: { id: 7, room: '#ops' } }), { user: '7', room: '#ops', direct: false })
+  assert.deepEqual(speaker({ user: { id: 'ys' } }), { user: 'ys', room: 'ys', direct: true })
+  assert.deepEqual(speaker({ user: { id: 'ys' }, room: 'ys' }), { user: 'ys', room: 'ys', direct: true })
 })
 
 test('only what is said to the bot is forwarded', () => {
