@@ -49,6 +49,7 @@ pub(super) fn router(state: Arc<State>) -> Router {
         .route("/admin/disconnect", post(disconnect))
         .route("/admin/messages", get(messages))
         .route("/admin/whispers", get(whispers))
+        .route("/admin/sockets", get(sockets))
         .with_state(state)
 }
 
@@ -87,6 +88,11 @@ async fn disconnect(Extract(state): Extract<Arc<State>>, Json(asked): Json<Disco
 
 async fn messages(Extract(state): Extract<Arc<State>>) -> Json<Value> {
     Json(json!({"messages": state.workspace().messages}))
+}
+
+async fn sockets(Extract(state): Extract<Arc<State>>) -> Json<Value> {
+    let (open, ever) = with(&state).sockets();
+    Json(json!({"open": open, "ever": ever}))
 }
 
 async fn whispers(Extract(state): Extract<Arc<State>>) -> Json<Value> {

@@ -6,7 +6,7 @@
 //! | app | `POST /response/{id}`: a `response_url`, five times in half an hour |
 //! | app | a WebSocket where `apps.connections.open` says |
 //! | test | `POST /admin/command` `{user, channel, text}`, `/admin/mention` `{user, channel, text, thread?}`, `/admin/press` `{user, channel, ts, label}` → `{acknowledged}` |
-//! | test | `POST /admin/disconnect` `{reason}`, `GET /admin/messages`, `GET /admin/whispers` |
+//! | test | `POST /admin/disconnect` `{reason}`, `GET /admin/messages`, `/admin/whispers`, `/admin/sockets` |
 //!
 //! **Invariants**
 //! - It takes what Slack takes: a token in the header, arguments as JSON or as a form; and says no in Slack's words.
@@ -185,6 +185,12 @@ impl Slack {
         tokio::spawn(socket::serve(for_sockets, Arc::clone(&state)));
         let guard = state.stop.clone().drop_guard();
         Ok(Self(state, Some(guard)))
+    }
+
+    /// Its origin.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.0.url
     }
 
     /// Where the Web API is.
