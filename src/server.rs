@@ -251,10 +251,6 @@ async fn build(
         listening: listening.clone(),
         issuer: issuer.clone(),
     }));
-    let slack = config.slack.as_ref().map(|settings| {
-        let (store, clock, chat, master) = (store.for_workers(), clock.clone(), chat.clone(), master.clone());
-        Slack::new(settings, slack::Ground { store, clock, chat, master })
-    });
     let engine = Engine {
         store: store.for_workers(),
         clock: clock.clone(),
@@ -287,8 +283,8 @@ async fn build(
         paging,
         schedules,
         delivery,
+        slack: speaking_in_slack(config, (store, clock, master), &chat)?,
         chat,
-        slack: slack.transpose()?,
         listening,
         webhooks,
         metrics,
@@ -296,6 +292,17 @@ async fn build(
         seen: http::SeenProofs::default(),
     };
     Ok((app, engine, handoff))
+}
+
+/// The front of Slack, where it is configured.
+fn speaking_in_slack(
+    config: &Config,
+    (store, clock, master): (&Store, &Clock, &MasterKey),
+    chat: &Arc<Chat>,
+) -> Result<Option<Arc<Slack>>, slack::SetupError> {
+    let Some(settings) = &config.slack else { return Ok(None) };
+    let ground = slack::Ground { store: store.for_workers(), clock: clock.clone(), chat: chat.clone(), master: master.clone() };
+    Slack::new(settings, ground).map(Some)
 }
 
 /// What is handed from room to room.

@@ -14,7 +14,7 @@ use futures_util::future::join_all;
 
 use super::blocks;
 use super::store::{self, Held};
-use super::{ApiError, Patience, Slack};
+use super::{Patience, Slack};
 use crate::chat::{self, PlaceId, Post};
 use crate::db;
 use crate::id::BotId;
@@ -73,7 +73,7 @@ impl Slack {
     }
 
     /// Holds the cursor, where no other node does.
-    async fn hold(&self, workspace: &str, first: bool) -> db::Result<Option<(BotId, Held)>> {
+    async fn hold(&self, workspace: &str, first: bool) -> Result<Option<(BotId, Held)>, chat::Error> {
         let Some(call) = self.chat.bot(self.bot.clone()).await? else { return Ok(None) };
         let Some(bot) = bot_of(&call) else { return Ok(None) };
         self.begin(bot, workspace).await?;
@@ -185,7 +185,7 @@ impl Slack {
                 }
             }
             // Somebody removed the message, or the bot from the channel.
-            Err(error @ (ApiError::Refused(_) | ApiError::Token(_) | ApiError::Later { .. })) => {
+            Err(error) => {
                 metrics::counter!("phoneops_slack_untold_total").increment(1);
                 tracing::warn!(channel = post.room, %error, "a channel of Slack is not told something");
             }

@@ -47,6 +47,12 @@ impl From<db::Error> for Later {
     }
 }
 
+impl From<chat::Error> for Later {
+    fn from(error: chat::Error) -> Self {
+        Self(error.to_string())
+    }
+}
+
 impl From<ApiError> for Later {
     fn from(error: ApiError) -> Self {
         Self(error.to_string())
@@ -177,14 +183,14 @@ impl Slack {
     ) -> Result<(), Later> {
         let Some(about) = reply.about else { return Ok(()) };
         let Ok(id) = message.parse::<PlaceId>() else { return Ok(()) };
-        self.chat.posted(call, about, place, &id).await.map_err(|error| Later(error.to_string()))?;
+        self.chat.posted(call, about, place, &id).await?;
         self.settle(asked, about, (message, reply.clone())).await
     }
 
     /// Brings a message up to date that says `shown`: what changed before it was known has been told to nobody.
     async fn settle(&self, asked: &Asked<'_>, about: About, (message, mut shown): (&str, Reply)) -> Result<(), Later> {
         for _ in 0..SETTLE {
-            let now = self.chat.now(about).await.map_err(|error| Later(error.to_string()))?;
+            let now = self.chat.now(about).await?;
             if (&now.title, now.tone, &now.buttons) == (&shown.title, shown.tone, &shown.buttons) {
                 return Ok(());
             }
@@ -218,7 +224,7 @@ impl Slack {
         let Some(about) = reply.about else { return };
         // A card that missed something, or is not known any more, is put right.
         let mended = async {
-            let now = self.chat.now(about).await.map_err(|error| Later(error.to_string()))?;
+            let now = self.chat.now(about).await?;
             self.api.update(&asked.line.channel, &asked.line.message, &blocks::message(&now), asked.until).await?;
             self.follows(asked, call, place, (&now, &asked.line.message)).await
         };

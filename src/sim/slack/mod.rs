@@ -36,7 +36,7 @@ use super::script::{Faults, Script, Scripted};
 use crate::clock::{Clock, Timestamp};
 use crate::secret::{b64u, random};
 
-pub use people::{Acknowledged, Typed};
+pub use people::{Acknowledged, Made, Typed};
 
 /// The workspace, the app's bot user, and the app.
 pub const TEAM: &str = "T0EXAMPLE";

@@ -43,7 +43,7 @@ async fn call(Extract(state): Extract<Arc<State>>, Path(method): Path<String>, h
     let arguments = arguments(&headers, &body);
     let given = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     let token = given.and_then(|value| value.strip_prefix("Bearer ")).unwrap_or_default();
-    let fault = state.change(|workspace| workspace.faults.get_mut(&method).and_then(super::Faults::next));
+    let fault = state.change(|workspace| workspace.faults.get_mut(&method).and_then(|faults| faults.next()));
     match &fault {
         Some(Fault::RateLimited { retry_after }) => {
             noted(&state, &method, "429");
@@ -68,7 +68,7 @@ async fn call(Extract(state): Extract<Arc<State>>, Path(method): Path<String>, h
     } else {
         perform(&state, &method, &arguments)
     };
-    noted(&state, &method, done.as_ref().map_or_else(|word| word, |_| "ok"));
+    noted(&state, &method, done.as_ref().map_or_else(|word| *word, |_| "ok"));
     if fault == Some(Fault::Lost) {
         return StatusCode::BAD_GATEWAY.into_response();
     }
