@@ -156,6 +156,7 @@ impl Api {
 
     /// Who we are.
     pub(super) async fn who(&self) -> Result<Us, ApiError> {
+        self.pacing.turn("auth.test", None).await;
         let (body, scopes) = self.call_with("auth.test", &self.bot_token, &json!({})).await?;
         let text = |name: &str| body[name].as_str().filter(|text| !text.is_empty()).map(str::to_owned);
         let strange = || ApiError::Refused("something else than who we are".to_owned());
@@ -167,6 +168,7 @@ impl Api {
     /// Where a socket may be opened, once.
     pub(super) async fn open(&self) -> Result<Url, ApiError> {
         let Some(token) = &self.app_token else { return Err(ApiError::Token("there is no app token".to_owned())) };
+        self.pacing.turn("apps.connections.open", None).await;
         let (body, _) = self.call_with("apps.connections.open", token, &json!({})).await?;
         let strange = || ApiError::Refused("no address of a socket".to_owned());
         let url: Url = body["url"].as_str().and_then(|url| url.parse().ok()).ok_or_else(strange)?;

