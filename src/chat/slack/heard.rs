@@ -158,35 +158,41 @@ pub(super) fn interaction(payload: &Value) -> Result<Incoming, NotUnderstood> {
     Ok(Incoming::Line(Box::new(line), once("button", &named)))
 }
 
-/// An event: somebody mentions the bot, or writes to it alone. Others are nothing for us, and so is what bots say, and what was changed
-/// or removed.
+/// An event: somebody mentions the bot, or writes to it alone. Others are nothing for us, and so is what bots say and what was removed. A
+/// message with other words is a line of its own, under the message's name: whoever does it knows what it said before.
 pub(super) fn event(payload: &Value) -> Result<Incoming, NotUnderstood> {
     if payload["type"] == "url_verification" {
         return text(&payload["challenge"]).map(Incoming::Challenge).ok_or_else(|| missing("challenge"));
     }
     let event = &payload["event"];
     let to_the_bot = event["type"] == "app_mention" || event["type"] == "message" && event["channel_type"] == "im";
-    let by_a_person = event["bot_id"].is_null() && (event["subtype"].is_null() || event["subtype"] == "thread_broadcast");
-    if payload["type"] != "event_callback" || !to_the_bot || !by_a_person || !event["edited"].is_null() {
+    let changed = event["subtype"] == "message_changed";
+    let said = if changed { &event["message"] } else { event };
+    // Slack also says that a message changed when a link in it was unfurled.
+    let other_words = !changed || event["previous_message"]["text"] != said["text"];
+    let by_a_person = said["bot_id"].is_null() && (said["subtype"].is_null() || said["subtype"] == "thread_broadcast");
+    if payload["type"] != "event_callback" || !to_the_bot || !by_a_person || !other_words {
         return Ok(Incoming::Nothing);
     }
-    let needed = |name: &str| text(&event[name]).ok_or_else(|| missing(name));
-    let (channel, message) = (needed("channel")?, needed("ts")?);
+    let needed = |value: &Value, name: &str| text(value).ok_or_else(|| missing(name));
+    let (channel, message) = (needed(&event["channel"], "event.channel")?, needed(&said["ts"], "event.ts")?);
+    let edited = text(&said["edited"]["ts"]).unwrap_or_default();
+    // A mention in a direct message comes as two events about one message.
+    let once = once("message", &format!("{channel}\n{message}\n{edited}"));
     let line = Line {
-        user: needed("user")?,
+        user: needed(&said["user"], "event.user")?,
         name: None,
         team: text(&payload["team_id"]),
         enterprise: text(&payload["enterprise_id"]),
-        home: text(&event["user_team"]).or(text(&event["team"])),
-        thread: text(&event["thread_ts"]),
-        text: needed("text")?,
+        home: text(&said["user_team"]).or(text(&said["team"])),
+        thread: text(&said["thread_ts"]),
+        text: needed(&said["text"], "event.text")?,
         by: By::Message,
         response_url: None,
-        channel: channel.clone(),
-        message: message.clone(),
+        channel,
+        message,
     };
-    // A mention in a direct message comes as two events about one message.
-    Ok(Incoming::Line(Box::new(line), once("message", &format!("{channel}\n{message}"))))
+    Ok(Incoming::Line(Box::new(line), once))
 }
 
 /// A line as the grammar has it: without Slack's escapes. A mention stays one, by its id.
@@ -316,13 +322,25 @@ mod tests {
         assert_eq!((heard.thread.as_deref(), heard.message.as_str(), heard.home.as_deref()), (Some("8.0"), "8.1", Some("T1")));
         assert_eq!(addressed(&plain(&heard.text), "UBOT"), "page <@U2> Down");
         assert_eq!(addressed("incidents", "UBOT"), "incidents");
-        for (name, value) in
-            [("bot_id", json!("B1")), ("subtype", json!("message_changed")), ("edited", json!({})), ("type", json!("message"))]
-        {
+        for (name, value) in [("bot_id", json!("B1")), ("subtype", json!("message_deleted")), ("type", json!("message"))] {
             let mut other = said.clone();
             other[name] = value;
             assert_eq!(event(&mention(other)), Ok(Incoming::Nothing), "{name}");
         }
+        let once = line(event(&mention(said.clone()))).1;
+        let direct = |text: &str, before: &str| {
+            let message =
+                json!({"type": "message", "user": "U1", "text": text, "ts": "8.1", "team": "T1", "edited": {"ts": "9.0"}});
+            let previous = json!({"text": before});
+            mention(
+                json!({"type": "message", "subtype": "message_changed", "channel_type": "im", "channel": "C1", "message": message,
+                "previous_message": previous}),
+            )
+        };
+        let (changed, twice) = line(event(&direct("incidents", "incident")));
+        assert_eq!((changed.text.as_str(), changed.message.as_str()), ("incidents", "8.1"));
+        assert_ne!(twice, once, "other words are another line");
+        assert_eq!(event(&direct("incidents", "incidents")), Ok(Incoming::Nothing), "a link was unfurled");
         assert_eq!(event(&json!({"type": "url_verification", "challenge": "c"})), Ok(Incoming::Challenge("c".into())));
     }
 
