@@ -6,7 +6,7 @@ mod strangers;
 pub(crate) mod workspace;
 
 /// Makes `sqlite::name` and `postgres::name` of each `async fn name(workspace: &Workspace)`, by a socket.
-macro_rules! stories {
+macro_rules! by_socket {
     ($($name:ident)*) => {
         crate::support::engines! { $($name)* }
         $(
@@ -18,9 +18,9 @@ macro_rules! stories {
         )*
     };
 }
-pub(crate) use stories;
+pub(crate) use by_socket;
 
-stories! {
+by_socket! {
     the_talk_by_a_socket
     the_buttons_of_an_incident
     a_thread_is_kept
@@ -157,7 +157,7 @@ mod stories {
         yannick.phone.deny(waiting["id"].as_str().expect("an id"), Some("not on a Friday")).await.expect("it is denied");
         let denied =
             ws.becomes(&asked, "that it is denied", |message| message.text.starts_with("Yannick Schutz denied request")).await;
-        assert_eq!((denied.thread_ts, labels(&denied).len()), (thread, 0));
+        assert_eq!((&denied.thread_ts, labels(&denied).len()), (&thread, 0));
         ws.hush(&[&yannick]).await;
     }
 

@@ -26,7 +26,7 @@ pub enum NotSigned {
 ///
 /// # Errors
 /// Why not.
-pub fn verify(secret: &Secret, time: &str, signature: &str, body: &[u8], now: Timestamp) -> Result<(), NotSigned> {
+pub(super) fn verify(secret: &Secret, time: &str, signature: &str, body: &[u8], now: Timestamp) -> Result<(), NotSigned> {
     let message = [b"v0:", time.as_bytes(), b":", body].concat();
     let expected = format!("v0={}", hex(&hmac_sha256(secret.expose().as_bytes(), &message)));
     if !equal(expected.as_bytes(), signature.as_bytes()) {

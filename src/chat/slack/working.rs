@@ -13,7 +13,6 @@ use tokio::time::Instant;
 use super::blocks;
 use super::{ApiError, By, Kept, LEASE, Line, Patience, Slack, Us, heard, store, too_late};
 use crate::chat::{self, About, PlaceId, Reply, Said, Tone};
-use crate::clock::Timestamp;
 use crate::db;
 use crate::id::SlackCallId;
 use crate::identity::{Call, Caller, ChatIdentity, Place};
@@ -312,6 +311,7 @@ fn said(line: &Line, us: &Us, vouched: &str) -> Result<Said, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::Timestamp;
 
     fn us() -> Us {
         Us { team: "T1".into(), enterprise: None, user: "UBOT".into(), team_name: "Example".into(), scopes: None }

@@ -149,7 +149,7 @@ struct State {
 }
 
 /// A running Slack. Stops when dropped.
-pub struct Slack(Arc<State>, Option<DropGuard>);
+pub struct Slack(Arc<State>, #[expect(dead_code, reason = "dropping it stops the simulator")] Option<DropGuard>);
 
 impl Slack {
     /// On free ports of the loopback interface.

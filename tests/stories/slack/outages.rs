@@ -7,7 +7,7 @@ use super::workspace::{OPS, Way, Workspace, house, slack};
 use crate::support::TestDb;
 use crate::world::{Bot, seconds};
 
-crate::slack::stories! {
+crate::slack::by_socket! {
     a_socket_that_ends_is_opened_again
     what_slack_sends_twice_is_done_once
     slack_asks_for_patience_and_fails

@@ -3,7 +3,7 @@
 use crate::slack::workspace::{Way, Workspace};
 use crate::support::TestDb;
 
-crate::slack::stories! {
+crate::slack::by_socket! {
     strangers_of_shared_channels_are_refused
     whoever_is_nobody_here_is_told_how_to_become_somebody
 }
