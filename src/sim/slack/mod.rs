@@ -19,7 +19,7 @@ mod people;
 mod socket;
 mod web_api;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -129,6 +129,8 @@ struct Workspace {
     calls: Vec<(String, String)>,
     tickets: Vec<String>,
     sockets: HashMap<u64, mpsc::UnboundedSender<socket::Command>>,
+    /// Those that heard that they will be closed.
+    ending: HashSet<u64>,
     opened: u64,
     acknowledging: HashMap<String, oneshot::Sender<Value>>,
     /// Where Slack calls when there is no socket.

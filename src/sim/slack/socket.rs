@@ -89,7 +89,10 @@ async fn connection(stream: TcpStream, state: Arc<State>) {
             },
         }
     }
-    state.change(|workspace| workspace.sockets.remove(&number));
+    state.change(|workspace| {
+        workspace.ending.remove(&number);
+        workspace.sockets.remove(&number);
+    });
 }
 
 fn acknowledged(state: &State, text: &str) {
@@ -122,6 +125,8 @@ impl State {
     pub(super) fn disconnect(&self, reason: &str) {
         let frame = json!({"type": "disconnect", "reason": reason, "debug_info": {"host": "sim"}}).to_string();
         self.command(|| Command::Send(frame.clone()));
+        // Slack brings nothing more by a socket that it is about to end.
+        self.change(|workspace| workspace.ending.extend(workspace.sockets.keys().copied().collect::<Vec<_>>()));
     }
 
     fn command(&self, command: impl Fn() -> Command) {
@@ -133,7 +138,8 @@ impl State {
     /// Sends something by the newest socket; `false` when there is none.
     pub(super) fn send(&self, text: &str) -> bool {
         let workspace = self.workspace();
-        let newest = workspace.sockets.iter().max_by_key(|(number, _)| **number);
+        let stay = workspace.sockets.iter().filter(|(number, _)| !workspace.ending.contains(number));
+        let newest = stay.max_by_key(|(number, _)| **number);
         newest.is_some_and(|(_, socket)| socket.send(Command::Send(text.to_owned())).is_ok())
     }
 }
