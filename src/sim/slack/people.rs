@@ -231,7 +231,8 @@ impl State {
     fn sign(&self, time: i64, body: &str) -> String {
         let key = hmac::Key::new(hmac::HMAC_SHA256, self.signing_secret.as_bytes());
         let signature = hmac::sign(&key, format!("v0:{time}:{body}").as_bytes());
-        let hex: String = signature.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+        let digits = signature.as_ref().iter().flat_map(|byte| [byte >> 4, byte & 15]);
+        let hex: String = digits.filter_map(|digit| char::from_digit(digit.into(), 16)).collect();
         format!("v0={hex}")
     }
 

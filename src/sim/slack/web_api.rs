@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 
 use super::{APP, BOT_USER, Fault, Message, State, TEAM, Whisper, check};
 use crate::secret::{b64u, random};
+use crate::sim::script::Faults;
 
 /// Scopes of the bot's token.
 const SCOPES: &str = "commands,chat:write,app_mentions:read,im:history";
@@ -43,7 +44,7 @@ async fn call(Extract(state): Extract<Arc<State>>, Path(method): Path<String>, h
     let arguments = arguments(&headers, &body);
     let given = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     let token = given.and_then(|value| value.strip_prefix("Bearer ")).unwrap_or_default();
-    let fault = state.change(|workspace| workspace.faults.get_mut(&method).and_then(|faults| faults.next()));
+    let fault = state.change(|workspace| workspace.faults.get_mut(&method).and_then(Faults::next));
     match &fault {
         Some(Fault::RateLimited { retry_after }) => {
             noted(&state, &method, "429");
