@@ -11,6 +11,7 @@ mod delivery;
 mod fcm;
 mod mail;
 mod networks;
+mod slack;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -26,6 +27,7 @@ pub use delivery::{ApprovalsShow, Delivery, PagesShow, Privacy};
 pub use fcm::Fcm;
 pub use mail::{Mail, MailSecurity, MailServer, NotAMailServer};
 pub use networks::{Network, NotANetwork};
+pub use slack::Slack;
 
 /// Everything that can be configured, defaults filled in.
 #[derive(Clone, Debug)]
@@ -67,6 +69,8 @@ pub struct Config {
     pub web_push: WebPush,
     /// Mail, the channel of last resort.
     pub mail: Option<Mail>,
+    /// Slack.
+    pub slack: Option<Slack>,
     /// Webhooks.
     pub webhooks: Webhooks,
     /// Paging.
@@ -204,6 +208,7 @@ struct File {
     fcm: fcm::FcmFile,
     web_push: WebPushFile,
     mail: mail::MailFile,
+    slack: slack::SlackFile,
     webhooks: WebhooksFile,
     paging: PagingFile,
     approvals: ApprovalsFile,
@@ -360,6 +365,7 @@ impl File {
                     Some(("FCM", key)) => self.fcm.set(key, value),
                     Some(("MAIL", key)) => self.mail.set(key, value),
                     Some(("PRIVACY", key)) => self.privacy.set(key, name, value)?,
+                    Some(("SLACK", key)) => self.slack.set(key, value),
                     _ => false,
                 });
             }
@@ -412,6 +418,7 @@ impl File {
             apns: self.apns.finish()?,
             fcm: self.fcm.finish()?,
             mail: self.mail.finish()?,
+            slack: self.slack.finish()?,
             web_push: WebPush {
                 subject,
                 allow_private_networks: self.web_push.allow_private_networks.unwrap_or(false),

@@ -169,6 +169,8 @@ ids! {
     ChatMessageId = "msg";
     /// A room that hears of incidents or requests unasked.
     ChatSubscriptionId = "sub";
+    /// Something that Slack sent and that is to be done.
+    SlackCallId = "slk";
 }
 
 fn parse(prefix: &str, text: &str) -> Option<Uuid> {

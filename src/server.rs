@@ -13,6 +13,7 @@ use tokio_util::task::TaskTracker;
 use zeroize::Zeroizing;
 
 use crate::approvals::{self, Approvals, Policies};
+use crate::chat::slack::{self, Slack};
 use crate::chat::{self, Chat};
 use crate::clock::Clock;
 use crate::config::{self, AndroidApp, Config};
@@ -90,6 +91,8 @@ pub enum Error {
     Webhooks(SetupError),
     #[error("paging.fallback: {0}")]
     Fallback(String),
+    #[error("{0}")]
+    Slack(#[from] slack::SetupError),
 }
 
 /// A running server.
@@ -100,6 +103,8 @@ pub struct Server {
     pub store: Store,
     /// What is said in chat, for the fronts that it has itself.
     pub chat: Arc<Chat>,
+    /// Slack, where it is configured.
+    pub slack: Option<Arc<Slack>>,
     /// Its worker.
     pub engine: engine::Running,
     /// The first administrator's code, while there is no user at all.
@@ -130,9 +135,12 @@ impl Server {
         }
         let closing = CancellationToken::new();
         let (parts, engine, handoff) = build(config, &clock, &master, &store, metrics, closing.clone()).await?;
-        let chat = parts.chat.clone();
+        let (chat, slack) = (parts.chat.clone(), parts.slack.clone());
         let first_admin = parts.identity.first_admin_code().await?;
         let running = engine.start(handoff);
+        if let Some(slack) = &slack {
+            slack.start();
+        }
 
         let tasks = TaskTracker::new();
         let router = http::router(parts);
@@ -145,7 +153,7 @@ impl Server {
         tasks.spawn(http::serve::tcp(listener, tls, router, closing.clone()));
         tasks.close();
         let public_url = config.public_url.clone();
-        Ok(Self { public_url, store, chat, engine: running, first_admin, closing, tasks, socket, _lock: lock })
+        Ok(Self { public_url, store, chat, slack, engine: running, first_admin, closing, tasks, socket, _lock: lock })
     }
 
     /// The `public_url` without a trailing slash.
@@ -164,6 +172,9 @@ impl Server {
     pub async fn stop(self) {
         self.closing.cancel();
         self.tasks.wait().await;
+        if let Some(slack) = &self.slack {
+            slack.stop().await;
+        }
         self.engine.stop().await;
         let _ = std::fs::remove_file(&self.socket);
     }
@@ -272,6 +283,7 @@ async fn build(
         paging,
         schedules,
         delivery,
+        slack: speaking_in_slack(config, (store, clock, master), &chat)?,
         chat,
         listening,
         webhooks,
@@ -280,6 +292,17 @@ async fn build(
         seen: http::SeenProofs::default(),
     };
     Ok((app, engine, handoff))
+}
+
+/// The front of Slack, where it is configured.
+fn speaking_in_slack(
+    config: &Config,
+    (store, clock, master): (&Store, &Clock, &MasterKey),
+    chat: &Arc<Chat>,
+) -> Result<Option<Arc<Slack>>, slack::SetupError> {
+    let Some(settings) = &config.slack else { return Ok(None) };
+    let ground = slack::Ground { store: store.for_workers(), clock: clock.clone(), chat: chat.clone(), master: master.clone() };
+    Slack::new(settings, ground).map(Some)
 }
 
 /// What is handed from room to room.

@@ -4,6 +4,8 @@
 
 #[path = "nodes/escalating.rs"]
 mod escalating;
+#[path = "nodes/slack.rs"]
+mod slack;
 mod support;
 mod world;
 
@@ -483,5 +485,10 @@ mod postgres {
     #[test]
     fn a_proof_is_used_once() {
         run(Engine::Pg, a_proof_changes_something_on_one_node_only);
+    }
+
+    #[test]
+    fn slack_is_told_once() {
+        run(Engine::Pg, crate::slack::one_of_two_tells_slack);
     }
 }

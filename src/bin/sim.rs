@@ -15,6 +15,7 @@ use phoneops::sim::apns::{self, Apns, Environment};
 use phoneops::sim::fcm::{self, Fcm};
 use phoneops::sim::phone::{self, Error, Factor, Lock, Phone, Provider, Push, Verdict};
 use phoneops::sim::push_service::PushService;
+use phoneops::sim::slack::Slack;
 use phoneops::sim::smtp::{self, Smtp};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
@@ -128,6 +129,34 @@ enum Command {
         /// The one user who may send.
         #[arg(long, default_value = "phoneops")]
         user: String,
+    },
+    /// Run Slack: its Web API, Socket Mode, and calls by HTTP that it signs.
+    ///
+    /// Writes the tokens and the signing secret, which are new each time, into a folder. The admin API types, mentions and presses, and
+    /// tells what the channels show.
+    #[command(
+        after_help = "Example:\n  sim slack --listen 127.0.0.1:9740 --sockets 127.0.0.1:9741 --out sim-slack --channel C0OPS\n  \
+        PHONEOPS_SLACK_BOT=heimdall PHONEOPS_SLACK_API_URL=http://127.0.0.1:9740/api/ \\\n    \
+        PHONEOPS_SLACK_BOT_TOKEN_FILE=sim-slack/bot-token PHONEOPS_SLACK_APP_TOKEN_FILE=sim-slack/app-token phoneops serve\n  \
+        curl --json '{\"user\":\"U0YANNICK\",\"channel\":\"C0OPS\",\"text\":\"link me\"}' http://127.0.0.1:9740/admin/command\n  \
+        curl http://127.0.0.1:9740/admin/messages"
+    )]
+    Slack {
+        /// Where apps and tests connect to.
+        #[arg(long, default_value = "127.0.0.1:9740")]
+        listen: SocketAddr,
+        /// Where apps connect to with sockets.
+        #[arg(long, default_value = "127.0.0.1:9741")]
+        sockets: SocketAddr,
+        /// The folder for `bot-token`, `app-token` and `signing-secret`.
+        #[arg(long, default_value = "sim-slack")]
+        out: PathBuf,
+        /// A channel with the bot in it.
+        #[arg(long = "channel", default_value = "C0OPS")]
+        channels: Vec<String>,
+        /// Whom to call when there is no socket: an origin, like `http://localhost:8080`.
+        #[arg(long)]
+        call_at: Option<String>,
     },
     /// Be a phone.
     #[command(arg_required_else_help = true, after_help = "Example:\n  sim phone --state phone.json inbox")]
@@ -292,6 +321,7 @@ async fn main() -> ExitCode {
             let account = Some((user, Secret::new(b64u(random::<16>()))));
             be_post(smtp::Settings { listen, listen_tls: tls, admin, names, account }, &out).await
         }
+        Command::Slack { listen, sockets, out, channels, call_at } => be_slack((listen, sockets), &out, &channels, call_at).await,
         Command::Phone { state, act } => be_phone(&state, act).await,
     };
     match done {
@@ -371,6 +401,29 @@ async fn be_post(settings: smtp::Settings, out: &Path) -> Result<(), Failure> {
     println!("password and certificate authority in {}", out.display());
     tokio::signal::ctrl_c().await?;
     smtp.stop().await;
+    Ok(())
+}
+
+async fn be_slack(
+    (listen, sockets): (SocketAddr, SocketAddr),
+    out: &Path,
+    channels: &[String],
+    call_at: Option<String>,
+) -> Result<(), Failure> {
+    let slack = Slack::start_on(listen, sockets, Clock::system()).await?;
+    for channel in channels {
+        slack.channel(channel, true);
+    }
+    if let Some(origin) = call_at {
+        slack.call_at(&origin);
+    }
+    fs::create_dir_all(out)?;
+    write_private(&out.join("bot-token"), slack.bot_token())?;
+    write_private(&out.join("app-token"), slack.app_token())?;
+    write_private(&out.join("signing-secret"), slack.signing_secret())?;
+    println!("Slack at {} (admin API at {}/admin)", slack.api_url(), slack.url());
+    println!("tokens and signing secret in {}", out.display());
+    tokio::signal::ctrl_c().await?;
     Ok(())
 }
 

@@ -18,6 +18,7 @@ mod grammar;
 mod reply;
 mod rooms;
 mod said;
+pub mod slack;
 mod understanding;
 
 pub use crate::identity::Place;

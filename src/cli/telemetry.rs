@@ -53,5 +53,8 @@ pub(super) fn install_metrics() -> Result<PrometheusHandle, Failure> {
     describe_counter!("phoneops_jobs_total", "Jobs performed, by kind and result.");
     describe_gauge!("phoneops_jobs_live", "Jobs that wait or are under way, by kind.");
     describe_gauge!("phoneops_jobs_buried", "Jobs that were given up and need somebody to look, by kind.");
+    describe_counter!("phoneops_slack_lines_total", "Lines said in Slack that were done, by how they were said.");
+    describe_counter!("phoneops_slack_untold_total", "Times that a channel of Slack could not be told something for good.");
+    describe_gauge!("phoneops_slack_sockets", "Sockets that are open to Slack.");
     Ok(handle)
 }

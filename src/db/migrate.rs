@@ -34,7 +34,7 @@ const MIGRATIONS: &[Migration] = migrations![
     9 "0009_grants_change", 10 "0010_chat_identities_create", 11 "0011_retention_change", 12 "0012_logins_change",
     13 "0013_provider_tokens_create", 14 "0014_attempts_change", 15 "0015_users_change", 16 "0016_paging_create",
     17 "0017_registrations_change", 18 "0018_rules_create", 20 "0020_commands_create", 21 "0021_rooms_create",
-    22 "0022_chatops_create",
+    22 "0022_chatops_create", 23 "0023_slack_create",
 ];
 
 const BOOK: &str =

@@ -174,7 +174,7 @@ macro_rules! id_columns {
 
 id_columns! {
     UserId BotId BotKeyId DeviceId PasskeyId CeremonyId EnrollmentId ApprovalId ChallengeId GrantId FreezeId IncidentId NotificationId AttemptId
-    JobId EventId TeamId ActId ActChallengeId WebhookId ChatIdentityId ChatMessageId ChatSubscriptionId DeviceChallengeId
+    JobId EventId TeamId ActId ActChallengeId WebhookId ChatIdentityId ChatMessageId ChatSubscriptionId SlackCallId DeviceChallengeId
     ServiceId IntegrationId AlertId BundleId EscalationPolicyId ScheduleId OverrideId CalendarFeedId MaintenanceWindowId
 }
 

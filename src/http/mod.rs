@@ -51,6 +51,7 @@ mod rooms;
 mod schedules;
 pub mod serve;
 mod services;
+mod slack;
 mod spec;
 mod teams;
 mod tls;
@@ -115,6 +116,8 @@ pub struct App {
     pub delivery: Delivery,
     /// What is said in chat.
     pub chat: Arc<crate::chat::Chat>,
+    /// Slack, where it is configured.
+    pub slack: Option<Arc<crate::chat::slack::Slack>>,
     /// Events.
     pub listening: Arc<crate::listening::Listening>,
     /// Events for receivers elsewhere.
@@ -140,7 +143,7 @@ const MAX_BODY: usize = 64 * 1024;
 pub fn router(app: App) -> Router {
     let app: State = Arc::new(app);
     let (document, routes) = spec::finish(api());
-    let routes = routes.merge(spec::router(&document)).merge(chatops::router()).merge(web::router());
+    let routes = routes.merge(spec::router(&document)).merge(chatops::router()).merge(slack::router()).merge(web::router());
     middleware::around(routes, &app).layer(DefaultBodyLimit::max(MAX_BODY)).with_state(app)
 }
 

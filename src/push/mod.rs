@@ -32,7 +32,7 @@ mod fit;
 pub mod guard;
 mod mail_address;
 mod names;
-mod tls;
+pub mod tls;
 pub mod web_push;
 pub mod webhook;
 

@@ -1,4 +1,4 @@
-//! Whom carriers trust over TLS: the operating system's authorities, and those of a file.
+//! Whom those trust over TLS who call providers that the configuration names: the operating system's authorities, and those of a file.
 //!
 //! **Invariants**
 //! - `ca_file` means the same for every carrier: reqwest trusts by the same verifier.
@@ -12,16 +12,21 @@ use tokio_rustls::rustls::pki_types::pem::PemObject as _;
 use tokio_rustls::rustls::{self, ClientConfig};
 
 /// Why TLS cannot be set up.
-#[derive(Debug)]
-pub(super) enum NoTls {
+#[derive(Debug, thiserror::Error)]
+pub enum NoTls {
     /// The file holds no certificate, or a damaged one.
+    #[error("ca_file: holds no PEM certificate")]
     Ca,
     /// For instance because the operating system trusts nobody.
+    #[error("TLS cannot be set up: {0}")]
     Tls(rustls::Error),
 }
 
 /// TLS 1.2 or later, of whoever `ca_pem` and the operating system vouch for, who speaks one of `protocols` (ALPN).
-pub(super) fn client(ca_pem: Option<&[u8]>, protocols: &[&[u8]]) -> Result<ClientConfig, NoTls> {
+///
+/// # Errors
+/// [`NoTls`].
+pub fn client(ca_pem: Option<&[u8]>, protocols: &[&[u8]]) -> Result<ClientConfig, NoTls> {
     let more = match ca_pem {
         None => Vec::new(),
         Some(pem) => CertificateDer::pem_slice_iter(pem).collect::<Result<Vec<_>, _>>().map_err(|_| NoTls::Ca)?,

@@ -6,6 +6,7 @@
 //! - [`apns`]: Apple's service: TLS and HTTP/2 with a frame layer that misbehaves on demand, provider tokens, devices.
 //! - [`fcm`]: Google's: access tokens, messages, installations.
 //! - [`push_service`]: a Web Push service that checks everything, and fails on demand.
+//! - [`slack`]: Slack's Web API, Socket Mode, and calls that it signs.
 //! - [`smtp`]: a mail server that takes what is mail, and nothing in the clear that is a secret.
 //!
 //! **Invariants**
@@ -29,5 +30,6 @@ mod plain;
 pub mod push_service;
 mod screen;
 mod script;
+pub mod slack;
 pub mod smtp;
 mod tls;

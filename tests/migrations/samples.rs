@@ -262,6 +262,11 @@ fn paging() -> Vec<Sample> {
             id: Id(82), bot_id: BOT, name: Text("hubot"), public_key: Bytes(0x30, 294), platform: Text("irc"), workspace: Text("example"),
             created_at: Int(NOW), revoked_at: Null,
         }
+        slack_calls {
+            id: Id(83), once_sha256: DIGEST, sealed: Bytes(0x5e, 400), received_at: Int(NOW), due_at: Int(NOW + MINUTE), tries: Int(1),
+            done_at: Int(NOW + MINUTE),
+        }
+        slack_followers { bot_id: BOT, workspace: Text("T0ORG"), seq: Int(7), lease: Int(2), held_until: Int(NOW + MINUTE) }
         bot_limits { bot_id: BOT, limits: Json(r#"{"users":["@yannick"]}"#), changed_at: Int(NOW) }
         paging_rules { user_id: USER, rules: Json("{}"), updated_at: Int(NOW) }
         maintenance_windows {
@@ -407,6 +412,8 @@ fn unloved() -> Vec<(&'static str, &'static str, Value)> {
         ("chat_rooms", "service_id", Id(99)),
         ("bot_limits", "bot_id", Id(99)),
         ("bot_keys", "bot_id", Id(99)),
+        ("slack_calls", "once_sha256", Null),
+        ("slack_followers", "bot_id", Id(99)),
         ("webhooks", "disabled_at", Int(NOW)),
         ("webhooks", "failing_since", Null),
         ("webhooks", "previous_until", Null),

@@ -31,4 +31,5 @@ mod retention;
 mod rules;
 mod schedules;
 mod services;
+mod slack;
 mod webhooks;

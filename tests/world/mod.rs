@@ -98,8 +98,12 @@ impl World {
 
     /// As [`World::start_with`], with a clock that stands at `start`.
     pub(crate) async fn start_at(db: TestDb, start: Timestamp, settings: &[(&str, &str)]) -> Self {
+        Self::start_by(db, Clock::manual(start), settings).await
+    }
+
+    /// As [`World::start_with`], by a clock that others go by too.
+    pub(crate) async fn start_by(db: TestDb, clock: Clock, settings: &[(&str, &str)]) -> Self {
         let data = tempfile::tempdir().expect("a temporary directory");
-        let clock = Clock::manual(start);
         let push_service = PushService::start(clock.clone()).await.expect("the push service starts");
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let port = listener.local_addr().expect("an address").port();

@@ -1,13 +1,15 @@
-//! The ways out that take an account somewhere: whether they let us in.
+//! The ways out that take an account somewhere, and Slack: whether they let us in.
 
 use super::{Finding, fail, ok, warn};
+use crate::chat::slack;
 use crate::clock::Clock;
-use crate::config::{Config, Fcm as FcmSettings, Mail, MailSecurity};
+use crate::config::{Config, Fcm as FcmSettings, Mail, MailSecurity, Slack};
 use crate::mail::Mailer;
 use crate::push::fcm::{Fcm, FcmConfig, Limits, ServiceAccount};
 
 const FCM: &str = "fcm";
 const MAIL: &str = "mail";
+const SLACK: &str = "slack";
 
 /// Signs in at each that is configured, and sends nothing.
 pub(super) async fn examine(config: &Config) -> Vec<Finding> {
@@ -17,6 +19,9 @@ pub(super) async fn examine(config: &Config) -> Vec<Finding> {
     }
     if let Some(settings) = &config.mail {
         findings.push(mail(settings).await);
+    }
+    if let Some(settings) = &config.slack {
+        findings.push(slack(settings).await);
     }
     findings
 }
@@ -57,6 +62,13 @@ async fn mail(settings: &Mail) -> Finding {
             ok(MAIL, format!("{} takes mail from {}{advice}", settings.server.host, settings.from))
         }
         Err(why) => warn(MAIL, format!("{why}; until then nobody is written to")),
+    }
+}
+
+async fn slack(settings: &Slack) -> Finding {
+    match slack::try_out(settings).await {
+        Ok(how) => ok(SLACK, how),
+        Err(why) => warn(SLACK, format!("{why}; until then nobody is answered there")),
     }
 }
 
@@ -112,6 +124,29 @@ mod tests {
             assert_eq!((found.level, found.why.contains("prefer")), (Level::Ok, prefers), "{found:?}");
         }
         assert!(smtp.letters().is_empty());
+    }
+
+    #[tokio::test]
+    async fn slack_says_whether_it_knows_the_tokens() {
+        let sim = crate::sim::slack::Slack::start(Clock::system()).await.unwrap();
+        let api_url = sim.api_url();
+        let found = async |bot_token: &str, app_token: &str| {
+            let config = at(&[
+                ("PHONEOPS_SLACK_BOT", "heimdall"),
+                ("PHONEOPS_SLACK_BOT_TOKEN", bot_token),
+                ("PHONEOPS_SLACK_APP_TOKEN", app_token),
+                ("PHONEOPS_SLACK_API_URL", &api_url),
+            ]);
+            let [found] = &examine(&config).await[..] else { panic!("one finding") };
+            assert!(!found.why.contains(bot_token) && !found.why.contains(app_token), "{found:?}");
+            (found.level, found.why.clone())
+        };
+        let (level, why) = found(sim.bot_token(), sim.app_token()).await;
+        assert_eq!((level, why.as_str()), (Level::Ok, "heimdall speaks in Example (T0EXAMPLE), which is heard by a socket"));
+        let (level, why) = found("xoxb-of-somebody-else", sim.app_token()).await;
+        assert!(level == Level::Warn && why.starts_with("slack.bot_token: Slack says invalid_auth"), "{why}");
+        let (level, why) = found(sim.bot_token(), "xapp-of-somebody-else").await;
+        assert!(level == Level::Warn && why.starts_with("slack.app_token: Slack says invalid_auth"), "{why}");
     }
 
     #[tokio::test]

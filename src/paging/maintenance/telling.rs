@@ -40,17 +40,22 @@ pub(super) async fn planned(
         reference: None,
     };
     let person = heard.by.id;
-    let mut notices = vec![(person, content(
-        Category::Acted,
-        Words { title: title.clone(), body: format!("As you via {}. Not you? Say so to an administrator, who can end it", bot.name.as_str()) },
-    ))];
+    let mut notices = vec![(
+        person,
+        content(
+            Category::Acted,
+            Words {
+                title: title.clone(),
+                body: format!("As you via {}. Not you? Say so to an administrator, who can end it", bot.name.as_str()),
+            },
+        ),
+    )];
     for member in identity::team_members(tx.db(), team).await?.into_iter().filter(|member| member.id != person) {
         let body = format!("{} via {}", heard.by.name.as_str(), bot.name.as_str());
         notices.push((member.id, content(Category::Notice, Words { title: title.clone(), body })));
     }
     for (user, content) in notices {
-        let notice =
-            Notice { user, subject: window.id.0, round: 1, content, expires_at: now.after(NEWS), replaces: None };
+        let notice = Notice { user, subject: window.id.0, round: 1, content, expires_at: now.after(NEWS), replaces: None };
         parts.delivery.notify(tx, notice, now).await?;
     }
     Ok(())
