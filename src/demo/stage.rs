@@ -243,9 +243,7 @@ pub(super) async fn outcome(bot: &Client, asked: &Asked, wait: u32) -> Result<Op
     Ok(match approval["state"].as_str() {
         Some("approved") => {
             let grant = approval["grant"].as_str().ok_or(Error::Reply("grant"))?;
-            let redeemed = bot.post("/v1/grants/redeem", &json!({"grant": grant, "action": asked.action})).await?.body;
-            let done = format!("/v1/grants/{}/outcome", redeemed["grant"].as_str().ok_or(Error::Reply("grant"))?);
-            bot.post(&done, &json!({"outcome": "succeeded"})).await?;
+            bot.post("/v1/grants/redeem", &json!({"grant": grant, "action": asked.action})).await?;
             let opened = approval["break_glass"]["reason"].as_str();
             Some(match opened.filter(|_| approval["decision"].is_null()) {
                 Some(reason) => format!("{success}, which the operator opened by break-glass: {reason}"),

@@ -32,7 +32,7 @@ impl Page {
 
     /// Keeps a picture of the screen as `target/screens/NAME.png`.
     pub(super) async fn keep_picture(&self, name: &str) {
-        let data = self.ask("Page.captureScreenshot", json!({"format": "png"})).await;
+        let data = self.ask("Page.captureScreenshot", json!({"format": "png", "optimizeForSpeed": true})).await;
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/screens");
         std::fs::create_dir_all(&folder).expect("a folder");
         let bytes = base64(data["data"].as_str().expect("a picture"));
