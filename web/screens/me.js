@@ -23,14 +23,16 @@ export async function mine(context) {
   const [arriving, body] = [h("div", { class: "list" }), h("div", { class: "list wide" })];
   /** @type {string | undefined} */
   let since;
-  let [drawn, asked] = ["", true];
+  let [drawn, asked, told] = ["", true, false];
   const look = inTurn(async () => {
-    const mine = asked;
+    const wanted = asked;
     asked = false;
     const seen = await lookAll("/v1/me", "/v1/devices", "/v1/passkeys", "/v1/chat-identities", "/v1/me/paging-rules");
     const [who, { devices }, { passkeys }, chat, rules] = seen.values;
     const rings = await ringing();
     const now = JSON.stringify([seen, rings]);
+    // What they did may be on the screen already, because an event told of it: what they have opened since stays.
+    const mine = wanted && !told;
     // What has not changed is not drawn again, and nothing is taken from under somebody's fingers unless it is what they asked for.
     if (!mine && now === drawn) return;
     since = seen.since;
@@ -39,7 +41,7 @@ export async function mine(context) {
     // Somebody stands there with it in their hand.
     if (mine || !busy(arriving)) fill(arriving, devices.some(waits) ? section(t.inbox.device, rows(devices.filter(waits))) : null);
     if (!mine && busy(body)) return;
-    drawn = now;
+    [drawn, told] = [now, true];
     const addKey = async () => { await addPasskey(context); again(); };
     fill(body,
       h("section", { class: "card" }, h("h2", {}, visible(who.user.name)), h("p", { class: "quiet" }, [`@${who.user.handle}`, ...who.teams].join(" · "))),
@@ -55,7 +57,7 @@ export async function mine(context) {
       leave(context));
   });
   const again = () => {
-    asked = true;
+    [asked, told] = [true, false];
     void look();
   };
   await look();
