@@ -38,6 +38,8 @@ const SCRIPT: &[Step] = &[
     Step::Rings(Whose::Ys, "All your apps are down"),
     Step::YsAcknowledges,
     Step::Says("resolve P…", 1),
+    // Whatever was said besides would stand before this answer.
+    Step::Says("incidents", 1),
 ];
 
 /// What must be read. `{bot}` stands for how the bot is called, `C…` for the code, `…` for a time of day.
