@@ -82,7 +82,7 @@ async fn offer(Extract(app): Extract<State>, Write(call, body): Write<OfferReque
     let identity = ChatIdentity { platform: body.platform, workspace: body.workspace, user: body.user };
     let new = app.identity.create_link_code(&call, identity, name).await?;
     let code = new.code.map(|code| code.expose_grouped());
-    let link = code.as_ref().map(|code| format!("{}/link#{code}", app.issuer));
+    let link = code.as_ref().map(|code| format!("{}/me#link-{code}", app.issuer));
     Ok(Created(CodeBody { code, link, expires_at: new.expires_at }))
 }
 

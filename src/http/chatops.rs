@@ -234,8 +234,6 @@ struct Post {
     room_id: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     thread: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    message_id: Option<String>,
     #[serde(flatten)]
     reply: Reply,
 }
@@ -245,6 +243,6 @@ impl From<chat::Post> for Post {
         let about = post.about;
         let mut reply = Reply::from(post.reply);
         reply.about = Some(about);
-        Self { room_id: post.room, thread: post.thread, message_id: post.message, reply }
+        Self { room_id: post.room, thread: post.thread, reply }
     }
 }

@@ -28,7 +28,7 @@ mod stories {
         let reply = bot.client.post("/v1/chat-identities/codes", &body).await.expect("a code");
         assert_eq!(reply.status, 201);
         let code = reply.body["code"].as_str().expect("a code").to_owned();
-        assert!(reply.body["link"].as_str().is_some_and(|link| link.ends_with(&format!("/link#{code}"))), "{}", reply.body);
+        assert!(reply.body["link"].as_str().is_some_and(|link| link.ends_with(&format!("/me#link-{code}"))), "{}", reply.body);
         code
     }
 

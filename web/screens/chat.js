@@ -26,14 +26,16 @@ const where = (one) => visible([one.platform, one.workspace, one.user].join(" ·
 export function linking(again) {
   const box = h("div");
   const ask = () => {
-    const code = h("input", { name: "code", class: "code", autocomplete: "off", autocapitalize: "characters", spellcheck: "false", required: true, maxlength: "20" });
+    const code = h("input", { name: "code", value: /^#link-([0-9A-Za-z-]{4,20})$/.exec(location.hash)?.[1] ?? "", class: "code", autocomplete: "off", autocapitalize: "characters", spellcheck: "false", required: true, maxlength: "20" });
     const found = async () => fill(box, isThisYou(code.value, await call("POST", "/v1/chat-identities/look-up", { code: code.value })));
     return form([field(t.me.chatCode, code, t.me.chatCodeHint)], t.me.link, found, { class: "card" });
   };
   /** @param {string} code @param {ChatIdentity} found */
   const isThisYou = (code, found) => {
-    const yes = button(t.me.itIsMe, async () => { await call("POST", "/v1/chat-identities", { code }); again(); }, { class: "main" });
-    const no = h("button", { type: "button", class: "refuse", onclick: () => void fill(box, ask()) }, t.me.itIsNotMe);
+    // What a link brought is used once.
+    const over = () => history.replaceState(history.state, "", location.pathname);
+    const yes = button(t.me.itIsMe, async () => { await call("POST", "/v1/chat-identities", { code }); over(); again(); }, { class: "main" });
+    const no = h("button", { type: "button", class: "refuse", onclick: () => { over(); fill(box, ask()); } }, t.me.itIsNotMe);
     return h("div", { class: "card asking" }, h("h3", {}, t.me.isThisYou),
       h("p", {}, h("strong", {}, visible(found.name ?? found.user)), h("br"), h("span", { class: "quiet" }, where(found))),
       h("p", { class: "small" }, t.me.isThisYouMeans), h("div", { class: "choices" }, yes, no));

@@ -178,7 +178,9 @@ impl Chat {
             let call = speaker.once(&format!("act:{reference}"), None);
             match self.paging.act(&call, reference.clone(), Some(speaker.actor()), Deed::Acknowledge).await {
                 Ok(_) => taken.push(reference),
-                Err(crate::identity::Failure::Refused(_)) => others += 1,
+                Err(crate::identity::Failure::Refused(crate::paging::Refused::NotAResponder(_))) => others += 1,
+                // Somebody resolved it meanwhile.
+                Err(crate::identity::Failure::Refused(crate::paging::Refused::Machine(_))) => {}
                 Err(failure) => return refusing::paging(speaker, failure),
             }
         }

@@ -85,11 +85,13 @@ pub fn parse(line: &str, vocabulary: &Vocabulary) -> Result<Command, NotUndersto
     {
         return command;
     }
-    if let Some(taken) = vocabulary.take(&line) {
-        return taken.map(Command::Gated);
-    }
-    if matches!(unmarked(first).to_ascii_lowercase().as_str(), "approve" | "deny") {
-        return Err(NotUnderstood::OnThePhone);
+    let answers = matches!(unmarked(first).to_ascii_lowercase().as_str(), "approve" | "deny");
+    match vocabulary.take(&line) {
+        // `approve R7K2`, and not a command that begins so and was said wrongly.
+        Some(Err(_)) if answers && line.split_whitespace().count() == 2 => return Err(NotUnderstood::OnThePhone),
+        Some(taken) => return taken.map(Command::Gated),
+        None if answers => return Err(NotUnderstood::OnThePhone),
+        None => {}
     }
     Err(NotUnderstood::Unknown { word: crate::text::line(first, 40), nearest: nearest::usage(first, vocabulary) })
 }

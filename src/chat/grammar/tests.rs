@@ -264,7 +264,7 @@ fn what_is_gated_becomes_an_action() {
     }
     assert!(refused("deploy \u{212a}ing/x to production").contains("U+212A"));
     assert_eq!(refused("merge it"), "Say it like: merge api/new_auth");
-    assert_eq!(refused("approve R7K2"), "Say it like: approve changes to api/new_auth");
+    assert_eq!(refused("approve R7K2"), "Nothing is approved or denied in chat: open the request on your phone.");
     assert!(refused("deny R7K2").starts_with("Nothing is approved or denied in chat"));
 }
 
