@@ -1,6 +1,9 @@
 // What is read off an incident's timeline and deliveries.
 
+import { random } from "./bytes.js";
+
 /** @typedef {import("./api.js").Line} Line */
+/** @typedef {import("./api.js").Incident} Incident */
 /** @typedef {import("./api.js").Delivery} Delivery */
 
 /** What a bot does in a person's name that the person may disown. */
@@ -32,3 +35,32 @@ export function farthest(deliveries, user) {
   const at = best.opened_at ?? best.displayed_at ?? best.received_at ?? best.finished_at ?? best.created_at;
   return { state: best.state, at, ...(best.device && { device: best.device }) };
 }
+
+/**
+ * Acknowledges each of them. What is refused keeps nothing from the others: it was resolved meanwhile, or is somebody else's.
+ * One key for each: it is asked again once when the reply is lost.
+ * @param {string[]} refs @param {(method: string, path: string, body: unknown, more: { once: string }) => Promise<unknown>} call
+ * @returns {Promise<{ ref: string, failure: unknown }[]>} those that were not taken, and why
+ */
+export async function takeEach(refs, call) {
+  const refused = [];
+  for (const ref of refs) {
+    const once = random(16);
+    const say = () => call("POST", `/v1/incidents/${ref}/acknowledge`, {}, { once });
+    try {
+      await say().catch((failure) => (failure.name === "Unreachable" ? say() : Promise.reject(failure)));
+    } catch (failure) {
+      refused.push({ ref, failure });
+    }
+  }
+  return refused;
+}
+
+/** When the server made an identifier, milliseconds since 1970 by its clock (UUID version 7, RFC 9562). @param {string} id */
+const madeAt = (id) => Number.parseInt(id.slice(id.indexOf("_") + 1).slice(0, 12), 16);
+
+/**
+ * Of what rings now that which a push told of: what was there when it was written.
+ * @param {Incident[]} incidents @param {string | undefined} notification the identifier of what was pushed
+ */
+export const toldBy = (incidents, notification) => incidents.filter(({ id }) => notification !== undefined && madeAt(id) <= madeAt(notification));
