@@ -240,7 +240,7 @@ test("what came under a finger takes no taps for a while, counted from the last 
   const real = [globalThis.setTimeout, globalThis.clearTimeout];
   const due = new Map();
   globalThis.setTimeout = (run, after) => (due.set(due.size + 1, [run, after]), due.size);
-  globalThis.clearTimeout = (id) => due.set(id, null);
+  globalThis.clearTimeout = (id) => id && due.set(id, null);
   const classes = new Set();
   const element = { classList: { add: (name) => classes.add(name), remove: (name) => classes.delete(name) } };
   try {
