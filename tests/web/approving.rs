@@ -127,7 +127,8 @@ pub(crate) async fn two_approve_what_takes_two(house: &House) -> Vec<Holder> {
     bea.page.eval(PROMPTS).await;
     bea.page.tap("Approve").await;
     bea.page.wait("window.refuses").await;
-    let fetched = format!("performance.getEntriesByType('resource').filter(({{ name }}) => name.endsWith('/v1/approvals/{asked}')).length");
+    let fetched =
+        format!("performance.getEntriesByType('resource').filter(({{ name }}) => name.endsWith('/v1/approvals/{asked}')).length");
     let before = bea.page.eval(&fetched).await;
     ann.page.tap("Approve").await;
     ann.page.sees("1 of 2 approved").await;

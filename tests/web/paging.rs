@@ -231,5 +231,18 @@ pub(crate) async fn a_storm_is_acknowledged_with_one_tap(house: &House) -> Vec<H
     yannick.page.sees_no_more("Acknowledge all 2").await;
     assert_eq!(yannick.page.taps(), 1);
     assert_eq!(states(&second).await, vec![json!("acknowledged"); 2]);
+
+    // A card takes what it told of and still rings: neither what somebody ended meanwhile, nor what began after it was written.
+    yannick.leaves().await;
+    let mut third = storm(7..=8).await;
+    let act = json!({"actor": yannick.handle});
+    heimdall.client.post(&format!("/v1/incidents/{}/resolve", third[0].0), &act).await.expect("it is resolved");
+    let body = json!({"title": "Host 9 is down", "to": ["service:api"]});
+    let untold = heimdall.client.post("/v1/incidents", &body).await.expect("the page is taken").body;
+    let card = third[1].1.clone();
+    third.push((untold["ref"].as_str().expect("a reference").to_owned(), Value::Null));
+    assert_eq!(yannick.taps_notification(&card, "acknowledge").await, Vec::<String>::new());
+    assert_eq!(states(&third).await, [json!("resolved"), json!("acknowledged"), json!("triggered")]);
+    house.world.settle().await;
     vec![yannick]
 }

@@ -56,11 +56,12 @@ export async function takeEach(refs, call) {
   return refused;
 }
 
-/** When the server made an identifier, milliseconds since 1970 by its clock (UUID version 7, RFC 9562). @param {string} id */
-const madeAt = (id) => Number.parseInt(id.slice(id.indexOf("_") + 1).slice(0, 12), 16);
+/** What of an identifier ascends: milliseconds by the server's clock, and a count (UUID version 7, RFC 9562). @param {string} id */
+const order = (id) => id.slice(id.indexOf("_") + 1).slice(0, 16);
 
 /**
- * Of what rings now that which a push told of: what was there when it was written.
+ * Of what rings now that which a push told of: what was there when it was written. Where two servers' clocks differ it is rather too little:
+ * that rings again.
  * @param {Incident[]} incidents @param {string | undefined} notification the identifier of what was pushed
  */
-export const toldBy = (incidents, notification) => incidents.filter(({ id }) => notification !== undefined && madeAt(id) <= madeAt(notification));
+export const toldBy = (incidents, notification) => incidents.filter(({ id }) => notification !== undefined && order(id) <= order(notification));

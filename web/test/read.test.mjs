@@ -210,6 +210,7 @@ test("of several pages that are acknowledged together one that is refused keeps 
 test("a card told of what was there when it was written", () => {
   const [before, same, after] = ["inc_01890a5d0000700080000000000000ff", "inc_01890a5d0001700080000000000000ff", "inc_01890a5d000270008000000000000000"].map((id) => ({ id }));
   assert.deepEqual(toldBy([after, same, before], "ntf_01890a5d000170008000000000000000"), [same, before]);
+  assert.deepEqual(toldBy([{ id: "inc_01890a5d000170018000000000000000" }], "ntf_01890a5d000170008000000000000000"), [], "later in the same millisecond");
   assert.deepEqual(toldBy([before], undefined), []);
 });
 
