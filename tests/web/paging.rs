@@ -225,6 +225,7 @@ pub(crate) async fn a_storm_is_acknowledged_with_one_tap(house: &House) -> Vec<H
     yannick.page.open(&house.address("/")).await;
     yannick.page.sees("Host 6 is down").await;
     yannick.look("inbox-storm").await;
+    yannick.page.wait("!document.querySelector('.settling')").await;
     yannick.page.keeps_on_screen(&["main .dock button.take"]).await;
     yannick.page.taps();
     yannick.page.tap("Acknowledge all 2").await;
