@@ -4,7 +4,7 @@ import { forget, keep, kept } from "{base}/lib/db.js";
 import { byServer } from "{base}/lib/clock.js";
 import { call, me, recallClock, receipt } from "{base}/lib/session.js";
 import { register } from "{base}/lib/push.js";
-import { random } from "{base}/lib/bytes.js";
+import { takeEach, toldBy } from "{base}/lib/incidents.js";
 import { fetchWaiting } from "{base}/lib/waiting.js";
 import { t } from "{base}/lib/words.js";
 
@@ -121,18 +121,28 @@ async function clicked(action, { title, tag, data: about = {} }) {
   }
 }
 
-/** The page; of several on one card those that it told of. One key for one tap: it is asked again once when the reply is lost. */
-async function acknowledge({ ref, navigate }) {
-  const take = async (one) => {
-    const once = random(16);
-    const say = () => call("POST", `/v1/incidents/${one}/acknowledge`, {}, { once });
-    await say().catch((failure) => (failure.name === "Unreachable" ? say() : Promise.reject(failure)));
-  };
-  if (ref) return take(ref);
+/** The page; of several on one card those that it told of. */
+async function acknowledge({ ref, navigate, notification }) {
+  const refs = ref ? [ref] : await told(navigate, notification);
+  if (refs.length === 0) throw new Error(t.incident.noneRings);
+  const refused = await takeEach(refs, call);
+  if (refused.length === 0) return;
+  const [{ failure }] = refused;
+  if (refs.length === 1) throw failure;
+  throw new Error(t.inbox.notAll(refused.length, refs.length, failure.name === "Unreachable" ? t.notSent : failure.message));
+}
+
+/** Which of those that a card told of ring: what began after it was written nobody has read of. */
+async function told(navigate, notification) {
   const team = new URL(navigate, location.origin).searchParams.get("team");
-  const asked = new URLSearchParams({ mine: "true", state: "triggered", limit: "100", ...(team ? { team } : { urgency: "low" }) });
-  const { incidents } = await call("GET", `/v1/incidents?${asked}`);
-  for (const one of incidents) await take(one.ref);
+  const refs = [];
+  for (let cursor; ; ) {
+    const asked = new URLSearchParams({ mine: "true", state: "triggered", limit: "100", ...(team ? { team, urgency: "high" } : { urgency: "low" }), ...(cursor && { cursor }) });
+    const { incidents, next } = await call("GET", `/v1/incidents?${asked}`);
+    refs.push(...toldBy(incidents, notification).map((one) => one.ref));
+    if (!next) return refs;
+    cursor = next;
+  }
 }
 
 async function show(address) {

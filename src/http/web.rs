@@ -69,7 +69,7 @@ const SOURCES: &[Source] = sources![
     "lib/live.js" "lib/passkey.js" "lib/push.js" "lib/rules.js" "lib/seen.js" "lib/session.js" "lib/statement.js" "lib/stream.js"
     "lib/turns.js" "lib/visible.js" "lib/waiting.js" "lib/words.js" "lib/words/admin.js" "lib/words/approvals.js" "lib/words/enrol.js"
     "lib/words/me.js" "lib/words/paging.js"
-    "parts/bits.js" "parts/pictures.js" "parts/qr.js" "parts/ring.js" "parts/time.js"
+    "parts/bits.js" "parts/pictures.js" "parts/qr.js" "parts/ring.js" "parts/storm.js" "parts/time.js"
     "screens/act.js" "screens/approval.js" "screens/chat.js" "screens/devices.js" "screens/enrol.js" "screens/inbox.js"
     "screens/incident.js" "screens/incident_acts.js" "screens/incidents.js" "screens/me.js" "screens/oncall.js" "screens/rules.js"
     "screens/admin/admin.css" "screens/admin/bots.js" "screens/admin/carriers.js" "screens/admin/escalation.js" "screens/admin/forms.js"

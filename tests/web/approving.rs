@@ -105,6 +105,11 @@ pub(crate) async fn a_code_is_typed(house: &House) -> Vec<Holder> {
     vec![yannick]
 }
 
+/// The next prompt of the authenticator stands until the story refuses it; those after it are as ever.
+const PROMPTS: &str = "(() => { const really = navigator.credentials.get; navigator.credentials.get = async () => { \
+     navigator.credentials.get = really; await new Promise((done) => { window.refuses = done; }); \
+     throw new DOMException('refused', 'NotAllowedError'); }; })()";
+
 pub(crate) async fn two_approve_what_takes_two(house: &House) -> Vec<Holder> {
     let ada = house.world.administrator("ada", "Ada Byron").await;
     let (ann, bea) = (house.person("ann", "Ann Example").await, house.person("bea", "Bea Example").await);
@@ -118,10 +123,19 @@ pub(crate) async fn two_approve_what_takes_two(house: &House) -> Vec<Holder> {
     for holder in [&ann, &bea] {
         holder.page.sees("0 of 2 approved").await;
     }
+    // The phone asks Bea for her finger while Ann approves: the answer to that stands where Bea is.
+    bea.page.eval(PROMPTS).await;
+    bea.page.tap("Approve").await;
+    bea.page.wait("window.refuses").await;
+    let fetched =
+        format!("performance.getEntriesByType('resource').filter(({{ name }}) => name.endsWith('/v1/approvals/{asked}')).length");
+    let before = bea.page.eval(&fetched).await;
     ann.page.tap("Approve").await;
-    for holder in [&ann, &bea] {
-        holder.page.sees("1 of 2 approved").await;
-    }
+    ann.page.sees("1 of 2 approved").await;
+    bea.page.wait(&format!("{fetched} > {before}")).await;
+    bea.page.eval("window.refuses()").await;
+    bea.page.sees("Nothing was signed").await;
+    bea.page.sees("1 of 2 approved").await;
     ann.page.sees("It waits for the others").await;
     ann.look("approval-one-of-two").await;
     assert!(heimdall.approval(&asked).await["grant"].is_null());

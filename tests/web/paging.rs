@@ -87,8 +87,24 @@ pub(crate) async fn a_page_that_somebody_else_takes_says_so(house: &House) -> Ve
     yannick.follow(&notification).await;
     yannick.page.sees("Ringing").await;
     yannick.look("page").await;
+    let place = "(() => { const { x, y, width, height } = document.querySelector('button.take').getBoundingClientRect(); \
+         return window.place = [0.02, 0.25, 0.5, 0.75, 0.98].map((at) => [x + width * 0.1, y + height * at]); })()";
+    yannick.page.eval(place).await;
+    // What a finger finds the moment that the buttons are others: nothing.
+    let watch = "new MutationObserver(() => { if (document.querySelector('button.take')) return; \
+         window.found ??= [...document.querySelectorAll('main .choices button')].map((one) => getComputedStyle(one).pointerEvents); \
+         }).observe(document.querySelector('main'), { childList: true, subtree: true }); undefined";
+    yannick.page.eval(watch).await;
     ys.phone.acknowledge(reference).await.expect("it is acknowledged");
     yannick.page.sees("Ys Example has it").await;
+    yannick.page.wait("window.found").await;
+    let found = yannick.page.eval("[window.found.length, ...new Set(window.found)]").await;
+    assert_eq!(found, json!([6, "none"]), "what came under a finger takes no tap");
+    // And afterwards nothing that is done at once stands where Acknowledge was.
+    yannick.page.wait("!document.querySelector('.settling')").await;
+    let there = "window.place.map(([x, y]) => document.elementFromPoint(x, y)?.closest('button')?.innerText ?? null)";
+    assert_eq!(yannick.page.eval(there).await, json!([null, null, null, null, null]));
+    yannick.look("page-held").await;
     let answered = yannick.delivered(house).await;
     assert_eq!((&answered["title"], &answered["silent"]), (&json!("Acknowledged by Ys Example"), &json!(true)));
     assert_eq!(shown(&yannick, &notification).await, json!(["Acknowledged by Ys Example"]), "it takes the place of the page");
@@ -209,10 +225,25 @@ pub(crate) async fn a_storm_is_acknowledged_with_one_tap(house: &House) -> Vec<H
     yannick.page.open(&house.address("/")).await;
     yannick.page.sees("Host 6 is down").await;
     yannick.look("inbox-storm").await;
+    yannick.page.wait("!document.querySelector('.settling')").await;
+    yannick.page.keeps_on_screen(&["main .dock button.take"]).await;
     yannick.page.taps();
     yannick.page.tap("Acknowledge all 2").await;
     yannick.page.sees_no_more("Acknowledge all 2").await;
     assert_eq!(yannick.page.taps(), 1);
     assert_eq!(states(&second).await, vec![json!("acknowledged"); 2]);
+
+    // A card takes what it told of and still rings: neither what somebody ended meanwhile, nor what began after it was written.
+    yannick.leaves().await;
+    let mut third = storm(7..=8).await;
+    let act = json!({"actor": yannick.handle});
+    heimdall.client.post(&format!("/v1/incidents/{}/resolve", third[0].0), &act).await.expect("it is resolved");
+    let body = json!({"title": "Host 9 is down", "to": ["service:api"]});
+    let untold = heimdall.client.post("/v1/incidents", &body).await.expect("the page is taken").body;
+    let card = third[1].1.clone();
+    third.push((untold["ref"].as_str().expect("a reference").to_owned(), Value::Null));
+    assert_eq!(yannick.taps_notification(&card, "acknowledge").await, Vec::<String>::new());
+    assert_eq!(states(&third).await, [json!("resolved"), json!("acknowledged"), json!("triggered")]);
+    house.world.settle().await;
     vec![yannick]
 }

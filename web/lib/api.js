@@ -122,7 +122,6 @@ export const ROUTES = [
   "POST /v1/incidents/{ref}/urgency",
   "POST /v1/incidents/{ref}/wake",
   "GET /v1/me",
-  "POST /v1/me/acknowledge-all",
   "DELETE /v1/me/away",
   "PUT /v1/me/away",
   "PUT /v1/me/email",

@@ -49,3 +49,16 @@ export function fill(parent, ...next) {
   parent.replaceChildren();
   return put(parent, ...next);
 }
+
+/** How long what has just come or moved under a finger takes no tap, milliseconds: who aimed at what stood there before has not seen it. */
+const SETTLES = 700;
+
+/** @type {WeakMap<Element, ReturnType<typeof setTimeout>>} */
+const settling = new WeakMap();
+
+/** Something else than the person brought or moved this: for a moment it takes no taps. @param {Element} element */
+export function settle(element) {
+  clearTimeout(settling.get(element));
+  element.classList.add("settling");
+  settling.set(element, setTimeout(() => element.classList.remove("settling"), SETTLES));
+}

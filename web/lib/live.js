@@ -3,6 +3,7 @@
 import { kept } from "./db.js";
 import { Problem, Unreachable } from "./session.js";
 import { listen } from "./stream.js";
+import { gathering } from "./turns.js";
 import { count, fetchWaiting } from "./waiting.js";
 
 /** How long events gather before everything is fetched. */
@@ -25,8 +26,7 @@ export class Live extends EventTarget {
   /** Why the server does not say what waits; empty when it does. */
   problem = "";
   #stop = new AbortController();
-  /** @type {ReturnType<typeof setTimeout> | undefined} */
-  #due;
+  #gathering = gathering(() => void this.refresh(), GATHER);
   /** @type {Promise<void> | null} */
   #fetching = null;
   #stale = false;
@@ -70,7 +70,7 @@ export class Live extends EventTarget {
 
   stop() {
     this.#stop.abort();
-    clearTimeout(this.#due);
+    this.#gathering.drop();
   }
 
   /** Goes on after {@link stop}: a page that was put aside holds none of the few connections that a browser opens. */
@@ -91,8 +91,7 @@ export class Live extends EventTarget {
   }
 
   #soon() {
-    clearTimeout(this.#due);
-    this.#due = setTimeout(() => void this.refresh(), GATHER);
+    this.#gathering.soon();
   }
 
   /** @param {boolean} online */

@@ -27,3 +27,26 @@ export function inTurn(load) {
   };
   return ask;
 }
+
+/**
+ * Runs `run` once for all who ask within `milliseconds` of the first of them. Whoever asks later does not put it off: in a storm it runs
+ * again and again, not when the storm is over.
+ * @param {() => void} run @param {number} milliseconds
+ */
+export function gathering(run, milliseconds) {
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  let due;
+  return {
+    soon: () => {
+      due ??= setTimeout(() => {
+        due = undefined;
+        run();
+      }, milliseconds);
+    },
+    /** Forgets who asked. */
+    drop: () => {
+      clearTimeout(due);
+      due = undefined;
+    },
+  };
+}

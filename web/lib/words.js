@@ -48,6 +48,7 @@ export const t = {
     alike: "like another that waits",
     others: "All pages",
     takeAll: (/** @type {number} */ count) => `Acknowledge all ${count}`,
+    notAll: (/** @type {number} */ count, /** @type {number} */ all, /** @type {string} */ why) => `${count} of ${all} were not acknowledged: ${why}`,
     pushOff: "This phone does not ring. Turn notifications on.",
     pushDenied: "This phone does not ring: notifications are refused for this site.",
     pushNone: "This browser cannot be rung. What waits is shown here while it is open.",

@@ -30,15 +30,22 @@ export async function approval(context, { id }) {
   let drawn = "";
   /** Somebody is about to say why: what they write is not taken away. */
   let asking = false;
+  /** How many answers are under way: what they end in stands where they were begun. */
+  let answering = 0;
+  /** What the answers that are offered were drawn of. */
+  let offered = "";
   let later = 0;
   let changes = 0;
+  const problems = h("div", { "aria-live": "assertive", class: "list" });
   const show = () => {
+    if (answering > 0) return;
     const now = JSON.stringify(one);
     // Nothing moves under a finger: what has not changed is not drawn again.
-    if (now === drawn) return;
+    if (now !== drawn) fill(facts, ...card(context, one, over));
     drawn = now;
-    fill(facts, ...card(context, one, over));
-    if (one.state !== "pending" || !asking) fill(box, ...(one.state === "pending" ? answers(context, one, { changed, asking: (is) => (asking = is) }) : ended(one)));
+    if (now === offered || (one.state === "pending" && asking)) return;
+    offered = now;
+    fill(box, ...(one.state === "pending" ? answers(context, one, to) : ended(one)));
     box.classList.toggle("dock", one.state === "pending");
   };
   /** @param {Approval} next */
@@ -46,6 +53,22 @@ export async function approval(context, { id }) {
     changes += 1;
     one = next;
     show();
+  };
+  /** @type {To} */
+  const to = {
+    changed,
+    asking: (is) => void (asking = is),
+    answering: (is) => {
+      answering += is ? 1 : -1;
+      show();
+    },
+    back: () => {
+      asking = false;
+      offered = "";
+      fill(problems);
+      show();
+    },
+    problems,
   };
   const refresh = inTurn(async () => {
     for (;;) {
@@ -56,7 +79,7 @@ export async function approval(context, { id }) {
     }
   });
   const over = () => {
-    fill(box, said(t.approval.over.expired));
+    if (answering === 0) fill(box, said(t.approval.over.expired));
     later = window.setTimeout(() => void refresh().catch((failure) => console.warn(failure)), AFTERWARDS);
   };
   show();
@@ -164,11 +187,20 @@ function ended(one) {
   ];
 }
 
-/** @param {Context} context @param {Approval} one @param {{ changed: (next: Approval) => void, asking: (is: boolean) => void }} to @returns {(Element | null)[]} */
+/**
+ * @typedef {object} To
+ * @property {(next: Approval) => void} changed
+ * @property {(is: boolean) => void} asking somebody is writing
+ * @property {(is: boolean) => void} answering an answer, or its passkey's prompt, is under way
+ * @property {() => void} back draws what can be answered anew, as things are by then
+ * @property {Element} problems where it stands what went wrong, whatever is drawn meanwhile
+ */
+
+/** @param {Context} context @param {Approval} one @param {To} to @returns {(Element | null)[]} */
 function answers(context, one, to) {
   const me = context.me.user.id;
   const { approve, refuse, approved } = may(one, me);
-  const problems = h("div", { "aria-live": "assertive", class: "list" });
+  const { problems } = to;
   const box = h("div", { class: "list" });
   const failed = (/** @type {unknown} */ failure) => {
     const passkey = failure instanceof Problem && failure.code === "passkey_unknown";
@@ -180,6 +212,16 @@ function answers(context, one, to) {
   /** @param {string} verdict @param {string} factor @param {Record<string, unknown>} more */
   const answer = async (verdict, factor, more = {}) => {
     fill(problems);
+    to.answering(true);
+    try {
+      await sent(verdict, factor, more);
+    } finally {
+      to.answering(false);
+    }
+    void context.live.refresh();
+  };
+  /** @param {string} verdict @param {string} factor @param {Record<string, unknown>} more */
+  const sent = async (verdict, factor, more) => {
     const offered = await call("POST", `/v1/approvals/${one.id}/challenge`, { verdict, factor });
     await checkAnswer(offered, { issuer: context.me.issuer, me, approval: one, verdict, factor });
     const proof =
@@ -191,14 +233,12 @@ function answers(context, one, to) {
     const next = await say().catch((failure) => (failure instanceof Unreachable ? say() : Promise.reject(failure)));
     to.asking(false);
     to.changed(next);
-    void context.live.refresh();
   };
   const refusals = () => [
     h("button", { type: "button", class: "refuse", onclick: () => ask("deny") }, t.approval.deny),
     h("button", { type: "button", class: "refuse", onclick: () => ask("report") }, t.approval.report),
   ];
   const main = () => {
-    to.asking(false);
     if (approve && one.factor === "code") return fill(box, byCode(), h("div", { class: "choices" }, refusals()));
     return fill(box, h("div", { class: "choices" },
       approve ? button(t.approval.approve, () => answer("approve", "passkey"), { class: "main", failed }) : null,
@@ -216,7 +256,7 @@ function answers(context, one, to) {
   const ask = (verdict) => {
     to.asking(true);
     const reason = h("textarea", { maxlength: "1000", name: "reason" });
-    const back = h("button", { type: "button", onclick: () => void main() }, t.cancel);
+    const back = h("button", { type: "button", onclick: to.back }, t.cancel);
     const say = () => answer(verdict, "tap", reason.value.trim() === "" ? {} : { reason: reason.value.trim() });
     fill(box,
       h("h2", {}, verdict === "report" ? t.approval.reportTitle : t.approval.denyTitle),

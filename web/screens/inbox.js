@@ -1,12 +1,12 @@
 // What waits for the person, most urgent first.
 
-import { fill, h } from "../lib/dom.js";
+import { fill, h, settle } from "../lib/dom.js";
 import { isApplePhone, isInstalled, lastPush, standing } from "../lib/push.js";
-import { call } from "../lib/session.js";
 import { ordered } from "../lib/waiting.js";
 import { visible } from "../lib/visible.js";
 import { t } from "../lib/words.js";
-import { button, empty, mark, time } from "../parts/bits.js";
+import { empty, mark, time } from "../parts/bits.js";
+import { storm } from "../parts/storm.js";
 import { state } from "./incident.js";
 
 /** @typedef {import("../app.js").Context} Context */
@@ -15,6 +15,8 @@ import { state } from "./incident.js";
 export function inbox({ live, go, me }) {
   const list = h("div", { class: "list" });
   const rings = h("div");
+  const all = storm(() => live.refresh());
+  const others = h("p", { class: "small" }, h("a", { href: "/incidents" }, t.inbox.others));
   let drawn = "";
   const show = () => {
     // When it was fetched is not on the screen.
@@ -22,11 +24,17 @@ export function inbox({ live, go, me }) {
     // Nothing moves under a finger.
     if (now === drawn) return;
     drawn = now;
-    fill(list, all(live), items(live, me.user.id));
+    all.shows(live.waiting?.incidents ?? [], () => fill(list, items(live, me.user.id)));
   };
   show();
-  void warning(go).then((said) => void fill(rings, said)).catch((failure) => console.warn(failure));
-  return { title: t.inbox.title, tab: "inbox", body: [rings, list, h("p", { class: "small" }, h("a", { href: "/incidents" }, t.inbox.others))], changed: show };
+  const warned = (/** @type {Element | null} */ said) => {
+    if (!said) return;
+    // What it pushes down is not where a finger aimed.
+    for (const moved of [rings, list, others, all.bar]) settle(moved);
+    fill(rings, said);
+  };
+  void warning(go).then(warned).catch((failure) => console.warn(failure));
+  return { title: t.inbox.title, tab: "inbox", body: [rings, list, others, all.bar], changed: show };
 }
 
 /** That this phone does not ring, or that nobody knows whether it does. @param {(path: string) => void} go */
@@ -38,16 +46,6 @@ async function warning(go) {
   const words = how === "on" ? t.inbox.unproven : how === "denied" ? t.inbox.pushDenied : how === "unsupported" && !iphone ? t.inbox.pushNone : t.inbox.pushOff;
   const label = how === "on" ? t.enrol.sendTest : how === "denied" || how === "unsupported" ? t.inbox.howTo : t.inbox.turnOn;
   return h("div", { class: "said bad row" }, h("span", { class: "grow" }, words), h("button", { type: "button", onclick: () => go("/on-duty") }, label));
-}
-
-/** One button for a storm. @param {import("../lib/live.js").Live} live */
-function all(live) {
-  const ringing = (live.waiting?.incidents ?? []).filter(({ state }) => state === "triggered").length;
-  if (ringing < 2) return null;
-  return h("div", { class: "choices" }, button(t.inbox.takeAll(ringing), async () => {
-    await call("POST", "/v1/me/acknowledge-all", {});
-    await live.refresh();
-  }, { class: "take" }));
 }
 
 /** @param {import("../lib/live.js").Live} live @param {string} me @returns {Element[]} */

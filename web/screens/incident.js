@@ -1,6 +1,6 @@
 // A page: what is wrong, who has it, and what can be done.
 
-import { fill, h } from "../lib/dom.js";
+import { fill, h, settle } from "../lib/dom.js";
 import { kept } from "../lib/db.js";
 import { random } from "../lib/bytes.js";
 import { farthest, undoable } from "../lib/incidents.js";
@@ -29,16 +29,35 @@ export async function incident(context, { ref }) {
   let known = await everything(path, ref);
   /** A form is open: it is not taken from under somebody's fingers. */
   let asking = false;
-  let drawn = "";
+  /** How many acts are under way: what they end in stands where they were begun. */
+  let acting = 0;
+  let [drawn, offered, labels] = ["", "", ""];
+  const problems = h("div", { "aria-live": "assertive" });
   const show = () => {
+    if (acting > 0) return;
     const now = JSON.stringify(known);
-    if (now === drawn) return;
+    if (now !== drawn) tell();
     drawn = now;
+    const offers = JSON.stringify(known.one);
+    if (asking || offers === offered) return;
+    offered = offers;
+    fill(box, problems, ...actions(known.one, { act, asking: (is) => (asking = is), back, problems, held: state(known.one, context.me.user.id) }));
+    const before = labels;
+    labels = [...box.querySelectorAll("button")].map((one) => one.textContent).join("\n");
+    // What another did brought other buttons: who aimed at one that was there before does not hit them.
+    if (before !== "" && before !== labels) settle(box);
+  };
+  /** What can be done, as it is now. */
+  const back = () => {
+    asking = false;
+    offered = "";
+    show();
+  };
+  const tell = () => {
     const { one, lines, deliveries } = known;
     fill(head, summary(one, context.me.user.id));
     // Behind what can be done, which nothing that anybody told may push away.
     fill(rest, notMe(context, one, lines, act), one.details ? stranger(t.incident.details, one.details) : null, links(one), responders(one, deliveries), steps(one), timeline(lines));
-    if (!asking) fill(box, ...actions(one, { act, asking: (is) => (asking = is) }));
   };
   const again = inTurn(async () => {
     known = await everything(path, ref);
@@ -49,11 +68,17 @@ export async function incident(context, { ref }) {
     // One key for one tap: a lost reply is asked for again, and nothing is done twice.
     const once = random(16);
     const say = () => call("POST", `${path}/${verb}`, more, { once });
-    await say().catch((failure) => (failure instanceof Problem ? Promise.reject(failure) : say()));
-    await again();
-    asking = false;
-    drawn = "";
-    show();
+    acting += 1;
+    fill(problems);
+    try {
+      await say().catch((failure) => (failure instanceof Problem ? Promise.reject(failure) : say()));
+      await again();
+      asking = false;
+      offered = "";
+    } finally {
+      acting -= 1;
+      show();
+    }
     void context.live.refresh();
   };
   show();

@@ -13,10 +13,14 @@ const SNOOZES = [15, 30, 60, 120, 240, 480];
 
 let lists = 0;
 
-/** @param {Incident} one @param {{ act: import("./incident.js").Act, asking: (is: boolean) => void }} to @returns {Element[]} */
-export function actions(one, { act, asking }) {
+/**
+ * @param {Incident} one
+ * @param {{ act: import("./incident.js").Act, asking: (is: boolean) => void, back: () => void, problems: Element, held: Element }} to
+ *   `back`: draws them anew, as things are by then. `problems`: where it stands what went wrong. `held`: who has it
+ * @returns {Element[]}
+ */
+export function actions(one, { act, asking, back, problems, held }) {
   const box = h("div", { class: "list" });
-  const problems = h("div", { "aria-live": "assertive" });
   const failed = (/** @type {unknown} */ failure) => void fill(problems, said(why(failure), "bad"));
   const does = (/** @type {string} */ label, /** @type {string} */ verb, kind = "", /** @type {Record<string, unknown>} */ more = {}) => button(label, () => act(verb, more), { class: kind, failed });
   const open = (/** @type {Element} */ form_) => {
@@ -26,7 +30,7 @@ export function actions(one, { act, asking }) {
     /** @type {HTMLElement | null} */ (box.querySelector("input, textarea, button"))?.focus();
   };
   const asks = (/** @type {string} */ label, /** @type {() => Element} */ make) => h("button", { type: "button", onclick: () => open(make()) }, label);
-  const cancel = () => h("button", { type: "button", onclick: () => void main() }, t.cancel);
+  const cancel = () => h("button", { type: "button", onclick: back }, t.cancel);
 
   /** @param {string} label @param {Element[]} fields @param {() => [string, Record<string, unknown>]} read */
   const sends = (label, fields, read) => form(fields, label, () => act(...read()), { others: [cancel()] });
@@ -69,19 +73,20 @@ export function actions(one, { act, asking }) {
       asks(t.incident.merge, merge),
       one.urgency === "low" ? does(t.incident.louder, "urgency", "", { urgency: "high" }) : does(t.incident.quieter, "urgency", "", { urgency: "low" })), cancel());
 
+  // Each has its place, whatever the state is: where Acknowledge was, nothing else is ever done, and where Resolve was nothing is re-opened.
   const main = () => {
-    asking(false);
     const ended = one.state === "resolved";
     return fill(box, h("div", { class: "choices small-choices" },
-      one.state === "triggered" ? does(t.incident.take, "acknowledge", "take") : null,
-      ended ? (one.merged_into ? null : does(t.incident.reopen, "reopen")) : does(t.incident.resolve, "resolve", one.state === "acknowledged" ? "main" : ""),
+      one.state === "triggered" ? does(t.incident.take, "acknowledge", "take") : h("p", { class: "taken" }, held),
+      ended ? null : does(t.incident.resolve, "resolve", one.state === "acknowledged" ? "main" : ""),
       ended ? null : asks(t.incident.escalate, () => handing("escalate", t.incident.escalate, t.incident.to, { required: false, message: true })),
       ended ? null : one.snoozed ? does(t.incident.wake, "wake") : asks(t.incident.snooze, snooze),
       asks(t.incident.note, note),
       ended ? null : asks(t.incident.reassign, () => handing("reassign", t.incident.reassign, t.incident.toWhom, { required: true, message: false })),
-      ended ? null : asks(t.incident.more, others)));
+      ended ? null : asks(t.incident.more, others),
+      ended && !one.merged_into ? h("div", { class: "last" }, does(t.incident.reopen, "reopen")) : null));
   };
-  return [problems, main()];
+  return [main()];
 }
 
 /** Who the next step of the plan rings. @param {Incident} one */

@@ -3,11 +3,14 @@
 import { fill, h } from "../lib/dom.js";
 import { look } from "../lib/seen.js";
 import { call } from "../lib/session.js";
+import { inTurn } from "../lib/turns.js";
 import { t } from "../lib/words.js";
 import { button, empty } from "../parts/bits.js";
+import { storm } from "../parts/storm.js";
 import { incident } from "./inbox.js";
 
 /** @typedef {import("../lib/api.js").Incident} Incident */
+/** @typedef {{ incidents: Incident[], next?: string }} Page */
 
 /** @param {import("../app.js").Context} context @param {{ team?: string }} params @returns {Promise<import("../app.js").Screen>} */
 export async function incidents(context, { team }) {
@@ -19,35 +22,62 @@ export async function incidents(context, { team }) {
     const asked = new URLSearchParams({ limit: "50", ...(all && { all: "true" }), ...(team && { team }), ...(cursor && { cursor }) });
     return `/v1/incidents?${asked}`;
   };
-  /** @param {{ incidents: Incident[], next?: string }} page */
-  const add = (page) => {
-    list.append(...page.incidents.map((one) => incident(one, context.me.user.id)));
-    fill(more, page.next ? button(t.incidents.more, async () => add(await call("GET", path(page.next)))) : null);
-    if (!list.hasChildNodes()) fill(list, empty(t.incidents.none));
+  /** How many pages of the list somebody asked for. */
+  let pages = 1;
+  let drawn = "";
+  const { bar, shows } = storm(async () => {
+    await again();
+    await context.live.refresh();
+  });
+  /** @param {Page} found */
+  const show = (found) => {
+    const now = JSON.stringify(found);
+    // Nothing moves under a finger: what has not changed is not drawn again.
+    if (now === drawn) return;
+    drawn = now;
+    const draw = () => {
+      fill(list, found.incidents.length > 0 ? found.incidents.map((one) => incident(one, context.me.user.id)) : empty(t.incidents.none));
+      fill(more, found.next ? button(t.incidents.more, further) : null);
+    };
+    // Exactly those that are listed, as the push said that they would be.
+    shows(team ? found.incidents : [], draw);
   };
-  const { value, since } = await look(path());
-  const fresh = (/** @type {{ incidents: Incident[], next?: string }} */ page) => {
-    fill(list);
-    add(page);
+  /** As many pages as were asked for. @returns {Promise<Page & { since?: string }>} */
+  const everything = async () => {
+    const { value, since } = await look(path());
+    /** @type {Page} */
+    const found = { incidents: value.incidents, ...(value.next && { next: value.next }) };
+    for (let page = 1; found.next && !since && page < pages; page += 1) {
+      const further = await call("GET", path(found.next));
+      found.incidents = [...found.incidents, ...further.incidents];
+      found.next = further.next;
+    }
+    return { ...found, ...(since && { since }) };
   };
-  fresh(value);
+  const again = inTurn(async () => {
+    const { since: _, ...found } = await everything();
+    show(found);
+  });
+  const further = async () => {
+    pages += 1;
+    await again().catch((failure) => {
+      pages -= 1;
+      throw failure;
+    });
+  };
+  const { since, ...first } = await everything();
+  show(first);
   const over = h("input", { type: "checkbox", name: "all" });
   over.addEventListener("change", () => {
     all = over.checked;
-    void look(path()).then((found) => fresh(found.value)).catch((failure) => console.warn(failure));
+    pages = 1;
+    void again().catch((failure) => console.warn(failure));
   });
-  // Exactly those that are listed, as the push said that they would be.
-  const ringing = value.incidents.filter((/** @type {Incident} */ one) => one.state === "triggered");
-  const take = button(t.inbox.takeAll(ringing.length), async () => {
-    for (const { ref } of ringing) await call("POST", `/v1/incidents/${ref}/acknowledge`, {});
-    fresh((await look(path())).value);
-    await context.live.refresh();
-  }, { class: "take" });
   return {
     title: team ? t.incidents.of(team) : t.incidents.title,
     back: "/",
     since,
-    body: [team && ringing.length > 1 ? h("div", { class: "choices" }, take) : null, h("label", { class: "tick" }, over, t.incidents.all), list, more],
-    changed: () => void (all ? undefined : look(path()).then((found) => fresh(found.value)).catch((failure) => console.warn(failure))),
+    body: [h("label", { class: "tick" }, over, t.incidents.all), list, more, bar],
+    changed: () => void (all ? undefined : again().catch((failure) => console.warn(failure))),
   };
 }

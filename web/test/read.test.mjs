@@ -9,11 +9,12 @@ import { readdir, readFile } from "node:fs/promises";
 
 import { documented, ROUTES } from "../lib/api.js";
 import { deed, differences, may, progress } from "../lib/deed.js";
-import { farthest, undoable } from "../lib/incidents.js";
+import { settle } from "../lib/dom.js";
+import { farthest, takeEach, toldBy, undoable } from "../lib/incidents.js";
 import { grouped, pastedCode, thisDevice } from "../lib/keys.js";
 import { inWords, readHours, readLabels, writeHours, writeLabels } from "../lib/rules.js";
 import { added } from "../lib/seen.js";
-import { inTurn } from "../lib/turns.js";
+import { gathering, inTurn } from "../lib/turns.js";
 import { count, ordered } from "../lib/waiting.js";
 import { ago, past, t } from "../lib/words.js";
 import { byServer, now, setClock, startClock } from "../lib/clock.js";
@@ -188,4 +189,70 @@ test("what is over is never ahead, and times are the server's", () => {
   assert.ok(Math.abs(now() - Date.now()) < 1000);
   const at = new Date(Date.now() + 9000).toISOString();
   assert.deepEqual([ago(at, Date.parse(at) - 9000), past(at, Date.parse(at) - 9000), past(at, Date.parse(at) + 9000)], ["in 9 seconds", "now", "9 seconds ago"]);
+});
+
+test("of several pages that are acknowledged together one that is refused keeps nothing from the others", async () => {
+  const asked = [];
+  const lost = new Set(["P2"]);
+  const gone = new Error("it is resolved");
+  const call = async (method, path, body, { once }) => {
+    const ref = path.split("/")[3];
+    asked.push([method, path, once]);
+    if (ref === "P1") throw gone;
+    if (lost.delete(ref)) throw Object.assign(new Error("no answer"), { name: "Unreachable" });
+  };
+  assert.deepEqual(await takeEach(["P1", "P2", "P3"], call), [{ ref: "P1", failure: gone }]);
+  assert.deepEqual(asked.map(([method, path]) => `${method} ${path}`), ["P1", "P2", "P2", "P3"].map((ref) => `POST /v1/incidents/${ref}/acknowledge`));
+  assert.equal(asked[1][2], asked[2][2], "a reply that was lost is asked for again with its own key");
+  assert.equal(new Set(asked.map(([, , once]) => once)).size, 3);
+});
+
+test("a card told of what was there when it was written", () => {
+  const [before, same, after] = ["inc_01890a5d0000700080000000000000ff", "inc_01890a5d0001700080000000000000ff", "inc_01890a5d000270008000000000000000"].map((id) => ({ id }));
+  assert.deepEqual(toldBy([after, same, before], "ntf_01890a5d000170008000000000000000"), [same, before]);
+  assert.deepEqual(toldBy([{ id: "inc_01890a5d000170018000000000000000" }], "ntf_01890a5d000170008000000000000000"), [], "later in the same millisecond");
+  assert.deepEqual(toldBy([before], undefined), []);
+});
+
+test("what happens all the time is fetched all the time, not when it is over", () => {
+  const real = [globalThis.setTimeout, globalThis.clearTimeout];
+  let [due, ran] = [[], 0];
+  globalThis.setTimeout = (run) => due.push(run);
+  globalThis.clearTimeout = (id) => delete due[id - 1];
+  try {
+    const { soon, drop } = gathering(() => (ran += 1), 80);
+    soon();
+    soon();
+    assert.equal(due.length, 1, "the second does not put it off");
+    due[0]();
+    assert.equal(ran, 1);
+    soon();
+    assert.equal(due.length, 2);
+    drop();
+    assert.equal(due[1], undefined);
+    soon();
+    assert.equal(due.length, 3);
+  } finally {
+    [globalThis.setTimeout, globalThis.clearTimeout] = real;
+  }
+});
+
+test("what came under a finger takes no taps for a while, counted from the last time", () => {
+  const real = [globalThis.setTimeout, globalThis.clearTimeout];
+  const due = new Map();
+  globalThis.setTimeout = (run, after) => (due.set(due.size + 1, [run, after]), due.size);
+  globalThis.clearTimeout = (id) => id && due.set(id, null);
+  const classes = new Set();
+  const element = { classList: { add: (name) => classes.add(name), remove: (name) => classes.delete(name) } };
+  try {
+    settle(element);
+    settle(element);
+    assert.equal(due.get(1), null);
+    assert.ok(due.get(2)[1] >= 700);
+    assert.ok(classes.has("settling"));
+    due.get(2)[0]();
+    assert.equal(classes.size, 0);
+  } finally {
+    [globalThis.setTimeout, globalThis.clearTimeout] = real;
+  }
 });

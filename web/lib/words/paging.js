@@ -70,6 +70,7 @@ export const incident = {
   send: "Send",
   yours: "You have it",
   notTaken: "Not acknowledged.",
+  noneRings: "None of them rings any more.",
 };
 
 export const oncall = {
