@@ -6,6 +6,7 @@ use clap::ValueEnum;
 use metrics::{describe_counter, describe_gauge, describe_histogram};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::Directive;
 
 use super::Failure;
 
@@ -22,12 +23,19 @@ pub(super) enum LogFormat {
 pub(super) fn install_log(format: LogFormat) -> Result<(), Failure> {
     let level = std::env::var("RUST_LOG").ok().filter(|level| !level.is_empty()).unwrap_or_else(|| "info".into());
     let filter = EnvFilter::try_new(level).map_err(|error| Failure::Usage(format!("RUST_LOG: {error}")))?;
+    // At its finest level it writes out what a socket's address and messages let one do.
+    let filter = filter.add_directive(quiet("tungstenite")?);
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     let installed = match format {
         LogFormat::Text => log.with_ansi(std::io::stderr().is_terminal()).try_init(),
         LogFormat::Json => log.json().try_init(),
     };
     installed.map_err(|error| Failure::Other(format!("the log cannot be set up: {error}")))
+}
+
+/// Lets a library say no more than what goes wrong, whatever `RUST_LOG` says.
+fn quiet(library: &str) -> Result<Directive, Failure> {
+    format!("{library}=warn").parse().map_err(|error| Failure::Other(format!("the log cannot be set up: {error}")))
 }
 
 /// Records metrics in this process from now on.

@@ -43,7 +43,7 @@ pub(crate) async fn one_of_two_tells_slack(db: TestDb) {
     let data = tempfile::tempdir().expect("a folder");
     let node = another(&world, data.path(), &settings).await;
     soon("two sockets", slack.until(|slack| (slack.sockets().0 == 2).then_some(()))).await;
-    let held = async || world.db.number("select coalesce(sum(lease), 0) from slack_followers").await;
+    let held = async || world.db.number("select coalesce(max(lease), 0) from slack_followers").await;
 
     let yannick = world.person("yannick", "Yannick Schutz").await;
     types(&slack, "link me").await;

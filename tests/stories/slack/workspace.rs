@@ -77,14 +77,11 @@ impl Workspace {
 
     /// What there is to see in Slack, once it is there.
     pub(crate) async fn see<T>(&self, what: &str, see: impl Fn(&Slack) -> Option<T>) -> T {
-        match tokio::time::timeout(PATIENCE, self.slack.until(see)).await {
-            Ok(seen) => seen,
-            Err(_) => panic!(
-                "{what}: in the channel {:#?}; the calls {:#?}",
-                self.slack.messages(OPS),
-                self.slack.calls("chat.postMessage")
-            ),
-        }
+        let seen = tokio::time::timeout(PATIENCE, self.slack.until(see)).await;
+        seen.unwrap_or_else(|_| {
+            let (messages, calls) = (self.slack.messages(OPS), self.slack.calls("chat.postMessage"));
+            panic!("{what}: in the channel {messages:#?}; the calls {calls:#?}")
+        })
     }
 
     /// The newest message of the channel that says this.
