@@ -528,7 +528,7 @@ mod stories {
         Ran { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
     }
 
-    const HOUSE: &str = r##"
+    const HOUSE: &str = r#"
 [[team]]
 name = "api"
 members = ["@bea", "@ann"]
@@ -618,7 +618,7 @@ platform = "slack"
 workspace = "T0ORG"
 room = "C0OPS"
 hears = [{of = "approvals"}]
-"##;
+"#;
 
     pub(crate) async fn a_house_is_brought_to_what_a_file_says_and_back(world: &World) {
         world.newcomer("ann", "Ann Example").await;
