@@ -59,11 +59,10 @@ class PhoneOps(BotPlugin):
             self.log.exception("PhoneOps does not answer")
             return DOWN
         text = self._shown(reply)
-        if not reply.get("whisper"):
+        if not reply.get("whisper") or self._whispered(msg, reply["whisper"]):
             return text
-        if msg.is_direct:
-            return f"{text}\n{_plain(reply['whisper'])}"
-        return text if self._whispered(msg, reply["whisper"]) else f"{text}\n{_plain(NOT_WHISPERED)}"
+        more = reply["whisper"] if msg.is_direct else NOT_WHISPERED
+        return f"{text}\n{_plain(more)}"
 
     def _whispered(self, msg, text: str) -> bool:
         """Whether somebody was told something alone."""
