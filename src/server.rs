@@ -112,7 +112,7 @@ pub struct Server {
     closing: CancellationToken,
     tasks: TaskTracker,
     socket: PathBuf,
-    _lock: std::fs::File,
+    _lock: Lock,
 }
 
 impl Server {
@@ -397,14 +397,26 @@ fn settings(config: &Config) -> Result<paging::Settings, Error> {
 }
 
 /// As [`prepare_to`], once no restore is unfinished.
-fn prepare(data_dir: &Path) -> Result<std::fs::File, Error> {
+fn prepare(data_dir: &Path) -> Result<Lock, Error> {
     let lock = prepare_to(data_dir)?;
     restore::finished(data_dir)?;
     Ok(lock)
 }
 
-/// Makes the data directory, empties its scratch, and keeps other servers out of it for as long as the returned file lives.
-fn prepare_to(data_dir: &Path) -> Result<std::fs::File, Error> {
+/// Keeps other servers out of a data directory for as long as it lives. Given back in so many words: a child that is being started at that
+/// moment holds the same file open until it has become its program, and closing ours would not end the lock.
+struct Lock(std::fs::File);
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        if let Err(error) = rustix::fs::flock(&self.0, rustix::fs::FlockOperation::Unlock) {
+            tracing::warn!(%error, "the lock of the data directory ends with this process");
+        }
+    }
+}
+
+/// Makes the data directory, empties its scratch, and keeps other servers out of it for as long as the returned lock lives.
+fn prepare_to(data_dir: &Path) -> Result<Lock, Error> {
     let failed = |source| Error::File { path: data_dir.to_owned(), source };
     if !data_dir.exists() {
         std::fs::create_dir_all(data_dir).map_err(failed)?;
@@ -415,13 +427,14 @@ fn prepare_to(data_dir: &Path) -> Result<std::fs::File, Error> {
     let file = file.map_err(|source| Error::File { path, source })?;
     rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive)
         .map_err(|_| Error::InUse(data_dir.to_owned()))?;
+    let lock = Lock(file);
     let scratch = data_dir.join(SCRATCH);
     match std::fs::remove_dir_all(&scratch) {
         Err(source) if source.kind() != io::ErrorKind::NotFound => return Err(Error::File { path: scratch, source }),
         _ => {}
     }
     std::fs::DirBuilder::new().mode(0o700).create(&scratch).map_err(|source| Error::File { path: scratch, source })?;
-    Ok(file)
+    Ok(lock)
 }
 
 fn master_key_path(config: &Config) -> PathBuf {
